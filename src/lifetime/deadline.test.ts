@@ -1,0 +1,20 @@
+import { expect, test } from 'vitest'
+import { orAborted, startDeadline } from './deadline.ts'
+
+test('fails the work with its own error when the time is up', async () => {
+  using deadline = startDeadline({ ms: 1, onPassed: () => new Error('too late') })
+  await expect(orAborted(new Promise(() => {}), deadline.signal)).rejects.toThrow('too late')
+  expect(deadline.remainingMs()).toBe(0)
+})
+
+test('an outer abort passes through with its reason', async () => {
+  const outer = new AbortController()
+  using deadline = startDeadline({ ms: 60_000, onPassed: () => new Error('too late'), signal: outer.signal })
+  outer.abort(new Error('stopped by the user'))
+  await expect(orAborted(new Promise(() => {}), deadline.signal)).rejects.toThrow('stopped by the user')
+})
+
+test('work that ends in time keeps its result', async () => {
+  using deadline = startDeadline({ ms: 60_000, onPassed: () => new Error('too late') })
+  expect(await orAborted(Promise.resolve(7), deadline.signal)).toBe(7)
+})

@@ -1,0 +1,49 @@
+/** A point in time that work must be done by, shared by the steps of that work. */
+export interface Deadline {
+  /** Aborts when the time is up or the outer signal aborted; its reason is what `onPassed` made. */
+  readonly signal: AbortSignal
+  /** Milliseconds left; 0 when passed. */
+  remainingMs(): number
+  /** Must be called when the work is done, or the process waits for the timer. */
+  [Symbol.dispose](): void
+}
+
+export interface DeadlineOptions {
+  readonly ms: number
+  /** The error that the work fails with when the time is up. */
+  readonly onPassed: () => Error
+  /** Cancels the work earlier. */
+  readonly signal?: AbortSignal | undefined
+}
+
+export function startDeadline({ ms, onPassed, signal }: DeadlineOptions): Deadline {
+  const controller = new AbortController()
+  const end = performance.now() + ms
+  const timer = setTimeout(() => controller.abort(onPassed()), ms)
+  const cancel = () => controller.abort(signal?.reason)
+  if (signal?.aborted) cancel()
+  signal?.addEventListener('abort', cancel, { once: true })
+  return {
+    signal: controller.signal,
+    remainingMs: () => Math.max(0, end - performance.now()),
+    [Symbol.dispose]: () => {
+      clearTimeout(timer)
+      signal?.removeEventListener('abort', cancel)
+    },
+  }
+}
+
+/** Settles like `work`, or rejects with the signal's reason as soon as it aborts. The work itself is not stopped. */
+export async function orAborted<T>(work: Promise<T>, signal: AbortSignal): Promise<T> {
+  signal.throwIfAborted()
+  let cancel: () => void = () => {}
+  const aborted = new Promise<never>((_, reject) => {
+    cancel = () => reject(signal.reason)
+    signal.addEventListener('abort', cancel, { once: true })
+  })
+  try {
+    return await Promise.race([work, aborted])
+  } finally {
+    signal.removeEventListener('abort', cancel)
+  }
+}

@@ -1,0 +1,2 @@
+export { type Deadline, type DeadlineOptions, orAborted, startDeadline } from './deadline.ts'
+export { Disposals } from './disposals.ts'

@@ -1,0 +1,5 @@
+import { defineConfig } from 'vitest/config'
+
+export default defineConfig({
+  test: { projects: [{ test: { name: 'unit', include: ['src/**/*.test.ts'] } }] },
+})
