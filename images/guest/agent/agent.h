@@ -1,0 +1,35 @@
+// The guest's PID 1 after init: talks to the host on the control port, runs sshd and the command, reaps.
+// One concern a file; main.c owns the event loop.
+#pragma once
+#include <stdbool.h>
+#include <stddef.h>
+#include <sys/types.h>
+
+#define TOOLS "/.testkernels"
+
+// ---- control.c: lines to and from the host over the virtio-serial port named testkernels.control ----
+// Opens the port; without one (docker run IMAGE, no host) every send is dropped. Returns the descriptor or -1.
+int control_open(void);
+// {"phase":NAME,"uptime":SECONDS}: a step of the boot, with the guest's uptime.
+void control_phase(const char *name);
+// {EVENT:TEXT}, TEXT escaped as a JSON string.
+void control_event(const char *event, const char *text);
+// Sends the phases that init wrote before the port could be used.
+void control_replay_phases(void);
+// Reads what is there and calls `handle` once for each complete line.
+void control_read(void (*handle)(char *verb, char *value));
+
+// ---- identity.c: what makes this guest itself; pushed by the host after a boot and again after a restore ----
+// Takes one `verb value` line of the host; returns false for a verb that is not about identity.
+bool identity_handle(const char *verb, const char *value);
+
+// ---- command.c: what the guest is for: dockerd, or the command the image names ----
+pid_t command_start(void);
+// True once GET /_ping on dockerd's socket answers 200. Never blocks longer than a second.
+bool command_answers(void);
+// Sends the last lines of the command's log to the host.
+void command_send_log(void);
+
+// ---- spawn.c ----
+// Forks and executes; output goes to `log`, a path, or is inherited when NULL. Returns the child.
+pid_t spawn(char *const argv[], const char *log);

@@ -1,0 +1,56 @@
+#include "agent.h"
+
+#include <fcntl.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/time.h>
+#include <sys/un.h>
+#include <unistd.h>
+
+#define DOCKER_SOCKET "/var/run/docker.sock"
+#define LOG "/var/log/dockerd.log"
+#define LOG_TAIL_BYTES 8192
+
+// The file holds one argument a line.
+pid_t command_start(void) {
+  static char text[8192];
+  char *argv[128];
+  size_t count = 0;
+  int file = open(TOOLS "/etc/command", O_RDONLY | O_CLOEXEC);
+  ssize_t length = file < 0 ? 0 : read(file, text, sizeof text - 1);
+  close(file);
+  text[length > 0 ? length : 0] = 0;
+  for (char *word = strtok(text, "\n"); word && count < 127; word = strtok(NULL, "\n")) argv[count++] = word;
+  argv[count] = NULL;
+  mkdir("/var/log", 0755);
+  return spawn(argv, LOG);
+}
+
+bool command_answers(void) {
+  static const char request[] = "GET /_ping HTTP/1.0\r\nHost: docker\r\n\r\n";
+  struct sockaddr_un address = {.sun_family = AF_UNIX, .sun_path = DOCKER_SOCKET};
+  struct timeval second = {.tv_sec = 1};
+  char answer[16] = "";
+  int connection = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+  setsockopt(connection, SOL_SOCKET, SO_RCVTIMEO, &second, sizeof second);
+  setsockopt(connection, SOL_SOCKET, SO_SNDTIMEO, &second, sizeof second);
+  bool answers = connect(connection, (struct sockaddr *)&address, sizeof address) == 0 &&
+                 write(connection, request, sizeof request - 1) == sizeof request - 1 &&
+                 read(connection, answer, 12) == 12 && strcmp(answer + 8, " 200") == 0;
+  close(connection);
+  return answers;
+}
+
+void command_send_log(void) {
+  static char tail[LOG_TAIL_BYTES + 1];
+  int file = open(LOG, O_RDONLY | O_CLOEXEC);
+  if (file < 0) return;
+  off_t size = lseek(file, 0, SEEK_END);
+  ssize_t length = pread(file, tail, LOG_TAIL_BYTES, size > LOG_TAIL_BYTES ? size - LOG_TAIL_BYTES : 0);
+  close(file);
+  if (length <= 0) return;
+  tail[length] = 0;
+  control_event("log", tail);
+}

@@ -1,0 +1,73 @@
+#include "agent.h"
+
+#include <poll.h>
+#include <signal.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/reboot.h>
+#include <sys/signalfd.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+// dockerd's first answer is looked for this often; a look costs a connect.
+#define READY_POLL_MS 50
+
+static pid_t command;
+static bool ready;
+
+// QEMU runs with -no-reboot: a restart ends it, on every machine type and without ACPI.
+static void power_off(void) {
+  sync();
+  reboot(RB_AUTOBOOT);
+}
+
+static void handle(char *verb, char *value) {
+  if (identity_handle(verb, value)) return;
+  if (strcmp(verb, "log") == 0) command_send_log();
+  else if (strcmp(verb, "poweroff") == 0) power_off();
+  else control_event("unknown", verb);
+}
+
+static void reap(void) {
+  int status;
+  for (pid_t child; (child = waitpid(-1, &status, WNOHANG)) > 0;) {
+    if (child != command) continue;
+    char text[64];
+    if (WIFSIGNALED(status)) snprintf(text, sizeof text, "signal %d", WTERMSIG(status));
+    else snprintf(text, sizeof text, "status %d", WEXITSTATUS(status));
+    command_send_log();
+    control_event("ended", text);
+    fprintf(stderr, "testkernels: the command of this guest ended with %s\n", text);
+    usleep(100000);  // lets the control port drain before QEMU goes away
+    power_off();
+  }
+}
+
+int main(void) {
+  sigset_t set;
+  sigemptyset(&set);
+  sigaddset(&set, SIGCHLD);
+  sigprocmask(SIG_BLOCK, &set, NULL);
+  struct pollfd watched[2] = {{.fd = signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK), .events = POLLIN},
+                              {.fd = control_open(), .events = POLLIN}};
+  control_replay_phases();
+  command = command_start();
+  control_phase("command");
+  for (;;) {
+    if (poll(watched, 2, ready ? -1 : READY_POLL_MS) > 0) {
+      if (watched[0].revents & POLLIN) {
+        struct signalfd_siginfo info;
+        while (read(watched[0].fd, &info, sizeof info) > 0) {
+        }
+        reap();
+      }
+      if (watched[1].revents & POLLIN) control_read(handle);
+      // No host has the port open: poll would spin on the hang-up.
+      else if (watched[1].revents & (POLLHUP | POLLERR)) usleep(READY_POLL_MS * 1000);
+    }
+    if (!ready && command_answers()) {
+      ready = true;
+      control_phase("ready");
+    }
+  }
+}

@@ -1,0 +1,77 @@
+import * as v from 'valibot'
+import { InvalidOptionError } from './errors.ts'
+import { type KernelReference, parseKernelReference } from './kernel-reference.ts'
+
+/** One row of the matrix, as a user writes it. */
+export interface KernelOptions {
+  /** The kernel: `debian:SUITE`, such as `debian:bookworm`. */
+  readonly kernel: string
+  /** The cgroup version that the guest mounts. @default 2 */
+  readonly cgroup?: 1 | 2
+  /** Memory of the guest, in MiB; 512 or more. @default 2048 */
+  readonly memoryMib?: number
+  /** Virtual CPUs. @default 2 */
+  readonly cpus?: number
+  /** Size of the guest's writable disk in MiB, taken as it fills; 512 or more. @default 8192 */
+  readonly scratchMib?: number
+  /** What runs the guest. `auto` is KVM where a guest was seen to run with it, else TCG. @default 'auto' */
+  readonly accelerator?: 'auto' | 'kvm' | 'tcg'
+  /** Longest wait from the start of the VM to the first answer of its dockerd, in milliseconds. @default 240_000 */
+  readonly bootTimeoutMs?: number
+}
+
+/** An entry with all defaults filled in; frozen. */
+export interface KernelEntry extends Required<KernelOptions> {
+  /** Unique in its matrix; `[A-Za-z0-9._-]`, because files and hostnames are named after it. */
+  readonly name: string
+  readonly reference: KernelReference
+}
+
+const integer = (least: number) => v.pipe(v.number(), v.integer(), v.minValue(least))
+
+const schema = v.strictObject({
+  kernel: v.string(),
+  cgroup: v.optional(v.picklist([1, 2]), 2),
+  memoryMib: v.optional(integer(512), 2048),
+  cpus: v.optional(integer(1), 2),
+  scratchMib: v.optional(integer(512), 8192),
+  accelerator: v.optional(v.picklist(['auto', 'kvm', 'tcg']), 'auto'),
+  bootTimeoutMs: v.optional(integer(1), 240_000),
+})
+
+const NAME = /^[A-Za-z0-9][A-Za-z0-9._-]{0,62}$/
+
+/**
+ * Checks one entry, fills in the defaults and freezes it.
+ * @throws InvalidOptionError naming the option; UnknownKernelError
+ */
+export function parseKernelEntry(name: string, options: unknown): KernelEntry {
+  if (!NAME.test(name)) {
+    throw new InvalidOptionError({
+      what: `'${name}' cannot be the name of a kernel entry`,
+      remedy: 'use 1 to 63 letters, digits, dots, dashes and underscores, a letter or digit first',
+    })
+  }
+  const parsed = v.safeParse(schema, options)
+  if (!parsed.success) throw invalid(name, parsed.issues)
+  return Object.freeze({
+    name,
+    ...parsed.output,
+    reference: Object.freeze(parseKernelReference(parsed.output.kernel, name)),
+  })
+}
+
+function invalid(entry: string, issues: readonly v.BaseIssue<unknown>[]): InvalidOptionError {
+  const problems = issues.map((issue) => {
+    const option = v.getDotPath(issue)
+    if (option === null) return `expected an object of options, got ${issue.received}`
+    if (issue.expected === 'never') return `unknown option '${option}'`
+    if (issue.received === 'undefined') return `option '${option}' is missing`
+    return `option '${option}' must be ${issue.expected ?? 'a whole number'}, got ${issue.received}`
+  })
+  return new InvalidOptionError({
+    what: problems.join('; '),
+    entry,
+    remedy: `an entry takes ${Object.keys(schema.entries).join(', ')}`,
+  })
+}

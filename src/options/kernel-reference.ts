@@ -1,0 +1,33 @@
+import { UnknownKernelError } from './errors.ts'
+
+/** Where a kernel comes from. */
+export interface KernelReference {
+  readonly kind: 'debian'
+  /** A suite of the Debian archive, such as `bookworm` or `trixie-backports`. */
+  readonly suite: string
+  /** What follows `linux-image-` in the meta package's name. */
+  readonly flavour: string
+}
+
+/** The suites that `debian:` takes: those whose kernels the machine that boots them was tested with. */
+export const debianSuites = ['bullseye', 'bookworm', 'trixie', 'sid'] as const
+
+const DEFAULT_FLAVOUR = 'cloud-amd64'
+const DEBIAN = /^debian:([a-z]+(?:-backports)?)(?:\/([a-z0-9-]+))?$/
+
+/**
+ * Reads `debian:SUITE` or `debian:SUITE/FLAVOUR`.
+ * @throws UnknownKernelError
+ */
+export function parseKernelReference(text: string, entry?: string): KernelReference {
+  const [, suite, flavour = DEFAULT_FLAVOUR] = DEBIAN.exec(text) ?? []
+  const known = debianSuites.some((name) => name === suite || `${name}-backports` === suite)
+  if (suite === undefined || !known) {
+    throw new UnknownKernelError({
+      what: `unknown kernel '${text}'`,
+      entry,
+      remedy: `name one of ${debianSuites.map((name) => `debian:${name}`).join(', ')}, each also as debian:SUITE/FLAVOUR`,
+    })
+  }
+  return { kind: 'debian', suite, flavour }
+}

@@ -1,0 +1,56 @@
+import { expect, test } from 'vitest'
+import { parseKernelEntry } from './kernel-entry.ts'
+import { parseKernelReference } from './kernel-reference.ts'
+import { parseMatrix } from './matrix.ts'
+import { readSettings } from './settings.ts'
+
+test('fills in the defaults and freezes', () => {
+  const entry = parseKernelEntry('v2', { kernel: 'debian:trixie' })
+  expect(entry).toMatchObject({
+    name: 'v2',
+    cgroup: 2,
+    memoryMib: 2048,
+    accelerator: 'auto',
+    reference: { suite: 'trixie' },
+  })
+  expect(Object.isFrozen(entry)).toBe(true)
+})
+
+test.each([
+  [{ kernel: 'debian:trixie', memory: 1 }, "v2: unknown option 'memory'"],
+  [{ cgroup: 1 }, "v2: option 'kernel' is missing"],
+  [{ kernel: 'debian:trixie', cgroup: 3 }, "v2: option 'cgroup' must be (1 | 2), got 3"],
+  [{ kernel: 'debian:trixie', memoryMib: 16 }, "v2: option 'memoryMib' must be >=512, got 16"],
+  [{ kernel: 'debian:trixie', cpus: 1.5 }, "v2: option 'cpus' must be a whole number, got 1.5"],
+  ['debian:trixie', 'v2: expected an object of options'],
+])('refuses %j', (options, message) => {
+  expect(() => parseKernelEntry('v2', options)).toThrow(message)
+})
+
+test.each(['', 'a b', '../x', '-x', 'x'.repeat(64)])('refuses the name %j', (name) => {
+  expect(() => parseKernelEntry(name, { kernel: 'debian:trixie' })).toThrow('cannot be the name of a kernel entry')
+})
+
+test('reads references with suite and flavour', () => {
+  expect(parseKernelReference('debian:bookworm/amd64')).toEqual({ kind: 'debian', suite: 'bookworm', flavour: 'amd64' })
+  expect(parseKernelReference('debian:trixie-backports')).toMatchObject({ suite: 'trixie-backports' })
+})
+
+test.each(['debian:potato', 'debian', 'bookworm', '6.12', 'debian:bookworm;rm -rf /'])('does not know %j', (text) => {
+  expect(() => parseKernelReference(text)).toThrow(`unknown kernel '${text}'`)
+})
+
+test('refuses two entries of one name, and a matrix with none', () => {
+  const entry = { name: 'a', kernel: 'debian:trixie' }
+  expect(() => parseMatrix([entry, entry])).toThrow("two entries are named 'a'")
+  expect(() => parseMatrix({})).toThrow('the matrix has no entry')
+})
+
+test('settings come from the environment, with its defaults', () => {
+  expect(readSettings({ XDG_CACHE_HOME: '/c', TESTKERNELS_DEBUG: '0' })).toMatchObject({
+    debug: false,
+    cacheDirectory: '/c/testkernels',
+  })
+  expect(readSettings({ TESTKERNELS_DEBUG: '1' }).debug).toBe(true)
+  expect(() => readSettings({ TESTKERNELS_RUN_DIR: 'x' })).toThrow('TESTKERNELS_RUN_DIR must be an absolute path')
+})

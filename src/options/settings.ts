@@ -1,0 +1,41 @@
+import { homedir, tmpdir } from 'node:os'
+import { isAbsolute, join } from 'node:path'
+import { InvalidOptionError } from './errors.ts'
+
+/** What the environment says, read once; nothing else in the library reads `process.env`. */
+export interface Settings {
+  /** `TESTKERNELS_DEBUG=1`: debug lines are shown. */
+  readonly debug: boolean
+  /** `TESTKERNELS_DEBIAN_MIRROR`: the Debian archive to build from. Default: that of the machine's apt configuration. */
+  readonly debianMirror: string | undefined
+  /** `TESTKERNELS_CACHE_DIR`: what is remembered between runs. Default: `$XDG_CACHE_HOME/testkernels`, `~/.cache/testkernels` */
+  readonly cacheDirectory: string
+  /** `TESTKERNELS_RUN_DIR`: sockets, short-lived and private. Default: `$XDG_RUNTIME_DIR` or the temporary directory */
+  readonly runtimeDirectory: string
+  /** The environment itself, for those who follow other programs' variables (DOCKER_HOST, DOCKER_CONFIG). */
+  readonly environment: Readonly<Record<string, string | undefined>>
+}
+
+/** @throws InvalidOptionError for a directory that is not absolute */
+export function readSettings(environment: Readonly<Record<string, string | undefined>> = process.env): Settings {
+  const absolute = (name: string, fallback: string): string => {
+    const value = environment[name]
+    if (!value) return fallback
+    if (isAbsolute(value)) return value
+    throw new InvalidOptionError({
+      what: `${name} must be an absolute path, got '${value}'`,
+      remedy: `set ${name} to a full path`,
+    })
+  }
+  const debug = environment['TESTKERNELS_DEBUG'] ?? ''
+  return Object.freeze({
+    debug: debug !== '' && debug !== '0',
+    debianMirror: environment['TESTKERNELS_DEBIAN_MIRROR'] || undefined,
+    cacheDirectory: absolute(
+      'TESTKERNELS_CACHE_DIR',
+      join(environment['XDG_CACHE_HOME'] || join(homedir(), '.cache'), 'testkernels'),
+    ),
+    runtimeDirectory: absolute('TESTKERNELS_RUN_DIR', environment['XDG_RUNTIME_DIR'] || tmpdir()),
+    environment: Object.freeze({ ...environment }),
+  })
+}

@@ -1,0 +1,68 @@
+import { mkdtemp, rm } from 'node:fs/promises'
+import { createServer, type Server, type Socket } from 'node:net'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { afterEach, beforeEach, expect, test } from 'vitest'
+import { connectControl } from './connection.ts'
+
+const DEADLINE_MS = 10_000
+let directory: string
+let path: string
+let server: Server
+let guest: Promise<Socket>
+
+beforeEach(async () => {
+  directory = await mkdtemp(join(tmpdir(), 'tk-control-'))
+  path = join(directory, 'control.sock')
+  guest = new Promise((resolve) => {
+    server = createServer(resolve)
+  })
+})
+
+afterEach(async () => {
+  server.close()
+  await rm(directory, { recursive: true })
+})
+
+function listen(): Promise<void> {
+  return new Promise((resolve) => server.listen(path, resolve))
+}
+
+test('waits for the socket, then for the phase', async () => {
+  const connecting = connectControl(path, AbortSignal.timeout(DEADLINE_MS))
+  await listen()
+  const control = await connecting
+  const ready = control.phase('ready', AbortSignal.timeout(DEADLINE_MS))
+  const socket = await guest
+  socket.write('{"phase":"init","uptime":2.1}\n{"phase":"rea')
+  socket.write('dy","uptime":13.7}\n')
+  expect(await ready).toEqual({ name: 'ready', uptimeS: 13.7 })
+  expect(control.phases.map((phase) => phase.name)).toEqual(['init', 'ready'])
+  control.close()
+  socket.destroy()
+})
+
+test('an identity is pushed when the guest says so, and an older answer does not count', async () => {
+  await listen()
+  const control = await connectControl(path, AbortSignal.timeout(DEADLINE_MS))
+  const socket = await guest
+  const identity = { hostname: 'a', hostKey: Buffer.of(1), authorizedKey: 'k', entropy: Buffer.of(2) }
+  const pushed = control.pushIdentity(identity, AbortSignal.timeout(DEADLINE_MS))
+  let received = ''
+  for await (const chunk of socket) {
+    received += chunk
+    if (received.endsWith('commit 1\n')) break
+  }
+  expect(received).toContain('hostname a\n')
+  await expect(Promise.race([pushed.then(() => 'pushed'), Promise.resolve('waiting')])).resolves.toBe('waiting')
+  control.close()
+  await expect(control.pushIdentity(identity, AbortSignal.abort(new Error('vm is gone')))).rejects.toThrow('vm is gone')
+  pushed.catch(() => {})
+})
+
+test('a wait ends with the reason of its signal', async () => {
+  const abort = new AbortController()
+  const connecting = connectControl(path, abort.signal)
+  abort.abort(new Error('the container exited'))
+  await expect(connecting).rejects.toThrow('the container exited')
+})

@@ -1,0 +1,120 @@
+import { EventEmitter, once } from 'node:events'
+import { connect, type Socket } from 'node:net'
+import { createInterface } from 'node:readline'
+import pRetry, { AbortError } from 'p-retry'
+import { type GuestIdentity, type GuestMessage, identityLines, parseGuestMessage } from './messages.ts'
+
+/** A step of the guest's boot. */
+export interface Phase {
+  readonly name: string
+  /** Uptime of the guest when it was reached, in seconds. */
+  readonly uptimeS: number
+}
+
+interface ControlEvents {
+  message: [GuestMessage]
+  closed: []
+}
+
+/** The host's end of the control port. */
+export interface ControlConnection {
+  /** What the guest reported until now, in order. */
+  readonly phases: readonly Phase[]
+  /** The guest's account of why its command ended, once it did. */
+  readonly ended: string | undefined
+  /** The tail of the command's log, once the guest sent it. */
+  readonly commandLog: string | undefined
+  /** Resolves when the guest reports the phase; at once if it did. @throws the signal's reason when that aborts first */
+  phase(name: string, signal: AbortSignal): Promise<Phase>
+  /** Pushes keys, clock, hostname and entropy; resolves when the guest applied them and its sshd starts. */
+  pushIdentity(identity: GuestIdentity, signal: AbortSignal): Promise<void>
+  /** Asks for the command's log; resolves when it came. */
+  requestLog(signal: AbortSignal): Promise<string>
+  close(): void
+}
+
+/** Connects to the socket that QEMU makes when it starts; waits for it until `signal` aborts. */
+export async function connectControl(socketPath: string, signal: AbortSignal): Promise<ControlConnection> {
+  const socket = await pRetry(() => dial(socketPath, signal), {
+    // A socket that is not there yet costs a stat: look often, the caller's deadline ends it.
+    retries: Number.POSITIVE_INFINITY,
+    minTimeout: 10,
+    maxTimeout: 50,
+    signal,
+  })
+  return overSocket(socket)
+}
+
+async function dial(socketPath: string, signal: AbortSignal): Promise<Socket> {
+  if (signal.aborted) throw new AbortError(signal.reason)
+  const socket = connect(socketPath)
+  try {
+    await once(socket, 'connect', { signal })
+    return socket
+  } catch (cause) {
+    socket.destroy()
+    throw cause
+  }
+}
+
+function overSocket(socket: Socket): ControlConnection {
+  const events = new EventEmitter<ControlEvents>()
+  events.setMaxListeners(0)
+  const phases: Phase[] = []
+  let ended: string | undefined
+  let commandLog: string | undefined
+  let commits = 0
+
+  createInterface({ input: socket }).on('line', (line) => {
+    const message = parseGuestMessage(line)
+    if (message === undefined) return
+    if ('phase' in message) phases.push({ name: message.phase, uptimeS: message.uptime })
+    if ('ended' in message) ended = message.ended
+    if ('log' in message) commandLog = message.log
+    events.emit('message', message)
+  })
+  // The VM's container is what ends a wait; a lost control port by itself is no event.
+  socket.on('error', () => {})
+
+  async function until<T>(find: () => T | undefined, signal: AbortSignal): Promise<T> {
+    for (;;) {
+      signal.throwIfAborted()
+      const found = find()
+      if (found !== undefined) return found
+      await once(events, 'message', { signal }).catch((thrown) => {
+        throw signal.aborted ? signal.reason : thrown
+      })
+    }
+  }
+
+  return {
+    phases,
+    get ended() {
+      return ended
+    },
+    get commandLog() {
+      return commandLog
+    },
+    phase: (name, signal) => until(() => phases.find((phase) => phase.name === name), signal),
+    async pushIdentity(identity, signal) {
+      const commit = String(++commits)
+      let applied = false
+      const listen = (message: GuestMessage) => {
+        if ('committed' in message && message.committed === commit) applied = true
+      }
+      events.prependListener('message', listen)
+      try {
+        socket.write(identityLines(identity, commit, performance.timeOrigin + performance.now()))
+        await until(() => applied || undefined, signal)
+      } finally {
+        events.off('message', listen)
+      }
+    },
+    async requestLog(signal) {
+      commandLog = undefined
+      socket.write('log\n')
+      return await until(() => commandLog, signal)
+    },
+    close: () => socket.destroy(),
+  }
+}

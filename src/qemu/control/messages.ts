@@ -1,0 +1,57 @@
+import * as v from 'valibot'
+
+/** One line from the guest's agent (images/guest/agent/control.c). */
+export type GuestMessage =
+  /** A step of the boot was reached, at this uptime of the guest in seconds. */
+  | { readonly phase: string; readonly uptime: number }
+  /** The identity was applied and sshd started; the number is the one that was sent. */
+  | { readonly committed: string }
+  /** The last lines of the command's log. */
+  | { readonly log: string }
+  /** The guest's command is over (`status 1`, `signal 9`), and so is the guest. */
+  | { readonly ended: string }
+  | { readonly warning: string }
+
+const guestMessage = v.union([
+  v.object({ phase: v.string(), uptime: v.number() }),
+  v.object({ committed: v.string() }),
+  v.object({ log: v.string() }),
+  v.object({ ended: v.string() }),
+  v.object({ warning: v.string() }),
+])
+
+/** @returns undefined for a line that is not a message: the start of a line that was lost before the host connected */
+export function parseGuestMessage(line: string): GuestMessage | undefined {
+  try {
+    const parsed = v.safeParse(guestMessage, JSON.parse(line))
+    return parsed.success ? parsed.output : undefined
+  } catch {
+    return undefined
+  }
+}
+
+/** What makes a guest itself: pushed after a boot and after every restore, before anybody connects. */
+export interface GuestIdentity {
+  readonly hostname: string
+  /** The SSH host key in Dropbear's format. */
+  readonly hostKey: Uint8Array
+  /** A line of authorized_keys: the one key that may log in. */
+  readonly authorizedKey: string
+  /** Credited to the kernel's random pool; 32 bytes reseed it whole. */
+  readonly entropy: Uint8Array
+}
+
+/** The lines that push an identity. `commit` comes back in the guest's `committed`. */
+export function identityLines(identity: GuestIdentity, commit: string, unixTimeMs: number): string {
+  const seconds = Math.floor(unixTimeMs / 1000)
+  const nanoseconds = Math.round((unixTimeMs - seconds * 1000) * 1e6)
+  return [
+    `hostname ${identity.hostname}`,
+    `clock ${seconds}.${String(nanoseconds).padStart(9, '0')}`,
+    `entropy ${Buffer.from(identity.entropy).toString('hex')}`,
+    `hostkey ${Buffer.from(identity.hostKey).toString('hex')}`,
+    `authorize ${identity.authorizedKey}`,
+    `commit ${commit}`,
+    '',
+  ].join('\n')
+}

@@ -1,0 +1,13 @@
+/** Where things are in the image that a VM runs from. */
+export const imagePaths = {
+  entrypoint: '/testkernels/entrypoint',
+  probe: '/testkernels/probe',
+  vmlinuz: '/testkernels/vmlinuz',
+  initrd: '/testkernels/initrd',
+  rootfs: '/testkernels/rootfs.erofs',
+  kernelFiles: '/testkernels/kernel.erofs',
+  /** Made by `supervise` at the start. */
+  scratch: '/var/lib/testkernels/scratch.img',
+  /** The VM's run directory of the host is mounted here; QEMU's sockets are in it. */
+  runDirectory: '/run/testkernels',
+} as const

@@ -1,0 +1,55 @@
+import { readFileSync } from 'node:fs'
+import { expect, test } from 'vitest'
+import { guestLink } from './guest-link.ts'
+import { type Machine, probeArguments, qemuArguments } from './machine.ts'
+
+const machine: Machine = {
+  accelerator: { kind: 'tcg', tscKhz: 2_596_134 },
+  memoryMib: 2048,
+  cpus: 2,
+  cgroup: 1,
+  controlSocket: '/run/testkernels/control.sock',
+}
+
+function after(option: string, args: string[]): string | undefined {
+  return args[args.indexOf(option) + 1]
+}
+
+test('gives the disks in the order that the guest expects', () => {
+  const drives = qemuArguments(machine).filter((word) => word.startsWith('virtio-blk-device'))
+  expect(drives).toEqual(['rootfs', 'kernel', 'scratch'].map((id) => `virtio-blk-device,drive=${id}`))
+})
+
+test('tells the kernel its console, the TSC rate and the cgroup version', () => {
+  const cmdline = after('-append', qemuArguments(machine))
+  expect(cmdline).toBe('tsc_early_khz=2596134 console=ttyS0 panic=-1 reboot=t testkernels.cgroup=1')
+})
+
+test('under KVM the guest has the CPU of the host and measures its own TSC', () => {
+  const args = qemuArguments({ ...machine, accelerator: { kind: 'kvm' } })
+  expect(after('-accel', args)).toBe('kvm')
+  expect(after('-cpu', args)).toBe('host')
+  expect(after('-append', args)).not.toContain('tsc')
+})
+
+test('a machine nobody talks to has no control port', () => {
+  const { controlSocket: _, ...alone } = machine
+  expect(qemuArguments(alone).join(' ')).not.toContain('virtserialport')
+})
+
+test('the probe guest has neither disk nor network', () => {
+  const args = probeArguments({ kind: 'kvm' }).join(' ')
+  expect(args).toContain('testkernels.probe')
+  expect(args).not.toContain('virtio')
+})
+
+test.each(['guest/init', 'runner/entrypoint'])('images/%s holds the addresses of the guest link', (file) => {
+  const script = readFileSync(new URL(`../../images/${file}`, import.meta.url), 'utf8')
+  expect(script).toContain(guestLink.hostAddress)
+  expect(script).toContain(guestLink.guestAddress)
+})
+
+test('the agent listens for SSH where the host connects', () => {
+  const source = readFileSync(new URL('../../images/guest/agent/identity.c', import.meta.url), 'utf8')
+  expect(source).toContain(`"${guestLink.guestAddress}:${guestLink.sshPort}"`)
+})

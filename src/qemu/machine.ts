@@ -1,0 +1,63 @@
+import { type Accelerator, accelerator } from './accelerator.ts'
+import { controlPort } from './devices/control-port.ts'
+import type { Device } from './devices/device.ts'
+import { disk } from './devices/disk.ts'
+import { entropy } from './devices/entropy.ts'
+import { network } from './devices/network.ts'
+import { serialConsole } from './devices/serial-console.ts'
+import { imagePaths } from './image-paths.ts'
+
+/** What a VM is made of. The same machine gives the same command line. */
+export interface Machine {
+  readonly accelerator: Accelerator
+  readonly memoryMib: number
+  readonly cpus: number
+  readonly cgroup: 1 | 2
+  /** Path of the control port's socket in the container; without one nobody talks to the guest. */
+  readonly controlSocket?: string
+}
+
+/** QEMU's arguments for a machine that runs the image's kernel and rootfs. Pure. */
+export function qemuArguments(machine: Machine): string[] {
+  const devices: Device[] = [
+    serialConsole(),
+    // The guest's init knows this order: vda, vdb, vdc.
+    disk({ id: 'rootfs', file: imagePaths.rootfs, access: 'read-only' }),
+    disk({ id: 'kernel', file: imagePaths.kernelFiles, access: 'read-only' }),
+    disk({ id: 'scratch', file: imagePaths.scratch, access: 'read-write' }),
+    network(),
+    entropy(),
+    ...(machine.controlSocket === undefined ? [] : [controlPort({ socketPath: machine.controlSocket })]),
+  ]
+  return boot(machine, devices, [`testkernels.cgroup=${machine.cgroup}`])
+}
+
+/** QEMU's arguments for a guest that says on the console that it reached user space, and ends. Pure. */
+export function probeArguments(chosen: Accelerator): string[] {
+  return boot({ accelerator: chosen, memoryMib: 256, cpus: 1 }, [serialConsole()], ['testkernels.probe'])
+}
+
+function boot(
+  { accelerator: chosen, memoryMib, cpus }: Pick<Machine, 'accelerator' | 'memoryMib' | 'cpus'>,
+  devices: readonly Device[],
+  kernelArguments: readonly string[],
+): string[] {
+  const all = [accelerator(chosen), ...devices]
+  const cmdline = [
+    ...all.flatMap((device) => device.kernel ?? []),
+    // A panic ends QEMU at once, by a reset that -no-reboot turns into an exit.
+    'panic=-1',
+    'reboot=t',
+    ...kernelArguments,
+  ]
+  return [
+    // ACPI, because the kernels of distributions find virtio-mmio devices in no other way.
+    ...['-M', 'microvm,acpi=on,rtc=on'],
+    // SeaBIOS spins forever on this machine's disks (seen with QEMU 10.0); qboot does nothing but start the kernel.
+    ...['-bios', 'qboot.rom'],
+    ...['-smp', String(cpus), '-m', String(memoryMib)],
+    ...['-nodefaults', '-no-user-config', '-no-reboot', '-display', 'none'],
+    ...['-kernel', imagePaths.vmlinuz, '-initrd', imagePaths.initrd, '-append', cmdline.join(' ')],
+    ...all.flatMap((device) => device.qemu),
+  ]
+}
