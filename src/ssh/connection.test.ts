@@ -1,0 +1,156 @@
+import { once } from 'node:events'
+import { mkdtemp, rm } from 'node:fs/promises'
+import { type AddressInfo, createServer, type Server, type Socket } from 'node:net'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { Readable } from 'node:stream'
+import { buffer, text } from 'node:stream/consumers'
+import { afterEach, beforeEach, expect, test } from 'vitest'
+import { connectSsh } from './connect.ts'
+import type { SshConnection } from './connection.ts'
+import { startTestServer, type TestServer } from './testing/server.ts'
+
+const eventDeadlineMs = 10_000
+let server: TestServer
+let connection: SshConnection
+
+beforeEach(async () => {
+  server = await startTestServer()
+  connection = await connectSsh({
+    host: '127.0.0.1',
+    port: server.port,
+    user: 'root',
+    hostPublicKey: server.hostKey.publicKey,
+    clientKey: server.clientKey,
+    signal: AbortSignal.timeout(eventDeadlineMs),
+  })
+})
+
+afterEach(async () => {
+  await connection.close()
+  await server[Symbol.asyncDispose]()
+})
+
+test('runs a program with exactly its arguments and gives both outputs', async () => {
+  const result = await connection.exec([
+    'sh',
+    '-c',
+    'printf "%s|" "$@"; echo oops >&2; exit 3',
+    'sh',
+    "it's",
+    '$HOME',
+    '',
+  ])
+  expect(result).toEqual({ exitCode: 3, stdout: "it's|$HOME||", stderr: 'oops\n' })
+})
+
+test('names the signal that ended a program', async () => {
+  expect(await connection.exec(['sh', '-c', 'kill -9 $$'])).toMatchObject({ exitCode: 137, signal: 'SIGKILL' })
+})
+
+test.each([
+  ['a string', 'héllo', 'héllo'],
+  ['bytes', Buffer.from('bytes'), 'bytes'],
+  ['a stream', Readable.from(['a', 'b']), 'ab'],
+  ['nothing', undefined, ''],
+])('a program reads %s', async (_name, stdin, expected) => {
+  expect((await connection.exec(['cat'], { stdin })).stdout).toBe(expected)
+})
+
+test('a program may end before it has read its input', async () => {
+  const result = await connection.exec(['head', '-c', '5'], { stdin: Buffer.alloc(8_000_000, 'x') })
+  expect(result).toMatchObject({ exitCode: 0, stdout: 'xxxxx' })
+})
+
+test('an input that fails ends the program and is the reason', async () => {
+  const stdin = new Readable({ read: () => stdin.destroy(new Error('the disk is gone')) })
+  await expect(connection.exec(['cat'], { stdin })).rejects.toThrow('the disk is gone')
+})
+
+test('an abort kills the program, also when its input has ended', async () => {
+  const stop = new AbortController()
+  const program = await connection.spawn(['sh', '-c', 'echo up; exec sleep 1000'], { signal: stop.signal })
+  program.stdin.end()
+  await once(program.stdout, 'data')
+  stop.abort(new Error('stopped by the user'))
+  await expect(program.exit).rejects.toThrow('stopped by the user')
+  await channelsToBe(0)
+  expect(server.sentSignals).toEqual(['KILL'])
+})
+
+test('a stream to a unix socket half-closes', async () => {
+  const directory = await mkdtemp(join(tmpdir(), 'tk-'))
+  const path = join(directory, 's')
+  await using _echo = await listening({ path }, answerAtEnd)
+  const stream = await connection.openUnixStream(path)
+  stream.end(Buffer.alloc(5_000_000, 'x'))
+  expect((await buffer(stream)).length).toBe(5_000_000)
+  await channelsToBe(0)
+  await rm(directory, { recursive: true })
+})
+
+test('a stream to a port carries both directions', async () => {
+  await using echo = await listening({ host: '127.0.0.1', port: 0 }, answerAtEnd)
+  const stream = await connection.openTcpStream('127.0.0.1', (echo.server.address() as AddressInfo).port)
+  stream.end('ping')
+  expect(await text(stream)).toBe('ping')
+})
+
+test('a socket that nobody listens at is named', async () => {
+  await expect(connection.openUnixStream('/nowhere.sock')).rejects.toMatchObject({
+    code: 'SSH_CHANNEL_REFUSED',
+    message: expect.stringContaining('/nowhere.sock'),
+  })
+  expect(connection.openChannels).toBe(0)
+})
+
+test('a destroyed stream leaves no channel', async () => {
+  await using quiet = await listening({ host: '127.0.0.1', port: 0 }, () => {})
+  const stream = await connection.openTcpStream('127.0.0.1', (quiet.server.address() as AddressInfo).port)
+  expect(connection.openChannels).toBe(1)
+  stream.destroy()
+  await channelsToBe(0)
+})
+
+test('a lost connection is an error of every stream and not their end', async () => {
+  await using quiet = await listening({ host: '127.0.0.1', port: 0 }, () => {})
+  const stream = await connection.openTcpStream('127.0.0.1', (quiet.server.address() as AddressInfo).port)
+  const running = connection.exec(['sleep', '1000'])
+  await channelsToBe(2)
+  const failed = once(stream, 'error', { signal: AbortSignal.timeout(eventDeadlineMs) })
+  server.cut()
+  expect((await failed)[0]).toBe(connection.ended.reason)
+  await expect(running).rejects.toBe(connection.ended.reason)
+  expect(connection.openChannels).toBe(0)
+})
+
+function answerAtEnd(socket: Socket): void {
+  const chunks: Buffer[] = []
+  socket.on('data', (chunk: Buffer) => chunks.push(chunk))
+  socket.once('end', () => socket.end(Buffer.concat(chunks)))
+}
+
+async function channelsToBe(count: number): Promise<void> {
+  await expect.poll(() => connection.openChannels, { timeout: eventDeadlineMs }).toBe(count)
+}
+
+async function listening(
+  where: { path: string } | { host: string; port: number },
+  onSocket: (socket: Socket) => void,
+): Promise<AsyncDisposable & { server: Server }> {
+  const sockets = new Set<Socket>()
+  const listener = createServer({ allowHalfOpen: true }, (socket) => {
+    sockets.add(socket)
+    socket.on('error', () => {})
+    onSocket(socket)
+  })
+  listener.listen(where)
+  await once(listener, 'listening')
+  return {
+    server: listener,
+    async [Symbol.asyncDispose]() {
+      for (const socket of sockets) socket.destroy()
+      await new Promise((resolve) => listener.close(resolve))
+    },
+  }
+}

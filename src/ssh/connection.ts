@@ -1,0 +1,100 @@
+import { once } from 'node:events'
+import type { Socket } from 'node:net'
+import type { Duplex } from 'node:stream'
+import type { Client } from 'ssh2'
+import type { Logger } from '../log/index.ts'
+import { ChannelOpener } from './channel-opener.ts'
+import { SshConnectionClosedError, SshConnectionLostError } from './errors.ts'
+import { type ExecOptions, type ExecResult, exec } from './exec.ts'
+import { type RemoteProcess, type SpawnOptions, spawn } from './spawn.ts'
+
+/** The server may be gone already: the goodbye is waited for no longer than this. */
+const goodbyeTimeoutMs = 250
+
+/** An authenticated connection to the SSH server of one VM. */
+export interface SshConnection extends AsyncDisposable {
+  /**
+   * Aborts the moment the connection is over, before the streams on it end. The reason is an SshConnectionLostError, or an
+   * SshConnectionClosedError after close().
+   */
+  readonly ended: AbortSignal
+  /** Streams and processes that are open now. */
+  readonly openChannels: number
+  /** Runs a program to its end. A failing one is a result, not an error. */
+  exec(argv: readonly string[], options?: ExecOptions): Promise<ExecResult>
+  /** Starts a program and gives its streams. */
+  spawn(argv: readonly string[], options?: SpawnOptions): Promise<RemoteProcess>
+  /** Connects to a unix socket in the guest. */
+  openUnixStream(path: string): Promise<Duplex>
+  /** Connects to a port that the guest reaches as `host`. */
+  openTcpStream(host: string, port: number): Promise<Duplex>
+  /** Ends every stream and says goodbye; memoised. */
+  close(): Promise<void>
+}
+
+export interface ConnectionParts {
+  readonly client: Client
+  readonly socket: Socket
+  /** `user@host:port`, for messages. */
+  readonly address: string
+  readonly entry?: string | undefined
+  readonly log: Logger
+}
+
+export function createConnection({ client, socket, address, entry, log }: ConnectionParts): SshConnection {
+  const end = new AbortController()
+  const opener = new ChannelOpener({ client, ended: end.signal, address, entry })
+  let failure: unknown
+  let closing: Promise<void> | undefined
+
+  const lose = () => {
+    if (end.signal.aborted) return
+    log.debug(`ssh connection to ${address} lost`)
+    const lost = new SshConnectionLostError({
+      what: `the connection to ${address} is lost`,
+      entry,
+      remedy: 'read the console of the virtual machine: it stopped, crashed or was cut off from the network',
+      cause: failure,
+    })
+    end.abort(lost)
+    opener.abandonAll(lost)
+  }
+  client.on('error', (error) => {
+    failure = error
+    lose()
+  })
+  client.once('end', lose)
+  client.once('close', lose)
+
+  const sayGoodbye = async () => {
+    end.abort(
+      new SshConnectionClosedError({
+        what: `the connection to ${address} was closed`,
+        entry,
+        remedy: 'use the virtual machine only between its start and its stop',
+      }),
+    )
+    opener.abandonAll()
+    client.end()
+    const timer = setTimeout(() => socket.destroy(), goodbyeTimeoutMs)
+    if (!socket.closed) await once(socket, 'close')
+    clearTimeout(timer)
+  }
+  const close = () => {
+    closing ??= sayGoodbye()
+    return closing
+  }
+
+  return {
+    ended: end.signal,
+    get openChannels() {
+      return opener.size
+    },
+    exec: (argv, options) => exec(opener, argv, options),
+    spawn: (argv, options) => spawn(opener, argv, options),
+    openUnixStream: (path) => opener.openUnix(path),
+    openTcpStream: (host, port) => opener.openTcp(host, port),
+    close,
+    [Symbol.asyncDispose]: close,
+  }
+}

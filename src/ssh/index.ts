@@ -1,0 +1,20 @@
+export { connectSsh, type SshConnectOptions } from './connect.ts'
+export type { SshConnection } from './connection.ts'
+export {
+  SshAuthFailedError,
+  SshChannelRefusedError,
+  SshConnectFailedError,
+  SshConnectionClosedError,
+  SshConnectionLostError,
+  SshExecFailedError,
+  SshHostKeyMismatchError,
+} from './errors.ts'
+export type { ExecOptions, ExecResult } from './exec.ts'
+export {
+  dropbearPrivateKey,
+  generateKeyPair,
+  opensshPrivateKey,
+  publicKeyLine,
+  type SshKeyPair,
+} from './keys.ts'
+export type { ExitStatus, RemoteProcess, SpawnOptions } from './spawn.ts'

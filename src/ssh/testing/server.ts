@@ -1,0 +1,80 @@
+import { once } from 'node:events'
+import { type AddressInfo, createServer, type Socket } from 'node:net'
+import ssh2 from 'ssh2'
+import { generateKeyPair, opensshPrivateKey, publicKeyBlob, type SshKeyPair } from '../keys.ts'
+import { forward, serveSession } from './services.ts'
+
+/** An SSH server in this process, with this machine's shell and sockets behind it. */
+export interface TestServer extends AsyncDisposable {
+  readonly port: number
+  readonly hostKey: SshKeyPair
+  readonly clientKey: SshKeyPair
+  /** Authentication methods that clients tried, in order. */
+  readonly triedMethods: readonly string[]
+  /** Names of the signals that clients sent to programs. */
+  readonly sentSignals: readonly string[]
+  /** Ends every connection without a word, as a VM that dies. */
+  cut(): void
+}
+
+export interface TestServerOptions {
+  /** Connections that are dropped before the first is served, as by a guest that still boots. @default 0 */
+  readonly dropFirst?: number
+}
+
+export async function startTestServer({ dropFirst = 0 }: TestServerOptions = {}): Promise<TestServer> {
+  const hostKey = generateKeyPair()
+  const clientKey = generateKeyPair()
+  const sockets = new Set<Socket>()
+  const triedMethods: string[] = []
+  const sentSignals: string[] = []
+  let accepted = 0
+
+  // The server of ssh2 tells of a signal after the end of stdin in its debug lines only.
+  const debug = (line: string) => {
+    const signal = /signal: (\w+)/.exec(line)?.[1]
+    if (signal !== undefined) sentSignals.push(signal)
+  }
+  const ssh = new ssh2.Server({ hostKeys: [opensshPrivateKey(hostKey)], debug }, (client) => {
+    client.on('error', () => {})
+    client.on('authentication', (request) => {
+      triedMethods.push(request.method)
+      const isOurs = request.method === 'publickey' && request.key.data.equals(publicKeyBlob(clientKey.publicKey))
+      if (isOurs) request.accept()
+      else request.reject(['publickey'])
+    })
+    client.on('session', (accept) => serveSession(accept()))
+    client.on('openssh.streamlocal', (accept, reject, { socketPath }) => forward({ path: socketPath }, accept, reject))
+    client.on('tcpip', (accept, reject, { destIP, destPort }) =>
+      forward({ host: destIP, port: destPort }, accept, reject),
+    )
+  })
+  const server = createServer({ noDelay: true }, (socket) => {
+    accepted++
+    if (accepted <= dropFirst) {
+      socket.destroy()
+      return
+    }
+    sockets.add(socket)
+    socket.once('close', () => sockets.delete(socket))
+    ssh.injectSocket(socket)
+  })
+  server.listen(0, '127.0.0.1')
+  await once(server, 'listening')
+
+  const cut = () => {
+    for (const socket of sockets) socket.destroy()
+  }
+  return {
+    port: (server.address() as AddressInfo).port,
+    hostKey,
+    clientKey,
+    triedMethods,
+    sentSignals,
+    cut,
+    async [Symbol.asyncDispose]() {
+      cut()
+      await new Promise<void>((resolve) => server.close(() => resolve()))
+    },
+  }
+}
