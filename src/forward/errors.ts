@@ -1,0 +1,21 @@
+import { TestkernelsError } from '../errors/index.ts'
+
+/** The directory of a forwarded socket would let others reach it. */
+export class ForwardDirectoryNotPrivateError extends TestkernelsError {
+  readonly code = 'FORWARD_DIRECTORY_NOT_PRIVATE'
+}
+
+/** The path of a forwarded socket does not fit into a socket address. */
+export class ForwardPathTooLongError extends TestkernelsError {
+  readonly code = 'FORWARD_PATH_TOO_LONG'
+}
+
+/** Something is at the path of a forwarded socket already. */
+export class ForwardPathTakenError extends TestkernelsError {
+  readonly code = 'FORWARD_PATH_TAKEN'
+}
+
+/** The local end of a forward cannot be opened. */
+export class ForwardListenError extends TestkernelsError {
+  readonly code = 'FORWARD_LISTEN_FAILED'
+}

@@ -1,0 +1,131 @@
+import { once } from 'node:events'
+import { connect, type Socket } from 'node:net'
+import { join } from 'node:path'
+import { afterEach, beforeEach, expect, test } from 'vitest'
+import { startTestGuest, type TestGuest } from './testing/guest.ts'
+import { ask } from './testing/request.ts'
+import { forwardUnixSocket } from './unix-forward.ts'
+
+const eventDeadlineMs = 10_000
+const panic = new Error('kernel panic on 6.12/cgroup v1: "sysrq"; console at /tmp/x')
+const explained = { status: 500, type: 'application/json', body: `${JSON.stringify({ message: panic.message })}\n` }
+let guest: TestGuest
+let onSocket: (socket: Socket) => void
+
+beforeEach(async () => {
+  onSocket = () => {}
+  guest = await startTestGuest((socket) => onSocket(socket))
+})
+afterEach(() => guest[Symbol.asyncDispose]())
+
+function forward(more = {}) {
+  const { connection, remotePath, directory } = guest
+  return forwardUnixSocket({ connection, remotePath, localPath: join(directory, 'docker.sock'), ...more })
+}
+
+/** A client whose request has reached the guest, and all that it has read so far. */
+async function inFlight(path: string, request: string, response = '') {
+  const arrived = new Promise<void>((resolve) => {
+    onSocket = (socket) =>
+      socket.once('data', () => {
+        if (response !== '') socket.write(response)
+        resolve()
+      })
+  })
+  const client = connect(path)
+  const read = { text: '' }
+  client.on('data', (chunk: Buffer) => {
+    read.text += chunk
+  })
+  client.write(request)
+  await arrived
+  if (response !== '') await expect.poll(() => read.text, { timeout: eventDeadlineMs }).toBe(response)
+  return { read, closed: once(client, 'close', { signal: AbortSignal.timeout(eventDeadlineMs) }) }
+}
+
+test('new requests are answered with the reason, large bodies too', async () => {
+  await using forwarded = await forward()
+  forwarded.explain(panic)
+  expect(await ask(forwarded.path)).toEqual(explained)
+  expect(await ask(forwarded.path, { method: 'POST', body: 'x'.repeat(3_000_000) })).toEqual(explained)
+  expect(forwarded.explanation).toBe(panic)
+})
+
+test('a HEAD request is answered without a body', async () => {
+  await using forwarded = await forward()
+  forwarded.explain(panic)
+  expect(await ask(forwarded.path, { method: 'HEAD' })).toEqual({ ...explained, body: '' })
+})
+
+test('a request in flight that has no answer yet is answered with the reason', async () => {
+  await using forwarded = await forward()
+  const arrived = new Promise<Socket>((resolve) => {
+    onSocket = resolve
+  })
+  const answer = ask(forwarded.path, { method: 'POST', body: 'create' })
+  const socket = await arrived
+  const cut = once(socket.resume(), 'close', { signal: AbortSignal.timeout(eventDeadlineMs) })
+  socket.once('end', () => socket.end())
+  forwarded.explain(panic)
+  expect(await answer).toEqual(explained)
+  await cut
+})
+
+test('a request that has opened no channel yet is answered with the reason', async () => {
+  const never = new Promise<never>(() => {})
+  const connection = { ...guest.connection, openUnixStream: () => never }
+  await using forwarded = await forward({ connection })
+  const client = connect(forwarded.path)
+  client.write('GET /info HTTP/1.1\r\n\r\n')
+  await once(client, 'connect')
+  forwarded.explain(panic)
+  const [chunk] = await once(client, 'data', { signal: AbortSignal.timeout(eventDeadlineMs) })
+  expect(String(chunk)).toContain(JSON.stringify(panic.message))
+})
+
+test.each([
+  ['an answer that has begun', 'HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\nhalf'],
+  ['a hijacked stream', 'HTTP/1.1 101 UPGRADED\r\nUpgrade: tcp\r\n\r\nprompt> '],
+])('%s ends without foreign bytes in it', async (_name, response) => {
+  await using forwarded = await forward()
+  const { read, closed } = await inFlight(forwarded.path, 'POST /attach HTTP/1.1\r\n\r\n', response)
+  forwarded.explain(panic)
+  await closed
+  expect(read.text).toBe(response)
+})
+
+test('the first reason stays', async () => {
+  await using forwarded = await forward()
+  forwarded.explain(panic)
+  forwarded.explain(new Error('stopped'))
+  expect(await ask(forwarded.path)).toEqual(explained)
+})
+
+test('a lost connection explains itself, to requests in flight as well', async () => {
+  await using forwarded = await forward()
+  const { read, closed } = await inFlight(forwarded.path, 'GET /info HTTP/1.1\r\n\r\n')
+  const lost = guest.lose()
+  await closed
+  expect(read.text).toMatch(/^HTTP\/1\.1 500 /)
+  expect(read.text).toContain(JSON.stringify(lost.message))
+  expect(JSON.parse((await ask(forwarded.path)).body)).toEqual({ message: lost.message })
+})
+
+test('requests wait for the diagnosis of a lost connection', async () => {
+  let diagnosed: (reason: unknown) => void = () => {}
+  const diagnose = () => new Promise((resolve) => (diagnosed = resolve))
+  await using forwarded = await forward({ diagnose })
+  const { read, closed } = await inFlight(forwarded.path, 'GET /info HTTP/1.1\r\n\r\n')
+  guest.lose()
+  const later = ask(forwarded.path)
+  diagnosed(panic)
+  await closed
+  expect(read.text).toContain(JSON.stringify(panic.message))
+  expect(await later).toEqual(explained)
+})
+
+test('a diagnosis that fails leaves the loss as the reason', async () => {
+  await using forwarded = await forward({ diagnose: () => Promise.reject(new Error('no console')) })
+  const lost = guest.lose()
+  expect(JSON.parse((await ask(forwarded.path)).body)).toEqual({ message: lost.message })
+})
