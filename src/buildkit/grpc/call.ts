@@ -1,0 +1,70 @@
+import type { DescMessage, MessageInitShape, MessageShape } from '@bufbuild/protobuf'
+import type { Client, ClientDuplexStream, ClientReadableStream, Metadata } from '@grpc/grpc-js'
+import { bindMethod, type Method } from './method.ts'
+
+export interface CallOptions {
+  /** Cancels the call on both sides. */
+  readonly signal?: AbortSignal | undefined
+}
+
+/** @throws ServiceError of grpc-js, also when the signal aborted: the caller knows what it was doing */
+export function callUnary<I extends DescMessage, O extends DescMessage>(
+  client: Client,
+  method: Method<I, O>,
+  request: MessageInitShape<I>,
+  { signal }: CallOptions = {},
+): Promise<MessageShape<O>> {
+  const bound = bindMethod(method)
+  return new Promise((resolve, reject) => {
+    signal?.throwIfAborted()
+    const call = client.makeUnaryRequest(
+      bound.path,
+      bound.requestSerialize,
+      bound.responseDeserialize,
+      request,
+      (error, response) => {
+        signal?.removeEventListener('abort', cancel)
+        if (error !== null) reject(error)
+        else resolve(response as MessageShape<O>)
+      },
+    )
+    const cancel = () => call.cancel()
+    signal?.addEventListener('abort', cancel, { once: true })
+  })
+}
+
+/** The responses in order. Leaving the loop early cancels the call. */
+export async function* callServerStream<I extends DescMessage, O extends DescMessage>(
+  client: Client,
+  method: Method<I, O>,
+  request: MessageInitShape<I>,
+  { signal }: CallOptions = {},
+): AsyncGenerator<MessageShape<O>, void, undefined> {
+  signal?.throwIfAborted()
+  const bound = bindMethod(method)
+  const call: ClientReadableStream<MessageShape<O>> = client.makeServerStreamRequest(
+    bound.path,
+    bound.requestSerialize,
+    bound.responseDeserialize,
+    request,
+  )
+  const cancel = () => call.cancel()
+  signal?.addEventListener('abort', cancel, { once: true })
+  try {
+    for await (const response of call) yield response as MessageShape<O>
+  } finally {
+    signal?.removeEventListener('abort', cancel)
+    // A cancelled call reports that as an error event, which nobody is left to hear.
+    call.on('error', () => {})
+    call.cancel()
+  }
+}
+
+export function openDuplex<I extends DescMessage, O extends DescMessage>(
+  client: Client,
+  method: Method<I, O>,
+  metadata: Metadata,
+): ClientDuplexStream<MessageInitShape<I>, MessageShape<O>> {
+  const bound = bindMethod(method)
+  return client.makeBidiStreamRequest(bound.path, bound.requestSerialize, bound.responseDeserialize, metadata)
+}

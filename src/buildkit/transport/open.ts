@@ -1,0 +1,68 @@
+import { once } from 'node:events'
+import { connect, type Socket } from 'node:net'
+import { credentials } from '@grpc/grpc-js'
+import { type Address, type Endpoint, grpcTarget } from './endpoint.ts'
+import { tlsTransport } from './tls.ts'
+import { channelOptions, type Transport } from './transport.ts'
+import { secure, UpgradeCredentials, UpgradeRefused, upgradeToH2c } from './upgrade.ts'
+
+export interface OpenOptions {
+  readonly signal?: AbortSignal | undefined
+}
+
+/**
+ * Finds the transport an endpoint speaks. A Docker engine up to 29.1 wants `POST /grpc` upgraded; later ones drop that for
+ * HTTP/2 on the API socket, which earlier ones do not understand. So the upgrade is tried first, on a connection that
+ * is thrown away.
+ */
+export async function openTransport(endpoint: Endpoint, { signal }: OpenOptions = {}): Promise<Transport> {
+  if (endpoint.kind === 'docker' && (await upgrades(endpoint, signal))) return upgradeTransport(endpoint)
+  return 'host' in endpoint && endpoint.tls !== undefined
+    ? tlsTransport(endpoint, endpoint.tls)
+    : plainTransport(endpoint)
+}
+
+export function upgradeTransport(address: Address): Transport {
+  const tls = 'host' in address && address.tls !== undefined ? { host: address.host, material: address.tls } : undefined
+  return {
+    kind: 'upgrade',
+    target: grpcTarget(address),
+    credentials: new UpgradeCredentials(tls),
+    options: channelOptions,
+  }
+}
+
+/** HTTP/2 from the first byte, in the clear: on a unix socket, or where the network is trusted. */
+export function plainTransport(address: Address): Transport {
+  return {
+    kind: 'plain',
+    target: grpcTarget(address),
+    credentials: credentials.createInsecure(),
+    options: channelOptions,
+  }
+}
+
+async function upgrades(address: Address, signal: AbortSignal | undefined): Promise<boolean> {
+  const socket = dial(address)
+  const abandon = () => socket.destroy(new Error('cancelled'))
+  signal?.addEventListener('abort', abandon, { once: true })
+  try {
+    await once(socket, 'connect')
+    const carrier =
+      'host' in address && address.tls !== undefined ? await secure(socket, address.host, address.tls) : socket
+    await upgradeToH2c(carrier)
+    return true
+  } catch (error) {
+    if (error instanceof UpgradeRefused) return false
+    throw error
+  } finally {
+    signal?.removeEventListener('abort', abandon)
+    socket.destroy()
+  }
+}
+
+function dial(address: Address): Socket {
+  return 'socketPath' in address
+    ? connect({ path: address.socketPath })
+    : connect({ host: address.host, port: address.port })
+}
