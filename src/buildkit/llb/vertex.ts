@@ -1,0 +1,57 @@
+import { createHash } from 'node:crypto'
+import { create, type MessageInitShape, toBinary } from '@bufbuild/protobuf'
+import { OpSchema } from '../gen/ops_pb.ts'
+import type { Platform } from './platform.ts'
+
+/**
+ * One op of a graph. It is marshalled when it is made: its inputs exist by then and nothing changes afterwards, so that the
+ * digest of a vertex is that of everything below it.
+ */
+export interface Vertex {
+  /** `sha256:` of `bytes`. */
+  readonly digest: string
+  readonly bytes: Uint8Array
+  readonly inputs: readonly Output[]
+  readonly metadata: VertexMetadata
+}
+
+/** What the engine is told beside the op. No part of the digest. */
+export interface VertexMetadata {
+  /** What people see instead of the command. */
+  readonly name?: string | undefined
+  /** Run it even when its result is cached. */
+  readonly ignoreCache?: boolean | undefined
+}
+
+/** One of the results of a vertex. */
+export interface Output {
+  readonly vertex: Vertex
+  readonly index: number
+}
+
+/** Anything that has a file system in the graph; undefined is the empty one. */
+export interface HasOutput {
+  readonly output: Output | undefined
+}
+
+export interface VertexOptions {
+  readonly op: NonNullable<MessageInitShape<typeof OpSchema>['op']>
+  readonly inputs?: readonly Output[]
+  readonly platform?: Platform | undefined
+  readonly metadata?: VertexMetadata
+}
+
+export function createVertex({ op, inputs = [], platform, metadata = {} }: VertexOptions): Vertex {
+  const init: MessageInitShape<typeof OpSchema> = { op, inputs: inputs.map(toInput) }
+  if (platform !== undefined) init.platform = platform
+  const bytes = toBinary(OpSchema, create(OpSchema, init))
+  return { digest: digestOf(bytes), bytes, inputs, metadata }
+}
+
+export function toInput({ vertex, index }: Output): { digest: string; index: bigint } {
+  return { digest: vertex.digest, index: BigInt(index) }
+}
+
+export function digestOf(bytes: Uint8Array): string {
+  return `sha256:${createHash('sha256').update(bytes).digest('hex')}`
+}
