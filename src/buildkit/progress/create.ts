@@ -1,0 +1,18 @@
+import type { ProgressDisplay, Write } from './display.ts'
+import { PlainDisplay } from './plain.ts'
+import { QuietDisplay } from './quiet.ts'
+import { RawJsonDisplay } from './rawjson.ts'
+
+export type ProgressOptions = { readonly mode: 'quiet' } | { readonly mode: 'plain' | 'rawjson'; readonly write: Write }
+
+/** The display for a mode. Where its text goes is the caller's choice. */
+export function createProgress(options: ProgressOptions): ProgressDisplay {
+  switch (options.mode) {
+    case 'quiet':
+      return new QuietDisplay()
+    case 'plain':
+      return new PlainDisplay(options.write)
+    case 'rawjson':
+      return new RawJsonDisplay(options.write)
+  }
+}

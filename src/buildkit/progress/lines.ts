@@ -1,0 +1,44 @@
+/** Makes lines of output that arrives cut anywhere, within a line or a character. */
+export class LineSplitter {
+  readonly #decoder = new TextDecoder()
+  #rest = ''
+
+  /** The lines that `data` completes, without their ends. */
+  push(data: Uint8Array): string[] {
+    const lines = (this.#rest + this.#decoder.decode(data, { stream: true })).split('\n')
+    this.#rest = lines.pop() ?? ''
+    return lines.map(afterReturn)
+  }
+
+  /** The last line so far, while it has no end. */
+  get rest(): string {
+    return afterReturn(this.#rest)
+  }
+}
+
+/** What a terminal would show of a line that programs wrote over with carriage returns. */
+function afterReturn(line: string): string {
+  const trimmed = line.replace(/\r+$/, '')
+  return trimmed.slice(trimmed.lastIndexOf('\r') + 1)
+}
+
+/** The last lines of some output. */
+export class LogTail {
+  readonly #splitter = new LineSplitter()
+  readonly #lines: string[] = []
+  readonly #maxLines: number
+
+  constructor(maxLines: number) {
+    this.#maxLines = maxLines
+  }
+
+  push(data: Uint8Array): void {
+    this.#lines.push(...this.#splitter.push(data))
+    this.#lines.splice(0, this.#lines.length - this.#maxLines)
+  }
+
+  get lines(): string[] {
+    const { rest } = this.#splitter
+    return rest === '' ? [...this.#lines] : [...this.#lines, rest].slice(-this.#maxLines)
+  }
+}

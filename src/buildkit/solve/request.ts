@@ -1,0 +1,65 @@
+import type { MessageInitShape } from '@bufbuild/protobuf'
+import type { SolveRequestSchema } from '../gen/control_pb.ts'
+import { type Definition, definitionMessage } from '../llb/index.ts'
+import type { SolveStatus } from '../progress/status.ts'
+import type { Attachable } from '../session/attachable.ts'
+import type { Exporter } from './exporter.ts'
+
+/** What to solve: a graph, or what a frontend such as `dockerfile.v0` makes of its attributes and inputs. */
+export interface SolveRequest {
+  readonly definition?: Definition | undefined
+  readonly frontend?: string | undefined
+  readonly frontendAttrs?: Readonly<Record<string, string>> | undefined
+  readonly frontendInputs?: Readonly<Record<string, Definition>> | undefined
+  /** @default none: the result stays in the engine's build cache */
+  readonly exporter?: Exporter | undefined
+  readonly cacheImports?: readonly CacheEntry[] | undefined
+  readonly cacheExports?: readonly CacheEntry[] | undefined
+  /** Rights that steps need, such as `network.host`. */
+  readonly entitlements?: readonly string[] | undefined
+  /** What this machine offers while the solve runs. */
+  readonly attachables?: readonly Attachable[] | undefined
+  /** Cancels the solve, and on the engine the steps that run for it. */
+  readonly signal?: AbortSignal | undefined
+  readonly onStatus?: ((status: SolveStatus) => void) | undefined
+}
+
+/** A place of a build cache: `{ type: 'registry', attrs: { ref: 'host/cache' } }`, `{ type: 'inline' }`. */
+export interface CacheEntry {
+  readonly type: string
+  readonly attrs?: Readonly<Record<string, string>>
+}
+
+export interface SolveResult {
+  /** What the exporter and the frontend say of the result, such as `containerimage.digest`. */
+  readonly exporterResponse: Readonly<Record<string, string>>
+}
+
+export function solveMessage(
+  request: SolveRequest,
+  { ref, session }: { ref: string; session: string },
+): MessageInitShape<typeof SolveRequestSchema> {
+  const { definition, frontend = '', frontendAttrs = {}, frontendInputs = {}, exporter } = request
+  if ((definition === undefined) === (frontend === ''))
+    throw new TypeError('a solve needs either a definition or a frontend')
+  return {
+    ref,
+    session,
+    ...(definition === undefined ? {} : { definition: definitionMessage(definition) }),
+    frontend,
+    frontendAttrs: { ...frontendAttrs },
+    frontendInputs: mapValues(frontendInputs, definitionMessage),
+    exporter: exporter?.type ?? '',
+    exporterAttrs: { ...exporter?.attrs },
+    cache: { imports: cacheMessages(request.cacheImports), exports: cacheMessages(request.cacheExports) },
+    entitlements: [...(request.entitlements ?? [])],
+  }
+}
+
+function cacheMessages(entries: readonly CacheEntry[] = []) {
+  return entries.map(({ type, attrs = {} }) => ({ type, attrs: { ...attrs } }))
+}
+
+function mapValues<V, W>(record: Readonly<Record<string, V>>, map: (value: V) => W): Record<string, W> {
+  return Object.fromEntries(Object.entries(record).map(([key, value]) => [key, map(value)]))
+}
