@@ -1,0 +1,126 @@
+import { hostname, release } from 'node:os'
+import type Docker from 'dockerode'
+import { orAborted, startDeadline } from '../lifetime/index.ts'
+import { type Logger, silentLogger } from '../log/index.ts'
+import { type EngineAddress, formatAddress } from './address.ts'
+import { createClient } from './client.ts'
+import { describeConnectFailure } from './connect-failure.ts'
+import { EngineTooOldError, EngineUnreachableError, EngineUnsupportedError } from './errors.ts'
+
+/** The Docker engine on the outside. There is nothing to close: each request has a connection of its own. */
+export interface Engine {
+  /** For what the engine can do and this folder does not wrap. */
+  readonly docker: Docker
+  readonly address: EngineAddress
+  /** Such as `20.10.24`. */
+  readonly version: string
+  /** Such as `1.41`. */
+  readonly apiVersion: string
+  readonly architecture: 'amd64'
+  readonly kernelVersion: string
+  readonly cgroupVersion: 1 | 2
+  readonly cpuCount: number
+  readonly memoryMib: number
+  readonly rootless: boolean
+  /** Whether bind mounts show this machine's files and containers' addresses can be reached from it. */
+  readonly locality: 'local' | 'remote'
+}
+
+export interface ConnectOptions {
+  readonly address: EngineAddress
+  /** What named the address, quoted in errors. */
+  readonly source?: string
+  /** Longest wait for the engine's first answer, in milliseconds. @default 15_000. @throws EngineUnreachableError */
+  readonly connectTimeoutMs?: number
+  readonly signal?: AbortSignal
+  readonly log?: Logger
+}
+
+/** The API of 20.10, the first engine whose BuildKit can do what our images need. */
+const OLDEST_API_VERSION = '1.41'
+const OLDEST_ENGINE = '20.10'
+
+/**
+ * Asks the engine who it is, and refuses one that cannot do.
+ * @throws EngineUnreachableError, EngineNotPermittedError, EngineTooOldError, EngineUnsupportedError
+ */
+export async function connectEngine(options: ConnectOptions): Promise<Engine> {
+  const { address, source, connectTimeoutMs = 15_000, signal, log = silentLogger } = options
+  const docker = createClient(address)
+  const calls = docker as unknown as AbortableCalls
+  const where = source === undefined ? formatAddress(address) : `${formatAddress(address)} (from ${source})`
+  using deadline = startDeadline({
+    ms: connectTimeoutMs,
+    signal,
+    onPassed: () =>
+      new EngineUnreachableError({
+        what: `the Docker engine at ${where} did not answer within ${connectTimeoutMs / 1000} s`,
+        remedy: 'see whether `docker info` answers, and restart the engine if it does not',
+      }),
+  })
+
+  const version = await ask(calls.version({ abortSignal: deadline.signal }))
+  const apiVersion = typeof version.ApiVersion === 'string' ? version.ApiVersion : undefined
+  if (apiVersion === undefined) throw describeConnectFailure(address, where, 'it does not answer as an engine does')
+  refuseOld(version.Version, apiVersion, where)
+  refuseForeign(version.Os, version.Arch, where)
+
+  const info = await ask(calls.info({ abortSignal: deadline.signal }))
+  const rootless = (info.SecurityOptions ?? []).some((option) => option.includes('name=rootless'))
+  const sameMachine = info.Name === hostname() && info.KernelVersion === release()
+  const engine: Engine = {
+    docker,
+    address,
+    version: version.Version,
+    apiVersion,
+    architecture: 'amd64',
+    kernelVersion: info.KernelVersion,
+    cgroupVersion: info.CgroupVersion === '2' ? 2 : 1,
+    cpuCount: info.NCPU,
+    memoryMib: Math.floor(info.MemTotal / 2 ** 20),
+    rootless,
+    locality: sameMachine && !rootless ? 'local' : 'remote',
+  }
+  log.debug(`Docker engine ${engine.version} (API ${apiVersion}) at ${where}, ${engine.locality}`)
+  return engine
+
+  async function ask<T>(request: Promise<T>): Promise<T> {
+    try {
+      return await orAborted(request, deadline.signal)
+    } catch (cause) {
+      deadline.signal.throwIfAborted()
+      throw describeConnectFailure(address, where, cause)
+    }
+  }
+}
+
+/** What dockerode's types leave out: these two calls take a signal as well. */
+interface AbortableCalls {
+  version(options: { readonly abortSignal: AbortSignal }): Promise<Docker.DockerVersion>
+  info(options: { readonly abortSignal: AbortSignal }): Promise<EngineInfo>
+}
+
+interface EngineInfo {
+  readonly Name: string
+  readonly KernelVersion: string
+  readonly CgroupVersion?: string
+  readonly NCPU: number
+  readonly MemTotal: number
+  readonly SecurityOptions?: readonly string[] | null
+}
+
+function refuseOld(version: string, apiVersion: string, where: string): void {
+  if (apiVersion.localeCompare(OLDEST_API_VERSION, 'en', { numeric: true }) >= 0) return
+  throw new EngineTooOldError({
+    what: `the Docker engine at ${where} is version ${version} with API ${apiVersion}; ${OLDEST_ENGINE} with API ${OLDEST_API_VERSION} is the oldest that will do`,
+    remedy: `update the engine to ${OLDEST_ENGINE} or later`,
+  })
+}
+
+function refuseForeign(system: string, architecture: string, where: string): void {
+  if (system === 'linux' && architecture === 'amd64') return
+  throw new EngineUnsupportedError({
+    what: `the Docker engine at ${where} runs ${system}/${architecture}; the images of testkernels are for linux/amd64`,
+    remedy: 'point DOCKER_HOST or DOCKER_CONTEXT at an engine on linux/amd64',
+  })
+}

@@ -1,0 +1,79 @@
+import type { Readable } from 'node:stream'
+import type Docker from 'dockerode'
+import { readLines } from './lines.ts'
+
+/** How a container ended. */
+export interface ContainerExit {
+  /** `undefined` when the engine went away without telling. */
+  readonly exitCode: number | undefined
+  /** Whether the kernel killed a process of the container for want of memory. */
+  readonly oomKilled: boolean
+}
+
+/** What becomes of one container. Neither promise ever rejects. */
+export interface ContainerFate {
+  readonly exited: Promise<ContainerExit>
+  /** The engine has removed the container, or has gone away itself. */
+  readonly removed: Promise<void>
+  /** Stops watching; both promises resolve. */
+  unfollow(): void
+}
+
+/**
+ * Follows a container through the engine's events, from its creation on. Inspecting it after its end would be too late,
+ * because the engine removes it at once; only the events tell of a kill for want of memory.
+ */
+export async function followContainer(docker: Docker, id: string): Promise<ContainerFate> {
+  let events = await subscribe(docker, id)
+  let following = true
+  let oomKilled = false
+  let exit: (exit: ContainerExit) => void = () => {}
+  let remove: () => void = () => {}
+  const exited = new Promise<ContainerExit>((resolve) => (exit = resolve))
+  const removed = new Promise<void>((resolve) => (remove = resolve))
+
+  watch()
+    // The engine went away, or we stopped: nothing more will be heard of this container.
+    .catch(() => {})
+    .finally(() => {
+      exit({ exitCode: undefined, oomKilled })
+      remove()
+    })
+  return {
+    exited,
+    removed,
+    unfollow: () => {
+      following = false
+      events.destroy()
+    },
+  }
+
+  async function watch(): Promise<void> {
+    while (true) {
+      for await (const line of readLines(events)) {
+        const event = JSON.parse(line) as ContainerEvent
+        if (event.Action === 'oom') oomKilled = true
+        if (event.Action === 'die') exit({ exitCode: Number(event.Actor.Attributes['exitCode']), oomKilled })
+        if (event.Action === 'destroy') return
+      }
+      // The stream ended before the container did. If the container is still there, so is the engine.
+      await docker.getContainer(id).inspect()
+      events = await subscribe(docker, id)
+      if (!following) events.destroy()
+    }
+  }
+}
+
+interface ContainerEvent {
+  readonly Action: string
+  readonly Actor: { readonly Attributes: Readonly<Record<string, string>> }
+}
+
+async function subscribe(docker: Docker, id: string): Promise<Readable> {
+  const events = await docker.getEvents({
+    // Any time in the past: the engine first replays what it remembers of this container, so no event is missed.
+    since: 1,
+    filters: { type: ['container'], container: [id], event: ['oom', 'die', 'destroy'] },
+  })
+  return events as Readable
+}

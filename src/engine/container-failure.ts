@@ -1,0 +1,40 @@
+import { reasonOf, type TestkernelsError } from '../errors/index.ts'
+import { ContainerNotStartedError, DeviceMissingError, ImageMissingError } from './errors.ts'
+import type { LeaseOptions } from './lease-options.ts'
+import { errorCodeOf, statusOf } from './request-error.ts'
+
+/** Kernel module by the device it makes. */
+const MODULES: Readonly<Record<string, string>> = { '/dev/net/tun': 'tun', '/dev/kvm': 'kvm_intel or kvm_amd' }
+
+/** The error for a container that did not come to run: which of the things it needs is missing, and how to get it. */
+export function containerFailure({ image, entry }: LeaseOptions, cause: unknown): TestkernelsError {
+  const reason = reasonOf(cause)
+  const [, device] = /adding custom device "([^"]+)"/.exec(reason) ?? []
+  if (device !== undefined) {
+    const module = MODULES[device]
+    const load = module === undefined ? 'load its driver' : `load its driver (\`sudo modprobe ${module}\`)`
+    return new DeviceMissingError({
+      what: `the engine's machine has no ${device}`,
+      remedy: `${load}; where the engine is a container itself, pass the device on to it`,
+      entry,
+      cause,
+    })
+  }
+  if (statusOf(cause) === 404 && /no such image/i.test(reason)) {
+    return new ImageMissingError({
+      what: `the engine has no image ${image}`,
+      remedy: 'build it again; something removed it meanwhile',
+      entry,
+      cause,
+    })
+  }
+  return new ContainerNotStartedError({
+    what: `the engine did not start a container of ${image}`,
+    remedy:
+      errorCodeOf(cause) === undefined
+        ? "change what the cause names, or see the engine's log"
+        : 'the engine does not answer any more: see whether `docker info` does',
+    entry,
+    cause,
+  })
+}

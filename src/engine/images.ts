@@ -1,0 +1,170 @@
+import type { Readable } from 'node:stream'
+import type { Engine } from './connect.ts'
+import { ImageMissingError, ImageTransferError } from './errors.ts'
+import { type EngineMessage, readMessages } from './messages.ts'
+import { statusOf } from './request-error.ts'
+
+/** What the engine's store knows of an image. */
+export interface StoredImage {
+  /** `sha256:…` */
+  readonly id: string
+  readonly labels: Readonly<Record<string, string>>
+  readonly sizeBytes: number
+}
+
+export interface TransferOptions {
+  readonly signal?: AbortSignal
+}
+
+export interface ImportOptions extends TransferOptions {
+  /** `REPOSITORY:TAG` of the new image. */
+  readonly ref: string
+  readonly labels?: Readonly<Record<string, string>>
+  /** Dockerfile instructions for the image's configuration, such as `CMD ["bash"]`. */
+  readonly changes?: readonly string[]
+}
+
+/** `undefined` when the store has no such image. */
+export async function inspectImage(engine: Engine, ref: string): Promise<StoredImage | undefined> {
+  try {
+    const { Id, Config, Size } = await engine.docker.getImage(ref).inspect()
+    return { id: Id, labels: Config?.Labels ?? {}, sizeBytes: Size }
+  } catch (error) {
+    if (statusOf(error) === 404) return undefined
+    throw error
+  }
+}
+
+export async function hasImage(engine: Engine, ref: string): Promise<boolean> {
+  return (await inspectImage(engine, ref)) !== undefined
+}
+
+export async function imageId(engine: Engine, ref: string): Promise<string | undefined> {
+  return (await inspectImage(engine, ref))?.id
+}
+
+/** @throws ImageMissingError */
+export async function tagImage(engine: Engine, ref: string, newRef: string): Promise<void> {
+  const { repository, tag } = splitRef(newRef)
+  try {
+    await engine.docker.getImage(ref).tag({ repo: repository, tag })
+  } catch (cause) {
+    if (statusOf(cause) !== 404) throw cause
+    throw new ImageMissingError({
+      what: `the engine has no image ${ref} to tag as ${newRef}`,
+      remedy: 'pull, load or build it first',
+      cause,
+    })
+  }
+}
+
+/** Removes this name, and the image with its last name. One that a container uses stays. */
+export async function removeImage(engine: Engine, ref: string): Promise<'removed' | 'absent' | 'in use'> {
+  try {
+    await engine.docker.getImage(ref).remove()
+    return 'removed'
+  } catch (error) {
+    if (statusOf(error) === 404) return 'absent'
+    if (statusOf(error) === 409) return 'in use'
+    throw error
+  }
+}
+
+/** Loads what `docker save` wrote, and gives the names (or, without one, the ids) that it held. */
+export async function loadImages(
+  engine: Engine,
+  tar: Readable,
+  { signal }: TransferOptions = {},
+): Promise<readonly string[]> {
+  const loaded: string[] = []
+  const answer = engine.docker.loadImage(tar, { quiet: true, ...abortedBy(signal) })
+  await transfer({ what: 'the engine did not load the images', answer, tar, signal }, ({ stream }) => {
+    const [, name] = /^Loaded image(?: ID)?: (\S+)/.exec(stream ?? '') ?? []
+    if (name !== undefined) loaded.push(name)
+  })
+  return loaded
+}
+
+/** Makes an image of one layer from the tar of a root file system, and gives its id. If `tar` fails, so does the import. */
+export async function importImage(engine: Engine, tar: Readable, options: ImportOptions): Promise<string> {
+  const { ref, labels = {}, changes = [], signal } = options
+  const { repository, tag } = splitRef(ref)
+  const labelling = Object.entries(labels).map(([name, value]) => `LABEL ${name}=${JSON.stringify(value)}`)
+  let id: string | undefined
+  const query = { repo: repository, tag, changes: [...labelling, ...changes], ...abortedBy(signal) }
+  const answer = engine.docker.importImage(tar, query) as Promise<NodeJS.ReadableStream>
+  await transfer({ what: `the engine did not import ${ref}`, answer, tar, signal }, ({ status }) => {
+    if (status?.startsWith('sha256:')) id = status
+  })
+  return id ?? (await imageId(engine, ref)) ?? ref
+}
+
+/** The images as one tar stream, for `docker load`. */
+export async function saveImages(
+  engine: Engine,
+  refs: readonly string[],
+  { signal }: TransferOptions = {},
+): Promise<Readable> {
+  const answer = new Promise<Readable>((resolve, reject) => {
+    engine.docker.modem.dial(
+      {
+        path: `/images/get?names=${refs.map(encodeURIComponent).join('&names=')}`,
+        method: 'GET',
+        isStream: true,
+        ...abortedBy(signal),
+        statusCodes: { 200: true, 404: 'no such image', 500: 'server error' },
+      },
+      (error, stream) => (error ? reject(error) : resolve(stream as Readable)),
+    )
+  })
+  try {
+    return await answer
+  } catch (cause) {
+    signal?.throwIfAborted()
+    throw new ImageTransferError({
+      what: `the engine did not save ${refs.join(', ')}`,
+      remedy: 'see whether `docker image ls` shows them all',
+      cause,
+    })
+  }
+}
+
+/** `REPOSITORY[:TAG]`; the colon of a registry's port is not a tag's. */
+export function splitRef(ref: string): { repository: string; tag: string } {
+  const [, repository = ref, tag = 'latest'] = /^(.*?)(?::([^:/@]+))?$/.exec(ref) ?? []
+  return { repository, tag }
+}
+
+interface Transfer {
+  readonly what: string
+  readonly answer: Promise<NodeJS.ReadableStream>
+  readonly tar: Readable
+  readonly signal: AbortSignal | undefined
+}
+
+async function transfer(
+  { what, answer, tar, signal }: Transfer,
+  onMessage: (message: EngineMessage) => void,
+): Promise<void> {
+  let failed: unknown
+  const noteFailure = (error: unknown) => {
+    failed ??= error
+  }
+  tar.on('error', noteFailure)
+  try {
+    for await (const message of readMessages((await answer) as Readable)) onMessage(message)
+  } catch (cause) {
+    signal?.throwIfAborted()
+    throw new ImageTransferError({
+      what,
+      remedy: 'see the cause; `docker info` tells whether the engine is well',
+      cause: failed ?? cause,
+    })
+  } finally {
+    tar.off('error', noteFailure)
+  }
+}
+
+function abortedBy(signal: AbortSignal | undefined): { abortSignal?: AbortSignal } {
+  return signal === undefined ? {} : { abortSignal: signal }
+}

@@ -1,0 +1,42 @@
+export {
+  type EngineAddress,
+  type EngineEnvironment,
+  type EngineTls,
+  formatAddress,
+  type ResolvedAddress,
+  resolveEngineAddress,
+} from './address.ts'
+export { type ConnectOptions, connectEngine, type Engine } from './connect.ts'
+export type { ContainerExit } from './container-events.ts'
+export {
+  ContainerNotRemovedError,
+  ContainerNotStartedError,
+  DeviceMissingError,
+  EngineAddressInvalidError,
+  EngineNotPermittedError,
+  EngineTooOldError,
+  EngineUnreachableError,
+  EngineUnsupportedError,
+  ImageMissingError,
+  ImagePullError,
+  ImageTransferError,
+} from './errors.ts'
+export {
+  hasImage,
+  type ImportOptions,
+  imageId,
+  importImage,
+  inspectImage,
+  loadImages,
+  removeImage,
+  type StoredImage,
+  saveImages,
+  type TransferOptions,
+  tagImage,
+} from './images.ts'
+export { imageLabels, LABELS, newOwnership, type Ownership, runLabels } from './labels.ts'
+export { type Lease, type RunOptions, startLease } from './lease.ts'
+export type { BindMount, LeaseMount, LeaseOptions, TmpfsMount, VolumeMount } from './lease-options.ts'
+export type { LineStream } from './line-stream.ts'
+export { type Owner, type OwnerState, ownerState, parseOwner } from './owner.ts'
+export { type PullOptions, pullImage, type RegistryCredentials } from './pull.ts'

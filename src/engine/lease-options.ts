@@ -1,0 +1,122 @@
+import type Docker from 'dockerode'
+
+/** What a leased container is made of: the few settings of the engine's that we use, with our names and units. */
+export interface LeaseOptions {
+  readonly image: string
+  /** @default the engine makes one up */
+  readonly name?: string
+  /** @default the image's */
+  readonly entrypoint?: readonly string[]
+  /** @default the image's */
+  readonly command?: readonly string[]
+  readonly environment?: Readonly<Record<string, string>>
+  readonly workingDirectory?: string
+  /** @default the image's */
+  readonly user?: string
+  readonly hostname?: string
+  /** Must tell whose it is: see `runLabels`. */
+  readonly labels: Readonly<Record<string, string>>
+  readonly mounts?: readonly LeaseMount[]
+  /** Devices of the engine's machine, such as `/dev/net/tun`, at the same place inside. */
+  readonly devices?: readonly string[]
+  /** The only capabilities the container has, such as `NET_ADMIN`. @default none */
+  readonly capabilities?: readonly string[]
+  /** `bridge`, `none`, `host`, or the name of a network. @default 'bridge' */
+  readonly network?: string
+  /** @default 'read-only' */
+  readonly rootFilesystem?: 'read-only' | 'writable'
+  /** Memory limit, swap included. @default none */
+  readonly memoryMib?: number
+  /** Most processes and threads at a time. @default none */
+  readonly pidsLimit?: number
+  /** Size of /dev/shm. @default the engine's */
+  readonly shmMib?: number
+  readonly sysctls?: Readonly<Record<string, string>>
+  readonly supplementaryGroups?: readonly string[]
+  /** Longest wait for the container to end once its stdin is closed, in milliseconds; then it is killed. @default 3_000 */
+  readonly stopGraceMs?: number
+  /** Kernel entry, named in errors. */
+  readonly entry?: string
+}
+
+export type LeaseMount = BindMount | VolumeMount | TmpfsMount
+
+export interface BindMount {
+  readonly kind: 'bind'
+  readonly source: string
+  readonly target: string
+  readonly access: 'read-only' | 'read-write'
+}
+
+export interface VolumeMount {
+  readonly kind: 'volume'
+  readonly volume: string
+  readonly target: string
+  readonly access: 'read-only' | 'read-write'
+}
+
+export interface TmpfsMount {
+  readonly kind: 'tmpfs'
+  readonly target: string
+  readonly sizeMib?: number
+  /** Permissions of its root, such as `0o755`. */
+  readonly mode?: number
+}
+
+/** The body of the engine's create call. Not privileged: no capability but those listed, and no way to gain one. */
+export function createBody(options: LeaseOptions): Docker.ContainerCreateOptions {
+  const memoryBytes = options.memoryMib === undefined ? undefined : options.memoryMib * 2 ** 20
+  return {
+    name: options.name,
+    Image: options.image,
+    Entrypoint: options.entrypoint && [...options.entrypoint],
+    Cmd: options.command && [...options.command],
+    Env: Object.entries(options.environment ?? {}).map(([name, value]) => `${name}=${value}`),
+    WorkingDir: options.workingDirectory,
+    User: options.user,
+    Hostname: options.hostname,
+    Labels: { ...options.labels },
+    // The lease: the engine closes the container's stdin when the one attached stream ends.
+    OpenStdin: true,
+    StdinOnce: true,
+    AttachStdin: true,
+    AttachStdout: true,
+    AttachStderr: true,
+    HostConfig: {
+      AutoRemove: true,
+      NetworkMode: options.network ?? 'bridge',
+      ReadonlyRootfs: (options.rootFilesystem ?? 'read-only') === 'read-only',
+      CapDrop: ['ALL'],
+      CapAdd: [...(options.capabilities ?? [])],
+      SecurityOpt: ['no-new-privileges'],
+      Devices: (options.devices ?? []).map((path) => ({
+        PathOnHost: path,
+        PathInContainer: path,
+        CgroupPermissions: 'rwm',
+      })),
+      Mounts: (options.mounts ?? []).map(mountBody),
+      Memory: memoryBytes,
+      MemorySwap: memoryBytes,
+      PidsLimit: options.pidsLimit,
+      ShmSize: options.shmMib === undefined ? undefined : options.shmMib * 2 ** 20,
+      Sysctls: options.sysctls && { ...options.sysctls },
+      GroupAdd: options.supplementaryGroups && [...options.supplementaryGroups],
+      // The attached stream is the log's only reader; the engine need not write a guest's console to its disk as well.
+      LogConfig: { Type: 'none', Config: {} },
+    },
+  }
+}
+
+function mountBody(mount: LeaseMount): Docker.MountSettings {
+  switch (mount.kind) {
+    case 'bind':
+      return { Type: 'bind', Source: mount.source, Target: mount.target, ReadOnly: mount.access === 'read-only' }
+    case 'volume':
+      return { Type: 'volume', Source: mount.volume, Target: mount.target, ReadOnly: mount.access === 'read-only' }
+    case 'tmpfs': {
+      // To the engine 0 is "no limit" and "the default", which dockerode's types want spelt out.
+      const TmpfsOptions = { SizeBytes: (mount.sizeMib ?? 0) * 2 ** 20, Mode: mount.mode ?? 0 }
+      return { Type: 'tmpfs', Target: mount.target, Source: '', TmpfsOptions }
+    }
+  }
+}

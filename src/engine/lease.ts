@@ -1,0 +1,182 @@
+import type { Duplex } from 'node:stream'
+import { setTimeout as delay } from 'node:timers/promises'
+import type Docker from 'dockerode'
+import { Disposals, orAborted } from '../lifetime/index.ts'
+import { type Logger, silentLogger } from '../log/index.ts'
+import type { Engine } from './connect.ts'
+import { type ContainerExit, type ContainerFate, followContainer } from './container-events.ts'
+import { containerFailure } from './container-failure.ts'
+import { createDemultiplexer } from './demultiplex.ts'
+import { ContainerNotRemovedError } from './errors.ts'
+import { createBody, type LeaseOptions } from './lease-options.ts'
+import { LineBuffer, type LineStream } from './line-stream.ts'
+import { statusOf } from './request-error.ts'
+
+/**
+ * A running container whose life hangs on this process: we hold the only stream to its stdin, so when we die, even by
+ * SIGKILL, the engine closes that stdin. The program inside must end when it reads the end of it; the engine then removes
+ * the container.
+ */
+export interface Lease extends AsyncDisposable {
+  readonly id: string
+  /** `undefined` on the networks `none` and `host`. */
+  readonly ipAddress: string | undefined
+  readonly gatewayAddress: string | undefined
+  readonly stdout: LineStream
+  readonly stderr: LineStream
+  /** Resolves when the container has ended, for whatever reason, and its output is complete. Never rejects. */
+  readonly exited: Promise<ContainerExit>
+  /**
+   * Closes stdin, kills the container if it has not ended after `stopGraceMs`, and waits until the engine has removed it.
+   * Memoised.
+   * @throws ContainerNotRemovedError
+   */
+  stop(): Promise<ContainerExit>
+}
+
+export interface RunOptions {
+  /** Aborts the start; afterwards it has no effect. */
+  readonly signal?: AbortSignal
+  readonly log?: Logger
+}
+
+const DEFAULT_STOP_GRACE_MS = 3_000
+/** From SIGKILL to the container's removal; a busy disk makes the engine slow. */
+const REMOVAL_TIMEOUT_MS = 30_000
+
+/**
+ * Creates, attaches and starts, in this order, so that no moment of the container's life is without its lease. What a
+ * SIGKILL between creating and starting leaves is a container that never ran; `prune` removes it.
+ * @throws ContainerNotStartedError, DeviceMissingError, ImageMissingError
+ */
+export async function startLease(engine: Engine, options: LeaseOptions, run: RunOptions = {}): Promise<Lease> {
+  const { docker } = engine
+  const { log = silentLogger, signal = new AbortController().signal } = run
+  await using starting = new Disposals()
+  const attempt = async <T>(work: Promise<T>): Promise<T> => {
+    try {
+      return await orAborted(work, signal)
+    } catch (cause) {
+      signal.throwIfAborted()
+      throw containerFailure(options, cause)
+    }
+  }
+
+  const creating = createContainer(docker, options)
+  starting.defer('container', () => creating.then(removeNow, () => {}))
+  const container = await attempt(creating)
+  const fate = await attempt(followContainer(docker, container.id))
+  starting.defer('events', () => fate.unfollow())
+  const stdin = await attempt(attach(container))
+  starting.defer('attach stream', () => stdin.destroy())
+  const stdout = new LineBuffer()
+  const stderr = new LineBuffer()
+  const outputEnded = readOutput(stdin, { stdout, stderr })
+  await attempt(container.start())
+  const address = await attempt(networkAddress(container))
+  log.debug(`container ${container.id.slice(0, 12)} of ${options.image} runs${address.ip ? ` at ${address.ip}` : ''}`)
+
+  starting.move()
+  const exited = fate.exited.then(async (exit) => {
+    await Promise.race([outputEnded, fate.removed])
+    return exit
+  })
+  let stopping: Promise<ContainerExit> | undefined
+  const stop = () => {
+    stopping ??= end({ container, fate, stdin, graceMs: options.stopGraceMs ?? DEFAULT_STOP_GRACE_MS, log }).then(
+      () => exited,
+    )
+    return stopping
+  }
+  return {
+    id: container.id,
+    ipAddress: address.ip,
+    gatewayAddress: address.gateway,
+    stdout,
+    stderr,
+    exited,
+    stop,
+    [Symbol.asyncDispose]: async () => void (await stop()),
+  }
+}
+
+/** dockerode would put the whole body into the URL as well, environment included, were it not told apart from the query. */
+async function createContainer(docker: Docker, options: LeaseOptions): Promise<Docker.Container> {
+  const { name, ...body } = createBody(options)
+  const call = { _query: name === undefined ? {} : { name }, _body: body }
+  return await docker.createContainer(call as Docker.ContainerCreateOptions)
+}
+
+async function attach(container: Docker.Container): Promise<Duplex> {
+  return (await container.attach({ stream: true, stdin: true, stdout: true, stderr: true, hijack: true })) as Duplex
+}
+
+/** Resolves when the engine has ended the stream. */
+function readOutput(stream: Duplex, { stdout, stderr }: { stdout: LineBuffer; stderr: LineBuffer }): Promise<void> {
+  const take = createDemultiplexer({ stdout: (chunk) => stdout.write(chunk), stderr: (chunk) => stderr.write(chunk) })
+  stream.on('data', take)
+  // A broken stream is a closed one: what it means for the container, the engine's events tell.
+  stream.on('error', () => {})
+  return new Promise((resolve) => {
+    stream.once('close', () => {
+      stdout.end()
+      stderr.end()
+      resolve()
+    })
+  })
+}
+
+async function networkAddress(container: Docker.Container): Promise<{ ip?: string; gateway?: string }> {
+  try {
+    const { NetworkSettings } = await container.inspect()
+    const network = Object.values(NetworkSettings.Networks).find(({ IPAddress }) => IPAddress !== '')
+    return network === undefined ? {} : { ip: network.IPAddress, gateway: network.Gateway }
+  } catch (error) {
+    // It has ended already: that is for `exited` to tell.
+    if (statusOf(error) === 404) return {}
+    throw error
+  }
+}
+
+interface Ending {
+  readonly container: Docker.Container
+  readonly fate: ContainerFate
+  readonly stdin: Duplex
+  readonly graceMs: number
+  readonly log: Logger
+}
+
+async function end({ container, fate, stdin, graceMs, log }: Ending): Promise<void> {
+  stdin.end()
+  try {
+    if (await happensWithin(fate.removed, graceMs)) return
+    log.debug(`container ${container.id.slice(0, 12)} did not end within ${graceMs} ms of its stdin; killing it`)
+    await removeNow(container)
+    if (await happensWithin(fate.removed, REMOVAL_TIMEOUT_MS)) return
+    throw new ContainerNotRemovedError({
+      what: `the engine did not remove the container ${container.id.slice(0, 12)} within ${REMOVAL_TIMEOUT_MS / 1_000} s`,
+      remedy: `remove it with \`docker rm -f ${container.id.slice(0, 12)}\`, and see the engine's log`,
+    })
+  } finally {
+    fate.unfollow()
+    stdin.destroy()
+  }
+}
+
+async function removeNow(container: Docker.Container): Promise<void> {
+  try {
+    await container.remove({ force: true, v: true })
+  } catch (error) {
+    // 404: it is gone. 409: the engine is at it already.
+    if (statusOf(error) !== 404 && statusOf(error) !== 409) throw error
+  }
+}
+
+async function happensWithin(event: Promise<void>, ms: number): Promise<boolean> {
+  const timer = new AbortController()
+  try {
+    return await Promise.race([event.then(() => true), delay(ms, false, { signal: timer.signal })])
+  } finally {
+    timer.abort()
+  }
+}

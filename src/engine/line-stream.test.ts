@@ -1,0 +1,51 @@
+import { expect, test } from 'vitest'
+import { LineBuffer, type LineStream } from './line-stream.ts'
+
+test('joins chunks to lines, keeps multi-byte characters whole and drops carriage returns', () => {
+  const lines = new LineBuffer()
+  const bytes = Buffer.from('first\r\nzwölf\nlast')
+  for (const byte of bytes) lines.write(Buffer.from([byte]))
+  expect(lines.kept).toEqual(['first', 'zwölf'])
+  lines.end()
+  expect(lines.kept).toEqual(['first', 'zwölf', 'last'])
+})
+
+test('each reader gets the kept lines first and then those to come', async () => {
+  const lines = new LineBuffer()
+  lines.write(Buffer.from('before\n'))
+  const readers = [collect(lines), collect(lines)]
+  lines.write(Buffer.from('after\n'))
+  lines.end()
+  expect(await Promise.all(readers)).toEqual([
+    ['before', 'after'],
+    ['before', 'after'],
+  ])
+})
+
+test('forgets the oldest lines, and a slow reader goes on with the oldest kept', async () => {
+  const lines = new LineBuffer()
+  lines.write(Buffer.from('0\n'))
+  const reader = lines[Symbol.asyncIterator]()
+  expect((await reader.next()).value).toBe('0')
+  for (let line = 1; line <= 5_000; line += 1) lines.write(Buffer.from(`${line}\n`))
+  expect(lines.kept.length).toBe(1_000)
+  expect((await reader.next()).value).toBe('4001')
+})
+
+test('the tail includes a line that is not finished', () => {
+  const lines = new LineBuffer()
+  lines.write(Buffer.from('a\nb\nlogin: '))
+  expect(lines.tail(2)).toBe('b\nlogin: ')
+})
+
+test('a line without end is cut rather than kept growing', () => {
+  const lines = new LineBuffer()
+  for (let chunk = 0; chunk < 100; chunk += 1) lines.write(Buffer.alloc(4_096, 'x'))
+  expect(lines.kept.length).toBeGreaterThan(0)
+})
+
+async function collect(lines: LineStream): Promise<string[]> {
+  const collected: string[] = []
+  for await (const line of lines) collected.push(line)
+  return collected
+}
