@@ -38,5 +38,8 @@ export { imageLabels, LABELS, newOwnership, type Ownership, runLabels } from './
 export { type Lease, type RunOptions, startLease } from './lease.ts'
 export type { BindMount, LeaseMount, LeaseOptions, TmpfsMount, VolumeMount } from './lease-options.ts'
 export type { LineStream } from './line-stream.ts'
+export { acquireMachineLock, type LockOptions } from './machine-lock.ts'
 export { type Owner, type OwnerState, ownerState, parseOwner } from './owner.ts'
+export { type PruneOptions, type PruneResult, prune, type RefusedRemains } from './prune.ts'
 export { type PullOptions, pullImage, type RegistryCredentials } from './pull.ts'
+export type { Remains } from './remains.ts'

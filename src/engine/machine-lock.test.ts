@@ -1,0 +1,43 @@
+import { randomUUID } from 'node:crypto'
+import { expect, test } from 'vitest'
+import { createLogger } from '../log/index.ts'
+import { acquireMachineLock } from './machine-lock.ts'
+
+test.runIf(process.platform === 'linux')('lets one in at a time, and everybody in the end', async () => {
+  const name = randomUUID()
+  let inside = 0
+  let most = 0
+  let entered = 0
+  await Promise.all(
+    Array.from({ length: 20 }, async () => {
+      await using _lock = await acquireMachineLock(name, { what: 'test' })
+      inside += 1
+      entered += 1
+      most = Math.max(most, inside)
+      await new Promise((resolve) => setImmediate(resolve))
+      inside -= 1
+    }),
+  )
+  expect({ most, entered }).toEqual({ most: 1, entered: 20 })
+})
+
+test.runIf(process.platform === 'linux')('says that it waits, and stops waiting when aborted', async () => {
+  const name = randomUUID()
+  await using _held = await acquireMachineLock(name, { what: 'test' })
+  const controller = new AbortController()
+  const lines: string[] = []
+  const log = createLogger({
+    write: (line) => {
+      lines.push(line)
+      controller.abort(new Error('stopped by the user'))
+    },
+  })
+  const waiting = acquireMachineLock(name, { what: 'base image', signal: controller.signal, log })
+  await expect(waiting).rejects.toThrow('stopped by the user')
+  expect(lines).toEqual(['another process is making the base image; waiting for it'])
+})
+
+test.runIf(process.platform === 'linux')('different names do not wait for each other', async () => {
+  await using _one = await acquireMachineLock(randomUUID(), { what: 'test' })
+  await using _other = await acquireMachineLock(randomUUID(), { what: 'test' })
+})
