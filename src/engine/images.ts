@@ -108,7 +108,8 @@ export async function saveImages(
   const answer = new Promise<Readable>((resolve, reject) => {
     engine.docker.modem.dial(
       {
-        path: `/images/get?names=${refs.map(encodeURIComponent).join('&names=')}`,
+        // docker-modem takes the last character of a path that has a query for a bare `?` and cuts it off.
+        path: `/images/get?${refs.map((ref) => `names=${encodeURIComponent(ref)}&`).join('')}`,
         method: 'GET',
         isStream: true,
         ...abortedBy(signal),

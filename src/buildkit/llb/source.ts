@@ -21,7 +21,7 @@ export function image(ref: string, { platform, name, resolveMode = 'default' }: 
 
 /** The empty file system. */
 export function scratch(): State {
-  return State.scratch
+  return State.of(undefined, {})
 }
 
 export interface LocalOptions {

@@ -5,8 +5,6 @@ import type { HasOutput, Output, VertexMetadata } from './vertex.ts'
 
 /** A file system that is yet to be made, and what runs on it inherit. Immutable: every method returns another state. */
 export class State implements HasOutput {
-  static readonly scratch: State = new State(undefined, {})
-
   /** The vertex result this file system is; undefined for the empty one. */
   readonly output: Output | undefined
   readonly #meta: ExecMeta
@@ -16,7 +14,7 @@ export class State implements HasOutput {
     this.#meta = meta
   }
 
-  static of(output: Output, meta: ExecMeta): State {
+  static of(output: Output | undefined, meta: ExecMeta): State {
     return new State(output, meta)
   }
 

@@ -1,0 +1,12 @@
+function variable(name: string): string {
+  const value = process.env[name]
+  if (value === undefined) throw new Error(`${name} is not set: run the e2e tests with e2e/vitest.config.ts`)
+  return value
+}
+
+/** Reference of a busybox image; guests of the kernel projects have it. */
+export const fixtureImage = variable('TESTKERNELS_E2E_IMAGE')
+/** The same image as a tar of `docker save`. */
+export const fixtureTar = variable('TESTKERNELS_E2E_TAR')
+/** Reference of a Debian image in the engine's store. */
+export const baseImage = variable('TESTKERNELS_E2E_BASE')

@@ -1,0 +1,65 @@
+// The image that demo and e2e tests run in their guests: busybox, made from the base image, because no registry is needed
+// for it. Saved as a tar, as a user without a registry would bring his own.
+import { createWriteStream } from 'node:fs'
+import { mkdir, rename } from 'node:fs/promises'
+import { dirname, join } from 'node:path'
+import { pipeline } from 'node:stream/promises'
+import { fileURLToPath } from 'node:url'
+
+const root = join(dirname(fileURLToPath(import.meta.url)), '..')
+
+export const FIXTURE_IMAGE = 'testkernels-fixture/busybox:latest'
+export const FIXTURE_TAR = join(root, '.testkernels/busybox.tar')
+
+/** Makes the tar, and returns the reference of the base image it came from. Needs `npm run build`. */
+export async function makeFixtureImage() {
+  const { llb, exporters, withImageConfig } = await import('../dist/buildkit/index.js')
+  const { removeImage, saveImages } = await import('../dist/engine/index.js')
+  const { debianMirror, ensureBaseImage } = await import('../dist/image/index.js')
+  const { silentLogger } = await import('../dist/log/index.js')
+  const { readSettings } = await import('../dist/options/index.js')
+  const { buildkitOf, openHost } = await import('../dist/vm/host.js')
+
+  const signal = AbortSignal.timeout(15 * 60_000)
+  const settings = readSettings()
+  const host = await openHost({ settings, log: silentLogger, signal })
+  const mirror = await debianMirror(settings.debianMirror)
+  const base = await ensureBaseImage({ engine: host.engine, suite: 'trixie', mirror, signal, log: silentLogger })
+
+  const busybox = llb
+    .image(base.ref)
+    .run({
+      script: `apt-get update && apt-get install -y --no-install-recommends busybox-static
+mkdir -p /out/bin /out/etc /out/tmp
+cp /bin/busybox /out/bin/busybox
+for applet in $(busybox --list | grep -vx busybox); do ln -s busybox "/out/bin/$applet"; done
+echo 'root:x:0:0:root:/root:/bin/sh' >/out/etc/passwd`,
+      mounts: [llb.bind('/out', llb.scratch(), { access: 'read-write' })],
+      name: '[fixture] busybox',
+    })
+    .mountOutput('/out')
+
+  const buildkit = await buildkitOf(host, { signal, log: silentLogger })
+  const unconfigured = `${FIXTURE_IMAGE}-unconfigured`
+  try {
+    await buildkit.solve({
+      definition: busybox.definition(),
+      exporter: exporters.moby({ names: [unconfigured] }),
+      signal,
+    })
+    await buildkit.solve({
+      ...withImageConfig(unconfigured, { cmd: ['sh'], env: { PATH: '/bin' } }),
+      exporter: exporters.moby({ names: [FIXTURE_IMAGE] }),
+      signal,
+    })
+    await mkdir(dirname(FIXTURE_TAR), { recursive: true })
+    await pipeline(await saveImages(host.engine, [FIXTURE_IMAGE], { signal }), createWriteStream(`${FIXTURE_TAR}.part`))
+    await rename(`${FIXTURE_TAR}.part`, FIXTURE_TAR)
+  } finally {
+    await buildkit[Symbol.asyncDispose]()
+    // The tar is what is used; the engine's store stays as it was.
+    await removeImage(host.engine, unconfigured)
+    await removeImage(host.engine, FIXTURE_IMAGE)
+  }
+  return { base: base.ref }
+}

@@ -1,0 +1,37 @@
+import { constants } from 'node:os'
+import { TestkernelsError } from '../errors/index.ts'
+
+/**
+ * Exit status when testkernels itself failed, as `docker run` has it: a command's own status is passed on, and must be
+ * told apart.
+ */
+export const EXIT_OWN_FAILURE = 125
+
+/** The user or the system asked us to end. */
+export class InterruptedError extends TestkernelsError {
+  readonly code = 'INTERRUPTED'
+  readonly exitCode: number
+
+  constructor(signal: NodeJS.Signals) {
+    super({ what: `ended by ${signal}`, remedy: 'start it again' })
+    this.exitCode = exitCodeOf(signal)
+  }
+}
+
+/** 128 and the signal's number, as shells have it. */
+export function exitCodeOf(signal: NodeJS.Signals): number {
+  return 128 + constants.signals[signal]
+}
+
+/** Aborts at the first SIGINT, SIGTERM or SIGHUP, so that all is ended in order; the second one ends this process. */
+export function exitOnSignals(): AbortSignal {
+  const controller = new AbortController()
+  for (const name of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) {
+    process.on(name, () => {
+      // The lease ends the VMs all the same.
+      if (controller.signal.aborted) process.exit(exitCodeOf(name))
+      controller.abort(new InterruptedError(name))
+    })
+  }
+  return controller.signal
+}

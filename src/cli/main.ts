@@ -1,0 +1,74 @@
+#!/usr/bin/env node
+import { readFileSync } from 'node:fs'
+import { Command, InvalidArgumentError, Option } from 'commander'
+import { formatError } from '../errors/index.ts'
+import { build } from './build.ts'
+import { EXIT_OWN_FAILURE, exitOnSignals } from './exit.ts'
+import { prune } from './prune.ts'
+import { run } from './run.ts'
+import { openTerminal } from './terminal.ts'
+
+const { version } = JSON.parse(readFileSync(new URL('../../package.json', import.meta.url), 'utf8')) as {
+  version: string
+}
+
+const kernel = () =>
+  new Option('--kernel <reference>', 'kernel of the guest, such as debian:bookworm').default('debian:trixie')
+
+const program = new Command('testkernels')
+  .description('Run commands and tests against a real dockerd on the Linux kernel and cgroup version of your choice.')
+  .version(version)
+  .enablePositionalOptions()
+  .option('--debug', 'show what helps to find a fault')
+  .showHelpAfterError('(testkernels --help shows all options)')
+  .exitOverride((error) => process.exit(error.exitCode === 0 ? 0 : EXIT_OWN_FAILURE))
+
+program
+  .command('run')
+  .description('Start a VM and run a command with DOCKER_HOST pointing at its dockerd; without a command, stay up.')
+  .addOption(kernel())
+  .option('--cgroup <version>', 'cgroup version of the guest, 1 or 2', wholeNumber, 2)
+  .option('--name <name>', 'hostname of the guest', 'kernel')
+  .option('--memory-mib <mib>', 'memory of the guest in MiB', wholeNumber)
+  .option('--cpus <number>', 'virtual CPUs', wholeNumber)
+  .option('--scratch-mib <mib>', "size of the guest's writable disk in MiB", wholeNumber)
+  .option('--accelerator <kind>', 'auto, kvm or tcg (software emulation)')
+  .argument('[command...]', 'command and its arguments, after --')
+  .passThroughOptions()
+  .action(async (command: string[], { name, ...options }) => {
+    process.exitCode = await run({ name, options, command, ...common() })
+  })
+
+program
+  .command('build')
+  .description("Build a kernel's image, if it is not there, and print its id.")
+  .addOption(kernel())
+  .option('-t, --tag <tag>', 'a further name for the image')
+  .action(async ({ kernel: reference, tag }) => {
+    await build({ kernel: reference, tag, ...common() })
+  })
+
+program
+  .command('prune')
+  .description('Remove what killed or crashed runs left behind.')
+  .option('--all', 'also remove images and caches, which the next run makes anew')
+  .action(async ({ all }) => {
+    await prune({ caches: all ? 'remove' : 'keep', ...common() })
+  })
+
+function common() {
+  const terminal = openTerminal({ debug: program.opts()['debug'] === true })
+  return { ...terminal, signal: exitOnSignals() }
+}
+
+function wholeNumber(text: string): number {
+  if (!/^\d+$/.test(text)) throw new InvalidArgumentError('must be a whole number.')
+  return Number(text)
+}
+
+try {
+  await program.parseAsync()
+} catch (thrown) {
+  process.stderr.write(`${formatError(thrown)}\n`)
+  process.exitCode = EXIT_OWN_FAILURE
+}

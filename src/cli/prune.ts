@@ -1,0 +1,16 @@
+import { prune as pruneEngine } from '../engine/index.ts'
+import { openHost } from '../vm/index.ts'
+import type { Terminal } from './terminal.ts'
+
+export interface PruneArguments extends Terminal {
+  readonly caches: 'keep' | 'remove'
+  readonly signal: AbortSignal
+}
+
+export async function prune({ caches, settings, log, signal }: PruneArguments): Promise<void> {
+  const { engine } = await openHost({ settings, log, signal })
+  const { removed, refused } = await pruneEngine(engine, { caches, signal, log })
+  for (const { kind, name } of removed) log.info(`removed ${kind} ${name}`)
+  for (const { kind, name, reason } of refused) log.info(`kept ${kind} ${name}: ${reason}`)
+  if (removed.length === 0) log.info('nothing to remove')
+}

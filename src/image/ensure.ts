@@ -1,0 +1,64 @@
+import { type Buildkit, exporters, type SolveStatus, withImageConfig } from '../buildkit/index.ts'
+import { type Engine, hasImage, imageLabels, removeImage } from '../engine/index.ts'
+import type { Logger } from '../log/index.ts'
+import type { KernelReference } from '../options/index.ts'
+import { imagePaths } from '../qemu/index.ts'
+import { baseImageRefs, ensureBaseImage } from './base/index.ts'
+import { BASE_SUITE, vmImage } from './recipes/vm-image.ts'
+
+export interface VmImageRequest {
+  readonly engine: Engine
+  /** Called only when something has to be built. */
+  readonly connectBuildkit: () => Promise<Buildkit>
+  readonly kernel: KernelReference
+  readonly mirror: string | undefined
+  /** Takes the steps of the build as BuildKit reports them. */
+  readonly onStatus: (status: SolveStatus) => void
+  readonly log: Logger
+  readonly signal: AbortSignal
+}
+
+export interface VmImage {
+  /** Tag in the engine's store; its last part is the digest of the graph. */
+  readonly ref: string
+  readonly origin: 'store' | 'built'
+}
+
+/**
+ * The image of one kernel: taken from the engine's store when its graph was solved before, else built.
+ * @throws BaseImageUnavailableError; SolveError; SolveCancelledError; EngineGoneError
+ */
+export async function ensureVmImage(request: VmImageRequest): Promise<VmImage> {
+  const { engine, log, signal } = request
+  // The graph names its base, and the base has one of two names: with either, what is there need not be built.
+  for (const base of baseImageRefs(BASE_SUITE)) {
+    const { ref } = plan(base, request)
+    if (await hasImage(engine, ref)) return { ref, origin: 'store' }
+  }
+  const base = await ensureBaseImage({ engine, suite: BASE_SUITE, mirror: request.mirror, signal, log })
+  const { ref, definition } = plan(base.ref, request)
+  log.info(`building the image of ${request.kernel.kind}:${request.kernel.suite} (${ref})`)
+  await using buildkit = await request.connectBuildkit()
+  // Two solves: BuildKit of 20.10 drops the configuration of an image that has no frontend. The first result has a name of
+  // its own, so that the tag never stands for an image without entrypoint.
+  const unconfigured = `${ref}-unconfigured`
+  const shared = { signal, onStatus: request.onStatus }
+  await buildkit.solve({ definition, exporter: exporters.moby({ names: [unconfigured] }), ...shared })
+  try {
+    const config = { entrypoint: [imagePaths.entrypoint], labels: imageLabels('vm') }
+    await buildkit.solve({
+      ...withImageConfig(unconfigured, config),
+      exporter: exporters.moby({ names: [ref] }),
+      ...shared,
+    })
+  } finally {
+    await removeImage(engine, unconfigured)
+  }
+  return { ref, origin: 'built' }
+}
+
+function plan(base: string, { kernel, mirror }: Pick<VmImageRequest, 'kernel' | 'mirror'>) {
+  const definition = vmImage({ base, kernel, mirror }).definition()
+  const digest = definition.digest.slice('sha256:'.length, 'sha256:'.length + 16)
+  return { definition, ref: `testkernels/vm:${kernel.suite}-${digest}` }
+}

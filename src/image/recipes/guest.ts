@@ -1,0 +1,29 @@
+import { llb, type State } from '../../buildkit/index.ts'
+import { sources } from './sources.ts'
+
+/**
+ * What the guest's dockerd is started with. Its networks are apart from the engine's defaults (172.17.0.0/16 and on): where
+ * both have the same addresses, replies to the engine's side stay in the guest.
+ */
+export const guestCommand = [
+  'dockerd',
+  '--bip=10.201.0.1/16',
+  '--default-address-pool=base=10.202.0.0/15,size=24',
+] as const
+
+/** A state with `/guest.cpio`: init, agent, busybox and sshd; the same for every kernel. */
+export function guest(tools: State): State {
+  const withCommand = sources('guest').file(llb.mkfile('/src/command', `${guestCommand.join('\n')}\n`), {
+    name: '[guest] command',
+  })
+  return tools
+    .run({
+      name: '[guest] compile the agent, pack the initrd',
+      args: ['sh', '/src/build.sh'],
+      mounts: [
+        llb.bind('/src', withCommand, { selector: '/src' }),
+        llb.bind('/out', llb.scratch(), { access: 'read-write' }),
+      ],
+    })
+    .mountOutput('/out')
+}

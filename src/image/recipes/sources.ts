@@ -1,0 +1,31 @@
+import { readdirSync, readFileSync, statSync } from 'node:fs'
+import { join } from 'node:path'
+import { fileURLToPath } from 'node:url'
+import { type FileActions, llb, type State } from '../../buildkit/index.ts'
+
+/** `images/` of the package: three levels up from here, in the sources as in `dist`. */
+const imagesDirectory = fileURLToPath(new URL('../../../images', import.meta.url))
+
+/**
+ * The files of one folder of `images/`, as a state. Their content is part of the graph, so a change of any of them changes
+ * the digest, and no session has to send them.
+ */
+export function sources(folder: 'guest' | 'runner' | 'kernel'): State {
+  const chain = addDirectory(join(imagesDirectory, folder), '', llb.mkdir('/src', { mode: 0o755 }))
+  return llb.scratch().file(chain, { name: `[sources] images/${folder}` })
+}
+
+function addDirectory(root: string, below: string, chain: FileActions): FileActions {
+  let actions = chain
+  for (const name of readdirSync(join(root, below)).sort()) {
+    const path = `${below}/${name}`
+    const { mode } = statSync(join(root, path))
+    if (statSync(join(root, path)).isDirectory()) {
+      actions = addDirectory(root, path, actions.mkdir(`/src${path}`, { mode: 0o755 }))
+    } else {
+      // Git keeps one permission bit; what a umask made of the others must not change the digest.
+      actions = actions.mkfile(`/src${path}`, readFileSync(join(root, path)), { mode: mode & 0o100 ? 0o755 : 0o644 })
+    }
+  }
+  return actions
+}

@@ -1,0 +1,18 @@
+import type { ExecState, State } from '../../buildkit/index.ts'
+import { aptInstall } from './apt.ts'
+
+/** The state that compiles and packs; nothing of it is in the image. */
+export function tools(base: State, debian: { mirror: string | undefined; suite: string }): ExecState {
+  return aptInstall(base, {
+    ...debian,
+    name: '[tools] apt-get install compiler and packers',
+    packages: [
+      // the agent, static
+      ...['gcc', 'musl-tools', 'libc6-dev', 'linux-libc-dev'],
+      // what the guest gets: a shell for init, an SSH server that forwards unix sockets
+      ...['busybox-static', 'dropbear-bin', 'patchelf'],
+      // kernels and disks
+      ...['kmod', 'xz-utils', 'zstd', 'cpio', 'erofs-utils'],
+    ],
+  })
+}

@@ -1,0 +1,1 @@
+export { SharedVms, type StartEntry } from './shared-vms.ts'

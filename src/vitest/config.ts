@@ -1,0 +1,68 @@
+import { fileURLToPath } from 'node:url'
+import type { TestProjectInlineConfiguration } from 'vitest/config'
+import { type KernelMatrix, parseMatrix } from '../options/index.ts'
+import type { KernelRequest, MatrixRow } from './provided.ts'
+
+/** Vitest's options of a project, less those that testkernels sets. */
+export type KernelProjectOptions = Omit<NonNullable<TestProjectInlineConfiguration['test']>, 'name'>
+
+const globalSetup = moduleBeside('global-setup')
+const setupFile = moduleBeside('setup-file')
+
+/** Longest wait for a test, in milliseconds. Vitest's 5 s is less than one `docker run` under software emulation. */
+const TEST_TIMEOUT_MS = 120_000
+
+/**
+ * One Vitest project for each entry, named after it: `vitest --project cgroupv1`. In its workers DOCKER_HOST and the
+ * variables of Testcontainers point at the entry's VM.
+ *
+ *     export default defineConfig({ test: { projects: [...kernelProjects(kernels, { include: ['test/*.vm.test.ts'] })] } })
+ *
+ * @throws InvalidOptionError; UnknownKernelError; DuplicateEntryError
+ */
+export function kernelProjects(
+  matrix: KernelMatrix,
+  options: KernelProjectOptions = {},
+): TestProjectInlineConfiguration[] {
+  return rowsOf(matrix).map((row) => project(row.name, { rows: [row], scope: 'project' }, options))
+}
+
+/**
+ * One Vitest project with the VMs of all entries: `describe.each(kernels())('on $name', (kernel) => ...)`.
+ * @throws InvalidOptionError; UnknownKernelError; DuplicateEntryError
+ */
+export function kernelSuite(
+  name: string,
+  matrix: KernelMatrix,
+  options: KernelProjectOptions = {},
+): TestProjectInlineConfiguration {
+  return project(name, { rows: rowsOf(matrix), scope: 'suite' }, options)
+}
+
+/** Checked here, in the configuration: a mistake is an error before anything starts. */
+function rowsOf(matrix: KernelMatrix): MatrixRow[] {
+  return parseMatrix(matrix).map(({ reference: _, ...row }) => row)
+}
+
+function project(name: string, request: KernelRequest, options: KernelProjectOptions): TestProjectInlineConfiguration {
+  return {
+    extends: true,
+    test: {
+      testTimeout: TEST_TIMEOUT_MS,
+      hookTimeout: TEST_TIMEOUT_MS,
+      ...options,
+      name,
+      globalSetup: [globalSetup, ...asArray(options.globalSetup)],
+      setupFiles: [setupFile, ...asArray(options.setupFiles)],
+      provide: { ...options.provide, testkernelsRequest: request },
+    },
+  }
+}
+
+function asArray(value: string | string[] | undefined): string[] {
+  return value === undefined ? [] : Array.isArray(value) ? value : [value]
+}
+
+function moduleBeside(name: string): string {
+  return fileURLToPath(new URL(`./${name}${import.meta.url.endsWith('.ts') ? '.ts' : '.js'}`, import.meta.url))
+}

@@ -1,0 +1,83 @@
+import { createRequire } from 'node:module'
+import { join } from 'node:path'
+import { pathToFileURL } from 'node:url'
+import { TestkernelsError } from '../errors/index.ts'
+import type { ProvidedKernel } from './provided.ts'
+
+export type Testcontainers = typeof import('testcontainers')
+
+/** The testcontainers package cannot be had as a copy of its own. */
+export class TestcontainersUnavailableError extends TestkernelsError {
+  readonly code = 'TESTCONTAINERS_UNAVAILABLE'
+}
+
+const copies = new Map<string, Promise<Testcontainers>>()
+let previous: Promise<unknown> = Promise.resolve()
+
+/**
+ * A copy of testcontainers whose runtime client is this VM. The package finds its client once, from the environment, when
+ * it is first needed; so each copy is loaded afresh and made to find it while the environment is that of the VM. One at a
+ * time, because the environment belongs to the whole process.
+ */
+export function testcontainersFor(kernel: ProvidedKernel): Promise<Testcontainers> {
+  let copy = copies.get(kernel.dockerHost)
+  if (copy === undefined) {
+    copy = previous.then(() => loadCopy(kernel))
+    previous = copy.catch(() => {})
+    copies.set(kernel.dockerHost, copy)
+  }
+  return copy
+}
+
+async function loadCopy({ name, environment }: ProvidedKernel): Promise<Testcontainers> {
+  const require = createRequire(pathToFileURL(join(process.cwd(), 'package.json')))
+  const unavailable = (cause: unknown) =>
+    new TestcontainersUnavailableError({
+      what: 'cannot load a copy of testcontainers for this VM',
+      entry: name,
+      cause,
+      remedy: "install testcontainers beside your tests, and use Vitest's pool 'forks' or 'threads'",
+    })
+  let entryPoint: string
+  try {
+    entryPoint = require.resolve('testcontainers')
+  } catch (cause) {
+    throw unavailable(cause)
+  }
+  const saved = Object.fromEntries(Object.keys(environment).map((variable) => [variable, process.env[variable]]))
+  const cached = setAside(require)
+  assign(environment)
+  try {
+    const copy = require(entryPoint) as Testcontainers
+    await copy.getContainerRuntimeClient()
+    return copy
+  } catch (cause) {
+    throw unavailable(cause)
+  } finally {
+    assign(saved)
+    for (const path of packageFiles(require)) delete require.cache[path]
+    Object.assign(require.cache, cached)
+    // Read again at each start of a container: the VM itself is the reaper.
+    process.env['TESTCONTAINERS_RYUK_DISABLED'] = 'true'
+  }
+}
+
+function packageFiles(require: NodeJS.Require): string[] {
+  return Object.keys(require.cache).filter((path) => path.includes('/node_modules/testcontainers/'))
+}
+
+function setAside(require: NodeJS.Require): NodeJS.Dict<NodeModule> {
+  const cached: NodeJS.Dict<NodeModule> = {}
+  for (const path of packageFiles(require)) {
+    cached[path] = require.cache[path]
+    delete require.cache[path]
+  }
+  return cached
+}
+
+function assign(environment: Readonly<Record<string, string | undefined>>): void {
+  for (const [name, value] of Object.entries(environment)) {
+    if (value === undefined) delete process.env[name]
+    else process.env[name] = value
+  }
+}

@@ -1,0 +1,58 @@
+import { readFile } from 'node:fs/promises'
+import { runLabels } from '../../engine/index.ts'
+import type { Logger } from '../../log/index.ts'
+import type { KernelEntry } from '../../options/index.ts'
+import type { Accelerator } from '../../qemu/index.ts'
+import { KvmUnavailableError } from '../errors.ts'
+import type { Host } from '../host.ts'
+import { type AcceleratorVerdict, probeAccelerator } from './probe.ts'
+import { recallVerdict, rememberVerdict, verdictFile } from './remembered.ts'
+
+export interface ChooseOptions {
+  readonly host: Host
+  readonly entry: KernelEntry
+  /** The image whose QEMU and kernel the probe runs. */
+  readonly image: string
+  readonly log: Logger
+  readonly signal: AbortSignal
+}
+
+/**
+ * What runs an entry's guest, by its `accelerator` option and by what this machine can do.
+ * @throws KvmUnavailableError when KVM was asked for by name and no guest runs with it
+ */
+export async function chooseAccelerator(options: ChooseOptions): Promise<{ accelerator: Accelerator; why: string }> {
+  const { entry } = options
+  const verdict = await verdictOn(options)
+  const tcg = { kind: 'tcg', tscKhz: verdict.tscKhz } as const
+  if (entry.accelerator === 'tcg') return { accelerator: tcg, why: 'software emulation (TCG), as asked for' }
+  if (verdict.kvm === 'works') return { accelerator: { kind: 'kvm' }, why: 'KVM: a guest ran with it' }
+  if (entry.accelerator === 'kvm') {
+    throw new KvmUnavailableError({
+      what: `KVM does not work here: ${verdict.reason}`,
+      entry: entry.name,
+      remedy:
+        "leave out accelerator: 'kvm' (software emulation then runs the guest), or give the engine's machine a working /dev/kvm",
+    })
+  }
+  return { accelerator: tcg, why: `software emulation (TCG), because ${verdict.reason}` }
+}
+
+async function verdictOn({ host, image, log, signal, entry }: ChooseOptions): Promise<AcceleratorVerdict> {
+  const file = verdictFile(host.settings.cacheDirectory, [image, ...(await machineOf(host))])
+  const remembered = await recallVerdict(file)
+  if (remembered !== undefined) return remembered
+  log.info('probing KVM with a guest (once for this machine and image)')
+  const labels = runLabels(host.ownership, entry.name)
+  const verdict = await probeAccelerator({ engine: host.engine, image, labels, signal, log })
+  await rememberVerdict(file, verdict)
+  return verdict
+}
+
+/** What a verdict is about: another engine, kernel or boot of the machine may give another. */
+async function machineOf({ engine }: Host): Promise<string[]> {
+  const { ID } = await engine.docker.info()
+  const boot =
+    engine.locality === 'local' ? await readFile('/proc/sys/kernel/random/boot_id', 'utf8').catch(() => '') : ''
+  return [ID, engine.kernelVersion, boot.trim()]
+}

@@ -1,0 +1,26 @@
+import { TestkernelsError } from '../errors/index.ts'
+
+/** The guest's dockerd did not answer before the entry's `bootTimeoutMs`. */
+export class BootTimeoutError extends TestkernelsError {
+  readonly code = 'BOOT_TIMEOUT'
+}
+
+/** The guest showed no sign of life; it is started again before this reaches anybody. */
+export class NoSignOfLifeError extends TestkernelsError {
+  readonly code = 'NO_SIGN_OF_LIFE'
+}
+
+/** The guest's dockerd ended before it answered; the output is its log. */
+export class DockerdFailedError extends TestkernelsError {
+  readonly code = 'DOCKERD_FAILED'
+}
+
+/** The VM ended without being asked to: a kernel panic, a QEMU that was killed. */
+export class VmDiedError extends TestkernelsError {
+  readonly code = 'VM_DIED'
+}
+
+/** KVM was asked for by name and no guest runs with it. */
+export class KvmUnavailableError extends TestkernelsError {
+  readonly code = 'KVM_UNAVAILABLE'
+}

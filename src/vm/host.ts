@@ -1,0 +1,34 @@
+import { connectBuildkit } from '../buildkit/index.ts'
+import { connectEngine, type Engine, newOwnership, type Ownership, resolveEngineAddress } from '../engine/index.ts'
+import type { Logger } from '../log/index.ts'
+import type { Settings } from '../options/index.ts'
+
+/** What all VMs of this process share: the engine they run on, and who owns them. */
+export interface Host {
+  readonly engine: Engine
+  readonly settings: Settings
+  readonly ownership: Ownership
+}
+
+export interface OpenHostOptions {
+  readonly settings: Settings
+  readonly log: Logger
+  readonly signal?: AbortSignal | undefined
+}
+
+/** @throws EngineUnreachableError; EngineNotPermittedError; EngineTooOldError; EngineAddressInvalidError */
+export async function openHost({ settings, log, signal }: OpenHostOptions): Promise<Host> {
+  const { address, source } = await resolveEngineAddress(settings.environment)
+  const engine = await connectEngine({ address, source, log, ...(signal && { signal }) })
+  return { engine, settings, ownership: newOwnership() }
+}
+
+/** The BuildKit that is part of the host's engine. */
+export function buildkitOf({ engine }: Host, options: { signal: AbortSignal; log: Logger }) {
+  const { address } = engine
+  const endpoint =
+    address.kind === 'unix'
+      ? ({ kind: 'docker', socketPath: address.path } as const)
+      : ({ kind: 'docker', host: address.host, port: address.port, ...(address.tls && { tls: address.tls }) } as const)
+  return connectBuildkit(endpoint, options)
+}

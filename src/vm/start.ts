@@ -1,0 +1,55 @@
+import type { SolveStatus } from '../buildkit/index.ts'
+import { debianMirror, ensureVmImage, type VmImage } from '../image/index.ts'
+import { type Logger, silentLogger } from '../log/index.ts'
+import type { KernelEntry } from '../options/index.ts'
+import { chooseAccelerator } from './accelerator/choose.ts'
+import { bootVm } from './boot.ts'
+import { buildkitOf, type Host } from './host.ts'
+import { sweepRunDirectories } from './run-directory.ts'
+import { StartedKernelVm } from './started-kernel-vm.ts'
+import { Timeline } from './timeline.ts'
+
+export interface StartOptions {
+  readonly host: Host
+  readonly entry: KernelEntry
+  /** Takes the steps of an image's build. */
+  readonly onBuildStatus?: (status: SolveStatus) => void
+  readonly log?: Logger
+  readonly signal?: AbortSignal
+}
+
+/** The image of an entry, from the engine's store or built. */
+export async function prepareImage({
+  host,
+  entry,
+  onBuildStatus,
+  log = silentLogger,
+  signal,
+}: StartOptions): Promise<VmImage> {
+  const working = signal ?? new AbortController().signal
+  return await ensureVmImage({
+    engine: host.engine,
+    connectBuildkit: () => buildkitOf(host, { signal: working, log }),
+    kernel: entry.reference,
+    mirror: await debianMirror(host.settings.debianMirror),
+    onStatus: onBuildStatus ?? (() => {}),
+    log,
+    signal: working,
+  })
+}
+
+/** Starts the VM of an entry: image, accelerator, boot. What was started is ended when a later step fails. */
+export async function startVm(options: StartOptions): Promise<StartedKernelVm> {
+  const { host, entry, log = silentLogger } = options
+  const signal = options.signal ?? new AbortController().signal
+  const timeline = new Timeline()
+  await sweepRunDirectories(host.settings.runtimeDirectory)
+  const image = await timeline.time('image', () => prepareImage(options))
+  const { accelerator, why } = await timeline.time('accelerator', () =>
+    chooseAccelerator({ host, entry, image: image.ref, log, signal }),
+  )
+  log.info(`starting ${entry.kernel}, cgroup v${entry.cgroup}, with ${why}`)
+  const booted = await bootVm({ host, entry, image: image.ref, accelerator, timeline, log, signal })
+  log.info(`ready in ${timeline.summary()}`)
+  return new StartedKernelVm(entry, booted, timeline)
+}

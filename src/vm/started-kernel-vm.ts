@@ -1,0 +1,77 @@
+import type { KernelEntry } from '../options/index.ts'
+import type { ExecResult } from '../ssh/index.ts'
+import type { BootedVm } from './boot-once.ts'
+import type { Step, Timeline } from './timeline.ts'
+import { type WorkerEnvironment, workerEnvironment } from './worker-environment.ts'
+
+export interface ExecOptions {
+  /** What the command reads on standard input. @default nothing */
+  readonly stdin?: string | Uint8Array
+  /** Ends the command. */
+  readonly signal?: AbortSignal
+}
+
+/** A VM whose dockerd answers. It lives until `stop()`, or until this process ends. */
+export class StartedKernelVm implements AsyncDisposable {
+  readonly entry: KernelEntry
+  readonly #booted: BootedVm
+  readonly #timeline: Timeline
+
+  constructor(entry: KernelEntry, booted: BootedVm, timeline: Timeline) {
+    this.entry = entry
+    this.#booted = booted
+    this.#timeline = timeline
+  }
+
+  get name(): string {
+    return this.entry.name
+  }
+
+  /** `unix://` and the path of a socket (mode 0600) that is the guest's /var/run/docker.sock. */
+  get dockerHost(): string {
+    return this.#booted.docker.dockerHost
+  }
+
+  /** The address at which ports that containers publish in the guest are reached. */
+  get address(): string {
+    return this.#booted.address
+  }
+
+  /** The file that receives the guest's console. */
+  get consolePath(): string {
+    return this.#booted.consolePath
+  }
+
+  /** Variables for processes that shall use this VM's dockerd; `undefined` means: unset it. */
+  get environment(): WorkerEnvironment {
+    return workerEnvironment(this)
+  }
+
+  /** Aborts when the VM is gone without having been stopped; its reason is a VmDiedError or DockerdFailedError. */
+  get gone(): AbortSignal {
+    return this.#booted.gone
+  }
+
+  /** Where the time of the start went. */
+  get steps(): readonly Step[] {
+    return this.#timeline.steps
+  }
+
+  /**
+   * Runs a command in the guest, not in a container.
+   * @param argv the program and its arguments, each passed as it is
+   * @throws SshConnectionLostError when the VM goes away meanwhile
+   */
+  exec(argv: readonly string[], options?: ExecOptions): Promise<ExecResult> {
+    return this.#booted.ssh.exec(argv, options)
+  }
+
+  /** Ends the VM and all that belongs to it; memoised. */
+  stop(): Promise<void> {
+    return this.#booted.disposals.dispose()
+  }
+
+  [Symbol.asyncDispose](): Promise<void> {
+    return this.stop()
+  }
+}
