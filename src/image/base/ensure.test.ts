@@ -1,0 +1,51 @@
+import { createHash } from 'node:crypto'
+import { expect, test } from 'vitest'
+import { answerJson, goodInfo, goodVersion, startFakeEngine } from '../../../fixtures/engine/fake-engine.ts'
+import { connectEngine } from '../../engine/index.ts'
+import { ensureBaseImage } from './ensure.ts'
+
+const mirror = 'http://mirror.example.org/debian'
+const madeFrom = (url: string) => ({
+  Id: 'sha256:own',
+  Config: { Labels: { 'testkernels.mirror': createHash('sha256').update(url).digest('hex').slice(0, 16) } },
+})
+
+async function ensureWith(images: Record<string, unknown>) {
+  await using fake = await startFakeEngine(answerJson({ '/version': goodVersion, '/info': goodInfo, ...images }))
+  const engine = await connectEngine({ address: fake.address })
+  const signal = AbortSignal.timeout(10_000)
+  return { image: await ensureBaseImage({ engine, suite: 'trixie', mirror, signal }), requests: fake.requests }
+}
+
+test('the official image is taken from the store', async () => {
+  const { image, requests } = await ensureWith({
+    '/images/debian:trixie-slim/json': { Id: 'sha256:official' },
+    '/images/testkernels/base:trixie/json': madeFrom(mirror),
+  })
+  expect(image).toEqual({ ref: 'debian:trixie-slim', id: 'sha256:official', origin: 'engine' })
+  expect(requests.filter((request) => request.startsWith('POST'))).toEqual([])
+})
+
+test('one that was made earlier is used again, without a try to pull', async () => {
+  const { image, requests } = await ensureWith({ '/images/testkernels/base:trixie/json': madeFrom(mirror) })
+  expect(image).toEqual({ ref: 'testkernels/base:trixie', id: 'sha256:own', origin: 'bootstrapped' })
+  expect(requests.filter((request) => request.startsWith('POST'))).toEqual([])
+})
+
+test('one that was made from another archive is not used, because its apt asks that one', async () => {
+  await using fake = await startFakeEngine((request, response) => {
+    if (request.url?.startsWith('/images/create')) pulled = true
+    const bodies = {
+      '/version': goodVersion,
+      '/info': goodInfo,
+      '/images/testkernels/base:trixie/json': madeFrom('http://other.example.org'),
+    }
+    const now = pulled
+      ? { ...bodies, '/images/create': {}, '/images/debian:trixie-slim/json': { Id: 'sha256:official' } }
+      : bodies
+    answerJson(now)(request, response)
+  })
+  let pulled = false
+  const engine = await connectEngine({ address: fake.address })
+  expect(await ensureBaseImage({ engine, suite: 'trixie', mirror })).toMatchObject({ origin: 'pulled' })
+})

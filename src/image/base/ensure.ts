@@ -1,0 +1,126 @@
+import { createHash } from 'node:crypto'
+import {
+  acquireMachineLock,
+  type Engine,
+  formatAddress,
+  imageLabels,
+  inspectImage,
+  type PullOptions,
+  pullImage,
+} from '../../engine/index.ts'
+import { reasonOf } from '../../errors/index.ts'
+import { type Logger, silentLogger } from '../../log/index.ts'
+import { bootstrap } from './bootstrap.ts'
+import { BaseImageUnavailableError } from './errors.ts'
+import { mirrorOf } from './mirror.ts'
+
+export interface BaseImageOptions {
+  readonly engine: Engine
+  /** Debian suite, such as `trixie`. */
+  readonly suite: string
+  /** URL of the Debian archive to make the image from. @default that of this machine's apt configuration */
+  readonly mirror?: string | undefined
+  /** For the pull. @default anonymous */
+  readonly credentials?: PullOptions['credentials'] | undefined
+  readonly signal?: AbortSignal | undefined
+  readonly log?: Logger | undefined
+}
+
+export interface BaseImage {
+  readonly ref: string
+  readonly id: string
+  readonly origin: 'engine' | 'pulled' | 'bootstrapped'
+}
+
+/** Names the archive that an image was made from; by its digest, because a URL may hold a password. */
+const MIRROR_LABEL = 'testkernels.mirror'
+
+/** The names that a base image of `suite` can have in the engine's store, in order of preference. */
+export function baseImageRefs(suite: string): readonly [official: string, bootstrapped: string] {
+  return [`debian:${suite}-slim`, `testkernels/base:${suite}`]
+}
+
+/**
+ * A minimal Debian in the engine's store: the official image or one made earlier, if there; else the official one pulled;
+ * else one made from a Debian archive, whose apt installs from that archive.
+ * @throws BaseImageUnavailableError
+ */
+export async function ensureBaseImage(options: BaseImageOptions): Promise<BaseImage> {
+  const { engine, suite, signal, log = silentLogger } = options
+  const mirror = (options.mirror ?? (await mirrorOf()))?.replace(/\/+$/, '')
+  const stored = await findStored(engine, suite, mirror)
+  if (stored !== undefined) return stored
+
+  const what = `base image of Debian ${suite}`
+  await using _lock = await acquireMachineLock(`${formatAddress(engine.address)}/base/${suite}`, {
+    what,
+    log,
+    ...(signal && { signal }),
+  })
+  const storedMeanwhile = await findStored(engine, suite, mirror)
+  if (storedMeanwhile !== undefined) return storedMeanwhile
+
+  const [official, ref] = baseImageRefs(suite)
+  let notPulled: unknown
+  try {
+    log.info(`pulling ${official}`)
+    const { credentials } = options
+    const id = await pullImage(engine, official, {
+      log,
+      ...(signal && { signal }),
+      ...(credentials && { credentials }),
+    })
+    return { ref: official, id, origin: 'pulled' }
+  } catch (error) {
+    signal?.throwIfAborted()
+    notPulled = error
+    log.info(`${official} cannot be pulled: ${firstReason(error)}`)
+  }
+  if (mirror === undefined) {
+    throw unavailable(
+      suite,
+      notPulled,
+      "no Debian archive is known: no mirror is given, and this machine's apt configuration names none",
+    )
+  }
+  try {
+    const labels = { ...imageLabels('base'), [MIRROR_LABEL]: digestOf(mirror) }
+    const id = await bootstrap({ engine, suite, mirror, ref, labels, signal, log })
+    return { ref, id, origin: 'bootstrapped' }
+  } catch (error) {
+    signal?.throwIfAborted()
+    throw unavailable(suite, notPulled, reasonOf(error))
+  }
+}
+
+async function findStored(engine: Engine, suite: string, mirror: string | undefined): Promise<BaseImage | undefined> {
+  const [official, bootstrapped] = baseImageRefs(suite)
+  const image = await inspectImage(engine, official)
+  if (image !== undefined) return { ref: official, id: image.id, origin: 'engine' }
+  const own = await inspectImage(engine, bootstrapped)
+  // Made from another archive: its apt would ask that one.
+  if (own === undefined || (mirror !== undefined && own.labels[MIRROR_LABEL] !== digestOf(mirror))) return undefined
+  return { ref: bootstrapped, id: own.id, origin: 'bootstrapped' }
+}
+
+function unavailable(suite: string, notPulled: unknown, notBootstrapped: string): BaseImageUnavailableError {
+  const [official] = baseImageRefs(suite)
+  return new BaseImageUnavailableError({
+    what: `there is no base image of Debian ${suite}; three ways were tried`,
+    remedy: `load ${official} into the engine (\`docker pull\` or \`docker load\`), or let apt-get reach a Debian archive, give its URL as the option mirror, and install mmdebstrap`,
+    output: [
+      `engine's store: it has neither ${baseImageRefs(suite).join(' nor ')}`,
+      `pull: ${firstReason(notPulled)}`,
+      `bootstrap: ${notBootstrapped}`,
+    ].join('\n'),
+  })
+}
+
+/** The reason underneath, without the layers of "could not". */
+function firstReason(error: unknown): string {
+  return error instanceof Error && error.cause !== undefined ? firstReason(error.cause) : reasonOf(error)
+}
+
+function digestOf(mirror: string): string {
+  return createHash('sha256').update(mirror).digest('hex').slice(0, 16)
+}

@@ -1,0 +1,78 @@
+import { type ChildProcess, spawn } from 'node:child_process'
+import { mkdtemp, open, rm } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { Readable } from 'node:stream'
+import type { BootstrapCommand } from './bootstrap-tools.ts'
+
+export interface Program extends AsyncDisposable {
+  /** The program's output. It fails if the program does, so that half an output never passes for a whole one. */
+  readonly output: Readable
+  /** The end of what the program wrote to its standard error. */
+  messages(): Promise<string>
+}
+
+const MESSAGES_BYTES = 4_096
+
+/**
+ * Starts a program in a process group of its own. Disposing ends the whole group and waits for it, because bootstrap
+ * programs clean up temporary directories and mounts when told to terminate.
+ */
+export async function startProgram({ file, args }: BootstrapCommand): Promise<Program> {
+  const log = await openUnnamedFile()
+  const child = spawn(file, args, { stdio: ['ignore', 'pipe', log.fd], detached: true })
+  const ended = new Promise<string | undefined>((resolve) => {
+    let failure: string | undefined
+    child.once('error', (error) => {
+      failure = error.message
+    })
+    child.once('close', (code, signal) => {
+      resolve(failure ?? (code === 0 ? undefined : `${file} ended with ${signal ?? `exit code ${code}`}`))
+    })
+  })
+  const output = Readable.from(wholeOutput(child, ended), { objectMode: false })
+  return {
+    output,
+    messages: async () => {
+      const { size } = await log.stat()
+      const start = Math.max(0, size - MESSAGES_BYTES)
+      const { buffer, bytesRead } = await log.read({ buffer: Buffer.alloc(size - start), position: start })
+      return buffer.subarray(0, bytesRead).toString()
+    },
+    [Symbol.asyncDispose]: async () => {
+      terminateGroup(child)
+      output.destroy()
+      child.stdout?.destroy()
+      await ended
+      await log.close()
+    },
+  }
+}
+
+async function* wholeOutput(child: ChildProcess, ended: Promise<string | undefined>): AsyncGenerator<Buffer, void> {
+  yield* child.stdout ?? []
+  const failure = await ended
+  if (failure !== undefined) throw new Error(failure)
+}
+
+/**
+ * A file without a name, for the program's messages. Not a pipe: when we are killed, a program that writes to a pipe dies
+ * of it, and leaves its mounts, whereas one that cannot write its output any more cleans up.
+ */
+async function openUnnamedFile() {
+  const directory = await mkdtemp(join(tmpdir(), 'testkernels-'))
+  try {
+    return await open(join(directory, 'messages'), 'w+')
+  } finally {
+    await rm(directory, { recursive: true })
+  }
+}
+
+function terminateGroup({ pid, exitCode, signalCode }: ChildProcess): void {
+  if (pid === undefined || exitCode !== null || signalCode !== null) return
+  try {
+    process.kill(-pid, 'SIGTERM')
+  } catch {
+    // It ended just now.
+  }
+}
