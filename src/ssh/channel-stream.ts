@@ -20,7 +20,7 @@ export class ChannelStream extends Duplex {
     super({ allowHalfOpen: true, autoDestroy: false })
     this.#channel = channel
     channel.on('data', (chunk: Buffer) => {
-      if (!this.push(chunk)) channel.pause()
+      if (!this.destroyed && !this.push(chunk)) channel.pause()
     })
     channel.once('end', () => this.push(null))
     channel.on('error', (error: Error) => this.destroy(error))
@@ -59,7 +59,9 @@ export class ChannelStream extends Duplex {
 
   override _destroy(error: Error | null, done: (error: Error | null) => void): void {
     if (!this.#closed) this.#channel.close()
-    // The channel says that it closed only to who reads it to the end.
+    // The channel says that it closed only to who reads it to the end. Reading makes ssh2 offer room for more, and Dropbear
+    // ends the whole connection at a message for a channel that is closed.
+    silence(this.#channel)
     this.#channel.resume()
     this.#written()
     done(error)

@@ -17,8 +17,8 @@ export function sendSignal(channel: ClientChannel, name: NodeJS.Signals): void {
 }
 
 /**
- * Keeps a channel of a lost connection silent. ssh2 counts it as open and would send on the dead connection, which throws
- * from stream callbacks where nobody can catch it.
+ * Keeps a channel silent that has sent its last message, or whose connection is lost. ssh2 would go on to offer room for
+ * data after a close, and on a lost connection it throws from stream callbacks where nobody can catch it.
  */
 export function silence(channel: ClientChannel): void {
   const { outgoing } = channel as unknown as Internals

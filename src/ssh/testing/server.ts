@@ -11,8 +11,8 @@ export interface TestServer extends AsyncDisposable {
   readonly clientKey: SshKeyPair
   /** Authentication methods that clients tried, in order. */
   readonly triedMethods: readonly string[]
-  /** Names of the signals that clients sent to programs. */
-  readonly sentSignals: readonly string[]
+  /** What came and went, such as `Inbound: CHANNEL_CLOSE (r:0)` and `Outbound: Sending CHANNEL_DATA (r:0, 512)`. */
+  readonly messages: readonly string[]
   /** Ends every connection without a word, as a VM that dies. */
   cut(): void
 }
@@ -27,13 +27,12 @@ export async function startTestServer({ dropFirst = 0 }: TestServerOptions = {})
   const clientKey = generateKeyPair()
   const sockets = new Set<Socket>()
   const triedMethods: string[] = []
-  const sentSignals: string[] = []
+  const messages: string[] = []
   let accepted = 0
 
-  // The server of ssh2 tells of a signal after the end of stdin in its debug lines only.
   const debug = (line: string) => {
-    const signal = /signal: (\w+)/.exec(line)?.[1]
-    if (signal !== undefined) sentSignals.push(signal)
+    const message = /(In|Out)bound: .*/.exec(line)?.[0]
+    if (message !== undefined) messages.push(message)
   }
   const ssh = new ssh2.Server({ hostKeys: [opensshPrivateKey(hostKey)], debug }, (client) => {
     client.on('error', () => {})
@@ -70,7 +69,7 @@ export async function startTestServer({ dropFirst = 0 }: TestServerOptions = {})
     hostKey,
     clientKey,
     triedMethods,
-    sentSignals,
+    messages,
     cut,
     async [Symbol.asyncDispose]() {
       cut()
