@@ -1,10 +1,18 @@
 import { Client } from '@grpc/grpc-js'
 import { type Logger, silentLogger } from '../log/index.ts'
 import { unreachable } from './connection-errors.ts'
-import { Control } from './gen/control_pb.ts'
-import { callUnary } from './grpc/call.ts'
+import type { CallOptions } from './grpc/call.ts'
 import type { SolveRequest, SolveResult } from './solve/request.ts'
 import { solve } from './solve/solve.ts'
+import {
+  diskUsage,
+  listWorkers,
+  type PruneOptions,
+  prune,
+  type UsageOptions,
+  type UsageRecord,
+  type Worker,
+} from './store.ts'
 import { describeEndpoint, type Endpoint } from './transport/endpoint.ts'
 import { openTransport } from './transport/open.ts'
 
@@ -17,6 +25,11 @@ export interface Buildkit extends AsyncDisposable {
    * @throws SolveError, SolveCancelledError, EngineGoneError, BuildkitUnsupportedError
    */
   solve(request: SolveRequest): Promise<SolveResult>
+  /** What the build cache holds. */
+  diskUsage(options?: UsageOptions): Promise<UsageRecord[]>
+  /** Removes from the build cache, and tells what it removed. */
+  prune(options?: PruneOptions): Promise<UsageRecord[]>
+  listWorkers(options?: CallOptions): Promise<Worker[]>
 }
 
 export interface ConnectOptions {
@@ -35,6 +48,9 @@ export async function connectBuildkit(endpoint: Endpoint, options: ConnectOption
   return {
     transport: client.transport,
     solve: (request) => solve(client.grpc, request),
+    diskUsage: (usage) => diskUsage(client.grpc, usage),
+    prune: (what) => prune(client.grpc, what),
+    listWorkers: (call) => listWorkers(client.grpc, call),
     [Symbol.asyncDispose]: async () => client.grpc.close(),
   }
 }
@@ -44,7 +60,7 @@ async function open(endpoint: Endpoint, signal: AbortSignal | undefined) {
     const { kind, target, credentials, options } = await openTransport(endpoint, { signal })
     const grpc = new Client(target, credentials, options)
     try {
-      await callUnary(grpc, Control.method.listWorkers, {}, { signal })
+      await listWorkers(grpc, { signal })
       return { grpc, transport: kind }
     } catch (error) {
       grpc.close()

@@ -75,7 +75,8 @@ export class StepModel {
   }
 
   #advance(step: MutableStep, vertex: SolveVertex): boolean {
-    step.name = vertex.name
+    // A run without a name has its command for one, which may be a script of many lines.
+    step.name = vertex.name.replaceAll(/\s+/g, ' ').trim()
     const { startedAtMs, completedAtMs } = vertex
     if (startedAtMs === undefined) return false
     const isNewRun = !step.runs.has(startedAtMs)

@@ -1,4 +1,6 @@
+import type { Writable } from 'node:stream'
 import type { Attachable } from '../session/attachable.ts'
+import { directoryTarget, streamTarget } from '../session/filesend/targets.ts'
 
 /** What becomes of the result of a solve. */
 export interface Exporter {
@@ -16,4 +18,14 @@ export interface ImageExport {
 /** Into the store of the Docker engine. `containerimage.digest` in the response is the image's id. */
 export function moby({ names = [] }: ImageExport = {}): Exporter {
   return { type: 'moby', attrs: names.length === 0 ? {} : { name: names.join(',') } }
+}
+
+/** Into a directory of this machine, which is made if need be. What is there already stays. */
+export function local({ directory }: { readonly directory: string }): Exporter {
+  return { type: 'local', attrs: {}, attachable: directoryTarget(directory) }
+}
+
+/** As a tar of the file system: into a file, which appears when it is complete, or a stream, which is ended. */
+export function tar({ to }: { readonly to: string | Writable }): Exporter {
+  return { type: 'tar', attrs: {}, attachable: streamTarget(to) }
 }

@@ -12,7 +12,7 @@ interface FailedSolve {
 }
 
 export function explainFailure({ message, trace, definition, sessionFailure }: FailedSolve): SolveError {
-  const cause = sessionFailure ?? new Error(message)
+  const cause = sessionFailure ?? new Error(withoutCommand(message))
   const vertex = trace.culprit(message)
   if (vertex === undefined)
     return new SolveError({ what: 'the engine could not build', cause, remedy: remedyFor(message), logTail: [] })
@@ -21,9 +21,9 @@ export function explainFailure({ message, trace, definition, sessionFailure }: F
   const command = args?.join(' ') ?? commandIn(message)
   const exitCode = exitCodeIn(message)
   return new SolveError({
-    what: `the step "${vertex.name}" failed${exitCode === undefined ? '' : ` with exit code ${exitCode}`}`,
+    what: `the step "${shorten(vertex.name, 100)}" failed${exitCode === undefined ? '' : ` with exit code ${exitCode}`}`,
     cause,
-    remedy: command === undefined ? remedyFor(message) : `${remedyFor(message)}; it ran: ${shorten(command)}`,
+    remedy: command === undefined ? remedyFor(message) : `${remedyFor(message)}; it ran: ${shorten(command, 300)}`,
     output: logTail.join('\n'),
     vertex: { digest: vertex.digest, name: vertex.name },
     command,
@@ -58,7 +58,15 @@ function remedyFor(message: string): string {
   return remedies.find(([pattern]) => pattern.test(message))?.[1] ?? 'correct what the cause names, and build again'
 }
 
-function shorten(command: string): string {
-  const line = command.replaceAll(/\s+/g, ' ')
-  return line.length <= 200 ? line : `${line.slice(0, 199)}…`
+/** The command is told apart, and may be a script of many lines. */
+function withoutCommand(message: string): string {
+  return message
+    .replace(/executor failed running \[.*\]: /s, 'the command failed: ')
+    .replace(/process ".*" did not complete/s, 'the command did not complete')
+}
+
+/** As one line of no more than so many characters. */
+function shorten(text: string, maxLength: number): string {
+  const line = text.replaceAll(/\s+/g, ' ').trim()
+  return line.length <= maxLength ? line : `${line.slice(0, maxLength - 1)}…`
 }
