@@ -29,7 +29,12 @@ export function qemuArguments(machine: Machine): string[] {
     entropy(),
     ...(machine.controlSocket === undefined ? [] : [controlPort({ socketPath: machine.controlSocket })]),
   ]
-  return boot(machine, devices, [`testkernels.cgroup=${machine.cgroup}`])
+  return boot(machine, devices, [`testkernels.cgroup=${machine.cgroup}`, ...cgroupArguments(machine.cgroup)])
+}
+
+/** Debian's kernels leave these two of v1 off unless asked; on v2 they are always there. */
+function cgroupArguments(version: 1 | 2): string[] {
+  return version === 1 ? ['cgroup_enable=memory', 'swapaccount=1'] : []
 }
 
 /** QEMU's arguments for a guest that says on the console that it reached user space, and ends. Pure. */

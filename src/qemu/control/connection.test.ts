@@ -66,3 +66,16 @@ test('a wait ends with the reason of its signal', async () => {
   abort.abort(new Error('the container exited'))
   await expect(connecting).rejects.toThrow('the container exited')
 })
+
+test('a port that breaks leaves the wait to its signal', async () => {
+  await listen()
+  const control = await connectControl(path, AbortSignal.timeout(DEADLINE_MS))
+  const socket = await guest
+  const gone = new AbortController()
+  const waiting = control.phase('ready', gone.signal)
+  // Unread bytes make the end of the connection a reset.
+  await control.pushIdentity({ hostname: 'a', hostKey: Buffer.of(1), authorizedKey: 'k', entropy: Buffer.of(2) }, AbortSignal.abort()).catch(() => {})
+  socket.resetAndDestroy()
+  gone.abort(new Error('the container exited'))
+  await expect(waiting).rejects.toThrow('the container exited')
+})

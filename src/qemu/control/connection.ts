@@ -65,7 +65,11 @@ function overSocket(socket: Socket): ControlConnection {
   let commandLog: string | undefined
   let commits = 0
 
-  createInterface({ input: socket }).on('line', (line) => {
+  const lines = createInterface({ input: socket })
+  // The VM's container is what ends a wait; a lost control port by itself is no event. readline passes the socket's on.
+  socket.on('error', () => {})
+  lines.on('error', () => {})
+  lines.on('line', (line) => {
     const message = parseGuestMessage(line)
     if (message === undefined) return
     if ('phase' in message) phases.push({ name: message.phase, uptimeS: message.uptime })
@@ -73,8 +77,6 @@ function overSocket(socket: Socket): ControlConnection {
     if ('log' in message) commandLog = message.log
     events.emit('message', message)
   })
-  // The VM's container is what ends a wait; a lost control port by itself is no event.
-  socket.on('error', () => {})
 
   async function until<T>(find: () => T | undefined, signal: AbortSignal): Promise<T> {
     for (;;) {
