@@ -1,3 +1,3 @@
-export { ensureVmImage, type VmImage, type VmImageRequest } from './ensure.ts'
 export { ensureBaseImage } from './base/index.ts'
+export { ensureVmImage, type VmImage, type VmImageRequest } from './ensure.ts'
 export { debianMirror } from './mirror.ts'

@@ -1,5 +1,5 @@
 export { DuplicateEntryError, InvalidOptionError, UnknownKernelError } from './errors.ts'
 export { type KernelEntry, type KernelOptions, parseKernelEntry } from './kernel-entry.ts'
-export { type KernelReference, parseKernelReference } from './kernel-reference.ts'
+export { type DebianKernel, type KernelReference, parseKernelReference } from './kernel-reference.ts'
 export { type KernelMatrix, parseMatrix } from './matrix.ts'
 export { readSettings, type Settings } from './settings.ts'

@@ -1,7 +1,10 @@
 import { UnknownKernelError } from './errors.ts'
 
 /** Where a kernel comes from. */
-export interface KernelReference {
+export type KernelReference = DebianKernel
+
+/** `debian:SUITE[/FLAVOUR]`: the kernel that Debian ships. */
+export interface DebianKernel {
   readonly kind: 'debian'
   /** A suite of the Debian archive, such as `bookworm` or `trixie-backports`. */
   readonly suite: string

@@ -60,7 +60,7 @@ async function* wholeOutput(child: ChildProcess, ended: Promise<string | undefin
  * of it, and leaves its mounts, whereas one that cannot write its output any more cleans up.
  */
 async function openUnnamedFile() {
-  const directory = await mkdtemp(join(tmpdir(), 'testkernels-'))
+  const directory = await mkdtemp(join(tmpdir(), 'testkernels-bootstrap-'))
   try {
     return await open(join(directory, 'messages'), 'w+')
   } finally {
