@@ -163,13 +163,22 @@ async function end({ container, fate, stdin, graceMs, log }: Ending): Promise<vo
   }
 }
 
+/** Resolves when the engine has the container no more, whether we removed it or its own auto-removal was faster. */
 async function removeNow(container: Docker.Container): Promise<void> {
   try {
     await container.remove({ force: true, v: true })
   } catch (error) {
-    // 404: it is gone. 409: the engine is at it already.
-    if (statusOf(error) !== 404 && statusOf(error) !== 409) throw error
+    if (statusOf(error) === 404) return
+    // 409: the engine is at it.
+    if (statusOf(error) !== 409) throw error
+    await container
+      .wait({ condition: 'removed', abortSignal: AbortSignal.timeout(REMOVAL_TIMEOUT_MS) })
+      .catch(ignoreMissing)
   }
+}
+
+function ignoreMissing(error: unknown): void {
+  if (statusOf(error) !== 404) throw error
 }
 
 async function happensWithin(event: Promise<void>, ms: number): Promise<boolean> {

@@ -118,7 +118,7 @@ function unavailable(suite: string, notPulled: unknown, notBootstrapped: string)
 
 /** The reason underneath, without the layers of "could not". */
 function firstReason(error: unknown): string {
-  return error instanceof Error && error.cause !== undefined ? firstReason(error.cause) : reasonOf(error)
+  return error instanceof Error && error.cause !== undefined ? firstReason(error.cause) : reasonOf(error).trim()
 }
 
 function digestOf(mirror: string): string {

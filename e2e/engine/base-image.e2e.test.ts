@@ -1,0 +1,91 @@
+import { readdir } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { afterAll, beforeAll, describe, expect, test } from 'vitest'
+import { type Engine, inspectImage, removeImage, startLease } from '../../src/engine/index.ts'
+import { type BaseImage, ensureBaseImage } from '../../src/image/base/index.ts'
+import { createLogger } from '../../src/log/index.ts'
+import { containersOf, engineUnderTest, ownRun } from './support.ts'
+
+/** A name of a suite that nothing else here uses. Pulled where there is a registry, made where there is none. */
+const SUITE = 'stable'
+
+let engine: Engine
+beforeAll(async () => {
+  engine = await engineUnderTest()
+})
+
+describe('two processes that need a base image at once', () => {
+  let images: BaseImage[]
+  const lines: string[] = []
+  beforeAll(async () => {
+    const log = createLogger({ write: (line) => lines.push(line) })
+    images = await Promise.all([1, 2].map(() => ensureBaseImage({ engine, suite: SUITE, log })))
+  })
+  afterAll(async () => {
+    for (const { ref, origin } of images) if (origin !== 'engine') await removeImage(engine, ref)
+  })
+
+  test('get the same one, made once', () => {
+    const [first, second] = images
+    expect(second?.id).toBe(first?.id)
+    expect(lines.filter((line) => line.startsWith('pulling'))).toHaveLength(1)
+    expect(lines.join('\n')).toContain('another process is making the base image')
+  })
+
+  test('and apt-get update works in it', async () => {
+    const run = ownRun()
+    await using lease = await startLease(engine, {
+      ...run,
+      image: images[0]?.ref ?? '',
+      command: ['sh', '-c', 'apt-get update >&2 && apt-cache policy bash | head -1'],
+      capabilities: ['SETUID', 'SETGID', 'CHOWN', 'DAC_OVERRIDE', 'FOWNER'],
+      rootFilesystem: 'writable',
+    })
+    const { exitCode } = await lease.exited
+    expect({ exitCode, stdout: lease.stdout.kept, stderr: lease.stderr.tail(1) }).toMatchObject({
+      exitCode: 0,
+      stdout: ['bash:'],
+    })
+    await lease.stop()
+    expect(await containersOf(engine, run)).toEqual([])
+  })
+
+  test('one that was made is labelled as ours', async () => {
+    const made = images.find(({ origin }) => origin === 'bootstrapped')
+    if (made !== undefined) {
+      expect((await inspectImage(engine, made.ref))?.labels).toMatchObject({ 'testkernels.image': 'base' })
+    }
+  })
+})
+
+test('an image that cannot be had is explained with all three ways, and leaves nothing', async () => {
+  const leftovers = async () =>
+    (await readdir(tmpdir())).filter((name) => /^(mmdebstrap\.|testkernels-bootstrap-)/.test(name))
+  const before = await leftovers()
+  // Port 9 is nobody's: the mirror refuses.
+  const ensuring = ensureBaseImage({ engine, suite: 'no-such-suite', mirror: 'http://127.0.0.1:9/debian' })
+  await expect(ensuring).rejects.toMatchObject({
+    code: 'BASE_IMAGE_UNAVAILABLE',
+    message: expect.stringMatching(/engine's store: .*debian:no-such-suite-slim.*pull: .*bootstrap: /s),
+    remedy: expect.stringMatching(/docker load.*mirror.*mmdebstrap/),
+  })
+  expect(await inspectImage(engine, 'testkernels/base:no-such-suite')).toBeUndefined()
+  expect(await leftovers()).toEqual(before)
+})
+
+test('an abort while the image is made ends the program and leaves nothing', async () => {
+  const controller = new AbortController()
+  const log = createLogger({
+    write: (line) => {
+      if (line.startsWith('making')) controller.abort(new Error('stopped by the user'))
+    },
+  })
+  const ensuring = ensureBaseImage({
+    engine,
+    suite: 'no-such-suite',
+    mirror: 'http://127.0.0.1:9/debian',
+    log,
+    signal: controller.signal,
+  })
+  await expect(ensuring).rejects.toThrow('stopped by the user')
+})

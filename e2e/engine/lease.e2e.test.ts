@@ -1,0 +1,136 @@
+import { beforeAll, describe, expect, test } from 'vitest'
+import { type Engine, type LeaseOptions, startLease } from '../../src/engine/index.ts'
+import { baseImage } from '../support/env.ts'
+import { containersOf, engineUnderTest, ownRun } from './support.ts'
+
+let engine: Engine
+beforeAll(async () => {
+  engine = await engineUnderTest()
+})
+
+/** Runs a shell script in a leased container. */
+function start(script: string, more: Partial<LeaseOptions> = {}, signal?: AbortSignal) {
+  const options = { image: baseImage, labels: {}, command: ['sh', '-c', script], ...more }
+  return startLease(engine, options, signal && { signal })
+}
+
+const UNTIL_STDIN_ENDS = 'cat >/dev/null'
+
+describe('stopping', () => {
+  test('lets the program end by itself, and gives its exit code and its last words', async () => {
+    const run = ownRun()
+    const lease = await start(`echo started; ${UNTIL_STDIN_ENDS}; echo "good bye" >&2; exit 7`, run)
+    expect(await containersOf(engine, run)).toEqual([lease.id])
+    expect(await lease.stop()).toEqual({ exitCode: 7, oomKilled: false })
+    expect([lease.stdout.kept, lease.stderr.kept]).toEqual([['started'], ['good bye']])
+    expect(await containersOf(engine, run)).toEqual([])
+  })
+
+  test('kills a program that does not heed the end of its stdin', async () => {
+    const run = ownRun()
+    const lease = await start('trap "" TERM; while :; do sleep 1; done', { ...run, stopGraceMs: 100 })
+    expect(await lease.stop()).toMatchObject({ exitCode: 137 })
+    expect(await containersOf(engine, run)).toEqual([])
+  })
+
+  test('twice is once, and after the end nothing', async () => {
+    const lease = await start('exit 3')
+    expect(await lease.exited).toEqual({ exitCode: 3, oomKilled: false })
+    const stopping = lease.stop()
+    expect(lease.stop()).toBe(stopping)
+    expect(await stopping).toEqual({ exitCode: 3, oomKilled: false })
+  })
+
+  test('happens at the end of a scope', async () => {
+    const run = ownRun()
+    {
+      await using lease = await start(UNTIL_STDIN_ENDS, run)
+      expect(await containersOf(engine, run)).toEqual([lease.id])
+    }
+    expect(await containersOf(engine, run)).toEqual([])
+  })
+})
+
+test('a program that ends at once is told with its whole output', async () => {
+  const lease = await start('seq 900; echo last')
+  expect(await lease.exited).toEqual({ exitCode: 0, oomKilled: false })
+  expect(lease.stdout.kept.length).toBe(901)
+  expect(lease.stdout.tail(1)).toBe('last')
+  await lease.stop()
+})
+
+test('lines can be followed while the program runs', async () => {
+  await using lease = await start(`echo ready; ${UNTIL_STDIN_ENDS}; echo over`)
+  const lines: string[] = []
+  for await (const line of lease.stdout) {
+    lines.push(line)
+    if (line === 'ready') void lease.stop()
+  }
+  expect(lines).toEqual(['ready', 'over'])
+})
+
+test('says when the kernel killed for want of memory', async () => {
+  await using lease = await start('head -c 200000000 /dev/zero | tail', { memoryMib: 32 })
+  expect(await lease.exited).toEqual({ exitCode: 137, oomKilled: true })
+})
+
+test('gives the address that the container has', async () => {
+  await using lease = await start(`hostname -I; ${UNTIL_STDIN_ENDS}`)
+  const [line] = await lease.stdout[Symbol.asyncIterator]()
+    .next()
+    .then(({ value }) => [value])
+  expect(line?.trim()).toBe(lease.ipAddress)
+  await using none = await start(UNTIL_STDIN_ENDS, { network: 'none' })
+  expect(none.ipAddress).toBeUndefined()
+})
+
+test('the program has the listed capabilities and no other, a read-only root, and no way to gain more', async () => {
+  const lease = await start('grep -E "CapEff|CapBnd|NoNewPrivs" /proc/self/status; touch /file || echo read-only', {
+    capabilities: ['NET_ADMIN'],
+  })
+  await lease.exited
+  expect(lease.stdout.kept).toEqual([
+    'CapEff:\t0000000000001000',
+    'CapBnd:\t0000000000001000',
+    'NoNewPrivs:\t1',
+    'read-only',
+  ])
+  await lease.stop()
+})
+
+describe('a start that fails leaves nothing', () => {
+  test('when a device is missing, which it names', async () => {
+    const run = ownRun()
+    await expect(start(':', { ...run, devices: ['/dev/testkernels-none'], entry: 'cgroupv1' })).rejects.toMatchObject({
+      code: 'DEVICE_MISSING',
+      message: expect.stringContaining("cgroupv1: the engine's machine has no /dev/testkernels-none"),
+    })
+    expect(await containersOf(engine, run)).toEqual([])
+  })
+
+  test('when the image is missing', async () => {
+    await expect(start(':', { image: 'testkernels/none:none' })).rejects.toMatchObject({ code: 'IMAGE_MISSING' })
+  })
+
+  test('when the program is missing', async () => {
+    const run = ownRun()
+    await expect(start(':', { ...run, command: ['/no/such/program'] })).rejects.toMatchObject({
+      code: 'CONTAINER_NOT_STARTED',
+      message: expect.stringContaining('/no/such/program'),
+    })
+    expect(await containersOf(engine, run)).toEqual([])
+  })
+
+  test.each(['create', 'attach', 'start'])('when it is aborted at the moment of %s', async (moment) => {
+    const run = ownRun()
+    const controller = new AbortController()
+    const events = await engine.docker.getEvents({ filters: { label: [run.filter], event: [moment] } })
+    events.once('data', () => controller.abort(new Error('stopped by the user')))
+    try {
+      await expect(start(UNTIL_STDIN_ENDS, run, controller.signal)).rejects.toThrow('stopped by the user')
+      expect(await containersOf(engine, run)).toEqual([])
+    } finally {
+      ;(events as NodeJS.ReadableStream & { destroy(): void }).destroy()
+    }
+  })
+})
