@@ -18,3 +18,12 @@ test('work that ends in time keeps its result', async () => {
   using deadline = startDeadline({ ms: 60_000, onPassed: () => new Error('too late') })
   expect(await orAborted(Promise.resolve(7), deadline.signal)).toBe(7)
 })
+
+test('work that fails after the abort fails nobody', async () => {
+  const unhandled = new Promise((_, reject) => process.once('unhandledRejection', reject))
+  unhandled.catch(() => {})
+  const work = Promise.reject(new Error('of no interest'))
+  await expect(orAborted(work, AbortSignal.abort(new Error('called off')))).rejects.toThrow('called off')
+  // Node tells of unhandled rejections once the microtasks are done.
+  await Promise.race([unhandled, new Promise((resolve) => setImmediate(resolve))])
+})

@@ -35,7 +35,11 @@ export function startDeadline({ ms, onPassed, signal }: DeadlineOptions): Deadli
 
 /** Settles like `work`, or rejects with the signal's reason as soon as it aborts. The work itself is not stopped. */
 export async function orAborted<T>(work: Promise<T>, signal: AbortSignal): Promise<T> {
-  signal.throwIfAborted()
+  if (signal.aborted) {
+    // Nobody waits for the work any more, so its failure is nobody's.
+    work.catch(() => {})
+    throw signal.reason
+  }
   let cancel: () => void = () => {}
   const aborted = new Promise<never>((_, reject) => {
     cancel = () => reject(signal.reason)

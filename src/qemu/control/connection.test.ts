@@ -15,7 +15,7 @@ beforeEach(async () => {
   directory = await mkdtemp(join(tmpdir(), 'tk-control-'))
   path = join(directory, 'control.sock')
   guest = new Promise((resolve) => {
-    server = createServer(resolve)
+    server = createServer({ pauseOnConnect: true }, resolve)
   })
 })
 
@@ -74,8 +74,15 @@ test('a port that breaks leaves the wait to its signal', async () => {
   const gone = new AbortController()
   const waiting = control.phase('ready', gone.signal)
   // Unread bytes make the end of the connection a reset.
-  await control.pushIdentity({ hostname: 'a', hostKey: Buffer.of(1), authorizedKey: 'k', entropy: Buffer.of(2) }, AbortSignal.abort()).catch(() => {})
-  socket.resetAndDestroy()
+  await control
+    .pushIdentity(
+      { hostname: 'a', hostKey: Buffer.of(1), authorizedKey: 'k', entropy: Buffer.of(2) },
+      AbortSignal.abort(),
+    )
+    .catch(() => {})
+  socket.destroy()
+  // A reset that nobody listens to would end this process here.
+  await new Promise((resolve) => setImmediate(resolve))
   gone.abort(new Error('the container exited'))
   await expect(waiting).rejects.toThrow('the container exited')
 })
