@@ -1,5 +1,6 @@
 import { readFile } from 'node:fs/promises'
 import { runLabels } from '../../engine/index.ts'
+import { reasonOf } from '../../errors/index.ts'
 import type { Logger } from '../../log/index.ts'
 import type { KernelEntry } from '../../options/index.ts'
 import type { Accelerator } from '../../qemu/index.ts'
@@ -45,7 +46,8 @@ async function verdictOn({ host, image, log, signal, entry }: ChooseOptions): Pr
   log.info('probing KVM with a guest (once for this machine and image)')
   const labels = runLabels(host.ownership, entry.name)
   const verdict = await probeAccelerator({ engine: host.engine, image, labels, signal, log })
-  await rememberVerdict(file, verdict)
+  // A cache that cannot be written costs a probe next time.
+  await rememberVerdict(file, verdict).catch((thrown) => log.debug(`cannot remember it: ${reasonOf(thrown)}`))
   return verdict
 }
 

@@ -1,12 +1,13 @@
-import { DeviceMissingError, type Engine, type LeaseOptions, startLease } from '../../engine/index.ts'
+import { DeviceMissingError, type Engine, type Lease, type LeaseOptions, startLease } from '../../engine/index.ts'
 import { reasonOf } from '../../errors/index.ts'
 import type { Logger } from '../../log/index.ts'
 import { imagePaths, probeArguments } from '../../qemu/index.ts'
+import { describeKvmFailure } from './kvm-failure.ts'
 
 /** What the probe found out about the engine's machine. */
 export interface AcceleratorVerdict {
   readonly kvm: 'works' | 'fails'
-  /** Why KVM is not used; for people. */
+  /** Why KVM is not used, as what follows "because"; for people. Empty when it works. */
   readonly reason: string
   /** Rate of the time stamp counter, in kHz. */
   readonly tscKhz: number
@@ -32,8 +33,9 @@ export interface ProbeOptions {
 export async function probeAccelerator(options: ProbeOptions): Promise<AcceleratorVerdict> {
   try {
     const devices = ['/dev/kvm']
-    const { tscKhz, reached, problem } = await runProbe(options, { devices, command: probeArguments({ kind: 'kvm' }) })
-    return { kvm: reached ? 'works' : 'fails', reason: problem, tscKhz }
+    const seen = await runProbe(options, { devices, command: probeArguments({ kind: 'kvm' }) })
+    if (seen.reached) return { kvm: 'works', reason: '', tscKhz: seen.tscKhz }
+    return { kvm: 'fails', reason: describeKvmFailure({ ...seen, deadlineMs: KVM_DEADLINE_MS }), tscKhz: seen.tscKhz }
   } catch (thrown) {
     if (!(thrown instanceof DeviceMissingError)) throw thrown
     const { tscKhz } = await runProbe(options, {})
@@ -47,24 +49,30 @@ async function runProbe({ engine, image, labels, signal, log }: ProbeOptions, ho
     { image, labels, entrypoint: [imagePaths.probe], network: 'none', ...how },
     { signal, log },
   )
-  const deadline = setTimeout(() => lease.stop().catch((thrown) => log.debug(reasonOf(thrown))), KVM_DEADLINE_MS)
-  let tscKhz = 0
-  let reached = false
+  let ended: 'by itself' | 'at the deadline' = 'by itself'
+  const end = () => lease.stop().catch((thrown) => log.debug(reasonOf(thrown)))
+  const deadline = setTimeout(() => {
+    ended = 'at the deadline'
+    void end()
+  }, KVM_DEADLINE_MS)
+  signal.addEventListener('abort', end, { once: true })
   try {
-    for await (const line of lease.stdout) {
-      const rate = TSC.exec(line)?.[1]
-      if (rate !== undefined) tscKhz = Number(rate)
-      // The console may have other text on this line.
-      if (line.includes(USER_SPACE)) {
-        reached = true
-        break
-      }
-    }
+    const seen = await readProbe(lease)
+    signal.throwIfAborted()
+    return { ...seen, ended, said: lease.stderr.tail(1).trim() }
   } finally {
     clearTimeout(deadline)
+    signal.removeEventListener('abort', end)
   }
-  signal.throwIfAborted()
-  const said = lease.stderr.tail(1).trim()
-  const hung = `/dev/kvm opens, but a guest did not reach user space in ${KVM_DEADLINE_MS / 1000} s`
-  return { tscKhz, reached, problem: reached ? '' : said || hung }
+}
+
+async function readProbe({ stdout }: Lease): Promise<{ reached: boolean; tscKhz: number }> {
+  let tscKhz = 0
+  for await (const line of stdout) {
+    const rate = TSC.exec(line)?.[1]
+    if (rate !== undefined) tscKhz = Number(rate)
+    // The console may have other text on this line.
+    if (line.includes(USER_SPACE)) return { reached: true, tscKhz }
+  }
+  return { reached: false, tscKhz }
 }
