@@ -1,5 +1,5 @@
 import { constants } from 'node:os'
-import { TestkernelsError } from '../errors/index.ts'
+import { formatError, TestkernelsError } from '../errors/index.ts'
 
 /**
  * Exit status when testkernels itself failed, as `docker run` has it: a command's own status is passed on, and must be
@@ -34,4 +34,22 @@ export function exitOnSignals(): AbortSignal {
     })
   }
   return controller.signal
+}
+
+/**
+ * Does the work of a command and tells how it failed. Who pressed Ctrl-C knows why it ended and gets no error, whichever
+ * step it hit.
+ * @returns the status to exit with
+ */
+export async function exitStatusOf(
+  work: () => Promise<number>,
+  { signal, report }: { readonly signal?: AbortSignal; readonly report: (line: string) => void },
+): Promise<number> {
+  try {
+    return await work()
+  } catch (thrown) {
+    if (signal?.aborted && signal.reason instanceof InterruptedError) return signal.reason.exitCode
+    report(formatError(thrown))
+    return EXIT_OWN_FAILURE
+  }
 }

@@ -1,12 +1,11 @@
 #!/usr/bin/env node
 import { readFileSync } from 'node:fs'
 import { Command, InvalidArgumentError, Option } from 'commander'
-import { formatError } from '../errors/index.ts'
 import { build } from './build.ts'
-import { EXIT_OWN_FAILURE, exitOnSignals } from './exit.ts'
+import { EXIT_OWN_FAILURE, exitOnSignals, exitStatusOf } from './exit.ts'
 import { prune } from './prune.ts'
 import { run } from './run.ts'
-import { openTerminal } from './terminal.ts'
+import { openTerminal, type Terminal } from './terminal.ts'
 
 const { version } = JSON.parse(readFileSync(new URL('../../package.json', import.meta.url), 'utf8')) as {
   version: string
@@ -33,10 +32,11 @@ program
   .option('--cpus <number>', 'virtual CPUs', wholeNumber)
   .option('--scratch-mib <mib>', "size of the guest's writable disk in MiB", wholeNumber)
   .option('--accelerator <kind>', 'auto, kvm or tcg (software emulation)')
+  .option('--boot-timeout-ms <ms>', "longest wait for the guest's dockerd in milliseconds", wholeNumber)
   .argument('[command...]', 'command and its arguments, after --')
   .passThroughOptions()
   .action(async (command: string[], { name, ...options }) => {
-    process.exitCode = await run({ name, options, command, ...common() })
+    await execute((terminal) => run({ name, options, command, ...terminal }))
   })
 
 program
@@ -45,7 +45,7 @@ program
   .addOption(kernel())
   .option('-t, --tag <tag>', 'a further name for the image')
   .action(async ({ kernel: reference, tag }) => {
-    await build({ kernel: reference, tag, ...common() })
+    await execute((terminal) => build({ kernel: reference, tag, ...terminal }))
   })
 
 program
@@ -53,12 +53,24 @@ program
   .description('Remove what killed or crashed runs left behind.')
   .option('--all', 'also remove images and caches, which the next run makes anew')
   .action(async ({ all }) => {
-    await prune({ caches: all ? 'remove' : 'keep', ...common() })
+    await execute((terminal) => prune({ caches: all ? 'remove' : 'keep', ...terminal }))
   })
 
-function common() {
-  const terminal = openTerminal({ debug: program.opts()['debug'] === true })
-  return { ...terminal, signal: exitOnSignals() }
+/** Sets the exit status, and lets the process end by itself: what still runs then is a leak that shows. */
+async function execute(work: (terminal: Terminal & { signal: AbortSignal }) => Promise<number>): Promise<void> {
+  const signal = exitOnSignals()
+  const report = (line: string) => void process.stderr.write(`${line}\n`)
+  process.exitCode = await exitStatusOf(
+    async () => {
+      const terminal = openTerminal({ debug: program.opts()['debug'] === true })
+      try {
+        return await work({ ...terminal, signal })
+      } finally {
+        terminal.progress.end()
+      }
+    },
+    { signal, report },
+  )
 }
 
 function wholeNumber(text: string): number {
@@ -66,9 +78,4 @@ function wholeNumber(text: string): number {
   return Number(text)
 }
 
-try {
-  await program.parseAsync()
-} catch (thrown) {
-  process.stderr.write(`${formatError(thrown)}\n`)
-  process.exitCode = EXIT_OWN_FAILURE
-}
+await program.parseAsync()

@@ -1,32 +1,17 @@
-import { randomBytes } from 'node:crypto'
 import { rm } from 'node:fs/promises'
-import { join } from 'node:path'
+import { basename, join } from 'node:path'
 import { type ForwardedSocket, forwardUnixSocket } from '../forward/index.ts'
-import { Disposals, startDeadline } from '../lifetime/index.ts'
-import type { Logger } from '../log/index.ts'
+import { Disposals } from '../lifetime/index.ts'
 import type { KernelEntry } from '../options/index.ts'
-import { type Accelerator, type ControlConnection, connectControl, guestLink } from '../qemu/index.ts'
-import { connectSsh, dropbearPrivateKey, generateKeyPair, publicKeyLine, type SshConnection } from '../ssh/index.ts'
-import { ConsoleLog } from './console-log.ts'
-import { startVmContainer } from './container.ts'
-import { describeDeath } from './death.ts'
-import { BootTimeoutError, NoSignOfLifeError } from './errors.ts'
-import type { Host } from './host.ts'
+import { guestLink } from '../qemu/index.ts'
+import { connectSsh, type SshConnection } from '../ssh/index.ts'
+import type { BootOptions } from './boot-options.ts'
+import { bootTimeout } from './boot-timeout.ts'
+import { ConsoleLog, consoleDirectory } from './console-log.ts'
+import { BootTimeoutError } from './errors.ts'
+import { type GuestStart, startGuest } from './guest.ts'
+import { introduce } from './introduce.ts'
 import { makeRunDirectory } from './run-directory.ts'
-import type { Timeline } from './timeline.ts'
-
-/** A guest that is up says its first word long before this, on the slowest machines seen; one that hangs never does. */
-const FIRST_WORD_DEADLINE_MS = 90_000
-
-export interface BootOptions {
-  readonly host: Host
-  readonly entry: KernelEntry
-  readonly image: string
-  readonly accelerator: Accelerator
-  readonly timeline: Timeline
-  readonly log: Logger
-  readonly signal: AbortSignal
-}
 
 /** A VM whose dockerd answers, and what hangs on it. */
 export interface BootedVm {
@@ -36,137 +21,82 @@ export interface BootedVm {
   readonly docker: ForwardedSocket
   /** Address of the container: what the guest publishes is reached here. */
   readonly address: string
-  /** Aborts when the VM is gone; its reason is the error that says why. */
+  /** Aborts when the VM is gone without having been ended; its reason is the error that says why. */
   readonly gone: AbortSignal
   readonly consolePath: string
 }
 
+/** @throws NoSignOfLifeError, after which another try may succeed; and what `bootVm` throws */
 export async function bootOnce(options: BootOptions): Promise<BootedVm> {
-  const { host, entry, log, timeline } = options
+  const { host, entry } = options
   await using starting = new Disposals()
   const runDirectory = await makeRunDirectory(host.settings.runtimeDirectory)
   starting.defer('run directory', () => rm(runDirectory, { recursive: true, force: true }))
-  const console = await ConsoleLog.open(
-    join(host.settings.cacheDirectory, 'consoles', `${host.ownership.run}-${entry.name}.log`),
-  )
+  const console = await ConsoleLog.open(join(consoleDirectory(host.settings), consoleName(entry, runDirectory)))
   let fate: 'keep' | 'remove' = 'keep'
   starting.defer('console log', () => console.close(fate))
   try {
-    const guest = await startGuest({ ...options, runDirectory, console, starting })
-    const { gone, control, signal } = guest
-    const address = guest.address
-    const { hostKey, clientKey } = await introduce({ control, entry, signal })
-    const connecting = timeline.time('ssh', () =>
-      connectSsh({
-        host: address,
-        port: guestLink.sshPort,
-        user: 'root',
-        hostPublicKey: hostKey.publicKey,
-        clientKey,
-        signal,
-        log,
-        entry: entry.name,
-      }),
-    )
-    // dockerd takes longest, so SSH connects beside it; whichever fails first is the error.
-    await Promise.all([connecting, timeline.time('dockerd', () => control.phase('ready', signal))])
-    const ssh = starting.use('ssh connection', await connecting)
-    const docker = await forwardUnixSocket({
-      connection: ssh,
-      remotePath: '/var/run/docker.sock',
-      localPath: join(runDirectory, 'docker.sock'),
+    const { expectEnd, ...booted } = await boot({ ...options, runDirectory, console, starting })
+    const disposals = starting.move()
+    disposals.defer('watch', () => {
+      expectEnd()
+      if (!booted.gone.aborted) fate = 'remove'
+    })
+    return { ...booted, disposals, consolePath: console.path }
+  } catch (thrown) {
+    // What fails first when a signal aborts is chance; the signal's reason is the cause.
+    const reason = options.signal.aborted ? options.signal.reason : thrown
+    if (reason instanceof BootTimeoutError) throw bootTimeout(entry, console)
+    // Nobody has to look for the reason of a start that was called off.
+    if (options.signal.aborted) fate = 'remove'
+    throw reason
+  }
+}
+
+/** Unique, as the directory's name is: `cgroupv1-PID-XXXXXX.log`. */
+function consoleName({ name }: KernelEntry, runDirectory: string): string {
+  return `${name}-${basename(runDirectory).replace(/^testkernels-/, '')}.log`
+}
+
+async function boot(options: GuestStart) {
+  const { entry, log, timeline, runDirectory, starting } = options
+  const { control, gone, expectEnd, signal, address } = await startGuest(options)
+  const { hostKey, clientKey } = await introduce({ control, entry, signal })
+  const connecting = timeline.time('ssh', () =>
+    connectSsh({
+      host: address,
+      port: guestLink.sshPort,
+      user: 'root',
+      hostPublicKey: hostKey.publicKey,
+      clientKey,
+      signal,
       log,
       entry: entry.name,
-      diagnose: async (lost) => (gone.aborted ? gone.reason : lost),
-    })
-    starting.use('docker socket', docker)
-    gone.addEventListener('abort', () => docker.explain(gone.reason), { once: true })
-    const disposals = starting.move()
-    disposals.defer('console of a VM that lived', () => {
-      fate = gone.aborted ? 'keep' : 'remove'
-    })
-    return { disposals, ssh, docker, address, gone, consolePath: console.path }
-  } catch (thrown) {
-    throw thrown instanceof BootTimeoutError ? withConsole(thrown, entry, console) : thrown
-  }
-}
-
-interface GuestStart extends BootOptions {
-  readonly runDirectory: string
-  readonly console: ConsoleLog
-  readonly starting: Disposals
-}
-
-/** Starts the container and waits for the guest's first word. */
-async function startGuest({ starting, console, runDirectory, ...options }: GuestStart) {
-  const { timeline, entry } = options
-  const container = starting.use(
-    'container',
-    await timeline.time('container', () => startVmContainer({ ...options, runDirectory })),
+    }),
   )
-  const recorded = record(container.stdout, console)
-  const gone = new AbortController()
-  let control: ControlConnection | undefined
-  // The console's last lines are the reason: they are read to their end before it is told.
-  void Promise.all([container.exited, recorded]).then(([exit]) => {
-    gone.abort(describeDeath({ exit, entry, console, control, stderr: container.stderr.tail(10) }))
-  })
-  const signal = AbortSignal.any([options.signal, gone.signal])
-  control = await connectControl(join(runDirectory, 'control.sock'), signal)
-  starting.defer('control port', control.close)
-  await timeline.time('kernel and init', () => firstWord(control, { entry, console, signal }))
-  return { control, gone: gone.signal, signal, address: container.ipAddress ?? guestLink.hostAddress }
-}
-
-async function record(lines: AsyncIterable<string>, console: ConsoleLog): Promise<void> {
-  for await (const line of lines) console.add(line)
-}
-
-async function firstWord(
-  control: ControlConnection,
-  { entry, console, signal }: { entry: KernelEntry; console: ConsoleLog; signal: AbortSignal },
-): Promise<void> {
-  using deadline = startDeadline({
-    ms: FIRST_WORD_DEADLINE_MS,
-    signal,
-    onPassed: () =>
-      new NoSignOfLifeError({
-        what: `the guest showed no sign of life in ${FIRST_WORD_DEADLINE_MS / 1000} s`,
-        entry: entry.name,
-        remedy: `read its console at ${console.path}`,
-        output: console.tail(),
-      }),
-  })
-  await control.phase('init', deadline.signal)
-}
-
-/** Makes the keys of this VM and pushes its identity. The private host key leaves this process only towards its guest. */
-async function introduce({
-  control,
-  entry,
-  signal,
-}: {
-  control: ControlConnection
-  entry: KernelEntry
-  signal: AbortSignal
-}) {
-  const hostKey = generateKeyPair()
-  const clientKey = generateKeyPair()
-  const identity = {
-    hostname: entry.name,
-    hostKey: dropbearPrivateKey(hostKey),
-    authorizedKey: publicKeyLine(clientKey),
-    entropy: randomBytes(32),
-  }
-  await control.pushIdentity(identity, signal)
-  return { hostKey, clientKey }
-}
-
-function withConsole({ message }: BootTimeoutError, entry: KernelEntry, console: ConsoleLog): BootTimeoutError {
-  return new BootTimeoutError({
-    what: `the VM was not ready within ${entry.bootTimeoutMs / 1000} s; console at ${console.path}`,
+  const closeSsh = (ssh: SshConnection) => ssh.close()
+  starting.defer('ssh connection', () => connecting.then(closeSsh, () => {}))
+  // dockerd takes longest, so SSH connects beside it; whichever fails first is the error.
+  await Promise.all([connecting, timeline.time('dockerd', () => control.phase('ready', signal))])
+  const ssh = await connecting
+  const docker = await forwardUnixSocket({
+    connection: ssh,
+    remotePath: '/var/run/docker.sock',
+    localPath: join(runDirectory, 'docker.sock'),
+    log,
     entry: entry.name,
-    remedy: 'give it more time with bootTimeoutMs, or read its console for what it waits for',
-    output: console.tail() || message,
+    diagnose: () => reasonFor(gone),
+  })
+  starting.use('docker socket', docker)
+  signal.throwIfAborted()
+  gone.addEventListener('abort', () => docker.explain(gone.reason), { once: true })
+  return { ssh, docker, address, gone, expectEnd }
+}
+
+/** The engine tells of the container's end a little later than the connection that broke with it. */
+function reasonFor(gone: AbortSignal): Promise<unknown> {
+  return new Promise((resolve) => {
+    if (gone.aborted) resolve(gone.reason)
+    gone.addEventListener('abort', () => resolve(gone.reason), { once: true })
   })
 }

@@ -1,7 +1,8 @@
-import pRetry, { AbortError } from 'p-retry'
 import { startDeadline } from '../lifetime/index.ts'
-import { type BootedVm, type BootOptions, bootOnce } from './boot-once.ts'
-import { BootTimeoutError, NoSignOfLifeError } from './errors.ts'
+import { type BootedVm, bootOnce } from './boot-once.ts'
+import type { BootOptions } from './boot-options.ts'
+import { bootTimeout } from './boot-timeout.ts'
+import { NoSignOfLifeError } from './errors.ts'
 
 const STARTS = 3
 
@@ -11,29 +12,13 @@ const STARTS = 3
  */
 export async function bootVm(options: BootOptions): Promise<BootedVm> {
   const { entry, log, signal } = options
-  using deadline = startDeadline({
-    ms: entry.bootTimeoutMs,
-    signal,
-    onPassed: () => new BootTimeoutError(timeout(entry)),
-  })
-  return await pRetry(() => bootOnce({ ...options, signal: deadline.signal }).catch(unlessWorthAnother), {
-    retries: STARTS - 1,
-    minTimeout: 0,
-    signal: deadline.signal,
-    onFailedAttempt: ({ error, retriesLeft }) => {
-      if (retriesLeft > 0 && error instanceof NoSignOfLifeError) log.warn(`${error.message}\n  starting it again`)
-    },
-  })
-}
-
-function timeout({ name, bootTimeoutMs }: { name: string; bootTimeoutMs: number }) {
-  return {
-    what: `the VM was not ready within ${bootTimeoutMs / 1000} s`,
-    entry: name,
-    remedy: 'give it more time with bootTimeoutMs, or read its console for what it waits for',
+  using deadline = startDeadline({ ms: entry.bootTimeoutMs, signal, onPassed: () => bootTimeout(entry) })
+  for (let start = 1; ; start++) {
+    try {
+      return await bootOnce({ ...options, signal: deadline.signal })
+    } catch (thrown) {
+      if (!(thrown instanceof NoSignOfLifeError) || start === STARTS) throw thrown
+      log.warn(`${thrown.message}\n  starting it again`)
+    }
   }
-}
-
-function unlessWorthAnother(thrown: Error): never {
-  throw thrown instanceof NoSignOfLifeError ? thrown : new AbortError(thrown)
 }

@@ -1,11 +1,15 @@
 import { once } from 'node:events'
 import { createWriteStream, type WriteStream } from 'node:fs'
-import { mkdir, rm } from 'node:fs/promises'
-import { dirname } from 'node:path'
+import { mkdir, readdir, rm, stat } from 'node:fs/promises'
+import { dirname, join } from 'node:path'
+import type { Settings } from '../options/index.ts'
+import { DirectoryUnusableError } from './errors.ts'
 
 const KEPT_LINES = 200
 const PANIC = /Kernel panic - not syncing: (.*)/
 const INIT_FATAL = /testkernels: init: (.*)/
+/** The consoles of VMs that failed are kept for this long. */
+const KEPT_MS = 7 * 24 * 3_600_000
 
 /** The guest's console: a file for people, and the last lines for error messages. */
 export class ConsoleLog {
@@ -18,17 +22,28 @@ export class ConsoleLog {
   private constructor(path: string, file: WriteStream) {
     this.path = path
     this.#file = file
+    // A full disk costs the rest of the file, not the run: the last lines are kept here.
+    file.on('error', () => {})
   }
 
+  /** @throws DirectoryUnusableError */
   static async open(path: string): Promise<ConsoleLog> {
-    await mkdir(dirname(path), { recursive: true })
-    const file = createWriteStream(path)
-    await once(file, 'open')
-    return new ConsoleLog(path, file)
+    try {
+      await mkdir(dirname(path), { recursive: true })
+      const file = createWriteStream(path)
+      await once(file, 'open')
+      return new ConsoleLog(path, file)
+    } catch (cause) {
+      throw new DirectoryUnusableError({
+        what: `cannot write the console's log to ${dirname(path)}`,
+        remedy: 'set TESTKERNELS_CACHE_DIR to a directory that this user can write',
+        cause,
+      })
+    }
   }
 
   add(line: string): void {
-    this.#file.write(`${line}\n`)
+    if (!this.#file.writableEnded && !this.#file.destroyed) this.#file.write(`${line}\n`)
     this.#lines.push(line)
     if (this.#lines.length > KEPT_LINES) this.#lines.shift()
     this.#panic ??= PANIC.exec(line)?.[1]
@@ -47,8 +62,22 @@ export class ConsoleLog {
 
   /** Ends the file; `keep` for a VM that failed. */
   async close(fate: 'keep' | 'remove'): Promise<void> {
+    const closed = this.#file.closed || once(this.#file, 'close')
     this.#file.end()
-    if (!this.#file.closed) await once(this.#file, 'close')
+    await closed
     if (fate === 'remove') await rm(this.path, { force: true })
+  }
+}
+
+export function consoleDirectory({ cacheDirectory }: Settings): string {
+  return join(cacheDirectory, 'consoles')
+}
+
+/** Removes the logs of failed VMs that nobody will read any more. */
+export async function sweepConsoleLogs(directory: string, now = Date.now()): Promise<void> {
+  for (const name of await readdir(directory).catch(() => [])) {
+    const path = join(directory, name)
+    const found = await stat(path).catch(() => undefined)
+    if (found !== undefined && now - found.mtimeMs > KEPT_MS) await rm(path, { force: true })
   }
 }

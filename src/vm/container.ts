@@ -3,6 +3,7 @@ import type { Logger } from '../log/index.ts'
 import type { KernelEntry } from '../options/index.ts'
 import { type Accelerator, imagePaths, qemuArguments } from '../qemu/index.ts'
 import type { Host } from './host.ts'
+import { CONTROL_SOCKET } from './run-directory.ts'
 
 export interface VmContainerOptions {
   readonly host: Host
@@ -21,7 +22,7 @@ export interface VmContainerOptions {
  */
 export function startVmContainer(options: VmContainerOptions): Promise<Lease> {
   const { host, entry, image, accelerator, runDirectory, log, signal } = options
-  const controlSocket = `${imagePaths.runDirectory}/control.sock`
+  const controlSocket = `${imagePaths.runDirectory}/${CONTROL_SOCKET}`
   const { memoryMib, cpus, cgroup } = entry
   return startLease(
     host.engine,

@@ -1,3 +1,4 @@
+import { constants } from 'node:os'
 import type { ContainerExit } from '../engine/index.ts'
 import type { TestkernelsError } from '../errors/index.ts'
 import type { KernelEntry } from '../options/index.ts'
@@ -9,9 +10,9 @@ import { DockerdFailedError, VmDiedError } from './errors.ts'
 export interface Remains {
   readonly exit: ContainerExit
   readonly entry: KernelEntry
-  readonly console: ConsoleLog
+  readonly console: Pick<ConsoleLog, 'path' | 'reason' | 'tail'>
   /** Missing when QEMU ended before its control port was there. */
-  readonly control: ControlConnection | undefined
+  readonly control: Pick<ControlConnection, 'ended' | 'commandLog'> | undefined
   /** The last lines of QEMU's and the entrypoint's errors. */
   readonly stderr: string
 }
@@ -27,11 +28,41 @@ export function describeDeath({ exit, entry, console, control, stderr }: Remains
       output: control.commandLog,
     })
   }
-  const reason = console.reason ?? (exit.oomKilled ? 'QEMU was killed by the memory limit of its container' : undefined)
+  const guestsReason = console.reason
   return new VmDiedError({
-    what: `the VM ended ${where}: ${reason ?? `QEMU exited with status ${exit.exitCode}`}; console at ${console.path}`,
+    what: `the VM ended ${where}: ${guestsReason ?? endOfQemu(exit)}; console at ${console.path}`,
     entry: entry.name,
     remedy: 'read the console for what came before',
-    output: reason === undefined && stderr !== '' ? stderr : console.tail(),
+    output: guestsReason === undefined && stderr !== '' ? stderr : console.tail(),
   })
+}
+
+function endOfQemu({ exitCode, oomKilled }: ContainerExit): string {
+  if (oomKilled) return 'QEMU was killed by the memory limit of its container'
+  if (exitCode === undefined) return 'the Docker engine went away'
+  const [signal] = Object.entries(constants.signals).find(([, number]) => number === exitCode - 128) ?? []
+  return signal === undefined ? `QEMU exited with status ${exitCode}` : `QEMU was killed by ${signal}`
+}
+
+/** Tells an end that was asked for from a death. */
+export interface DeathWatch {
+  /** Aborts when the VM ends without having been asked to; its reason says why. */
+  readonly gone: AbortSignal
+  /** From now on an end is no death. */
+  expectEnd(): void
+}
+
+/** @param death resolves, once the VM has ended and its output is read, to the error that tells how */
+export function watchForDeath(death: Promise<TestkernelsError>): DeathWatch {
+  const gone = new AbortController()
+  let expected = false
+  void death.then((reason) => {
+    if (!expected) gone.abort(reason)
+  })
+  return {
+    gone: gone.signal,
+    expectEnd: () => {
+      expected = true
+    },
+  }
 }

@@ -10,7 +10,7 @@ export class NoSignOfLifeError extends TestkernelsError {
   readonly code = 'NO_SIGN_OF_LIFE'
 }
 
-/** The guest's dockerd ended before it answered; the output is its log. */
+/** The guest's dockerd ended; the output is its log. */
 export class DockerdFailedError extends TestkernelsError {
   readonly code = 'DOCKERD_FAILED'
 }
@@ -23,4 +23,9 @@ export class VmDiedError extends TestkernelsError {
 /** KVM was asked for by name and no guest runs with it. */
 export class KvmUnavailableError extends TestkernelsError {
   readonly code = 'KVM_UNAVAILABLE'
+}
+
+/** A directory of ours on this machine cannot be written, or its path is too long for a socket. */
+export class DirectoryUnusableError extends TestkernelsError {
+  readonly code = 'DIRECTORY_UNUSABLE'
 }

@@ -1,4 +1,11 @@
-export { BootTimeoutError, DockerdFailedError, KvmUnavailableError, NoSignOfLifeError, VmDiedError } from './errors.ts'
+export {
+  BootTimeoutError,
+  DirectoryUnusableError,
+  DockerdFailedError,
+  KvmUnavailableError,
+  NoSignOfLifeError,
+  VmDiedError,
+} from './errors.ts'
 export { type Host, type OpenHostOptions, openHost } from './host.ts'
 export { KernelVm, type KernelVmStartOptions } from './kernel-vm.ts'
 export { prepareImage, type StartOptions, startVm } from './start.ts'

@@ -1,16 +1,34 @@
-import { chmod, mkdtemp, readdir, rm, stat } from 'node:fs/promises'
+import { chmod, mkdir, mkdtemp, readdir, rm, stat } from 'node:fs/promises'
 import { join } from 'node:path'
+import { DirectoryUnusableError } from './errors.ts'
 
 const PREFIX = 'testkernels-'
+/** The longest name that a socket in it has. */
+export const CONTROL_SOCKET = 'control.sock'
+/** What fits into the address of a unix socket, on the system with the shortest. */
+const SOCKET_PATH_MAX_BYTES = 103
 
 /**
- * A private directory (0700) for the sockets of one VM: `testkernels-PID-XXXXXX`. Short, because the path of a unix socket
- * has 107 bytes at most.
+ * A private directory (0700) for the sockets of one VM: `testkernels-PID-XXXXXX`.
+ * @throws DirectoryUnusableError, before anything is started
  */
 export async function makeRunDirectory(runtimeDirectory: string): Promise<string> {
-  const path = await mkdtemp(join(runtimeDirectory, `${PREFIX}${process.pid}-`))
-  await chmod(path, 0o700)
-  return path
+  const unusable = (why: string, cause?: unknown) =>
+    new DirectoryUnusableError({
+      what: `the directory ${runtimeDirectory} for the sockets of VMs ${why}`,
+      remedy: 'set TESTKERNELS_RUN_DIR to a directory that this user can write, with a short path such as /tmp',
+      cause,
+    })
+  const longest = join(runtimeDirectory, `${PREFIX}${process.pid}-XXXXXX`, CONTROL_SOCKET)
+  if (Buffer.byteLength(longest) > SOCKET_PATH_MAX_BYTES) throw unusable('has too long a path')
+  try {
+    await mkdir(runtimeDirectory, { recursive: true })
+    const path = await mkdtemp(join(runtimeDirectory, `${PREFIX}${process.pid}-`))
+    await chmod(path, 0o700)
+    return path
+  } catch (cause) {
+    throw unusable('cannot be written', cause)
+  }
 }
 
 /**
@@ -18,7 +36,7 @@ export async function makeRunDirectory(runtimeDirectory: string): Promise<string
  * (images/runner/supervise); what is left is empty.
  */
 export async function sweepRunDirectories(runtimeDirectory: string): Promise<void> {
-  for (const name of await readdir(runtimeDirectory)) {
+  for (const name of await readdir(runtimeDirectory).catch(() => [])) {
     const pid = /^testkernels-(\d+)-\w{6}$/.exec(name)?.[1]
     if (pid === undefined || isAlive(Number(pid))) continue
     const path = join(runtimeDirectory, name)

@@ -4,6 +4,7 @@ import { type Logger, silentLogger } from '../log/index.ts'
 import type { KernelEntry } from '../options/index.ts'
 import { chooseAccelerator } from './accelerator/choose.ts'
 import { bootVm } from './boot.ts'
+import { consoleDirectory, sweepConsoleLogs } from './console-log.ts'
 import { buildkitOf, type Host } from './host.ts'
 import { sweepRunDirectories } from './run-directory.ts'
 import { StartedKernelVm } from './started-kernel-vm.ts'
@@ -43,7 +44,9 @@ export async function startVm(options: StartOptions): Promise<StartedKernelVm> {
   const { host, entry, log = silentLogger } = options
   const signal = options.signal ?? new AbortController().signal
   const timeline = new Timeline()
+  signal.throwIfAborted()
   await sweepRunDirectories(host.settings.runtimeDirectory)
+  await sweepConsoleLogs(consoleDirectory(host.settings))
   const image = await timeline.time('image', () => prepareImage(options))
   const { accelerator, why } = await timeline.time('accelerator', () =>
     chooseAccelerator({ host, entry, image: image.ref, log, signal }),

@@ -1,3 +1,4 @@
+import { orAborted } from '../lifetime/index.ts'
 import type { KernelEntry } from '../options/index.ts'
 import type { ExecResult } from '../ssh/index.ts'
 import type { BootedVm } from './boot-once.ts'
@@ -47,7 +48,7 @@ export class StartedKernelVm implements AsyncDisposable {
     return workerEnvironment(this)
   }
 
-  /** Aborts when the VM is gone without having been stopped; its reason is a VmDiedError or DockerdFailedError. */
+  /** Aborts when the VM is gone without having been stopped; its reason is a VmDiedError or a DockerdFailedError. */
   get gone(): AbortSignal {
     return this.#booted.gone
   }
@@ -60,10 +61,11 @@ export class StartedKernelVm implements AsyncDisposable {
   /**
    * Runs a command in the guest, not in a container.
    * @param argv the program and its arguments, each passed as it is
-   * @throws SshConnectionLostError when the VM goes away meanwhile
+   * @throws VmDiedError, DockerdFailedError when the VM goes away meanwhile; SshExecFailedError
    */
   exec(argv: readonly string[], options?: ExecOptions): Promise<ExecResult> {
-    return this.#booted.ssh.exec(argv, options)
+    // A VM that is gone says goodbye to nobody: its connection would look alive for a minute.
+    return orAborted(this.#booted.ssh.exec(argv, options), this.gone)
   }
 
   /** Ends the VM and all that belongs to it; memoised. */

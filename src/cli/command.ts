@@ -1,0 +1,43 @@
+import { spawn } from 'node:child_process'
+import { once } from 'node:events'
+import { reasonOf } from '../errors/index.ts'
+import type { StartedKernelVm } from '../vm/index.ts'
+import { CommandNotFoundError } from './errors.ts'
+import { EXIT_OWN_FAILURE, exitCodeOf } from './exit.ts'
+
+export interface CommandOptions {
+  readonly vm: Pick<StartedKernelVm, 'environment' | 'gone'>
+  readonly argv: readonly string[]
+  /** Ends the command. */
+  readonly signal: AbortSignal
+}
+
+/**
+ * Runs the user's command with the VM's environment and this process's streams.
+ * @returns its exit status; 128 and the signal's number when one killed it; 125 when the VM went away under it
+ * @throws CommandNotFoundError
+ */
+export async function runCommand({ vm, argv, signal }: CommandOptions): Promise<number> {
+  const [program = '', ...args] = argv
+  signal.throwIfAborted()
+  const child = spawn(program, args, { stdio: 'inherit', env: { ...process.env, ...vm.environment } })
+  // A terminal sends Ctrl-C to the command itself; other signals reach only us.
+  const terminate = () => void child.kill('SIGTERM')
+  // The second signal ends this process, and with it the VM; the command is of no use then.
+  const kill = () => void child.kill('SIGKILL')
+  signal.addEventListener('abort', terminate, { once: true })
+  process.once('exit', kill)
+  try {
+    const [code, killedBy] = (await once(child, 'exit')) as [number | null, NodeJS.Signals | null]
+    if (vm.gone.aborted) {
+      process.stderr.write(`${reasonOf(vm.gone.reason)}\n`)
+      return EXIT_OWN_FAILURE
+    }
+    return killedBy === null ? (code ?? 0) : exitCodeOf(killedBy)
+  } catch (cause) {
+    throw new CommandNotFoundError({ what: `cannot run '${program}'`, cause, remedy: 'check the command after --' })
+  } finally {
+    signal.removeEventListener('abort', terminate)
+    process.off('exit', kill)
+  }
+}
