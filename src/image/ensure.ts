@@ -1,3 +1,4 @@
+import { createHash, randomUUID } from 'node:crypto'
 import { type Buildkit, exporters, type SolveStatus, withImageConfig } from '../buildkit/index.ts'
 import { type Engine, hasImage, imageLabels, removeImage } from '../engine/index.ts'
 import type { Logger } from '../log/index.ts'
@@ -36,29 +37,30 @@ export async function ensureVmImage(request: VmImageRequest): Promise<VmImage> {
     if (await hasImage(engine, ref)) return { ref, origin: 'store' }
   }
   const base = await ensureBaseImage({ engine, suite: BASE_SUITE, mirror: request.mirror, signal, log })
-  const { ref, definition } = plan(base.ref, request)
+  const { ref, definition, attachables } = plan(base.ref, request)
   log.info(`building the image of ${request.kernel.kind}:${request.kernel.suite} (${ref})`)
   await using buildkit = await request.connectBuildkit()
   // Two solves: BuildKit of 20.10 drops the configuration of an image that has no frontend. The first result has a name of
-  // its own, so that the tag never stands for an image without entrypoint.
-  const unconfigured = `${ref}-unconfigured`
+  // its own, so that the tag never stands for an image without entrypoint, and no other build removes it.
+  const unconfigured = `${ref}-${randomUUID()}`
   const shared = { signal, onStatus: request.onStatus }
-  await buildkit.solve({ definition, exporter: exporters.moby({ names: [unconfigured] }), ...shared })
+  await buildkit.solve({ definition, attachables, exporter: exporters.moby({ names: [unconfigured] }), ...shared })
   try {
-    const config = { entrypoint: [imagePaths.entrypoint], labels: imageLabels('vm') }
-    await buildkit.solve({
-      ...withImageConfig(unconfigured, config),
-      exporter: exporters.moby({ names: [ref] }),
-      ...shared,
-    })
+    const configured = withImageConfig(unconfigured, imageConfig)
+    await buildkit.solve({ ...configured, exporter: exporters.moby({ names: [ref] }), ...shared })
   } finally {
     await removeImage(engine, unconfigured)
   }
   return { ref, origin: 'built' }
 }
 
+const imageConfig = { entrypoint: [imagePaths.entrypoint], labels: imageLabels('vm') }
+
+/** What to solve, and the tag that stands for all that goes in: graph, content that the graph only names, configuration. */
 function plan(base: string, { kernel, mirror }: Pick<VmImageRequest, 'kernel' | 'mirror'>) {
-  const definition = vmImage({ base, kernel, mirror }).definition()
-  const digest = definition.digest.slice('sha256:'.length, 'sha256:'.length + 16)
-  return { definition, ref: `testkernels/vm:${kernel.suite}-${digest}` }
+  const { state, contentKey = '', attachables = [] } = vmImage({ base, kernel, mirror })
+  const definition = state.definition()
+  const input = JSON.stringify([definition.digest, contentKey, imageConfig])
+  const digest = createHash('sha256').update(input).digest('hex').slice(0, 16)
+  return { definition, attachables, ref: `testkernels/vm:${kernel.suite}-${digest}` }
 }

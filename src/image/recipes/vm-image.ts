@@ -2,6 +2,7 @@ import { llb, type State } from '../../buildkit/index.ts'
 import type { KernelReference } from '../../options/index.ts'
 import { imagePaths } from '../../qemu/index.ts'
 import { guest } from './guest.ts'
+import type { Ingredient } from './ingredient.ts'
 import { kernel } from './kernel/index.ts'
 import { rootfs } from './rootfs.ts'
 import { runner, tscMeter } from './runner.ts'
@@ -23,11 +24,12 @@ export interface VmImageInput {
  * different kernels share QEMU and rootfs, and a change of our scripts packs nothing anew. Each is written where it will
  * be: no file system is copied to get its place.
  */
-export function vmImage({ base, kernel: reference, mirror }: VmImageInput): State {
+export function vmImage({ base, kernel: reference, mirror }: VmImageInput): Ingredient {
   const debian = { mirror, suite: BASE_SUITE }
   const from = llb.image(base, { name: `[base] ${base}` })
   const withTools = tools(from, debian)
-  const kernelFiles = kernel(withTools, reference, mirror)
+  const kernelPart = kernel(withTools, reference, mirror)
+  const kernelFiles = kernelPart.state
   const runnerSources = sources('runner')
 
   const withRootfs = runner(from, debian).run({
@@ -39,7 +41,7 @@ export function vmImage({ base, kernel: reference, mirror }: VmImageInput): Stat
     llb.copy(kernelFiles, '/vmlinuz', imagePaths.vmlinuz).copy(kernelFiles, '/kernel.erofs', imagePaths.kernelFiles),
     { name: `[image] kernel ${reference.suite}` },
   )
-  return withKernel.file(
+  const state = withKernel.file(
     llb
       .copy(initrd(withTools, kernelFiles), '/initrd', imagePaths.initrd)
       .copy(tscMeter(withTools), '/tsc-khz', '/testkernels/tsc-khz')
@@ -48,6 +50,7 @@ export function vmImage({ base, kernel: reference, mirror }: VmImageInput): Stat
       .copy(runnerSources, '/src/probe', imagePaths.probe),
     { name: '[image] initrd and entrypoint' },
   )
+  return { ...kernelPart, state }
 }
 
 /** The kernel takes several cpio archives one behind the other as one initrd. */

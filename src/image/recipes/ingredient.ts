@@ -1,0 +1,13 @@
+import type { Attachable, State } from '../../buildkit/index.ts'
+
+/** One part of an image's graph, and what the graph itself does not hold. */
+export interface Ingredient {
+  readonly state: State
+  /**
+   * Stands for content that the graph only names: files of this machine, a tag that may move. Part of the image's tag, so that
+   * other content is another image. None for a graph that holds all its input.
+   */
+  readonly contentKey?: string
+  /** What the solve's session must offer: directories, secrets. */
+  readonly attachables?: readonly Attachable[]
+}
