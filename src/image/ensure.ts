@@ -1,5 +1,5 @@
 import { createHash, randomUUID } from 'node:crypto'
-import { type Buildkit, exporters, type SolveStatus, withImageConfig } from '../buildkit/index.ts'
+import { type Buildkit, exporters, localDirs, type SolveStatus, withImageConfig } from '../buildkit/index.ts'
 import { type Engine, hasImage, imageLabels, removeImage } from '../engine/index.ts'
 import type { Logger } from '../log/index.ts'
 import type { KernelReference } from '../options/index.ts'
@@ -37,13 +37,14 @@ export async function ensureVmImage(request: VmImageRequest): Promise<VmImage> {
     if (await hasImage(engine, ref)) return { ref, origin: 'store' }
   }
   const base = await ensureBaseImage({ engine, suite: BASE_SUITE, mirror: request.mirror, signal, log })
-  const { ref, definition, attachables } = plan(base.ref, request)
+  const { ref, definition, directories } = plan(base.ref, request)
   log.info(`building the image of ${request.kernel.kind}:${request.kernel.suite} (${ref})`)
   await using buildkit = await request.connectBuildkit()
   // Two solves: BuildKit of 20.10 drops the configuration of an image that has no frontend. The first result has a name of
   // its own, so that the tag never stands for an image without entrypoint, and no other build removes it.
   const unconfigured = `${ref}-${randomUUID()}`
   const shared = { signal, onStatus: request.onStatus }
+  const attachables = [localDirs(directories)]
   await buildkit.solve({ definition, attachables, exporter: exporters.moby({ names: [unconfigured] }), ...shared })
   try {
     const configured = withImageConfig(unconfigured, imageConfig)
@@ -58,9 +59,9 @@ const imageConfig = { entrypoint: [imagePaths.entrypoint], labels: imageLabels('
 
 /** What to solve, and the tag that stands for all that goes in: graph, content that the graph only names, configuration. */
 function plan(base: string, { kernel, mirror }: Pick<VmImageRequest, 'kernel' | 'mirror'>) {
-  const { state, contentKey = '', attachables = [] } = vmImage({ base, kernel, mirror })
+  const { state, contentKey = '', directories = {} } = vmImage({ base, kernel, mirror })
   const definition = state.definition()
   const input = JSON.stringify([definition.digest, contentKey, imageConfig])
   const digest = createHash('sha256').update(input).digest('hex').slice(0, 16)
-  return { definition, attachables, ref: `testkernels/vm:${kernel.suite}-${digest}` }
+  return { definition, directories, ref: `testkernels/vm:${kernel.suite}-${digest}` }
 }

@@ -1,4 +1,4 @@
-import type { Attachable, State } from '../../buildkit/index.ts'
+import type { LocalDir, State } from '../../buildkit/index.ts'
 
 /** One part of an image's graph, and what the graph itself does not hold. */
 export interface Ingredient {
@@ -8,6 +8,6 @@ export interface Ingredient {
    * other content is another image. None for a graph that holds all its input.
    */
   readonly contentKey?: string
-  /** What the solve's session must offer: directories, secrets. */
-  readonly attachables?: readonly Attachable[]
+  /** The directories of this machine that the graph names with `llb.local`, by those names. */
+  readonly directories?: Readonly<Record<string, LocalDir>>
 }
