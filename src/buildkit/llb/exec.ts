@@ -23,7 +23,7 @@ export interface RunOptions extends Omit<ExecMeta, 'platform'>, Command {
   readonly hostname?: string | undefined
   /** What people see instead of the command. */
   readonly name?: string | undefined
-  /** Run it even when its result is cached. @default false */
+  /** Run it even when its result is cached; BuildKit empties its cache mounts first. @default false */
   readonly ignoreCache?: boolean | undefined
 }
 

@@ -47,7 +47,7 @@ function commandIn(message: string): string | undefined {
 const remedies: readonly (readonly [RegExp, string])[] = [
   [/no space left on device/, 'free space on the engine: docker builder prune'],
   [
-    /pull access denied|failed to resolve source metadata|failed to do request|no such host|manifest unknown|not found: docker\.io/,
+    /pull access denied|authoriz|basic auth|failed to resolve source metadata|failed to do request|no such host|manifest unknown|not found: docker\.io/,
     'check the name of the image, log in to its registry, or load it into the engine beforehand',
   ],
   [/entitlement|is not allowed/, 'name the right that the step needs in `entitlements`'],

@@ -1,0 +1,99 @@
+import { once } from 'node:events'
+import { connect as connectSocket, createServer, type Socket } from 'node:net'
+import { join } from 'node:path'
+import { expect, test } from 'vitest'
+import { connectBuildkit, EngineGoneError, llb, SolveError } from '../../src/buildkit/index.ts'
+import { baseRef, connect, endpoint, scratchDir, unique } from './support.ts'
+
+test('a step that fails is told by name, command, exit code and its last lines', async () => {
+  await using buildkit = await connect()
+  const script = `for i in $(seq 1 100); do echo "line $i"; done; printf 'no line end: ${unique()}' >&2; exit 42`
+  const run = llb.image(baseRef()).run({ script, name: '[e2e] fail on purpose' })
+  const failure = await buildkit.solve({ definition: run.definition() }).catch((error: unknown) => error)
+  expect(failure).toBeInstanceOf(SolveError)
+  const { vertex, command, exitCode, logTail, message } = failure as SolveError
+  expect(vertex?.name).toBe('[e2e] fail on purpose')
+  expect(command).toBe(`/bin/sh -ec ${script}`)
+  expect(exitCode).toBe(42)
+  expect(logTail).toHaveLength(30)
+  expect(logTail.slice(-2)).toEqual(['line 100', expect.stringMatching(/^no line end: /)])
+  expect(message).toMatch(/^the step "\[e2e\] fail on purpose" failed with exit code 42\n/)
+  expect(message).toContain('| line 100\n')
+})
+
+test('of two steps that run at once the one that failed is blamed, not the one that was stopped', async () => {
+  await using buildkit = await connect()
+  const base = llb.image(baseRef())
+  const out = { mounts: [llb.bind('/out', llb.scratch(), { access: 'read-write' as const })] }
+  const slow = base.run({ script: `sleep 600 # ${unique()}`, name: '[e2e] slow', ...out }).mountOutput('/out')
+  const bad = base.run({ script: `echo ${unique()}; exit 7`, name: '[e2e] bad', ...out }).mountOutput('/out')
+  const both = llb.scratch().file(llb.copy(slow, '/', '/a').copy(bad, '/', '/b'))
+  await expect(buildkit.solve({ definition: both.definition() })).rejects.toMatchObject({
+    vertex: { name: '[e2e] bad' },
+    exitCode: 7,
+  })
+})
+
+test('an image that is nowhere is told by its name, with what to do', async () => {
+  await using buildkit = await connect()
+  const ref = `localhost:1/absent:${unique()}`
+  await expect(buildkit.solve({ definition: llb.image(ref).definition() })).rejects.toMatchObject({
+    code: 'SOLVE_FAILED',
+    message: expect.stringContaining(ref),
+    remedy: expect.stringContaining('load it into the engine'),
+  })
+})
+
+test('a frontend that the engine lacks is told at once', async () => {
+  await using buildkit = await connect()
+  await expect(buildkit.solve({ frontend: 'no-such-frontend' })).rejects.toThrow(/no-such-frontend|frontend/)
+})
+
+test('when the engine goes away in the middle of a step, the solve says so', async () => {
+  await using dir = await scratchDir()
+  await using relay = await startRelay(join(dir.path, 'engine.sock'))
+  await using buildkit = await connectBuildkit({ kind: 'docker', socketPath: relay.path })
+  const run = llb.image(baseRef()).run({ script: `echo ${unique()} started; sleep 600` })
+  const solving = buildkit.solve({
+    definition: run.definition(),
+    onStatus: ({ logs }) => {
+      if (logs.length > 0) relay.cut()
+    },
+  })
+  const failure = await solving.catch((error: unknown) => error)
+  expect(failure).toBeInstanceOf(EngineGoneError)
+  expect(failure).toMatchObject({ code: 'ENGINE_GONE' })
+})
+
+test('a socket where nothing listens is told with what to do', async () => {
+  await using dir = await scratchDir()
+  await expect(connectBuildkit({ kind: 'docker', socketPath: join(dir.path, 'absent.sock') })).rejects.toMatchObject({
+    code: 'BUILDKIT_UNREACHABLE',
+    remedy: expect.stringContaining('start'),
+  })
+})
+
+/** The engine at another address, where it can be cut off. */
+async function startRelay(path: string) {
+  const open = new Set<Socket>()
+  const server = createServer((near) => {
+    const target = endpoint()
+    const far = 'socketPath' in target ? connectSocket(target.socketPath) : connectSocket(target.port, target.host)
+    for (const socket of [near, far]) {
+      open.add(socket)
+      socket.on('error', () => {})
+      socket.on('close', () => cutAll([near, far]))
+    }
+    near.pipe(far).pipe(near)
+  })
+  const cutAll = (sockets: Iterable<Socket>) => {
+    for (const socket of sockets) socket.destroy()
+  }
+  server.listen(path)
+  await once(server, 'listening')
+  const cut = () => {
+    server.close()
+    cutAll(open)
+  }
+  return { path, cut, [Symbol.asyncDispose]: async () => cut() }
+}

@@ -1,0 +1,25 @@
+import { expect, test } from 'vitest'
+import { LineSplitter, LogTail } from './lines.ts'
+
+test('lines come whole, wherever the output was cut', () => {
+  const bytes = Buffer.from('one\r\ntwö\n\nthree')
+  const splitter = new LineSplitter()
+  const lines = [...bytes].flatMap((byte) => splitter.push(Uint8Array.of(byte)))
+  expect(lines).toEqual(['one', 'twö', ''])
+  expect(splitter.rest).toBe('three')
+})
+
+test('what was written over with carriage returns is not shown', () => {
+  const splitter = new LineSplitter()
+  expect(splitter.push(Buffer.from('10%\r50%\r100%\ndone\r\n'))).toEqual(['100%', 'done'])
+  splitter.push(Buffer.from('10%\r20%\r'))
+  expect(splitter.rest).toBe('20%')
+})
+
+test('a tail keeps the last lines, the unfinished one among them', () => {
+  const tail = new LogTail(2)
+  tail.push(Buffer.from('1\n2\n3\n'))
+  expect(tail.lines).toEqual(['2', '3'])
+  tail.push(Buffer.from('4'))
+  expect(tail.lines).toEqual(['3', '4'])
+})

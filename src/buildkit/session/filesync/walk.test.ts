@@ -1,0 +1,62 @@
+import { once } from 'node:events'
+import { mkdir, mkdtemp, rm, symlink, writeFile } from 'node:fs/promises'
+import { createServer } from 'node:net'
+import { tmpdir } from 'node:os'
+import { dirname, join } from 'node:path'
+import { afterEach, beforeEach, expect, test } from 'vitest'
+import { kindOf } from './mode.ts'
+import { type WalkOptions, walk } from './walk.ts'
+
+let root: string
+beforeEach(async () => {
+  root = await mkdtemp(join(tmpdir(), 'testkernels-walk-'))
+})
+afterEach(() => rm(root, { recursive: true }))
+
+async function make(...paths: string[]): Promise<void> {
+  for (const path of paths) {
+    await mkdir(dirname(join(root, path)), { recursive: true })
+    await writeFile(join(root, path), path)
+  }
+}
+
+async function pathsOf(options?: WalkOptions): Promise<string[]> {
+  const paths: string[] = []
+  for await (const { path } of walk(root, options)) paths.push(path)
+  return paths
+}
+
+test('a directory comes before its content, and names in the order of their bytes', async () => {
+  await make('b/x', 'b-/y', 'b.txt', 'B', 'ä', '😀', '\uff5e')
+  expect(await pathsOf()).toEqual(['B', 'b', 'b/x', 'b-', 'b-/y', 'b.txt', 'ä', '\uff5e', '😀'])
+})
+
+test('a directory that is left out is sent after all when something in it is taken back', async () => {
+  await make('a/b/keep', 'a/b/drop', 'a/drop', 'c/drop')
+  expect(await pathsOf({ exclude: ['*', '!a/b/keep'] })).toEqual(['a', 'a/b', 'a/b/keep'])
+})
+
+test('what is included brings the directories it is in, and no others', async () => {
+  await make('docker/Dockerfile', 'docker/other', 'src/main.ts', 'src/deep/x', 'z')
+  expect(await pathsOf({ include: ['docker/Dockerfile', 'src/deep'] })).toEqual([
+    'docker',
+    'docker/Dockerfile',
+    'src',
+    'src/deep',
+    'src/deep/x',
+  ])
+})
+
+test('a link stays a link, and a socket stays here', async () => {
+  await make('file')
+  await symlink('file', join(root, 'link'))
+  const server = createServer().listen(join(root, 'socket'))
+  await once(server, 'listening')
+  const seen: [string, string, string][] = []
+  for await (const { path, mode, linkname } of walk(root)) seen.push([path, kindOf(mode), linkname])
+  server.close()
+  expect(seen).toEqual([
+    ['file', 'file', ''],
+    ['link', 'symlink', 'file'],
+  ])
+})
