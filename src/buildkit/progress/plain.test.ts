@@ -1,6 +1,6 @@
 import { afterEach, beforeEach, expect, test, vi } from 'vitest'
+import { logOf, statusOf, vertexOf } from '../testing/status.ts'
 import { PlainDisplay } from './plain.ts'
-import { logOf, statusOf, vertexOf } from './status.testing.ts'
 
 let written: string
 let display: PlainDisplay

@@ -1,6 +1,6 @@
 import { expect, test } from 'vitest'
+import { logOf, statusOf, vertexOf } from '../testing/status.ts'
 import { RawJsonDisplay } from './rawjson.ts'
-import { logOf, statusOf, vertexOf } from './status.testing.ts'
 
 test('each status is one line, with the keys of docker and times to the microsecond', () => {
   const lines: string[] = []

@@ -1,6 +1,6 @@
 import { expect, test } from 'vitest'
 import * as llb from '../llb/index.ts'
-import { logOf, vertexOf } from '../progres./status.testing.ts'
+import { logOf, vertexOf } from '../testing/status.ts'
 import { explainFailure } from './failure.ts'
 import { SolveTrace } from './trace.ts'
 

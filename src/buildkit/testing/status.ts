@@ -1,4 +1,4 @@
-import type { SolveStatus, SolveVertex } from './status.ts'
+import type { SolveStatus, SolveVertex } from '../progress/status.ts'
 
 export function statusOf(parts: Partial<SolveStatus>): SolveStatus {
   return { vertexes: [], statuses: [], logs: [], warnings: [], ...parts }
