@@ -67,7 +67,7 @@ test('an image that cannot be had is explained with all three ways, and leaves n
   await expect(ensuring).rejects.toMatchObject({
     code: 'BASE_IMAGE_UNAVAILABLE',
     message: expect.stringMatching(/engine's store: .*debian:no-such-suite-slim.*pull: .*bootstrap: /s),
-    remedy: expect.stringMatching(/docker load.*mirror.*mmdebstrap/),
+    remedy: expect.stringMatching(/docker load.*mmdebstrap.*TESTKERNELS_DEBIAN_MIRROR/),
   })
   expect(await inspectImage(engine, 'testkernels/base:no-such-suite')).toBeUndefined()
   expect(await leftovers()).toEqual(before)

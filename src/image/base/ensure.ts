@@ -107,7 +107,7 @@ function unavailable(suite: string, notPulled: unknown, notBootstrapped: string)
   const [official] = baseImageRefs(suite)
   return new BaseImageUnavailableError({
     what: `there is no base image of Debian ${suite}; three ways were tried`,
-    remedy: `load ${official} into the engine (\`docker pull\` or \`docker load\`), or let apt-get reach a Debian archive, give its URL as the option mirror, and install mmdebstrap`,
+    remedy: `give the engine ${official} (\`docker pull\` or \`docker load\`); or install mmdebstrap and set TESTKERNELS_DEBIAN_MIRROR to a Debian archive that can be reached`,
     output: [
       `engine's store: it has neither ${baseImageRefs(suite).join(' nor ')}`,
       `pull: ${firstReason(notPulled)}`,
