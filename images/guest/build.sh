@@ -1,6 +1,6 @@
 #!/bin/sh
 # Runs in the tools image: makes /out/guest.cpio, the part of the initrd that is the same for every kernel.
-# /src holds this directory, /src/command the guest's command, one argument a line.
+# /src holds this directory, /src/command the guest's command, one argument a line, and /src/ready what it is ready by.
 set -eu
 root=/tmp/guest
 tools=$root/testkernels
@@ -22,7 +22,7 @@ ldd $tools/bin/dropbear | awk '/=> \// { print $3 } /ld-linux/ { print $1 }' | x
 patchelf --set-interpreter /.testkernels/lib/ld-linux-x86-64.so.2 --set-rpath /.testkernels/lib $tools/bin/dropbear
 
 cp /src/init $root/init
-cp /src/command $tools/etc/command
+cp /src/command /src/ready $tools/etc/
 chmod 0755 $root/init
 cd $root
 find . -exec touch -h -d @0 {} +

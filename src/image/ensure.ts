@@ -1,10 +1,21 @@
 import { createHash, randomUUID } from 'node:crypto'
-import { type Buildkit, exporters, localDirs, type SolveStatus, withImageConfig } from '../buildkit/index.ts'
+import {
+  type Buildkit,
+  exporters,
+  llb,
+  localDirs,
+  registryAuth,
+  type SolveStatus,
+  withImageConfig,
+} from '../buildkit/index.ts'
 import { type Engine, hasImage, imageLabels, removeImage } from '../engine/index.ts'
 import type { Logger } from '../log/index.ts'
-import type { KernelReference } from '../options/index.ts'
+import type { KernelReference, RootfsReference } from '../options/index.ts'
 import { imagePaths } from '../qemu/index.ts'
-import { baseImageRefs, ensureBaseImage } from './base/index.ts'
+import { ensureBaseImage } from './base/index.ts'
+import { kernel } from './recipes/kernel/index.ts'
+import { rootfs } from './recipes/rootfs/index.ts'
+import { tools } from './recipes/tools.ts'
 import { BASE_SUITE, vmImage } from './recipes/vm-image.ts'
 
 export interface VmImageRequest {
@@ -12,6 +23,9 @@ export interface VmImageRequest {
   /** Called only when something has to be built. */
   readonly connectBuildkit: () => Promise<Buildkit>
   readonly kernel: KernelReference
+  readonly rootfs: RootfsReference
+  /** The guest's command in place of dockerd. */
+  readonly init: readonly string[] | undefined
   readonly mirror: string | undefined
   /** Takes the steps of the build as BuildKit reports them. */
   readonly onStatus: (status: SolveStatus) => void
@@ -31,20 +45,15 @@ export interface VmImage {
  */
 export async function ensureVmImage(request: VmImageRequest): Promise<VmImage> {
   const { engine, log, signal } = request
-  // The graph names its base, and the base has one of two names: with either, what is there need not be built.
-  for (const base of baseImageRefs(BASE_SUITE)) {
-    const { ref } = plan(base, request)
-    if (await hasImage(engine, ref)) return { ref, origin: 'store' }
-  }
-  const base = await ensureBaseImage({ engine, suite: BASE_SUITE, mirror: request.mirror, signal, log })
-  const { ref, definition, directories } = plan(base.ref, request)
+  const { ref, definition, directories } = await plan(request)
+  if (await hasImage(engine, ref)) return { ref, origin: 'store' }
   log.info(`building the image of ${request.kernel.kind}:${request.kernel.suite} (${ref})`)
   await using buildkit = await request.connectBuildkit()
   // Two solves: BuildKit of 20.10 drops the configuration of an image that has no frontend. The first result has a name of
   // its own, so that the tag never stands for an image without entrypoint, and no other build removes it.
   const unconfigured = `${ref}-${randomUUID()}`
   const shared = { signal, onStatus: request.onStatus }
-  const attachables = [localDirs(directories)]
+  const attachables = [localDirs(directories ?? {}), registryAuth()]
   await buildkit.solve({ definition, attachables, exporter: exporters.moby({ names: [unconfigured] }), ...shared })
   try {
     const configured = withImageConfig(unconfigured, imageConfig)
@@ -58,10 +67,22 @@ export async function ensureVmImage(request: VmImageRequest): Promise<VmImage> {
 const imageConfig = { entrypoint: [imagePaths.entrypoint], labels: imageLabels('vm') }
 
 /** What to solve, and the tag that stands for all that goes in: graph, content that the graph only names, configuration. */
-function plan(base: string, { kernel, mirror }: Pick<VmImageRequest, 'kernel' | 'mirror'>) {
-  const { state, contentKey = '', directories = {} } = vmImage({ base, kernel, mirror })
+async function plan(request: VmImageRequest) {
+  const { engine, mirror, log, signal } = request
+  const base = async (suite: string) => (await ensureBaseImage({ engine, suite, mirror, signal, log })).ref
+  const baseRef = await base(BASE_SUITE)
+  const from = llb.image(baseRef, { name: `[base] ${baseRef}` })
+  const withTools = tools(from, { mirror, suite: BASE_SUITE })
+  const { state, contentKey, directories } = vmImage({
+    base: from,
+    tools: withTools,
+    mirror,
+    kernel: kernel(withTools, request.kernel, mirror),
+    rootfs: await rootfs(request.rootfs, { ...request, tools: withTools, base }),
+    init: request.init,
+  })
   const definition = state.definition()
   const input = JSON.stringify([definition.digest, contentKey, imageConfig])
   const digest = createHash('sha256').update(input).digest('hex').slice(0, 16)
-  return { definition, directories, ref: `testkernels/vm:${kernel.suite}-${digest}` }
+  return { definition, directories, ref: `testkernels/vm:${request.kernel.suite}-${digest}` }
 }

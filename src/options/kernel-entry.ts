@@ -1,11 +1,25 @@
 import * as v from 'valibot'
 import { InvalidOptionError } from './errors.ts'
 import { type KernelReference, parseKernelReference } from './kernel-reference.ts'
+import {
+  type DockerfileOptions,
+  dockerfileOptions,
+  parseRootfsReference,
+  type RootfsReference,
+} from './rootfs-reference.ts'
 
 /** One row of the matrix, as a user writes it. */
 export interface KernelOptions {
   /** The kernel: `debian:SUITE`, such as `debian:bookworm`. */
   readonly kernel: string
+  /**
+   * The guest's root file system: `debian:SUITE` (with its docker.io), `docker-image://REF`, `dockerfile:PATH` or an object
+   * with build arguments, `file://PATH` of a directory or a tar. It needs dockerd and nothing else: no init, sshd or kmod.
+   * @default 'debian:trixie'
+   */
+  readonly rootfs?: string | DockerfileOptions
+  /** The command that the guest is for, in place of dockerd; the guest ends with it. */
+  readonly init?: readonly string[]
   /** The cgroup version that the guest mounts. @default 2 */
   readonly cgroup?: 1 | 2
   /** Memory of the guest, in MiB; 512 or more. @default 2048 */
@@ -21,16 +35,19 @@ export interface KernelOptions {
 }
 
 /** An entry with all defaults filled in; frozen. */
-export interface KernelEntry extends Required<KernelOptions> {
+export interface KernelEntry extends Required<Omit<KernelOptions, 'init'>>, Pick<KernelOptions, 'init'> {
   /** Unique in its matrix; `[A-Za-z0-9._-]`, because files and hostnames are named after it. */
   readonly name: string
   readonly reference: KernelReference
+  readonly rootfsReference: RootfsReference
 }
 
 const integer = (least: number) => v.pipe(v.number(), v.integer(), v.minValue(least))
 
 const schema = v.strictObject({
   kernel: v.string(),
+  rootfs: v.optional(v.union([v.string(), dockerfileOptions]), 'debian:trixie'),
+  init: v.optional(v.pipe(v.array(v.string()), v.minLength(1))),
   cgroup: v.optional(v.picklist([1, 2]), 2),
   memoryMib: v.optional(integer(512), 2048),
   cpus: v.optional(integer(1), 2),
@@ -54,10 +71,12 @@ export function parseKernelEntry(name: string, options: unknown): KernelEntry {
   }
   const parsed = v.safeParse(schema, options)
   if (!parsed.success) throw invalid(name, parsed.issues)
+  const checked = parsed.output as Required<Omit<KernelOptions, 'init'>> & Pick<KernelOptions, 'init'>
   return Object.freeze({
     name,
-    ...parsed.output,
-    reference: Object.freeze(parseKernelReference(parsed.output.kernel, name)),
+    ...checked,
+    reference: Object.freeze(parseKernelReference(checked.kernel, name)),
+    rootfsReference: Object.freeze(parseRootfsReference(checked.rootfs, name)),
   })
 }
 

@@ -1,6 +1,7 @@
 import { fileURLToPath } from 'node:url'
 import type { TestProjectInlineConfiguration } from 'vitest/config'
 import { type KernelMatrix, parseMatrix } from '../options/index.ts'
+import { presentable } from './presentable.ts'
 import type { KernelRequest, MatrixRow } from './provided.ts'
 
 /** Vitest's options of a project, less those that testkernels sets. */
@@ -41,7 +42,11 @@ export function kernelSuite(
 
 /** Checked here, in the configuration: a mistake is an error before anything starts. */
 function rowsOf(matrix: KernelMatrix): MatrixRow[] {
-  return parseMatrix(matrix).map(({ reference: _, ...row }) => row)
+  try {
+    return parseMatrix(matrix).map(({ reference: _, rootfsReference: __, ...row }) => row)
+  } catch (thrown) {
+    throw presentable(thrown)
+  }
 }
 
 function project(name: string, request: KernelRequest, options: KernelProjectOptions): TestProjectInlineConfiguration {

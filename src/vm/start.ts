@@ -32,6 +32,8 @@ export async function prepareImage({
     engine: host.engine,
     connectBuildkit: () => buildkitOf(host, { signal: working, log }),
     kernel: entry.reference,
+    rootfs: entry.rootfsReference,
+    init: entry.init,
     mirror: await debianMirror(host.settings.debianMirror),
     onStatus: onBuildStatus ?? (() => {}),
     log,

@@ -25,8 +25,9 @@ bool identity_handle(const char *verb, const char *value);
 
 // ---- command.c: what the guest is for: dockerd, or the command the image names ----
 pid_t command_start(void);
-// True once GET /_ping on dockerd's socket answers 200. Never blocks longer than a second.
-bool command_answers(void);
+// True once GET /_ping on dockerd's socket answers 200; for a command of the user's, as soon as it runs. Never blocks
+// longer than a second.
+bool command_is_ready(void);
 // Sends the last lines of the command's log to the host.
 void command_send_log(void);
 

@@ -28,7 +28,7 @@ pid_t command_start(void) {
   return spawn(argv, LOG);
 }
 
-bool command_answers(void) {
+static bool docker_answers(void) {
   static const char request[] = "GET /_ping HTTP/1.0\r\nHost: docker\r\n\r\n";
   struct sockaddr_un address = {.sun_family = AF_UNIX, .sun_path = DOCKER_SOCKET};
   struct timeval second = {.tv_sec = 1};
@@ -41,6 +41,16 @@ bool command_answers(void) {
                  read(connection, answer, 12) == 12 && strcmp(answer + 8, " 200") == 0;
   close(connection);
   return answers;
+}
+
+bool command_is_ready(void) {
+  static char by[16];
+  if (!by[0]) {
+    int file = open(TOOLS "/etc/ready", O_RDONLY | O_CLOEXEC);
+    if (file < 0 || read(file, by, sizeof by - 1) <= 0) strcpy(by, "docker");
+    close(file);
+  }
+  return by[0] == 's' || docker_answers();  // "started" or "docker"
 }
 
 void command_send_log(void) {

@@ -65,7 +65,7 @@ int main(void) {
       // No host has the port open: poll would spin on the hang-up.
       else if (watched[1].revents & (POLLHUP | POLLERR)) usleep(READY_POLL_MS * 1000);
     }
-    if (!ready && command_answers()) {
+    if (!ready && command_is_ready()) {
       ready = true;
       control_phase("ready");
     }

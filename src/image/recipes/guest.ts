@@ -11,11 +11,19 @@ export const guestCommand = [
   '--default-address-pool=base=10.202.0.0/15,size=24',
 ] as const
 
-/** A state with `/guest.cpio`: init, agent, busybox and sshd; the same for every kernel. */
-export function guest(tools: State): State {
-  const withCommand = sources('guest').file(llb.mkfile('/src/command', `${guestCommand.join('\n')}\n`), {
-    name: '[guest] command',
-  })
+/**
+ * A state with `/guest.cpio`: init, agent, busybox and sshd; the same for every kernel.
+ * @param init the guest's command in place of dockerd
+ */
+export function guest(tools: State, init: readonly string[] | undefined): State {
+  const command = init ?? guestCommand
+  const withCommand = sources('guest').file(
+    llb
+      .mkfile('/src/command', `${command.join('\n')}\n`)
+      // The agent says `ready` when dockerd answers, or when a command of the user's has started.
+      .mkfile('/src/ready', init === undefined ? 'docker\n' : 'started\n'),
+    { name: '[guest] command' },
+  )
   return tools
     .run({
       name: '[guest] compile the agent, pack the initrd',

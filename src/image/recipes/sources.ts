@@ -10,7 +10,7 @@ const imagesDirectory = fileURLToPath(new URL('../../../images', import.meta.url
  * The files of one folder of `images/`, as a state. Their content is part of the graph, so a change of any of them changes
  * the digest, and no session has to send them.
  */
-export function sources(folder: 'guest' | 'runner' | 'kernel'): State {
+export function sources(folder: 'guest' | 'runner' | 'kernel' | 'rootfs'): State {
   const chain = addDirectory(join(imagesDirectory, folder), '', llb.mkdir('/src', { mode: 0o755 }))
   return llb.scratch().file(chain, { name: `[sources] images/${folder}` })
 }

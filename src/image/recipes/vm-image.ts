@@ -1,22 +1,22 @@
 import { llb, type State } from '../../buildkit/index.ts'
-import type { KernelReference } from '../../options/index.ts'
 import { imagePaths } from '../../qemu/index.ts'
-import { guest } from './guest.ts'
+import { guest, guestCommand } from './guest.ts'
 import type { Ingredient } from './ingredient.ts'
-import { kernel } from './kernel/index.ts'
-import { rootfs } from './rootfs.ts'
 import { runner, tscMeter } from './runner.ts'
 import { sources } from './sources.ts'
-import { tools } from './tools.ts'
 
-/** The Debian suite that runner, tools and rootfs are made of; the kernel's is the entry's. */
+/** The Debian suite that runner and tools are made of; kernel and rootfs have their own. */
 export const BASE_SUITE = 'trixie'
 
 export interface VmImageInput {
-  /** Reference of a Debian image of `BASE_SUITE` in the engine's store. */
-  readonly base: string
-  readonly kernel: KernelReference
+  /** A Debian of `BASE_SUITE`. */
+  readonly base: State
+  readonly tools: State
   readonly mirror: string | undefined
+  readonly kernel: Ingredient
+  readonly rootfs: Ingredient
+  /** The guest's command in place of dockerd. */
+  readonly init: readonly string[] | undefined
 }
 
 /**
@@ -24,44 +24,46 @@ export interface VmImageInput {
  * different kernels share QEMU and rootfs, and a change of our scripts packs nothing anew. Each is written where it will
  * be: no file system is copied to get its place.
  */
-export function vmImage({ base, kernel: reference, mirror }: VmImageInput): Ingredient {
-  const debian = { mirror, suite: BASE_SUITE }
-  const from = llb.image(base, { name: `[base] ${base}` })
-  const withTools = tools(from, debian)
-  const kernelPart = kernel(withTools, reference, mirror)
-  const kernelFiles = kernelPart.state
+export function vmImage({ base, tools, mirror, kernel, rootfs, init }: VmImageInput): Ingredient {
   const runnerSources = sources('runner')
-
-  const withRootfs = runner(from, debian).run({
+  const withRootfs = runner(base, { mirror, suite: BASE_SUITE }).run({
     name: '[rootfs] mkfs.erofs',
-    args: ['mkfs.erofs', '--quiet', '-T0', imagePaths.rootfs, '/mnt'],
-    mounts: [llb.bind('/mnt', rootfs(from, debian)), llb.tmpfs('/tmp')],
+    args: ['sh', '/testkernels-src/pack-rootfs', imagePaths.rootfs, init?.[0] ?? guestCommand[0]],
+    mounts: [
+      llb.bind('/mnt', rootfs.state),
+      llb.bind('/testkernels-src', sources('rootfs'), { selector: '/src' }),
+      llb.tmpfs('/tmp'),
+    ],
   })
   const withKernel = withRootfs.file(
-    llb.copy(kernelFiles, '/vmlinuz', imagePaths.vmlinuz).copy(kernelFiles, '/kernel.erofs', imagePaths.kernelFiles),
-    { name: `[image] kernel ${reference.suite}` },
+    llb.copy(kernel.state, '/vmlinuz', imagePaths.vmlinuz).copy(kernel.state, '/kernel.erofs', imagePaths.kernelFiles),
+    { name: '[image] kernel' },
   )
   const state = withKernel.file(
     llb
-      .copy(initrd(withTools, kernelFiles), '/initrd', imagePaths.initrd)
-      .copy(tscMeter(withTools), '/tsc-khz', '/testkernels/tsc-khz')
+      .copy(initrd(tools, kernel.state, init), '/initrd', imagePaths.initrd)
+      .copy(tscMeter(tools), '/tsc-khz', '/testkernels/tsc-khz')
       .copy(runnerSources, '/src/entrypoint', imagePaths.entrypoint)
       .copy(runnerSources, '/src/supervise', '/testkernels/supervise')
       .copy(runnerSources, '/src/probe', imagePaths.probe),
     { name: '[image] initrd and entrypoint' },
   )
-  return { ...kernelPart, state }
+  return {
+    state,
+    contentKey: JSON.stringify([kernel.contentKey, rootfs.contentKey]),
+    directories: { ...kernel.directories, ...rootfs.directories },
+  }
 }
 
 /** The kernel takes several cpio archives one behind the other as one initrd. */
-function initrd(withTools: State, kernelFiles: State): State {
-  return withTools
+function initrd(tools: State, kernelFiles: State, init: readonly string[] | undefined): State {
+  return tools
     .run({
       name: '[guest] join the initrd',
       script: 'cat /kernel/modules.cpio /guest/guest.cpio >/out/initrd',
       mounts: [
         llb.bind('/kernel', kernelFiles),
-        llb.bind('/guest', guest(withTools)),
+        llb.bind('/guest', guest(tools, init)),
         llb.bind('/out', llb.scratch(), { access: 'read-write' }),
       ],
     })

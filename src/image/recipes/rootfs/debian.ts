@@ -1,0 +1,11 @@
+import { llb, type State } from '../../../buildkit/index.ts'
+import { aptInstall } from '../apt.ts'
+
+/** Debian with its docker.io, on a base image of that suite. */
+export function debianRootfs(base: string, debian: { mirror: string | undefined; suite: string }): State {
+  return aptInstall(llb.image(base, { name: `[base] ${base}` }), {
+    ...debian,
+    name: `[rootfs ${debian.suite}] apt-get install docker.io`,
+    packages: ['docker.io', 'ca-certificates', 'iptables', 'kmod'],
+  })
+}

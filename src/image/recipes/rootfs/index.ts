@@ -1,0 +1,35 @@
+import type { State } from '../../../buildkit/index.ts'
+import type { Engine } from '../../../engine/index.ts'
+import type { Logger } from '../../../log/index.ts'
+import type { RootfsReference } from '../../../options/index.ts'
+import type { Ingredient } from '../ingredient.ts'
+import { debianRootfs } from './debian.ts'
+import { type DockerfileContext, dockerfileRootfs } from './dockerfile.ts'
+import { imageRootfs } from './image.ts'
+import { localRootfs } from './local.ts'
+
+export interface RootfsContext extends DockerfileContext {
+  readonly engine: Engine
+  readonly tools: State
+  readonly mirror: string | undefined
+  /** The base image of a Debian suite, made if need be. */
+  readonly base: (suite: string) => Promise<string>
+  readonly log: Logger
+}
+
+/** The guest's root file system. Each kind of reference has a file of its own here. */
+export async function rootfs(reference: RootfsReference, context: RootfsContext): Promise<Ingredient> {
+  switch (reference.kind) {
+    case 'debian': {
+      const { suite } = reference
+      return { state: debianRootfs(await context.base(suite), { suite, mirror: context.mirror }) }
+    }
+    case 'image':
+      return await imageRootfs(reference, context)
+    case 'dockerfile':
+      return await dockerfileRootfs(reference, context)
+    case 'directory':
+    case 'tar':
+      return await localRootfs(context.tools, reference)
+  }
+}
