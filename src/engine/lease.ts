@@ -61,14 +61,15 @@ export async function startLease(engine: Engine, options: LeaseOptions, run: Run
       throw containerFailure(options, cause)
     }
   }
+  /** Registers the clean-up before the work is done: an abort does not stop the work, only our waiting for it. */
+  const acquire = <T>(name: string, work: Promise<T>, release: (resource: T) => unknown): Promise<T> => {
+    starting.defer(name, () => work.then(release, () => {}))
+    return attempt(work)
+  }
 
-  const creating = createContainer(docker, options)
-  starting.defer('container', () => creating.then(removeNow, () => {}))
-  const container = await attempt(creating)
-  const fate = await attempt(followContainer(docker, container.id))
-  starting.defer('events', () => fate.unfollow())
-  const stdin = await attempt(attach(container))
-  starting.defer('attach stream', () => stdin.destroy())
+  const container = await acquire('container', createContainer(docker, options), removeNow)
+  const fate = await acquire('events', followContainer(docker, container.id), ({ unfollow }) => unfollow())
+  const stdin = await acquire('attach stream', attach(container), (stream) => stream.destroy())
   const stdout = new LineBuffer()
   const stderr = new LineBuffer()
   const outputEnded = readOutput(stdin, { stdout, stderr })

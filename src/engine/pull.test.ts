@@ -18,7 +18,7 @@ test('shows the registry the credentials for its host and gives the id', async (
     response.end('{"status":"Pulling from b","id":"c"}\r\n{"status":"Status: Downloaded newer image"}\r\n')
   })
   const engine = await connectEngine({ address: fake.address })
-  const credentials = async (registry: string) => ({ username: 'me', password: `of ${registry}` })
+  const credentials = async (registry: string) => ({ username: 'me', secret: `of ${registry}` })
   expect(await pullImage(engine, 'a.example.org/b:c', { credentials })).toBe('sha256:1')
   expect(shown).toEqual({ username: 'me', password: 'of a.example.org', serveraddress: 'a.example.org' })
 })

@@ -6,14 +6,16 @@ import { ImagePullError } from './errors.ts'
 import { imageId, splitRef } from './images.ts'
 import { readMessages } from './messages.ts'
 
-/** What the engine shows a registry. */
-export type RegistryCredentials =
-  | { readonly username: string; readonly password: string }
-  | { readonly identityToken: string }
+/** What the engine shows a registry. Both empty: nothing. */
+export interface RegistryCredentials {
+  readonly username: string
+  /** A password, or with an empty user name an identity token. */
+  readonly secret: string
+}
 
 export interface PullOptions {
   /** Asked for the registry's host, such as `docker.io` or `registry.example.org:5000`. @default anonymous */
-  readonly credentials?: (registry: string) => Promise<RegistryCredentials | undefined>
+  readonly credentials?: (registry: string) => Promise<RegistryCredentials>
   /** Longest time without any news from the engine, in milliseconds. @default 30_000. @throws ImagePullError */
   readonly stallTimeoutMs?: number
   readonly signal?: AbortSignal
@@ -70,8 +72,8 @@ function splitPullRef(ref: string): { repository: string; tag: string } {
 }
 
 function toAuthConfig(credentials: RegistryCredentials | undefined, registry: string): object {
-  if (credentials === undefined) return {}
+  if (credentials === undefined || credentials.secret === '') return {}
+  const { username, secret } = credentials
   const serveraddress = registry === 'docker.io' ? 'https://index.docker.io/v1/' : registry
-  if ('identityToken' in credentials) return { identitytoken: credentials.identityToken, serveraddress }
-  return { ...credentials, serveraddress }
+  return username === '' ? { identitytoken: secret, serveraddress } : { username, password: secret, serveraddress }
 }
