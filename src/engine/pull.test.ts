@@ -20,7 +20,7 @@ test('shows the registry the credentials for its host and gives the id', async (
   const engine = await connectEngine({ address: fake.address })
   const credentials = async (registry: string) => ({ username: 'me', secret: `of ${registry}` })
   expect(await pullImage(engine, 'a.example.org/b:c', { credentials })).toBe('sha256:1')
-  expect(shown).toEqual({ username: 'me', password: 'of a.example.org', serveraddress: 'a.example.org' })
+  expect(shown).toEqual({ username: 'me', password: 'of a.example.org' })
 })
 
 test('a failure that comes after the first good news is a failure', async () => {

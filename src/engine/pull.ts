@@ -34,8 +34,8 @@ export async function pullImage(engine: Engine, ref: string, options: PullOption
   let timer = setTimeout(onStall, stallTimeoutMs)
   const ended = signal === undefined ? stall.signal : AbortSignal.any([signal, stall.signal])
   try {
-    const registry = registryOf(ref)
-    const authconfig = toAuthConfig(await options.credentials?.(registry), registry)
+    const credentials = await options.credentials?.(registryOf(ref))
+    const authconfig = credentials === undefined ? {} : toAuthConfig(credentials)
     const { repository, tag } = splitPullRef(ref)
     const query = { fromImage: repository, tag, platform: 'linux/amd64', abortSignal: ended }
     const answer = (await orAborted(engine.docker.createImage(authconfig, query), ended)) as Readable
@@ -60,7 +60,7 @@ export async function pullImage(engine: Engine, ref: string, options: PullOption
   }
 }
 
-/** The host of the registry that the engine asks for `ref`: its first part, if that looks like a host. */
+/** The registry that the engine asks for `ref`: its first part if that looks like a host, else Docker Hub by its name. */
 export function registryOf(ref: string): string {
   const [first = '', ...rest] = ref.split('/')
   return rest.length > 0 && /[.:]|^localhost$/.test(first) ? first : 'docker.io'
@@ -71,9 +71,7 @@ function splitPullRef(ref: string): { repository: string; tag: string } {
   return digest === undefined ? splitRef(ref) : { repository, tag: digest }
 }
 
-function toAuthConfig(credentials: RegistryCredentials | undefined, registry: string): object {
-  if (credentials === undefined || credentials.secret === '') return {}
-  const { username, secret } = credentials
-  const serveraddress = registry === 'docker.io' ? 'https://index.docker.io/v1/' : registry
-  return username === '' ? { identitytoken: secret, serveraddress } : { username, password: secret, serveraddress }
+function toAuthConfig({ username, secret }: RegistryCredentials): object {
+  if (secret === '') return {}
+  return username === '' ? { identitytoken: secret } : { username, password: secret }
 }
