@@ -89,7 +89,7 @@ export async function loadImages(
 export async function importImage(engine: Engine, tar: Readable, options: ImportOptions): Promise<string> {
   const { ref, labels = {}, changes = [], signal } = options
   const { repository, tag } = splitRef(ref)
-  const labelling = Object.entries(labels).map(([name, value]) => `LABEL ${name}=${JSON.stringify(value)}`)
+  const labelling = Object.entries(labels).map(([name, value]) => `LABEL ${name}=${quote(value)}`)
   let id: string | undefined
   const query = { repo: repository, tag, changes: [...labelling, ...changes], ...abortedBy(signal) }
   const answer = engine.docker.importImage(tar, query) as Promise<NodeJS.ReadableStream>
@@ -168,4 +168,9 @@ async function transfer(
 
 function abortedBy(signal: AbortSignal | undefined): { abortSignal?: AbortSignal } {
   return signal === undefined ? {} : { abortSignal: signal }
+}
+
+/** A word of a Dockerfile instruction, where a dollar would be a variable. */
+function quote(value: string): string {
+  return JSON.stringify(value).replaceAll('$', '\\$')
 }
