@@ -31,7 +31,7 @@ function createVms(write: (line: string) => void): SharedVms {
   })
   // Plain lines: Vitest's own summary is live already, and two live displays fight.
   const progress = createProgress({ mode: 'plain', write: lineWise(write) })
-  const host = memo(() => openHost({ settings, log }))
+  const host = onceSucceeded(() => openHost({ settings, log }))
   return new SharedVms(async (entry, signal) =>
     startVm({
       host: await host(),
@@ -52,10 +52,14 @@ function lineWise(write: (line: string) => void): (text: string) => void {
   }
 }
 
-function memo<T>(make: () => Promise<T>): () => Promise<T> {
+/** Shared by all who ask while it is made and once it is there; one that failed is made anew. */
+function onceSucceeded<T>(make: () => Promise<T>): () => Promise<T> {
   let made: Promise<T> | undefined
   return () => {
-    made ??= make()
+    made ??= make().catch((thrown) => {
+      made = undefined
+      throw thrown
+    })
     return made
   }
 }

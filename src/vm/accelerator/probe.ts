@@ -59,7 +59,7 @@ async function runProbe({ engine, image, labels, signal, log }: ProbeOptions, ho
   try {
     const seen = await readProbe(lease)
     signal.throwIfAborted()
-    return { ...seen, ended, said: lease.stderr.tail(1).trim() }
+    return { ...seen, ended, said: lastWords(lease) }
   } finally {
     clearTimeout(deadline)
     signal.removeEventListener('abort', end)
@@ -75,4 +75,9 @@ async function readProbe({ stdout }: Lease): Promise<{ reached: boolean; tscKhz:
     if (line.includes(USER_SPACE)) return { reached: true, tscKhz }
   }
   return { reached: false, tscKhz }
+}
+
+/** QEMU's last line of errors, which the shell that waits for it may add to ("Aborted"). */
+function lastWords({ stderr }: Lease): string {
+  return stderr.kept.findLast((line) => line.startsWith('qemu-system-x86_64: ')) ?? stderr.tail(1).trim()
 }

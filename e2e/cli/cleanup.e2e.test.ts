@@ -1,0 +1,35 @@
+// However a run ends: no container, no QEMU and no socket of ours is left.
+import { expect, test } from 'vitest'
+import { testkernels } from '../support/run.ts'
+
+const bookworm = ['run', '--kernel', 'debian:bookworm']
+
+test('SIGTERM ends the command, then the VM', async ({ annotate }) => {
+  await using run = await testkernels([...bookworm, '--', 'sh', '-c', 'echo up; exec sleep 1000'])
+  await run.program.printed('stdout', /^up$/m)
+  const qemus = await run.qemus()
+  expect(run.sockets).toHaveLength(2)
+  run.program.kill('SIGTERM')
+  await annotate(`nothing left after ${await run.gone(qemus)} ms`)
+  expect(await run.program.exit).toEqual({ code: 143, signal: null })
+})
+
+test('SIGKILL of the runner ends the VM', async ({ annotate }) => {
+  await using run = await testkernels([...bookworm, '--', 'sh', '-c', 'echo up $$; exec sleep 1000'])
+  const [, command] = await run.program.printed('stdout', /^up (\d+)$/m)
+  const qemus = await run.qemus()
+  run.program.kill('SIGKILL')
+  await annotate(`nothing left after ${await run.gone(qemus)} ms`)
+  // The command is the user's own, and the shell's to end.
+  process.kill(Number(command), 'SIGKILL')
+  expect((await run.program.exit).signal).toBe('SIGKILL')
+})
+
+test('Ctrl-C during the boot is no error', async ({ annotate }) => {
+  await using run = await testkernels([...bookworm, '--', 'true'])
+  const qemus = await run.qemus()
+  run.program.kill('SIGINT')
+  await annotate(`nothing left after ${await run.gone(qemus)} ms`)
+  expect(await run.program.exit).toEqual({ code: 130, signal: null })
+  expect(run.program.stderr).not.toContain('error')
+})

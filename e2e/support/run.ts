@@ -1,0 +1,121 @@
+import { lstatSync, readdirSync, readFileSync } from 'node:fs'
+import { mkdtemp, rm } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import Docker from 'dockerode'
+import { expect } from 'vitest'
+import { Program } from './program.ts'
+
+const root = join(import.meta.dirname, '../..')
+const docker = new Docker()
+/** The requirement is 5 s on a machine at rest; this is for one that is not. */
+const CLEAN_DEADLINE_MS = 30_000
+const BOOT_DEADLINE_MS = 120_000
+
+export interface RunOptions {
+  readonly cwd?: string
+  readonly env?: Readonly<Record<string, string>>
+  readonly uid?: number
+}
+
+/** A program of ours in a directory for sockets of its own, and what it has in the engine. */
+export class Run implements AsyncDisposable {
+  readonly program: Program
+  readonly runDirectory: string
+
+  private constructor(program: Program, runDirectory: string) {
+    this.program = program
+    this.runDirectory = runDirectory
+  }
+
+  static async start(argv: readonly string[], { cwd, env, uid }: RunOptions = {}): Promise<Run> {
+    const runDirectory = await mkdtemp(join(tmpdir(), 'tk-e2e-'))
+    const environment = {
+      ...process.env,
+      TESTKERNELS_RUN_DIR: runDirectory,
+      TESTKERNELS_CACHE_DIR: join(root, '.testkernels/cache'),
+      ...env,
+    }
+    const options = { env: environment, ...(cwd !== undefined && { cwd }), ...(uid !== undefined && { uid, gid: uid }) }
+    return new Run(new Program(argv, options), runDirectory)
+  }
+
+  /** Our containers of this program, in whatever state. */
+  async containers(): Promise<string[]> {
+    const all = await docker.listContainers({ all: true, filters: { label: ['testkernels.owner'] } })
+    return all
+      .filter(({ Labels }) => Labels['testkernels.owner']?.startsWith(`${this.program.pid}@`))
+      .map(({ Id }) => Id)
+  }
+
+  /** Resolves to the process ids of QEMU once `vms` of them run. */
+  async qemus(vms = 1): Promise<number[]> {
+    return await expect
+      .poll(() => this.#findQemus(), { timeout: BOOT_DEADLINE_MS })
+      .toHaveLength(vms)
+      .then(() => this.#findQemus())
+  }
+
+  async #findQemus(): Promise<number[]> {
+    const tops = (await this.containers()).map((id) => docker.getContainer(id).top({ ps_args: '-eo pid,comm' }))
+    // A container that is being made or removed has no processes.
+    const found = (await Promise.allSettled(tops)).flatMap((top) =>
+      top.status === 'fulfilled' ? top.value.Processes : [],
+    )
+    return found.filter(([, name]) => name?.startsWith('qemu-system')).map(([pid]) => Number(pid))
+  }
+
+  get sockets(): string[] {
+    const names = readdirSync(this.runDirectory, { recursive: true, encoding: 'utf8' })
+    return names.filter((name) => lstatSync(join(this.runDirectory, name), { throwIfNoEntry: false })?.isSocket())
+  }
+
+  /**
+   * Waits until no container, no QEMU and no socket of this program is left.
+   * @returns the milliseconds it took
+   */
+  async gone(qemus: readonly number[] = []): Promise<number> {
+    const start = performance.now()
+    await expect
+      .poll(
+        async () => ({
+          containers: await this.containers(),
+          qemus: qemus.filter(isQemu),
+          sockets: this.sockets,
+        }),
+        { timeout: CLEAN_DEADLINE_MS, interval: 50 },
+      )
+      .toEqual({ containers: [], qemus: [], sockets: [] })
+    return Math.round(performance.now() - start)
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.program[Symbol.asyncDispose]()
+    await rm(this.runDirectory, { recursive: true, force: true })
+  }
+}
+
+/** Process ids come back: it must still be a QEMU. */
+function isQemu(pid: number): boolean {
+  try {
+    return readFileSync(`/proc/${pid}/comm`, 'utf8').startsWith('qemu-system')
+  } catch {
+    return false
+  }
+}
+
+/** `testkernels ARGS`, as a user runs it. */
+export function testkernels(args: readonly string[], options?: RunOptions): Promise<Run> {
+  return Run.start([process.execPath, join(root, 'dist/cli/main.js'), ...args], options)
+}
+
+/** `vitest run ARGS` in a fixture's directory. */
+export function vitest(fixture: string, args: readonly string[], options?: RunOptions): Promise<Run> {
+  const cli = join(root, 'node_modules/vitest/vitest.mjs')
+  const cwd = join(root, 'fixtures', fixture)
+  return Run.start([process.execPath, cli, 'run', ...args], {
+    ...options,
+    cwd,
+    env: { NO_COLOR: '1', ...options?.env },
+  })
+}
