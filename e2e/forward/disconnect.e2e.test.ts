@@ -1,37 +1,42 @@
 import { once } from 'node:events'
 import { connect } from 'node:net'
 import { expect, test } from 'vitest'
-import { cli, docker, image, scenarioDeadlineMs, socketPath } from './support.ts'
+import { cli, image, scenarioDeadlineMs, socketPath } from './support.ts'
 
 const clients = 60
 /** Other tests may open connections at the same time; this many fewer than the clients of one kind. */
 const strangers = 10
 
+/** What opens HTTP/2; a server closes a connection that is silent. The frame behind it has no settings. */
+const http2Preface = `PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n${'\0\0\0\x04\0\0\0\0\0'}`
+
+// Not an attached container: dockerd itself keeps such a connection until its garbage collector finds it, forward or not.
+const kinds = [
+  { request: 'GET /_pi', isAnswered: false, then: '' },
+  { request: 'GET /events HTTP/1.1\r\nHost: docker\r\n\r\n', isAnswered: true, then: '' },
+  {
+    request: 'POST /grpc HTTP/1.1\r\nHost: docker\r\nConnection: Upgrade\r\nUpgrade: h2c\r\n\r\n',
+    isAnswered: true,
+    then: http2Preface,
+  },
+]
+
 test('clients that vanish leave no connection in the guest', { timeout: scenarioDeadlineMs }, async () => {
-  const container = await docker().createContainer({
-    Image: image(),
-    Cmd: ['sleep', '1000'],
-    OpenStdin: true,
-    HostConfig: { NetworkMode: 'none' },
+  const sockets = Array.from({ length: clients }, () => connect(socketPath()))
+  await Promise.all(sockets.map((socket) => once(socket, 'connect')))
+  const used = sockets.map(async (socket, index) => {
+    const { request, isAnswered, then } = kinds[index % kinds.length] as (typeof kinds)[number]
+    socket.write(request)
+    if (isAnswered) await once(socket, 'data')
+    socket.write(then)
   })
-  try {
-    await container.start()
-    const attach = `POST /containers/${container.id}/attach?stream=1&stdin=1&stdout=1 HTTP/1.1\r\nHost: docker\r\nConnection: Upgrade\r\nUpgrade: tcp\r\n\r\n`
-    const requests = ['GET /_pi', 'GET /events HTTP/1.1\r\nHost: docker\r\n\r\n', attach]
-    const sockets = Array.from({ length: clients }, () => connect(socketPath()))
-    await Promise.all(sockets.map((socket) => once(socket, 'connect')))
-    for (const [index, socket] of sockets.entries()) socket.write(requests[index % requests.length] as string)
-    const answering = sockets.filter((_, index) => requests[index % requests.length] === attach)
-    await Promise.all(answering.map((socket) => once(socket, 'data')))
-    const open = await connectionsOfDockerd()
-    expect(open).toBeGreaterThanOrEqual(clients)
-    for (const socket of sockets) socket.destroy()
-    await expect
-      .poll(connectionsOfDockerd, { timeout: scenarioDeadlineMs / 2, interval: 500 })
-      .toBeLessThanOrEqual(open - clients + strangers)
-  } finally {
-    await container.remove({ force: true })
-  }
+  await Promise.all(used)
+  const open = await connectionsOfDockerd()
+  expect(open).toBeGreaterThanOrEqual(clients - strangers)
+  for (const socket of sockets) socket.destroy()
+  await expect
+    .poll(connectionsOfDockerd, { timeout: scenarioDeadlineMs / 2, interval: 500 })
+    .toBeLessThanOrEqual(open - clients + strangers)
 })
 
 /** How many connections dockerd has accepted and not closed, as the guest's kernel counts them. */

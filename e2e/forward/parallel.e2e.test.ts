@@ -5,11 +5,13 @@ import { ask, scenarioDeadlineMs } from './support.ts'
 const parallel = 200
 
 test('200 connections at the same time are all answered', { timeout: scenarioDeadlineMs }, async () => {
+  // Not /version: dockerd starts three programs for each, which takes an emulated guest most of a minute.
   const pings = Array.from({ length: parallel }, () => ask('/_ping'))
-  const versions = Array.from({ length: parallel }, () => ask('/version'))
+  const lists = Array.from({ length: parallel }, () => ask('/images/json'))
   expect(await Promise.all(pings)).toEqual(Array(parallel).fill({ status: 200, body: 'OK' }))
-  const bodies = (await Promise.all(versions)).map(({ body }) => JSON.parse(body).ApiVersion)
-  expect(new Set(bodies).size).toBe(1)
+  const images = await Promise.all(lists)
+  expect(images.map(({ status }) => status)).toEqual(Array(parallel).fill(200))
+  expect(new Set(images.map(({ body }) => JSON.parse(body).length)).size).toBe(1)
 })
 
 test('a connection that is kept alive carries one request after another', { timeout: scenarioDeadlineMs }, async () => {

@@ -5,7 +5,7 @@ import { extract, pack } from 'tar-stream'
 import { expect, test } from 'vitest'
 import { cli, docker, image, scenarioDeadlineMs } from './support.ts'
 
-const bigBytes = 64 * 1024 * 1024
+const bigBytes = 24 * 1024 * 1024
 
 test('a big upload comes back as the same big download', { timeout: scenarioDeadlineMs }, async () => {
   const bytes = randomBytes(bigBytes)
