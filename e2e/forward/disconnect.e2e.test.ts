@@ -12,12 +12,12 @@ const http2Preface = `PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n${'\0\0\0\x04\0\0\0\0\0'}`
 
 // Not an attached container: dockerd itself keeps such a connection until its garbage collector finds it, forward or not.
 const kinds = [
-  { request: 'GET /_pi', isAnswered: false, then: '' },
-  { request: 'GET /events HTTP/1.1\r\nHost: docker\r\n\r\n', isAnswered: true, then: '' },
+  { request: 'GET /_pi', isAnswered: false, followUp: '' },
+  { request: 'GET /events HTTP/1.1\r\nHost: docker\r\n\r\n', isAnswered: true, followUp: '' },
   {
     request: 'POST /grpc HTTP/1.1\r\nHost: docker\r\nConnection: Upgrade\r\nUpgrade: h2c\r\n\r\n',
     isAnswered: true,
-    then: http2Preface,
+    followUp: http2Preface,
   },
 ]
 
@@ -25,10 +25,10 @@ test('clients that vanish leave no connection in the guest', { timeout: scenario
   const sockets = Array.from({ length: clients }, () => connect(socketPath()))
   await Promise.all(sockets.map((socket) => once(socket, 'connect')))
   const used = sockets.map(async (socket, index) => {
-    const { request, isAnswered, then } = kinds[index % kinds.length] as (typeof kinds)[number]
+    const { request, isAnswered, followUp } = kinds[index % kinds.length] as (typeof kinds)[number]
     socket.write(request)
     if (isAnswered) await once(socket, 'data')
-    socket.write(then)
+    socket.write(followUp)
   })
   await Promise.all(used)
   const open = await connectionsOfDockerd()
