@@ -10,7 +10,7 @@ import {
 } from '../buildkit/index.ts'
 import { type Engine, hasImage, imageLabels, removeImage } from '../engine/index.ts'
 import type { Logger } from '../log/index.ts'
-import type { KernelReference, RootfsReference } from '../options/index.ts'
+import { type KernelReference, kernelLabel, type RootfsReference } from '../options/index.ts'
 import { imagePaths } from '../qemu/index.ts'
 import { ensureBaseImage } from './base/index.ts'
 import { kernel } from './recipes/kernel/index.ts'
@@ -47,7 +47,7 @@ export async function ensureVmImage(request: VmImageRequest): Promise<VmImage> {
   const { engine, log, signal } = request
   const { ref, definition, directories } = await plan(request)
   if (await hasImage(engine, ref)) return { ref, origin: 'store' }
-  log.info(`building the image of ${request.kernel.kind}:${request.kernel.suite} (${ref})`)
+  log.info(`building the image of kernel ${kernelLabel(request.kernel)} (${ref})`)
   await using buildkit = await request.connectBuildkit()
   // Two solves: BuildKit of 20.10 drops the configuration of an image that has no frontend. The first result has a name of
   // its own, so that the tag never stands for an image without entrypoint, and no other build removes it.
@@ -77,12 +77,16 @@ async function plan(request: VmImageRequest) {
     base: from,
     tools: withTools,
     mirror,
-    kernel: kernel(withTools, request.kernel, mirror),
+    kernel: await kernel(request.kernel, { base: from, tools: withTools, mirror }),
     rootfs: await rootfs(request.rootfs, { ...request, tools: withTools, base }),
     init: request.init,
   })
   const definition = state.definition()
   const input = JSON.stringify([definition.digest, contentKey, imageConfig])
   const digest = createHash('sha256').update(input).digest('hex').slice(0, 16)
-  return { definition, directories, ref: `testkernels/vm:${request.kernel.suite}-${digest}` }
+  // What a tag may have of a label that people read.
+  const name = kernelLabel(request.kernel)
+    .replaceAll(/[^A-Za-z0-9_.-]+/g, '-')
+    .slice(0, 64)
+  return { definition, directories, ref: `testkernels/vm:${name}-${digest}` }
 }

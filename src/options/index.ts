@@ -1,5 +1,6 @@
 export { DuplicateEntryError, InvalidOptionError, UnknownKernelError } from './errors.ts'
 export { type KernelEntry, type KernelOptions, parseKernelEntry } from './kernel-entry.ts'
+export { kernelLabel } from './kernel-label.ts'
 export { type DebianKernel, type KernelReference, parseKernelReference } from './kernel-reference.ts'
 export { type KernelMatrix, parseMatrix } from './matrix.ts'
 export {

@@ -6,22 +6,28 @@ import { type FileActions, llb, type State } from '../../buildkit/index.ts'
 /** `images/` of the package: three levels up from here, in the sources as in `dist`. */
 const imagesDirectory = fileURLToPath(new URL('../../../images', import.meta.url))
 
+export interface SourcesOptions {
+  /** Names in the folder: what a step does not read must not make it run again. @default all */
+  readonly only?: readonly string[]
+}
+
 /**
  * The files of one folder of `images/`, as a state. Their content is part of the graph, so a change of any of them changes
  * the digest, and no session has to send them.
  */
-export function sources(folder: 'guest' | 'runner' | 'kernel' | 'rootfs'): State {
-  const chain = addDirectory(join(imagesDirectory, folder), '', llb.mkdir('/src', { mode: 0o755 }))
+export function sources(folder: 'guest' | 'runner' | 'kernel' | 'rootfs', { only }: SourcesOptions = {}): State {
+  const root = join(imagesDirectory, folder)
+  const chain = addEntries(root, '', only ?? readdirSync(root), llb.mkdir('/src', { mode: 0o755 }))
   return llb.scratch().file(chain, { name: `[sources] images/${folder}` })
 }
 
-function addDirectory(root: string, below: string, chain: FileActions): FileActions {
+function addEntries(root: string, below: string, names: readonly string[], chain: FileActions): FileActions {
   let actions = chain
-  for (const name of readdirSync(join(root, below)).sort()) {
+  for (const name of [...names].sort()) {
     const path = `${below}/${name}`
     const { mode } = statSync(join(root, path))
     if (statSync(join(root, path)).isDirectory()) {
-      actions = addDirectory(root, path, actions.mkdir(`/src${path}`, { mode: 0o755 }))
+      actions = addEntries(root, path, readdirSync(join(root, path)), actions.mkdir(`/src${path}`, { mode: 0o755 }))
     } else {
       // Git keeps one permission bit; what a umask made of the others must not change the digest.
       actions = actions.mkfile(`/src${path}`, readFileSync(join(root, path)), { mode: mode & 0o100 ? 0o755 : 0o644 })

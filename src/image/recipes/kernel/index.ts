@@ -1,13 +1,25 @@
 import type { State } from '../../../buildkit/index.ts'
-import type { KernelReference } from '../../../options/index.ts'
+import { type KernelReference, kernelLabel } from '../../../options/index.ts'
 import type { Ingredient } from '../ingredient.ts'
 import { debianKernel } from './debian.ts'
 import { packKernel } from './pack.ts'
 
+export interface KernelRecipeContext {
+  /** A Debian of `BASE_SUITE`. */
+  readonly base: State
+  readonly tools: State
+  readonly mirror: string | undefined
+}
+
 /** One kernel, packed for the guest: see `packKernel`. Each kind of reference has a recipe for its tree in a file of its own. */
-export function kernel(tools: State, reference: KernelReference, mirror: string | undefined): Ingredient {
+export async function kernel(reference: KernelReference, context: KernelRecipeContext): Promise<Ingredient> {
+  const tree = await kernelTree(reference, context)
+  return { ...tree, state: packKernel(context.tools, tree.state, kernelLabel(reference)) }
+}
+
+async function kernelTree(reference: KernelReference, { tools, mirror }: KernelRecipeContext): Promise<Ingredient> {
   switch (reference.kind) {
     case 'debian':
-      return { state: packKernel(tools, debianKernel(tools, reference, mirror), reference.suite) }
+      return { state: debianKernel(tools, reference, mirror) }
   }
 }

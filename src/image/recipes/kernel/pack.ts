@@ -11,7 +11,7 @@ export function packKernel(tools: State, tree: State, label: string): State {
       name: `[kernel ${label}] pack modules and files`,
       args: ['sh', '/src/pack.sh'],
       mounts: [
-        llb.bind('/src', sources('kernel'), { selector: '/src' }),
+        llb.bind('/src', sources('kernel', { only: ['pack.sh'] }), { selector: '/src' }),
         llb.bind('/in', tree),
         llb.bind('/out', llb.scratch(), { access: 'read-write' }),
       ],
