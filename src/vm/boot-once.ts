@@ -8,6 +8,7 @@ import { connectSsh, type SshConnection } from '../ssh/index.ts'
 import type { BootOptions } from './boot-options.ts'
 import { bootTimeout } from './boot-timeout.ts'
 import { ConsoleLog, consoleDirectory } from './console-log.ts'
+import { headlineOf } from './death.ts'
 import { BootTimeoutError } from './errors.ts'
 import { type GuestStart, startGuest } from './guest.ts'
 import { introduce } from './introduce.ts'
@@ -89,14 +90,14 @@ async function boot(options: GuestStart) {
   })
   starting.use('docker socket', docker)
   signal.throwIfAborted()
-  gone.addEventListener('abort', () => docker.explain(gone.reason), { once: true })
+  gone.addEventListener('abort', () => docker.explain(headlineOf(gone.reason)), { once: true })
   return { ssh, docker, address, gone, expectEnd }
 }
 
 /** The engine tells of the container's end a little later than the connection that broke with it. */
-function reasonFor(gone: AbortSignal): Promise<unknown> {
+function reasonFor(gone: AbortSignal): Promise<string> {
   return new Promise((resolve) => {
-    if (gone.aborted) resolve(gone.reason)
-    gone.addEventListener('abort', () => resolve(gone.reason), { once: true })
+    if (gone.aborted) resolve(headlineOf(gone.reason))
+    gone.addEventListener('abort', () => resolve(headlineOf(gone.reason)), { once: true })
   })
 }

@@ -6,6 +6,8 @@ import type { Settings } from '../options/index.ts'
 import { DirectoryUnusableError } from './errors.ts'
 
 const KEPT_LINES = 200
+const LINES_BEFORE_REASON = 20
+const LINES_AFTER_REASON = 10
 const PANIC = /Kernel panic - not syncing: (.*)/
 const INIT_FATAL = /testkernels: init: (.*)/
 /** The consoles of VMs that failed are kept for this long. */
@@ -16,6 +18,9 @@ export class ConsoleLog {
   readonly path: string
   readonly #file: WriteStream
   readonly #lines: string[] = []
+  #added = 0
+  /** Number of the line that gives the reason. */
+  #reasonAt: number | undefined
   #panic: string | undefined
   #initFailure: string | undefined
 
@@ -48,6 +53,8 @@ export class ConsoleLog {
     if (this.#lines.length > KEPT_LINES) this.#lines.shift()
     this.#panic ??= PANIC.exec(line)?.[1]
     this.#initFailure ??= INIT_FATAL.exec(line)?.[1]
+    if (this.reason !== undefined) this.#reasonAt ??= this.#added
+    this.#added++
   }
 
   /** Why the guest stopped, as far as its console says: our init's reason before the kernel's. */
@@ -58,6 +65,13 @@ export class ConsoleLog {
 
   tail(lines = 30): string {
     return this.#lines.slice(-lines).join('\n')
+  }
+
+  /** The lines that explain the end: those around the reason, because a panic prints more than it explains; else the last. */
+  get excerpt(): string {
+    if (this.#reasonAt === undefined) return this.tail()
+    const at = this.#reasonAt - (this.#added - this.#lines.length)
+    return this.#lines.slice(Math.max(0, at - LINES_BEFORE_REASON), Math.max(0, at + LINES_AFTER_REASON)).join('\n')
   }
 
   /** Ends the file; `keep` for a VM that failed. */

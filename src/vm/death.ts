@@ -6,11 +6,14 @@ import type { ControlConnection } from '../qemu/index.ts'
 import type { ConsoleLog } from './console-log.ts'
 import { DockerdFailedError, VmDiedError } from './errors.ts'
 
+/** dockerd's log begins with a line for each plugin. */
+const DOCKERD_LOG_LINES = 20
+
 /** What is known about a VM whose container ended. */
 export interface Remains {
   readonly exit: ContainerExit
   readonly entry: KernelEntry
-  readonly console: Pick<ConsoleLog, 'path' | 'reason' | 'tail'>
+  readonly console: Pick<ConsoleLog, 'path' | 'reason' | 'excerpt'>
   /** Missing when QEMU ended before its control port was there. */
   readonly control: Pick<ControlConnection, 'ended' | 'commandLog'> | undefined
   /** The last lines of QEMU's and the entrypoint's errors. */
@@ -25,7 +28,7 @@ export function describeDeath({ exit, entry, console, control, stderr }: Remains
       what: `the guest's dockerd ended with ${control.ended} ${where}`,
       entry: entry.name,
       remedy: "read dockerd's log below for what it lacks; another kernel or cgroup version may have it",
-      output: control.commandLog,
+      output: control.commandLog?.trimEnd().split('\n').slice(-DOCKERD_LOG_LINES).join('\n'),
     })
   }
   const guestsReason = console.reason
@@ -33,7 +36,7 @@ export function describeDeath({ exit, entry, console, control, stderr }: Remains
     what: `the VM ended ${where}: ${guestsReason ?? endOfQemu(exit)}; console at ${console.path}`,
     entry: entry.name,
     remedy: 'read the console for what came before',
-    output: guestsReason === undefined && stderr !== '' ? stderr : console.tail(),
+    output: guestsReason === undefined && stderr !== '' ? stderr : console.excerpt,
   })
 }
 
@@ -65,4 +68,9 @@ export function watchForDeath(death: Promise<TestkernelsError>): DeathWatch {
       expected = true
     },
   }
+}
+
+/** What happened, for a client that prints one line: the first of the message, without remedy and output. */
+export function headlineOf(error: Error): string {
+  return error.message.split('\n', 1)[0] ?? error.message
 }

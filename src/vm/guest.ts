@@ -43,7 +43,7 @@ export async function startGuest({ starting, console, runDirectory, ...options }
     ended.then(([exit]) => describeDeath({ exit, entry, console, control, stderr: container.stderr.tail(10) })),
   )
   const signal = AbortSignal.any([options.signal, gone])
-  control = await connectControl(join(runDirectory, CONTROL_SOCKET), signal)
+  control = await connectControl(join(runDirectory, CONTROL_SOCKET), { signal, log: options.log })
   starting.defer('control port', control.close)
   await timeline.time('kernel and init', () => firstWord(control, { entry, console, signal }))
   return { control, gone, expectEnd, signal, address: container.ipAddress ?? guestLink.hostAddress }

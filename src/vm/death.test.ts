@@ -1,0 +1,66 @@
+import { expect, test } from 'vitest'
+import { parseKernelEntry } from '../options/index.ts'
+import { describeDeath, headlineOf, type Remains, watchForDeath } from './death.ts'
+
+const entry = parseKernelEntry('old', { kernel: 'debian:bookworm', cgroup: 1 })
+const quiet = { path: '/cache/old.log', reason: undefined, excerpt: '[    9.1] last line' }
+const killed: Remains = {
+  entry,
+  exit: { exitCode: 137, oomKilled: false },
+  console: quiet,
+  control: { ended: undefined, commandLog: undefined },
+  stderr: '',
+}
+
+test("a dockerd that ended is the reason, with the end of its log, whatever QEMU's status", () => {
+  const plugins = Array.from({ length: 100 }, (_, n) => `level=info msg="loading plugin ${n}"`)
+  // From dockerd 26.1 on a kernel without the devices controller.
+  const last = "failed to start daemon: Devices cgroup isn't mounted"
+  const error = describeDeath({
+    ...killed,
+    control: { ended: 'status 1', commandLog: [...plugins, last, ''].join('\n') },
+  })
+  expect(error).toMatchObject({ code: 'DOCKERD_FAILED', entry: 'old' })
+  expect(headlineOf(error)).toBe("old: the guest's dockerd ended with status 1 on debian:bookworm, cgroup v1")
+  expect(error.output?.split('\n')).toHaveLength(20)
+  expect(error.output?.endsWith(last)).toBe(true)
+})
+
+test("the guest's own reason comes before QEMU's status, and the console's lines before QEMU's", () => {
+  const console = { ...quiet, reason: 'kernel panic: Fatal exception' }
+  const error = describeDeath({ ...killed, console, stderr: 'qemu-system-x86_64: terminating' })
+  expect(headlineOf(error)).toBe(
+    'old: the VM ended on debian:bookworm, cgroup v1: kernel panic: Fatal exception; console at /cache/old.log',
+  )
+  expect(error).toMatchObject({ code: 'VM_DIED', output: quiet.excerpt })
+})
+
+test.each([
+  { exit: { exitCode: 137, oomKilled: true }, says: 'QEMU was killed by the memory limit of its container' },
+  { exit: { exitCode: 137, oomKilled: false }, says: 'QEMU was killed by SIGKILL' },
+  { exit: { exitCode: 1, oomKilled: false }, says: 'QEMU exited with status 1' },
+  { exit: { exitCode: undefined, oomKilled: false }, says: 'the Docker engine went away' },
+])('$says', ({ exit, says }) => {
+  expect(headlineOf(describeDeath({ ...killed, exit }))).toContain(`: ${says}; console at `)
+})
+
+test('QEMU that refused its arguments is quoted', () => {
+  const stderr = 'qemu-system-x86_64: -smp 999: Invalid SMP CPUs 999'
+  const error = describeDeath({ ...killed, exit: { exitCode: 1, oomKilled: false }, control: undefined, stderr })
+  expect(error.output).toBe(stderr)
+})
+
+test('a death aborts with its reason', async () => {
+  const reason = describeDeath(killed)
+  const { gone } = watchForDeath(Promise.resolve(reason))
+  await Promise.resolve()
+  expect(gone.reason).toBe(reason)
+})
+
+test('an end that was asked for is no death', async () => {
+  const ended = Promise.resolve(describeDeath(killed))
+  const { gone, expectEnd } = watchForDeath(ended)
+  expectEnd()
+  await ended
+  expect(gone.aborted).toBe(false)
+})
