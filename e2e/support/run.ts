@@ -7,6 +7,8 @@ import { expect } from 'vitest'
 import { Program } from './program.ts'
 
 const root = join(import.meta.dirname, '../..')
+/** Where these programs remember things; their consoles are in it. */
+export const cacheDirectory = join(root, '.testkernels/cache')
 const docker = new Docker()
 /** The requirement is 5 s on a machine at rest; this is for one that is not. */
 const CLEAN_DEADLINE_MS = 30_000
@@ -33,7 +35,7 @@ export class Run implements AsyncDisposable {
     const environment = {
       ...process.env,
       TESTKERNELS_RUN_DIR: runDirectory,
-      TESTKERNELS_CACHE_DIR: join(root, '.testkernels/cache'),
+      TESTKERNELS_CACHE_DIR: cacheDirectory,
       ...env,
     }
     const options = { env: environment, ...(cwd !== undefined && { cwd }), ...(uid !== undefined && { uid, gid: uid }) }

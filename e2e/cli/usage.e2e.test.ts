@@ -1,0 +1,72 @@
+// What is wrong on the command line is found before anything is started: with no engine at all, the mistake is the error.
+import { readFileSync } from 'node:fs'
+import { expect, test } from 'vitest'
+import { type RunOptions, testkernels } from '../support/run.ts'
+
+const { version } = JSON.parse(readFileSync(new URL('../../package.json', import.meta.url), 'utf8'))
+const noEngine = { env: { DOCKER_HOST: 'unix:///nonexistent/docker.sock' } }
+
+async function outcome(args: readonly string[], options: RunOptions = noEngine) {
+  await using run = await testkernels(args, options)
+  const { code } = await run.program.exit
+  return { code, stdout: run.program.stdout, stderr: run.program.stderr }
+}
+
+test('--version is the version of the package', async () => {
+  expect(await outcome(['--version'])).toEqual({ code: 0, stdout: `${version}\n`, stderr: '' })
+})
+
+test.each(['', 'run', 'build', 'prune'])("'%s --help' is on standard output", async (name) => {
+  const command = name === '' ? [] : [name]
+  const { code, stdout, stderr } = await outcome([...command, '--help'])
+  expect({ code, stderr }).toEqual({ code: 0, stderr: '' })
+  expect(stdout).toContain(['Usage: testkernels', ...command].join(' '))
+})
+
+test.each([
+  { mistake: 'an unknown option', args: ['run', '--colour'], says: /unknown option '--colour'/ },
+  { mistake: 'an unknown command', args: ['walk'], says: /unknown command 'walk'/ },
+  { mistake: 'no command', args: [], says: /Usage: testkernels/ },
+  {
+    mistake: 'a word for a number',
+    args: ['run', '--cpus', 'two'],
+    says: /'--cpus <number>' argument 'two' is invalid.*whole number/,
+  },
+  {
+    mistake: 'a cgroup version there is none of',
+    args: ['run', '--cgroup', '3', '--', 'true'],
+    says: /INVALID_OPTION.*'cgroup' must be/,
+  },
+  {
+    mistake: 'too little memory',
+    args: ['run', '--memory-mib', '16', '--', 'true'],
+    says: /INVALID_OPTION.*'memoryMib' must be >=512/,
+  },
+  {
+    mistake: 'a name that no host can have',
+    args: ['run', '--name', 'a b', '--', 'true'],
+    says: /INVALID_OPTION.*'a b' cannot be the name/,
+  },
+  {
+    mistake: 'an unknown kernel',
+    args: ['run', '--kernel', 'debian:potato', '--', 'true'],
+    says: /UNKNOWN_KERNEL.*debian:potato[\s\S]*remedy: .*debian:trixie/,
+  },
+  { mistake: 'a kernel without its kind', args: ['build', '--kernel', '6.12'], says: /UNKNOWN_KERNEL.*'6\.12'/ },
+  {
+    mistake: 'a tag that no image can have',
+    args: ['build', '--tag', 'Not A Name'],
+    says: /INVALID_OPTION.*'Not A Name' cannot be the name of an image/,
+  },
+])('$mistake is named', async ({ args, says }) => {
+  const { code, stdout, stderr } = await outcome(args)
+  expect(stderr).toMatch(says)
+  expect({ code, stdout }).toEqual({ code: 125, stdout: '' })
+  expect(stderr).not.toMatch(/^ {4}at /m)
+})
+
+test.each(['TESTKERNELS_CACHE_DIR', 'TESTKERNELS_RUN_DIR'])('%s must be absolute', async (variable) => {
+  const { code, stderr } = await outcome(['run'], { env: { ...noEngine.env, [variable]: 'here' } })
+  expect(stderr).toMatch(new RegExp(`INVALID_OPTION.*${variable} must be an absolute path, got 'here'`))
+  expect(code).toBe(125)
+})

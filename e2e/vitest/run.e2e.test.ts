@@ -1,0 +1,31 @@
+// Vitest as users start it, in a project that has our plugin in its configuration.
+import { readdir } from 'node:fs/promises'
+import { expect, test } from 'vitest'
+import { type Run, vitest } from '../support/run.ts'
+
+const good = ['--config', 'configs/good.config.ts']
+
+/** The entries that were started, from the lines that say so. */
+function started({ program }: Run): string[] {
+  return [...program.stdout.matchAll(/^testkernels \[(.+)\] starting /gm)].map(([, name]) => name ?? '')
+}
+
+test('only the chosen project boots, and a failing test fails the run and leaves nothing', async ({ annotate }) => {
+  await using run = await vitest('vitest-faults', [...good, '--project', 'one', 'passes', 'fails'])
+  expect(await run.program.exit).toEqual({ code: 1, signal: null })
+  expect(run.program.stdout).toMatch(/Tests +1 failed \| 1 passed/)
+  expect(started(run)).toEqual(['one'])
+  await annotate(`nothing left after ${await run.gone()} ms`)
+  expect(await readdir(run.runDirectory)).toEqual([])
+})
+
+test.each(['SIGINT', 'SIGKILL'] as const)('%s in the middle of a test leaves nothing', async (signal) => {
+  await using run = await vitest('vitest-faults', [...good, '--project', 'one', 'waits'])
+  const [, socket] = await run.program.printed('stdout', /waiting with unix:\/\/(.+)$/m)
+  expect(socket).toContain(run.runDirectory)
+  const qemus = await run.qemus()
+  run.program.kill(signal)
+  const ms = await run.gone(qemus)
+  console.log(`nothing left ${ms} ms after ${signal}`)
+  await run.program.exit
+})
