@@ -23,7 +23,9 @@ await setup()
 tell('2. Compile testkernels.')
 run('npx', ['tsc', '-p', 'tsconfig.build.json'])
 
-tell('3. An image for the tests to run, as a tar: no registry is needed. The first time this also makes a Debian base image.')
+tell(
+  '3. An image for the tests to run, as a tar: no registry is needed. The first time this also makes a Debian base image.',
+)
 const { FIXTURE_TAR, makeFixtureImage } = await import('./fixture-image.mjs')
 await makeFixtureImage()
 
@@ -37,8 +39,20 @@ run('npx', ['vitest', 'run'], { cwd: demo, env: { ...process.env, FIXTURE_TAR } 
 tell('5. One entry alone boots one VM: vitest run --project cgroupv1')
 run('npx', ['vitest', 'run', '--project', 'cgroupv1'], { cwd: demo, env: { ...process.env, FIXTURE_TAR } })
 
-tell("6. Any command: testkernels run --kernel debian:bookworm --cgroup 1 -- docker info")
+tell('6. Any command: testkernels run --kernel debian:bookworm --cgroup 1 -- docker info')
 const format = '{{.Name}}: kernel {{.KernelVersion}}, cgroup v{{.CgroupVersion}}, dockerd {{.ServerVersion}}'
-run('node', ['dist/cli/main.js', 'run', '--kernel', 'debian:bookworm', '--cgroup', '1', '--', 'docker', 'info', '--format', format])
+run('node', [
+  'dist/cli/main.js',
+  'run',
+  '--kernel',
+  'debian:bookworm',
+  '--cgroup',
+  '1',
+  '--',
+  'docker',
+  'info',
+  '--format',
+  format,
+])
 
 tell('All green; nothing is left running. The images stay, so the next run starts with the boot.')

@@ -1,7 +1,7 @@
 // The image that demo and e2e tests run in their guests: busybox, made from the base image, because no registry is needed
 // for it. Saved as a tar, as a user without a registry would bring his own.
 import { createWriteStream } from 'node:fs'
-import { mkdir, rename } from 'node:fs/promises'
+import { mkdir, readFile, rename, writeFile } from 'node:fs/promises'
 import { dirname, join } from 'node:path'
 import { pipeline } from 'node:stream/promises'
 import { fileURLToPath } from 'node:url'
@@ -39,11 +39,16 @@ echo 'root:x:0:0:root:/root:/bin/sh' >/out/etc/passwd`,
     })
     .mountOutput('/out')
 
+  const definition = busybox.definition()
+  const stamp = `${FIXTURE_TAR}.digest`
+  if ((await readFile(stamp, 'utf8').catch(() => '')) === definition.digest) return { base: base.ref }
+
   const buildkit = await buildkitOf(host, { signal, log: silentLogger })
-  const unconfigured = `${FIXTURE_IMAGE}-unconfigured`
+  const unconfigured = `${FIXTURE_IMAGE}-${process.pid}`
+  const part = `${FIXTURE_TAR}.${process.pid}`
   try {
     await buildkit.solve({
-      definition: busybox.definition(),
+      definition,
       exporter: exporters.moby({ names: [unconfigured] }),
       signal,
     })
@@ -53,8 +58,9 @@ echo 'root:x:0:0:root:/root:/bin/sh' >/out/etc/passwd`,
       signal,
     })
     await mkdir(dirname(FIXTURE_TAR), { recursive: true })
-    await pipeline(await saveImages(host.engine, [FIXTURE_IMAGE], { signal }), createWriteStream(`${FIXTURE_TAR}.part`))
-    await rename(`${FIXTURE_TAR}.part`, FIXTURE_TAR)
+    await pipeline(await saveImages(host.engine, [FIXTURE_IMAGE], { signal }), createWriteStream(part))
+    await rename(part, FIXTURE_TAR)
+    await writeFile(stamp, definition.digest)
   } finally {
     await buildkit[Symbol.asyncDispose]()
     // The tar is what is used; the engine's store stays as it was.

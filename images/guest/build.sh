@@ -16,10 +16,14 @@ for applet in $(/bin/busybox --list | grep -vx busybox); do ln -s busybox "$tool
 ln -s testkernels/bin $root/bin
 
 # Dropbear re-executes /proc/self/exe, so it cannot be started through the loader: it gets an interpreter and libraries of
-# its own instead, because the rootfs may have an older C library or none.
+# its own instead, because the rootfs may have an older C library or none. RPATH and not RUNPATH: it holds for the
+# libraries' own libraries as well.
 cp "$(command -v dropbear)" $tools/bin/dropbear
 ldd $tools/bin/dropbear | awk '/=> \// { print $3 } /ld-linux/ { print $1 }' | xargs -I{} cp -L {} $tools/lib/
-patchelf --set-interpreter /.testkernels/lib/ld-linux-x86-64.so.2 --set-rpath /.testkernels/lib $tools/bin/dropbear
+patchelf --set-interpreter /.testkernels/lib/ld-linux-x86-64.so.2 --force-rpath --set-rpath /.testkernels/lib $tools/bin/dropbear
+mkdir -p /tmp/alone
+cp -a $tools /tmp/alone/.testkernels
+chroot /tmp/alone /.testkernels/bin/dropbear -V
 
 cp /src/init $root/init
 cp /src/command /src/ready $tools/etc/

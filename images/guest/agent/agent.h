@@ -22,6 +22,8 @@ void control_read(void (*handle)(char *verb, char *value));
 // ---- identity.c: what makes this guest itself; pushed by the host after a boot and again after a restore ----
 // Takes one `verb value` line of the host; returns false for a verb that is not about identity.
 bool identity_handle(const char *verb, const char *value);
+// Tells the host when the child that ended is sshd, which nobody asked to end.
+void identity_child_ended(pid_t child);
 
 // ---- command.c: what the guest is for: dockerd, or the command the image names ----
 pid_t command_start(void);

@@ -14,6 +14,7 @@
 
 #define SSH_DIR TOOLS "/ssh"
 #define HOST_KEY SSH_DIR "/host_key"
+#define SSHD_LOG TOOLS "/sshd.log"
 #define AUTHORIZED_KEYS SSH_DIR "/authorized_keys"
 // src/qemu/network.ts holds the same address and port.
 #define SSH_LISTEN "192.0.2.2:61022"
@@ -78,7 +79,20 @@ static void restart_sshd(void) {
   static char *const argv[] = {TOOLS "/bin/dropbear", "-F", "-E", "-s", "-T", "3", "-K", "0", "-D", SSH_DIR,
                                "-r", HOST_KEY, "-p", SSH_LISTEN, "-P", SSH_DIR "/pid", NULL};
   if (sshd > 0) kill(-sshd, SIGKILL);
-  sshd = spawn(argv, TOOLS "/sshd.log");
+  sshd = -1;
+  unlink(SSHD_LOG);
+  sshd = spawn(argv, SSHD_LOG);
+}
+
+void identity_child_ended(pid_t child) {
+  char tail[2048];
+  if (child != sshd) return;
+  sshd = -1;
+  int file = open(SSHD_LOG, O_RDONLY | O_CLOEXEC);
+  ssize_t length = file < 0 ? 0 : read(file, tail, sizeof tail - 1);
+  close(file);
+  tail[length > 0 ? length : 0] = 0;
+  control_event("sshd", tail);
 }
 
 bool identity_handle(const char *verb, const char *value) {

@@ -31,6 +31,7 @@ static void handle(char *verb, char *value) {
 static void reap(void) {
   int status;
   for (pid_t child; (child = waitpid(-1, &status, WNOHANG)) > 0;) {
+    identity_child_ended(child);
     if (child != command) continue;
     char text[64];
     if (WIFSIGNALED(status)) snprintf(text, sizeof text, "signal %d", WTERMSIG(status));

@@ -3,6 +3,7 @@ import { createServer, type Server, type Socket } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterEach, beforeEach, expect, test } from 'vitest'
+import { silentLogger } from '../../log/index.ts'
 import { connectControl } from './connection.ts'
 
 const DEADLINE_MS = 10_000
@@ -29,7 +30,7 @@ function listen(): Promise<void> {
 }
 
 test('waits for the socket, then for the phase', async () => {
-  const connecting = connectControl(path, AbortSignal.timeout(DEADLINE_MS))
+  const connecting = connectControl(path, { signal: AbortSignal.timeout(DEADLINE_MS), log: silentLogger })
   await listen()
   const control = await connecting
   const ready = control.phase('ready', AbortSignal.timeout(DEADLINE_MS))
@@ -44,7 +45,7 @@ test('waits for the socket, then for the phase', async () => {
 
 test('an identity is pushed when the guest says so, and an older answer does not count', async () => {
   await listen()
-  const control = await connectControl(path, AbortSignal.timeout(DEADLINE_MS))
+  const control = await connectControl(path, { signal: AbortSignal.timeout(DEADLINE_MS), log: silentLogger })
   const socket = await guest
   const identity = { hostname: 'a', hostKey: Buffer.of(1), authorizedKey: 'k', entropy: Buffer.of(2) }
   const pushed = control.pushIdentity(identity, AbortSignal.timeout(DEADLINE_MS))
@@ -62,14 +63,14 @@ test('an identity is pushed when the guest says so, and an older answer does not
 
 test('a wait ends with the reason of its signal', async () => {
   const abort = new AbortController()
-  const connecting = connectControl(path, abort.signal)
+  const connecting = connectControl(path, { signal: abort.signal, log: silentLogger })
   abort.abort(new Error('the container exited'))
   await expect(connecting).rejects.toThrow('the container exited')
 })
 
 test('a port that breaks leaves the wait to its signal', async () => {
   await listen()
-  const control = await connectControl(path, AbortSignal.timeout(DEADLINE_MS))
+  const control = await connectControl(path, { signal: AbortSignal.timeout(DEADLINE_MS), log: silentLogger })
   const socket = await guest
   const gone = new AbortController()
   const waiting = control.phase('ready', gone.signal)

@@ -2,6 +2,7 @@ import { EventEmitter, once } from 'node:events'
 import { connect, type Socket } from 'node:net'
 import { createInterface } from 'node:readline'
 import pRetry, { AbortError } from 'p-retry'
+import type { Logger } from '../../log/index.ts'
 import { type GuestIdentity, type GuestMessage, identityLines, parseGuestMessage } from './messages.ts'
 
 /** A step of the guest's boot. */
@@ -34,7 +35,10 @@ export interface ControlConnection {
 }
 
 /** Connects to the socket that QEMU makes when it starts; waits for it until `signal` aborts. */
-export async function connectControl(socketPath: string, signal: AbortSignal): Promise<ControlConnection> {
+export async function connectControl(
+  socketPath: string,
+  { signal, log }: { signal: AbortSignal; log: Logger },
+): Promise<ControlConnection> {
   const socket = await pRetry(() => dial(socketPath, signal), {
     // A socket that is not there yet costs a stat: look often, the caller's deadline ends it.
     retries: Number.POSITIVE_INFINITY,
@@ -42,7 +46,7 @@ export async function connectControl(socketPath: string, signal: AbortSignal): P
     maxTimeout: 50,
     signal,
   })
-  return overSocket(socket)
+  return overSocket(socket, log)
 }
 
 async function dial(socketPath: string, signal: AbortSignal): Promise<Socket> {
@@ -57,7 +61,7 @@ async function dial(socketPath: string, signal: AbortSignal): Promise<Socket> {
   }
 }
 
-function overSocket(socket: Socket): ControlConnection {
+function overSocket(socket: Socket, log: Logger): ControlConnection {
   const events = new EventEmitter<ControlEvents>()
   events.setMaxListeners(0)
   const phases: Phase[] = []
@@ -74,6 +78,8 @@ function overSocket(socket: Socket): ControlConnection {
     if (message === undefined) return
     if ('phase' in message) phases.push({ name: message.phase, uptimeS: message.uptime })
     if ('ended' in message) ended = message.ended
+    if ('sshd' in message) log.warn(`the guest's sshd ended: ${message.sshd.trim()}`)
+    if ('warning' in message) log.warn(`the guest says: ${message.warning}`)
     if ('log' in message) commandLog = message.log
     events.emit('message', message)
   })

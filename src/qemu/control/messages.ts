@@ -10,6 +10,8 @@ export type GuestMessage =
   | { readonly log: string }
   /** The guest's command is over (`status 1`, `signal 9`), and so is the guest. */
   | { readonly ended: string }
+  /** Its sshd is over, which nobody asked for; the text is what it said. */
+  | { readonly sshd: string }
   | { readonly warning: string }
 
 const guestMessage = v.union([
@@ -17,6 +19,7 @@ const guestMessage = v.union([
   v.object({ committed: v.string() }),
   v.object({ log: v.string() }),
   v.object({ ended: v.string() }),
+  v.object({ sshd: v.string() }),
   v.object({ warning: v.string() }),
 ])
 
