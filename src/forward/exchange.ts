@@ -1,49 +1,79 @@
-const requestLine = /^([A-Z]+) \S+ HTTP\/1\.[01]\r?\n/
+const requestLine = /^([A-Z]+) (\S+) HTTP\/1\.[01]\r?\n/
 const statusLine = /^HTTP\/1\.[01] (\d{3})/
+const chunkedJson = [/\r\ntransfer-encoding: chunked\r\n/i, /\r\ncontent-type: application\/json\b/i]
 /** Enough for a request line with a long query, and for the head of an answer. */
 const headBytes = 8192
 
+/** The first line of a request. */
+export interface Request {
+  readonly method: string
+  /** Path and query. */
+  readonly target: string
+}
+
 /**
- * What is known of the HTTP exchange on one connection, learned from the first bytes of each chunk: whether the client
- * waits for an answer that has not begun. Only then may an error be put into the stream.
+ * What is known of the HTTP exchange on one connection, learned from both ends of each piece that passes: whether the
+ * client waits for an answer that has not begun, or for more of one that has. Only there may words of ours go into the
+ * stream.
  *
- * Full parsing would cost time on every byte. A request starts a chunk, because HTTP clients do not send the next one before
- * the answer to the last; and a body that has a request line at the start of a chunk gets, at worst, an error text at the
+ * Full parsing would cost time on every byte. A request starts a piece, because HTTP clients do not send the next one before
+ * the answer to the last; and a body that has a request line at the start of a piece gets, at worst, an error text at the
  * end of a stream that is broken anyway.
  */
 export class Exchange {
-  #method: string | undefined
+  #request: Request | undefined
   #state: 'silent' | 'awaiting' | 'answered' | 'hijacked' = 'silent'
-
-  /** The client has sent a request, or a part of it, and not a byte of the answer has come. */
-  get awaiting(): boolean {
-    return this.#state === 'awaiting'
-  }
+  #isChunkedJson = false
+  #isBetweenChunks = false
 
   /** The client has not sent anything yet. */
   get silent(): boolean {
     return this.#state === 'silent'
   }
 
-  /** Method of the last request. */
-  get method(): string | undefined {
-    return this.#method
+  /** The client has sent a request, or a part of it, and not a byte of the answer has come. */
+  get awaiting(): boolean {
+    return this.#state === 'awaiting'
   }
 
-  fromClient(chunk: Buffer): void {
+  /** The answer is a stream of JSON, and another piece of it may follow here. */
+  get extensible(): boolean {
+    return this.#state === 'answered' && this.#isChunkedJson && this.#isBetweenChunks
+  }
+
+  /** The last request. */
+  get request(): Request | undefined {
+    return this.#request
+  }
+
+  fromClient(piece: Buffer): void {
     if (this.#state === 'awaiting' || this.#state === 'hijacked') return
-    const request = requestLine.exec(chunk.toString('latin1', 0, headBytes))
-    if (request !== null) this.#method = request[1]
-    if (request !== null || this.#state === 'silent') this.#state = 'awaiting'
+    const [, method, target] = requestLine.exec(startOf(piece)) ?? []
+    if (method !== undefined && target !== undefined) this.#request = { method, target }
+    if (method !== undefined || this.silent) this.#state = 'awaiting'
   }
 
-  fromServer(chunk: Buffer): void {
-    if (this.#state === 'answered' || this.#state === 'hijacked') return
-    const head = chunk.toString('latin1', 0, headBytes)
+  fromServer(piece: Buffer): void {
+    if (this.#state === 'hijacked') return
+    if (this.#state !== 'answered') this.#readHead(startOf(piece))
+    // Each chunk ends like this, and so does the head; the one that ends the answer is "0" and an empty line.
+    this.#isBetweenChunks = endsWith(piece, '\r\n') && !endsWith(piece, '\r\n0\r\n\r\n')
+  }
+
+  #readHead(head: string): void {
     const status = statusLine.exec(head)?.[1]
     if (status === '100') return
     this.#state = status === '101' || isHijack(head) ? 'hijacked' : 'answered'
+    this.#isChunkedJson = chunkedJson.every((header) => header.test(head))
   }
+}
+
+function startOf(piece: Buffer): string {
+  return piece.toString('latin1', 0, headBytes)
+}
+
+function endsWith(piece: Buffer, end: string): boolean {
+  return piece.toString('latin1', piece.length - end.length) === end
 }
 
 /** Docker hands over the raw stream without an upgrade when the client did not ask for one. */

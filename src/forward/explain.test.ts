@@ -9,6 +9,7 @@ import { forwardUnixSocket } from './unix-forward.ts'
 const eventDeadlineMs = 10_000
 const panic = new Error('kernel panic on 6.12/cgroup v1: "sysrq"; console at /tmp/x')
 const explained = { status: 500, type: 'application/json', body: `${JSON.stringify({ message: panic.message })}\n` }
+const chunkedHead = 'HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nTransfer-Encoding: chunked\r\n\r\n'
 let guest: TestGuest
 let onSocket: (socket: Socket) => void
 
@@ -85,13 +86,38 @@ test('a request that has opened no channel yet is answered with the reason', asy
 
 test.each([
   ['an answer that has begun', 'HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\nhalf'],
+  ['a chunk that has begun', `${chunkedHead}9\r\n{`],
   ['a hijacked stream', 'HTTP/1.1 101 UPGRADED\r\nUpgrade: tcp\r\n\r\nprompt> '],
 ])('%s ends without foreign bytes in it', async (_name, response) => {
   await using forwarded = await forward()
-  const { read, closed } = await inFlight(forwarded.path, 'POST /attach HTTP/1.1\r\n\r\n', response)
+  const { read, closed } = await inFlight(forwarded.path, 'POST /containers/c0ffee/wait HTTP/1.1\r\n\r\n', response)
   forwarded.explain(panic)
   await closed
   expect(read.text).toBe(response)
+})
+
+test.each([
+  [
+    'waiting for a container',
+    '/v1.41/containers/c0ffee/wait?condition=next-exit',
+    '',
+    { StatusCode: 125, Error: { Message: panic.message } },
+  ],
+  [
+    'a progress',
+    '/v1.41/images/load?quiet=0',
+    '4\r\n{}\r\n\r\n',
+    { error: panic.message, errorDetail: { message: panic.message } },
+  ],
+])('%s that has begun ends with the reason', async (_name, target, begun, end) => {
+  await using forwarded = await forward()
+  const { read, closed } = await inFlight(forwarded.path, `POST ${target} HTTP/1.1\r\n\r\n`, chunkedHead + begun)
+  forwarded.explain(panic)
+  await closed
+  const [, size, body] =
+    /^([0-9a-f]+)\r\n(.*\r\n)\r\n0\r\n\r\n$/.exec(read.text.slice(chunkedHead.length + begun.length)) ?? []
+  expect(JSON.parse(body as string)).toEqual(end)
+  expect(Number.parseInt(size as string, 16)).toBe(Buffer.byteLength(body as string))
 })
 
 test('the first reason stays', async () => {

@@ -1,7 +1,7 @@
 import type { Socket } from 'node:net'
 import type { Duplex } from 'node:stream'
-import { answerWithReason } from './docker-error.ts'
 import { Exchange } from './exchange.ts'
+import { farewell } from './farewell.ts'
 import { splice, unsplice } from './splice.ts'
 
 export interface RelayOptions {
@@ -23,21 +23,18 @@ export function relay(local: Socket, { openRemote, explanation, ended }: RelayOp
     gaveUp = true
     if (remote !== undefined) unsplice(local, remote)
     remote?.destroy()
-    if (local.destroyed) return
-    if (exchange.silent || exchange.awaiting) answerWithReason(local, reason, exchange)
-    else local.destroySoon()
+    if (!local.destroyed) farewell(local, reason, exchange)
   }
   const onExplained = () => giveUp(explanation.reason)
 
   const join = (opened: Duplex) => {
     if (gaveUp || local.destroyed) return void opened.destroy()
     remote = opened
-    local.on('data', (chunk: Buffer) => exchange.fromClient(chunk))
-    remote.on('data', (chunk: Buffer) => exchange.fromServer(chunk))
+    local.on('data', (piece: Buffer) => exchange.fromClient(piece))
+    remote.on('data', (piece: Buffer) => exchange.fromServer(piece))
     splice(local, remote)
     remote.once('close', () => {
-      const explanationWillAnswer = ended.aborted && (exchange.silent || exchange.awaiting)
-      if (!gaveUp && !explanationWillAnswer) local.destroySoon()
+      if (!gaveUp && !ended.aborted) local.destroySoon()
     })
   }
 
