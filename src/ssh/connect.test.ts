@@ -91,3 +91,12 @@ test('tells of a lost connection, and a closed one is not lost', async () => {
   await expect(lost.exec(['true'])).rejects.toBe(lost.ended.reason)
   await expect(lost.openUnixStream('/x')).rejects.toBe(lost.ended.reason)
 })
+
+test('an abort ends the wait for a guest that hangs', async () => {
+  await using server = await startTestServer({ commands: 'hang' })
+  await using connection = await connectTo(server)
+  const stop = new AbortController()
+  const running = connection.exec(['true'], { signal: stop.signal })
+  stop.abort(new Error('stopped by the user'))
+  await expect(running).rejects.toThrow('stopped by the user')
+})

@@ -80,6 +80,17 @@ test('an abort kills the program, also when its input has ended', async () => {
   expect(server.messages).toContain('Inbound: CHANNEL_REQUEST (r:0, signal: KILL)')
 })
 
+test('a program that starts after its abort is killed', async () => {
+  const stop = new AbortController()
+  const running = connection.exec(['sleep', '1000'], { signal: stop.signal })
+  stop.abort(new Error('stopped by the user'))
+  await expect(running).rejects.toThrow('stopped by the user')
+  await expect
+    .poll(() => server.messages, { timeout: eventDeadlineMs })
+    .toContain('Inbound: CHANNEL_REQUEST (r:0, signal: KILL)')
+  await channelsToBe(0)
+})
+
 test('a stream to a unix socket half-closes', async () => {
   const directory = await mkdtemp(join(tmpdir(), 'tk-'))
   const path = join(directory, 's')

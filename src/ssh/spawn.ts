@@ -1,6 +1,7 @@
 import { constants } from 'node:os'
 import type { Readable, Writable } from 'node:stream'
 import type { ClientChannel } from 'ssh2'
+import { orAborted } from '../lifetime/index.ts'
 import type { ChannelOpener } from './channel-opener.ts'
 import type { ChannelStream } from './channel-stream.ts'
 import { SshExecFailedError } from './errors.ts'
@@ -36,21 +37,44 @@ export async function spawn(
   { signal }: SpawnOptions = {},
 ): Promise<RemoteProcess> {
   signal?.throwIfAborted()
-  const started = await opener.openCommand(shellCommand(argv), (stream, channel) => ({
+  const opening = opener.openCommand(shellCommand(argv), (stream, channel) => ({
     stream,
     channel,
     exit: exitOf(stream, channel, { opener, argv }),
   }))
-  const { stream, channel } = started
+  const { stream, channel, exit } = await untilAborted(opening, signal)
   const kill = (name: NodeJS.Signals = 'SIGTERM') => sendSignal(channel, name)
   const abort = () => {
-    if (!stream.destroyed) kill('SIGKILL')
+    kill('SIGKILL')
     stream.destroy(signal?.reason)
   }
   if (signal?.aborted) abort()
   signal?.addEventListener('abort', abort, { once: true })
   stream.once('close', () => signal?.removeEventListener('abort', abort))
-  return { stdin: stream, stdout: stream, stderr: channel.stderr, exit: started.exit, kill }
+  return { stdin: stream, stdout: stream, stderr: channel.stderr, exit, kill }
+}
+
+interface Started {
+  readonly stream: ChannelStream
+  readonly channel: ClientChannel
+  readonly exit: Promise<ExitStatus>
+}
+
+/** A guest that hangs must not hang who waits for it: what it starts too late is killed then. */
+async function untilAborted(opening: Promise<Started>, signal: AbortSignal | undefined): Promise<Started> {
+  if (signal === undefined) return opening
+  try {
+    return await orAborted(opening, signal)
+  } catch (thrown) {
+    opening.then(
+      ({ stream, channel }) => {
+        sendSignal(channel, 'SIGKILL')
+        stream.destroy()
+      },
+      () => {},
+    )
+    throw thrown
+  }
 }
 
 function exitOf(

@@ -20,9 +20,14 @@ export interface TestServer extends AsyncDisposable {
 export interface TestServerOptions {
   /** Connections that are dropped before the first is served, as by a guest that still boots. @default 0 */
   readonly dropFirst?: number
+  /** Whether commands are run, or asked for in vain, as of a guest that hangs. @default 'run' */
+  readonly commands?: 'run' | 'hang'
 }
 
-export async function startTestServer({ dropFirst = 0 }: TestServerOptions = {}): Promise<TestServer> {
+export async function startTestServer({
+  dropFirst = 0,
+  commands = 'run',
+}: TestServerOptions = {}): Promise<TestServer> {
   const hostKey = generateKeyPair()
   const clientKey = generateKeyPair()
   const sockets = new Set<Socket>()
@@ -42,7 +47,9 @@ export async function startTestServer({ dropFirst = 0 }: TestServerOptions = {})
       if (isOurs) request.accept()
       else request.reject(['publickey'])
     })
-    client.on('session', (accept) => serveSession(accept()))
+    client.on('session', (accept) => {
+      if (commands === 'run') serveSession(accept())
+    })
     client.on('openssh.streamlocal', (accept, reject, { socketPath }) => forward({ path: socketPath }, accept, reject))
     client.on('tcpip', (accept, reject, { destIP, destPort }) =>
       forward({ host: destIP, port: destPort }, accept, reject),
