@@ -3,10 +3,10 @@ import { mkdtemp, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import Docker from 'dockerode'
-import { type Buildkit, connectBuildkit, type Definition, type Endpoint, exporters } from '../../src/buildkit/index.ts'
+import { type Buildkit, connectBuildkit, type Definition, exporters } from '../../src/buildkit/index.ts'
 
 /** The engine under test. */
-export function endpoint(): Endpoint {
+export function endpoint(): { kind: 'docker' } & ({ socketPath: string } | { host: string; port: number }) {
   const { protocol, pathname, hostname, port } = new URL(process.env['DOCKER_HOST'] ?? 'unix:///var/run/docker.sock')
   if (protocol === 'unix:') return { kind: 'docker', socketPath: pathname }
   return { kind: 'docker', host: hostname, port: Number(port) }

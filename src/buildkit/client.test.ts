@@ -1,7 +1,7 @@
 import { once } from 'node:events'
 import { mkdtemp, rm } from 'node:fs/promises'
 import { createServer } from 'node:http'
-import type { AddressInfo } from 'node:net'
+import { type AddressInfo, connect } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { ServerCredentials } from '@grpc/grpc-js'
@@ -49,6 +49,46 @@ test('a buildkitd is reached over a unix socket', async () => {
 test('a buildkitd is reached over TCP in the clear', async () => {
   const port = await buildkitd.listen('127.0.0.1:0')
   await expectSolves({ kind: 'buildkitd', host: '127.0.0.1', port }, 'plain')
+})
+
+test('a buildkitd is reached through connections that somebody else makes', async () => {
+  const socketPath = join(directory, 'inside.sock')
+  await buildkitd.listen(`unix:${socketPath}`)
+  const dial = async () => connect(socketPath)
+  await expectSolves({ kind: 'buildkitd', name: 'docker-container://builder', dial }, 'plain')
+})
+
+test('connections that cannot be made are told by the name of what they lead to', async () => {
+  const dial = () => Promise.reject(new Error('no such container'))
+  await expect(connectBuildkit({ kind: 'buildkitd', name: 'docker-container://absent', dial })).rejects.toMatchObject({
+    code: 'BUILDKIT_UNREACHABLE',
+    message: expect.stringMatching(/docker-container:\/\/absent[\s\S]*no such container/),
+  })
+})
+
+test('all that a solve asks for is on the wire', async () => {
+  const socketPath = join(directory, 'buildkitd.sock')
+  await buildkitd.listen(`unix:${socketPath}`)
+  await using buildkit = await connectBuildkit({ kind: 'buildkitd', socketPath })
+  await buildkit.solve({
+    frontend: 'dockerfile.v0',
+    frontendAttrs: { filename: 'Dockerfile' },
+    frontendInputs: { context: llb.scratch().file(llb.mkfile('/x', '')).definition() },
+    exporter: exporters.image({ names: ['a/b:1', 'a/b:2'], push: 'yes' }),
+    cacheImports: [{ type: 'registry', attrs: { ref: 'a/cache' } }],
+    cacheExports: [{ type: 'inline' }],
+    entitlements: ['network.host'],
+    attachables: [secrets({ token: { value: '' } })],
+  })
+  expect(buildkitd.solves[0]).toMatchObject({
+    frontend: 'dockerfile.v0',
+    frontendAttrs: { filename: 'Dockerfile' },
+    frontendInputs: { context: { def: [expect.anything(), expect.anything()] } },
+    exporter: 'image',
+    exporterAttrs: { name: 'a/b:1,a/b:2', push: 'true' },
+    cache: { imports: [{ type: 'registry', attrs: { ref: 'a/cache' } }], exports: [{ type: 'inline' }] },
+    entitlements: ['network.host'],
+  })
 })
 
 test('an engine that refuses the upgrade is spoken to in plain HTTP/2', async () => {

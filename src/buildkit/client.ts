@@ -1,4 +1,5 @@
 import { Client } from '@grpc/grpc-js'
+import { Disposals } from '../lifetime/index.ts'
 import { type Logger, silentLogger } from '../log/index.ts'
 import { unreachable } from './connection-errors.ts'
 import type { CallOptions } from './grpc/call.ts'
@@ -14,7 +15,8 @@ import {
   type Worker,
 } from './store.ts'
 import { describeEndpoint, type Endpoint } from './transport/endpoint.ts'
-import { openTransport } from './transport/open.ts'
+import { type DirectEndpoint, openTransport } from './transport/open.ts'
+import { type Relay, startRelay } from './transport/relay.ts'
 
 /** A connected BuildKit. */
 export interface Buildkit extends AsyncDisposable {
@@ -43,31 +45,34 @@ export interface ConnectOptions {
  */
 export async function connectBuildkit(endpoint: Endpoint, options: ConnectOptions = {}): Promise<Buildkit> {
   const { signal, log = silentLogger } = options
-  const client = await open(endpoint, signal)
-  log.debug(`buildkit: ${describeEndpoint(endpoint)} answers over ${client.transport}`)
-  return {
-    transport: client.transport,
-    solve: (request) => solve(client.grpc, request),
-    diskUsage: (usage) => diskUsage(client.grpc, usage),
-    prune: (what) => prune(client.grpc, what),
-    listWorkers: (call) => listWorkers(client.grpc, call),
-    [Symbol.asyncDispose]: async () => client.grpc.close(),
+  const disposals = new Disposals()
+  const { direct, relay } = await makeDirect(endpoint, disposals)
+  try {
+    const { kind, target, credentials, options: channel } = await openTransport(direct, { signal })
+    const grpc = new Client(target, credentials, channel)
+    disposals.defer('the BuildKit client', () => grpc.close())
+    await listWorkers(grpc, { signal })
+    log.debug(`buildkit: ${describeEndpoint(endpoint)} answers over ${kind}`)
+    return {
+      transport: kind,
+      solve: (request) => solve(grpc, request),
+      diskUsage: (usage) => diskUsage(grpc, usage),
+      prune: (what) => prune(grpc, what),
+      listWorkers: (call) => listWorkers(grpc, call),
+      [Symbol.asyncDispose]: () => disposals.dispose(),
+    }
+  } catch (cause) {
+    await disposals.dispose()
+    signal?.throwIfAborted()
+    throw unreachable(endpoint, relay?.failure ?? cause)
   }
 }
 
-async function open(endpoint: Endpoint, signal: AbortSignal | undefined) {
-  try {
-    const { kind, target, credentials, options } = await openTransport(endpoint, { signal })
-    const grpc = new Client(target, credentials, options)
-    try {
-      await listWorkers(grpc, { signal })
-      return { grpc, transport: kind }
-    } catch (error) {
-      grpc.close()
-      throw error
-    }
-  } catch (cause) {
-    signal?.throwIfAborted()
-    throw unreachable(endpoint, cause)
-  }
+async function makeDirect(
+  endpoint: Endpoint,
+  disposals: Disposals,
+): Promise<{ direct: DirectEndpoint; relay?: Relay }> {
+  if (!('dial' in endpoint)) return { direct: endpoint }
+  const relay = disposals.use('the relay to BuildKit', await startRelay(() => endpoint.dial()))
+  return { direct: { kind: endpoint.kind, socketPath: relay.socketPath }, relay }
 }

@@ -17,7 +17,17 @@ export interface ImageExport {
 
 /** Into the store of the Docker engine. `containerimage.digest` in the response is the image's id. */
 export function moby({ names = [] }: ImageExport = {}): Exporter {
-  return { type: 'moby', attrs: names.length === 0 ? {} : { name: names.join(',') } }
+  return { type: 'moby', attrs: nameAttr(names) }
+}
+
+/** Into the image store of a buildkitd, and from there to the registry of its names. */
+export function image({ names = [], push = 'no' }: ImageExport & { readonly push?: 'yes' | 'no' } = {}): Exporter {
+  return { type: 'image', attrs: { ...nameAttr(names), ...(push === 'yes' ? { push: 'true' } : {}) } }
+}
+
+/** As an archive for `docker load`, from a buildkitd. */
+export function docker({ names = [], to }: ImageExport & { readonly to: string | Writable }): Exporter {
+  return { type: 'docker', attrs: nameAttr(names), attachable: streamTarget(to) }
 }
 
 /** Into a directory of this machine, which is made if need be. What is there already stays. */
@@ -28,4 +38,8 @@ export function local({ directory }: { readonly directory: string }): Exporter {
 /** As a tar of the file system: into a file, which appears when it is complete, or a stream, which is ended. */
 export function tar({ to }: { readonly to: string | Writable }): Exporter {
   return { type: 'tar', attrs: {}, attachable: streamTarget(to) }
+}
+
+function nameAttr(names: readonly string[]): Record<string, string> {
+  return names.length === 0 ? {} : { name: names.join(',') }
 }

@@ -16,7 +16,8 @@ export interface ImageConfig {
 }
 
 /**
- * What to solve for the image `ref` of the engine's store with another configuration. It adds no layer and sends no file.
+ * What to solve for the image `ref` of the engine's store with another configuration. It sends no file, and adds no layer but for
+ * a `workingDir` that is not there yet.
  *
  * A solve of its own, because the `moby` exporter of engines around 20.10 ignores the configuration that comes with a graph.
  */
@@ -29,7 +30,8 @@ export function withImageConfig(
     .file(llb.mkfile('/Dockerfile', configDockerfile(ref, config)), { name: `[internal] configuration for ${ref}` })
   return {
     frontend: 'dockerfile.v0',
-    frontendAttrs: { filename: 'Dockerfile' },
+    // The image was just made: a registry has nothing to say about it.
+    frontendAttrs: { filename: 'Dockerfile', 'image-resolve-mode': 'local' },
     frontendInputs: { context: dockerfile.definition(), dockerfile: dockerfile.definition() },
   }
 }

@@ -1,5 +1,10 @@
+import type { Duplex } from 'node:stream'
+
+/** How a server is reached. */
+export type Address = DirectAddress | DialAddress
+
 /** Where a server listens. */
-export type Address = SocketAddress | TcpAddress
+export type DirectAddress = SocketAddress | TcpAddress
 
 export interface SocketAddress {
   /** Absolute path of a unix socket. */
@@ -11,6 +16,13 @@ export interface TcpAddress {
   readonly port: number
   /** Talk TLS; without it the connection is in the clear. */
   readonly tls?: TlsMaterial | undefined
+}
+
+/** Connections that somebody else makes: through `docker exec`, through SSH. */
+export interface DialAddress {
+  /** What people call it: `docker-container://builder`. */
+  readonly name: string
+  dial(): Promise<Duplex>
 }
 
 /** PEM texts. A `cert` with its `key` makes it mutual TLS. */
@@ -27,13 +39,17 @@ export interface TlsMaterial {
 export type Endpoint = ({ readonly kind: 'docker' } & Address) | ({ readonly kind: 'buildkitd' } & Address)
 
 export function describeEndpoint(endpoint: Endpoint): string {
-  const where =
-    'socketPath' in endpoint ? `unix://${endpoint.socketPath}` : `tcp://${bracketed(endpoint.host)}:${endpoint.port}`
-  return `${endpoint.kind === 'docker' ? 'the Docker engine' : 'buildkitd'} at ${where}`
+  return `${endpoint.kind === 'docker' ? 'the Docker engine' : 'buildkitd'} at ${describeAddress(endpoint)}`
+}
+
+function describeAddress(address: Address): string {
+  if ('dial' in address) return address.name
+  if ('socketPath' in address) return `unix://${address.socketPath}`
+  return `tcp://${bracketed(address.host)}:${address.port}`
 }
 
 /** Target as grpc-js spells it. */
-export function grpcTarget(address: Address): string {
+export function grpcTarget(address: DirectAddress): string {
   return 'socketPath' in address ? `unix:${address.socketPath}` : `dns:${bracketed(address.host)}:${address.port}`
 }
 

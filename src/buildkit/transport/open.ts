@@ -1,10 +1,13 @@
 import { once } from 'node:events'
 import { connect, type Socket } from 'node:net'
 import { credentials } from '@grpc/grpc-js'
-import { type Address, type Endpoint, grpcTarget } from './endpoint.ts'
+import { type DirectAddress, grpcTarget } from './endpoint.ts'
 import { tlsTransport } from './tls.ts'
 import { channelOptions, type Transport } from './transport.ts'
 import { secure, UpgradeCredentials, UpgradeRefused, upgradeToH2c } from './upgrade.ts'
+
+/** An endpoint after dialling is arranged for. */
+export type DirectEndpoint = { readonly kind: 'docker' | 'buildkitd' } & DirectAddress
 
 export interface OpenOptions {
   readonly signal?: AbortSignal | undefined
@@ -15,14 +18,14 @@ export interface OpenOptions {
  * HTTP/2 on the API socket, which earlier ones do not understand. So the upgrade is tried first, on a connection that
  * is thrown away.
  */
-export async function openTransport(endpoint: Endpoint, { signal }: OpenOptions = {}): Promise<Transport> {
+export async function openTransport(endpoint: DirectEndpoint, { signal }: OpenOptions = {}): Promise<Transport> {
   if (endpoint.kind === 'docker' && (await upgrades(endpoint, signal))) return upgradeTransport(endpoint)
   return 'host' in endpoint && endpoint.tls !== undefined
     ? tlsTransport(endpoint, endpoint.tls)
     : plainTransport(endpoint)
 }
 
-export function upgradeTransport(address: Address): Transport {
+export function upgradeTransport(address: DirectAddress): Transport {
   const tls = 'host' in address && address.tls !== undefined ? { host: address.host, material: address.tls } : undefined
   return {
     kind: 'upgrade',
@@ -33,7 +36,7 @@ export function upgradeTransport(address: Address): Transport {
 }
 
 /** HTTP/2 from the first byte, in the clear: on a unix socket, or where the network is trusted. */
-export function plainTransport(address: Address): Transport {
+export function plainTransport(address: DirectAddress): Transport {
   return {
     kind: 'plain',
     target: grpcTarget(address),
@@ -42,7 +45,7 @@ export function plainTransport(address: Address): Transport {
   }
 }
 
-async function upgrades(address: Address, signal: AbortSignal | undefined): Promise<boolean> {
+async function upgrades(address: DirectAddress, signal: AbortSignal | undefined): Promise<boolean> {
   const socket = dial(address)
   const abandon = () => socket.destroy(new Error('cancelled'))
   signal?.addEventListener('abort', abandon, { once: true })
@@ -61,7 +64,7 @@ async function upgrades(address: Address, signal: AbortSignal | undefined): Prom
   }
 }
 
-function dial(address: Address): Socket {
+function dial(address: DirectAddress): Socket {
   return 'socketPath' in address
     ? connect({ path: address.socketPath })
     : connect({ host: address.host, port: address.port })

@@ -1,0 +1,17 @@
+import { expect, test } from 'vitest'
+import { buildkitdEndpoint } from './buildkit-host.ts'
+
+test.each([
+  ['unix:///run/buildkit/buildkitd.sock', { socketPath: '/run/buildkit/buildkitd.sock' }],
+  ['tcp://build.example:1234', { host: 'build.example', port: 1234 }],
+  ['tcp://[::1]:1234', { host: '::1', port: 1234 }],
+])('%s is understood', (address, expected) => {
+  expect(buildkitdEndpoint(address)).toMatchObject({ kind: 'buildkitd', ...expected })
+})
+
+test.each(['', 'buildkitd', 'unix://', 'tcp://host', 'ssh://host:22', '/run/buildkitd.sock'])(
+  '%j is not',
+  (address) => {
+    expect(() => buildkitdEndpoint(address)).toThrow(expect.objectContaining({ code: 'BUILDKIT_UNREACHABLE' }))
+  },
+)

@@ -1,0 +1,51 @@
+import { once } from 'node:events'
+import { mkdtemp, rm } from 'node:fs/promises'
+import { createServer, type Socket } from 'node:net'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import type { Duplex } from 'node:stream'
+
+/** A unix socket of ours that leads to connections of another kind. */
+export interface Relay extends AsyncDisposable {
+  readonly socketPath: string
+  /** Why the last connection could not be made: all that comes through the socket is that it ended. */
+  readonly failure: unknown
+}
+
+/** Needed because grpc-js opens its own sockets and takes no others. Only this user may enter the directory of the socket. */
+export async function startRelay(dial: () => Promise<Duplex>): Promise<Relay> {
+  const directory = await mkdtemp(join(tmpdir(), 'testkernels-relay-'))
+  const open = new Set<Duplex>()
+  let failure: unknown
+  const connect = async (near: Socket) => {
+    open.add(near)
+    near.on('error', () => {})
+    const far = await dial().catch((error: unknown) => {
+      failure = error
+    })
+    if (far === undefined) {
+      near.destroy()
+      return
+    }
+    open.add(far)
+    far.on('error', () => near.destroy())
+    far.on('close', () => near.destroy())
+    near.on('close', () => far.destroy())
+    near.pipe(far).pipe(near)
+  }
+  const server = createServer(connect)
+  const socketPath = join(directory, 'buildkitd.sock')
+  server.listen(socketPath)
+  await once(server, 'listening')
+  return {
+    socketPath,
+    get failure() {
+      return failure
+    },
+    [Symbol.asyncDispose]: async () => {
+      server.close()
+      for (const connection of open) connection.destroy()
+      await rm(directory, { recursive: true, force: true })
+    },
+  }
+}
