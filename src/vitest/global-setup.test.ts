@@ -1,0 +1,99 @@
+import { afterEach, expect, test } from 'vitest'
+import type { TestProject } from 'vitest/node'
+import { SharedVms } from '../matrix/index.ts'
+import type { StartedKernelVm } from '../vm/index.ts'
+import setup from './global-setup.ts'
+import type { ProvidedKernels } from './provided.ts'
+
+const KEY = Symbol.for('testkernels.vitest.running')
+const holder = globalThis as { [KEY]?: unknown }
+
+afterEach(() => {
+  delete holder[KEY]
+})
+
+/** The registry of this process, with VMs that only say that they were started. */
+function register({ fails }: { fails?: string } = {}) {
+  const running = new Set<string>()
+  const started: string[] = []
+  const vms = new SharedVms(async (entry) => {
+    started.push(entry.name)
+    if (entry.name === fails) throw new Error(`${entry.name} did not boot`)
+    running.add(entry.name)
+    return {
+      name: entry.name,
+      entry,
+      dockerHost: `unix:///run/${entry.name}/docker.sock`,
+      address: '10.1.2.3',
+      environment: {},
+      stop: async () => void running.delete(entry.name),
+    } as unknown as StartedKernelVm
+  })
+  holder[KEY] = { vms, allRequested: false }
+  return { running, started }
+}
+
+/** Projects of one run that each ask for entries; those of `filtered` have no tests to run. */
+function projects(requests: Record<string, string[]>, { filtered = [] }: { filtered?: string[] } = {}) {
+  const all = new Map<string, TestProject & { provided?: ProvidedKernels }>()
+  const vitest = {
+    logger: { log: () => {} },
+    config: {},
+    globTestSpecifications: async () =>
+      [...all].filter(([name]) => !filtered.includes(name)).map(([, project]) => ({ project })),
+  }
+  for (const [name, entries] of Object.entries(requests)) {
+    const rows = entries.map((entry) => ({ name: entry, kernel: 'debian:bookworm' }))
+    const project = {
+      vitest,
+      config: { provide: { testkernelsRequest: { rows, scope: 'project' } } },
+      provide: (_: string, value: ProvidedKernels) => {
+        project.provided = value
+      },
+    } as unknown as TestProject & { provided?: ProvidedKernels }
+    all.set(name, project)
+  }
+  return (name: string) => all.get(name) as TestProject & { provided?: ProvidedKernels }
+}
+
+test('the first setup starts the VMs of all projects; each VM ends with its last', async () => {
+  const { running, started } = register()
+  const project = projects({ a: ['one'], b: ['two'], both: ['one', 'two'] })
+  const tearDownA = await setup(project('a'))
+  expect(started).toEqual(['one', 'two'])
+  const tearDownB = await setup(project('b'))
+  const tearDownBoth = await setup(project('both'))
+  expect(started).toEqual(['one', 'two'])
+  expect(project('both').provided?.kernels.map(({ name }) => name)).toEqual(['one', 'two'])
+
+  await tearDownBoth()
+  await tearDownB()
+  expect([...running]).toEqual(['one', 'two'])
+  await tearDownA()
+  expect([...running]).toEqual([])
+})
+
+test('a project without tests to run starts nothing', async () => {
+  const { started } = register()
+  const project = projects({ a: ['one'], b: ['two'] }, { filtered: ['b'] })
+  const tearDown = await setup(project('a'))
+  expect(started).toEqual(['one'])
+  await tearDown()
+})
+
+test('a setup that fails ends what it started, for others as well', async () => {
+  const { running } = register({ fails: 'one' })
+  const project = projects({ a: ['one'], b: ['two'] })
+  await expect(setup(project('a'))).rejects.toThrow('one did not boot')
+  expect([...running]).toEqual([])
+})
+
+test('the failure of another project is told by its own setup', async () => {
+  const { running } = register({ fails: 'two' })
+  const project = projects({ a: ['one'], b: ['two'] })
+  const tearDownA = await setup(project('a'))
+  await expect(setup(project('b'))).rejects.toThrow('two did not boot')
+  expect([...running]).toEqual(['one'])
+  await tearDownA()
+  expect([...running]).toEqual([])
+})
