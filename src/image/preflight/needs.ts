@@ -1,0 +1,100 @@
+import { alternativesOf, type Need } from './need.ts'
+
+/** What our machine and our init are made of: src/qemu, images/guest/init. */
+const guest: readonly Need[] = [
+  { of: 'guest', options: '64BIT', purpose: 'programs of 64 bits' },
+  { of: 'guest', options: 'BLK_DEV_INITRD BINFMT_ELF BINFMT_SCRIPT', purpose: 'the initrd and the init in it' },
+  { of: 'guest', options: 'PROC_FS SYSFS DEVTMPFS TMPFS', purpose: '/proc, /sys, /dev and /run' },
+  { of: 'guest', options: 'ACPI PCI', purpose: "finding the machine's devices; ACPI alone cannot read its tables" },
+  { of: 'guest', options: 'VIRTIO_MMIO VIRTIO_BLK', purpose: 'the disks' },
+  { of: 'guest', options: 'VIRTIO_NET', purpose: 'the network' },
+  { of: 'guest', options: 'VIRTIO_CONSOLE', purpose: 'the port that the guest is controlled by' },
+  { of: 'guest', options: 'EROFS_FS', purpose: 'the disks with the rootfs and the kernel files' },
+  { of: 'guest', options: 'EXT4_FS', purpose: 'the writable disk' },
+  { of: 'guest', options: 'OVERLAY_FS', purpose: "the guest's root, and dockerd's images" },
+  { of: 'guest', options: 'NET UNIX INET', purpose: 'sockets' },
+  { of: 'guest', options: 'UNIX98_PTYS', purpose: 'terminals' },
+  { of: 'guest', options: 'MULTIUSER', purpose: 'users and capabilities' },
+  {
+    of: 'guest',
+    options: 'FUTEX EPOLL EVENTFD SIGNALFD TIMERFD POSIX_TIMERS FILE_LOCKING INOTIFY_USER FHANDLE ADVISE_SYSCALLS',
+    purpose: 'system calls that every program takes for granted',
+  },
+  { of: 'guest', options: 'CGROUPS', purpose: 'cgroups of either version' },
+  { of: 'feature', options: 'SERIAL_8250_CONSOLE', purpose: 'a console, which tells why a guest died' },
+  { of: 'feature', options: 'HW_RANDOM_VIRTIO', purpose: 'random numbers from the host' },
+  { of: 'feature', options: 'EROFS_FS_XATTR', purpose: 'file capabilities in the rootfs' },
+]
+
+const dockerd: readonly Need[] = [
+  { of: 'dockerd', options: 'NAMESPACES NET_NS PID_NS IPC_NS UTS_NS', purpose: 'the namespaces of a container' },
+  { of: 'dockerd', options: 'POSIX_MQUEUE', purpose: '/dev/mqueue of a container' },
+  { of: 'dockerd', options: 'KEYS', purpose: 'the keyring of a container' },
+  { of: 'dockerd', options: 'VETH BRIDGE BRIDGE_NETFILTER', purpose: "docker's networks" },
+  { of: 'dockerd', options: 'NF_CONNTRACK NF_NAT', purpose: 'published ports and the way out of a container' },
+  {
+    of: 'dockerd',
+    // What the rootfs has decides; nftables is what distributions ship.
+    options: 'NF_TABLES NFT_COMPAT | IP_NF_IPTABLES IP_NF_FILTER IP_NF_NAT',
+    purpose: "iptables in the guest's rootfs, on nftables or of its own",
+  },
+  {
+    of: 'dockerd',
+    // The second is its name up to 5.1; the third does without xtables.
+    options: 'NETFILTER_XT_TARGET_MASQUERADE | IP_NF_TARGET_MASQUERADE | NFT_MASQ',
+    purpose: 'the way out of a container',
+  },
+  { of: 'dockerd', options: 'NETFILTER_XT_NAT | NFT_NAT', purpose: 'published ports' },
+  {
+    of: 'dockerd',
+    options: 'NETFILTER_XT_MATCH_ADDRTYPE NETFILTER_XT_MATCH_CONNTRACK',
+    purpose: "the rules of docker's networks",
+  },
+  { of: 'dockerd', cgroup: 1, options: 'CGROUP_DEVICE', purpose: 'the devices that a container may use' },
+  { of: 'dockerd', cgroup: 2, options: 'BPF_SYSCALL CGROUP_BPF', purpose: 'the devices that a container may use' },
+]
+
+const controllers: readonly Need[] = [
+  { of: 'controller', options: 'MEMCG', purpose: 'docker run --memory' },
+  { of: 'controller', cgroup: 1, since: [6, 11], options: 'MEMCG_V1', purpose: 'docker run --memory on cgroup v1' },
+  { of: 'controller', until: [6, 1], options: 'MEMCG_SWAP', purpose: 'docker run --memory-swap' },
+  { of: 'controller', options: 'CPUSETS', purpose: 'docker run --cpuset-cpus' },
+  {
+    of: 'controller',
+    cgroup: 1,
+    since: [6, 12],
+    options: 'CPUSETS_V1',
+    purpose: 'docker run --cpuset-cpus on cgroup v1',
+  },
+  { of: 'controller', options: 'CGROUP_SCHED FAIR_GROUP_SCHED', purpose: 'docker run --cpu-shares' },
+  { of: 'controller', options: 'CFS_BANDWIDTH', purpose: 'docker run --cpus' },
+  { of: 'controller', options: 'CGROUP_PIDS', purpose: 'docker run --pids-limit' },
+  { of: 'controller', options: 'BLK_CGROUP BLK_DEV_THROTTLING', purpose: 'docker run --device-read-bps and its kin' },
+  { of: 'controller', cgroup: 1, options: 'CGROUP_CPUACCT', purpose: 'docker stats' },
+  { of: 'controller', cgroup: 1, options: 'CGROUP_FREEZER', purpose: 'docker pause' },
+]
+
+const features: readonly Need[] = [
+  { of: 'feature', options: 'SECCOMP SECCOMP_FILTER', purpose: "docker's filter of system calls" },
+  { of: 'feature', options: 'USER_NS', purpose: 'user namespaces: userns-remap, rootless' },
+  { of: 'feature', options: 'TUN', purpose: 'tap devices, in containers that make some' },
+  { of: 'feature', options: 'VXLAN', purpose: 'overlay networks' },
+  { of: 'feature', options: 'IP_VS NETFILTER_XT_MATCH_IPVS', purpose: "swarm's load balancing" },
+  { of: 'feature', options: 'MACVLAN', purpose: 'macvlan networks' },
+  { of: 'feature', options: 'IPVLAN', purpose: 'ipvlan networks' },
+  { of: 'feature', options: 'BRIDGE_VLAN_FILTERING', purpose: 'networks with VLANs' },
+  { of: 'feature', options: 'IPV6', purpose: 'networks with IPv6' },
+  {
+    of: 'feature',
+    options: 'NF_TABLES NFT_COMPAT | IP_NF_RAW',
+    purpose: 'published ports with docker 28 and later',
+  },
+  { of: 'feature', options: 'CGROUP_HUGETLB', purpose: 'limits of huge pages' },
+  { of: 'feature', options: 'IOSCHED_BFQ BFQ_GROUP_IOSCHED', purpose: 'docker run --blkio-weight' },
+]
+
+/** Our own list of what a guest wants of its kernel, from 5.10 on. */
+export const needs: readonly Need[] = [...guest, ...dockerd, ...controllers, ...features]
+
+/** Every option that the list asks for. */
+export const neededOptions: ReadonlySet<string> = new Set(needs.flatMap((need) => alternativesOf(need).flat()))

@@ -1,0 +1,136 @@
+import { readFileSync } from 'node:fs'
+import { join } from 'node:path'
+import { expect, test } from 'vitest'
+import { createLogger } from '../../log/index.ts'
+import { KernelUnsuitableError } from './errors.ts'
+import { examine } from './examine.ts'
+import { parseKernelConfig } from './kernel-config.ts'
+import { formatKernelFacts, type KernelFacts, parseKernelFacts } from './kernel-facts.ts'
+import { neededOptions } from './needs.ts'
+import { type PreflightRequest, preflight } from './preflight.ts'
+
+const fixtures = join(import.meta.dirname, '../../../fixtures/kernel-configs')
+
+/** The facts of a Debian kernel, after its config was changed as `edit` says. */
+function factsOf(name: string, edit: (config: string) => string = (config) => config): KernelFacts {
+  const text = edit(readFileSync(join(fixtures, `${name}.config`), 'utf8'))
+  const facts: KernelFacts = {
+    release: `${name}-test`,
+    modules: 'present',
+    config: parseKernelConfig(text, neededOptions),
+  }
+  // As it comes from an image's label.
+  return parseKernelFacts(formatKernelFacts(facts)) ?? expect.fail('the facts do not survive their own format')
+}
+
+function check(facts: KernelFacts, request: Partial<PreflightRequest> = {}): string[] {
+  const lines: string[] = []
+  const log = createLogger({ write: (line) => lines.push(line) })
+  preflight(facts, { entry: 'e', kernel: 'k', cgroup: 2, runs: 'dockerd', controllers: 'all', log, ...request })
+  return lines
+}
+
+function refusal(facts: KernelFacts, request: Partial<PreflightRequest> = {}): KernelUnsuitableError {
+  try {
+    check(facts, request)
+  } catch (error) {
+    if (error instanceof KernelUnsuitableError) return error
+    throw error
+  }
+  return expect.fail('the kernel was not refused')
+}
+
+const turnOff = (option: string) => (config: string) =>
+  config.replace(new RegExp(`^CONFIG_${option}=.*$`, 'm'), `# CONFIG_${option} is not set`)
+
+const all = ['bullseye-5.10', 'bookworm-6.1', 'bookworm-amd64-6.1', 'trixie-6.12', 'sid-7.2', 'trixie-backports-7.3']
+
+test.each(all)('%s has all that a guest on cgroup v2 needs', (name) => {
+  expect(check(factsOf(name))).toEqual([])
+})
+
+test.each(all)('%s lacks no feature of the list: each option of it exists under that name', (name) => {
+  expect(examine(factsOf(name), { cgroup: 2, runs: 'dockerd' })).toEqual([])
+})
+
+test.each(['bullseye-5.10', 'bookworm-6.1', 'bookworm-amd64-6.1'])('%s has all that cgroup v1 needs', (name) => {
+  expect(check(factsOf(name), { cgroup: 1 })).toEqual([])
+})
+
+test.each(['trixie-6.12', 'sid-7.2', 'trixie-backports-7.3'])('%s is refused on cgroup v1', (name) => {
+  const { message, code } = refusal(factsOf(name), { cgroup: 1, kernel: 'debian:somewhere' })
+  expect(code).toBe('KERNEL_UNSUITABLE')
+  expect(message).toContain(`e: the kernel ${name}-test (debian:somewhere) lacks CONFIG_MEMCG_V1, CONFIG_CPUSETS_V1`)
+  expect(message).toContain("config: ['cgroup-v1']")
+  expect(message).toContain('debian:bookworm')
+  expect(message).toContain("controllers: 'partial'")
+})
+
+test('with partial controllers it is warned of what is missing', () => {
+  expect(check(factsOf('trixie-6.12'), { cgroup: 1, controllers: 'partial' })).toEqual([
+    'warning: the kernel trixie-6.12-test (k) goes without CONFIG_MEMCG_V1 (docker run --memory on cgroup v1), CONFIG_CPUSETS_V1 (docker run --cpuset-cpus on cgroup v1)',
+  ])
+})
+
+test('with the fragment cgroup-v1 it will do', () => {
+  const withFragment = factsOf('trixie-6.12', (config) =>
+    config.replace(/^# (CONFIG_(?:MEMCG|CPUSETS)_V1) is not set$/gm, '$1=y'),
+  )
+  expect(check(withFragment, { cgroup: 1 })).toEqual([])
+})
+
+test.each(['OVERLAY_FS', 'VETH', 'BRIDGE', 'NF_NAT', 'VIRTIO_BLK', 'VIRTIO_NET', 'EROFS_FS', 'EXT4_FS', 'CGROUP_BPF'])(
+  'a kernel without %s is refused whatever the controllers',
+  (option) => {
+    for (const name of all) {
+      const { message } = refusal(factsOf(name, turnOff(option)), { controllers: 'partial' })
+      expect(message).toContain(`lacks CONFIG_${option}, which a guest`)
+      expect(message).not.toContain('partial')
+    }
+  },
+)
+
+test('what dockerd alone needs is nothing to a guest with another command', () => {
+  const facts = factsOf('bookworm-6.1', turnOff('BRIDGE'))
+  expect(check(facts, { runs: 'command' })).toEqual([])
+  expect(refusal(facts).message).toContain('CONFIG_BRIDGE')
+})
+
+test('CGROUP_DEVICE is for v1, CGROUP_BPF for v2', () => {
+  const withoutDevice = factsOf('bookworm-6.1', turnOff('CGROUP_DEVICE'))
+  const withoutBpf = factsOf('bookworm-6.1', turnOff('CGROUP_BPF'))
+  expect(check(withoutDevice)).toEqual([])
+  expect(check(withoutBpf, { cgroup: 1 })).toEqual([])
+  expect(refusal(withoutDevice, { cgroup: 1 }).message).toContain('CONFIG_CGROUP_DEVICE')
+})
+
+test('swap was an option up to 6.0', () => {
+  expect(refusal(factsOf('bullseye-5.10', turnOff('MEMCG_SWAP'))).message).toContain('CONFIG_MEMCG_SWAP')
+  expect(check(factsOf('bookworm-6.1'))).toEqual([])
+})
+
+test('one of several ways to do it is enough, and the usual one is named when there is none', () => {
+  const withoutXt = (config: string) => turnOff('NETFILTER_XT_TARGET_MASQUERADE')(config)
+  const withoutIp = (config: string) => turnOff('IP_NF_TARGET_MASQUERADE')(config)
+  const withoutNft = (config: string) => turnOff('NFT_MASQ')(config)
+  expect(check(factsOf('trixie-6.12', withoutXt))).toEqual([])
+  expect(check(factsOf('trixie-6.12', (config) => withoutIp(withoutXt(config))))).toEqual([])
+  const { message } = refusal(factsOf('trixie-6.12', (config) => withoutNft(withoutIp(withoutXt(config)))))
+  expect(message).toContain('lacks CONFIG_NETFILTER_XT_TARGET_MASQUERADE,')
+})
+
+test('an option that is a module counts for nothing without modules', () => {
+  const { message } = refusal({ ...factsOf('bookworm-6.1'), modules: 'absent' })
+  expect(message).toContain('CONFIG_VIRTIO_MMIO=m without modules')
+  expect(message).toContain('kernel: { vmlinuz: PATH, modules: PATH }')
+})
+
+test('a kernel without its config gets a warning and a chance', () => {
+  const facts = parseKernelFacts(formatKernelFacts({ release: '6.6.6', modules: 'absent', config: undefined }))
+  expect(facts).toEqual({ release: '6.6.6', modules: 'absent', config: undefined })
+  expect(check(facts as KernelFacts)).toEqual([expect.stringContaining('warning: the kernel 6.6.6 (k) came without')])
+})
+
+test.each(['', 'x', '{}', '{"release":1}'])('a label %j that is not of ours is no fact', (label) => {
+  expect(parseKernelFacts(label)).toBeUndefined()
+})
