@@ -40,7 +40,7 @@ export interface Worker {
 }
 
 export async function diskUsage(client: Client, { filters = [], signal }: UsageOptions = {}): Promise<UsageRecord[]> {
-  return explained(client, async () => {
+  return explained(client, signal, async () => {
     const { record } = await callUnary(client, Control.method.diskUsage, { filter: [...filters] }, { signal })
     return record.map(toRecord)
   })
@@ -54,7 +54,7 @@ export async function prune(client: Client, options: PruneOptions = {}): Promise
     keepDuration: BigInt(keepDurationMs) * 1_000_000n,
     keepBytes: BigInt(keepBytes),
   }
-  return explained(client, async () => {
+  return explained(client, signal, async () => {
     const removed: UsageRecord[] = []
     for await (const record of callServerStream(client, Control.method.prune, request, { signal }))
       removed.push(toRecord(record))
@@ -89,10 +89,11 @@ function toRecord(message: UsageRecordMessage): UsageRecord {
   }
 }
 
-async function explained<T>(client: Client, work: () => Promise<T>): Promise<T> {
+async function explained<T>(client: Client, signal: AbortSignal | undefined, work: () => Promise<T>): Promise<T> {
   try {
     return await work()
   } catch (error) {
+    signal?.throwIfAborted()
     throw explainCallFailure(client, error) ?? error
   }
 }

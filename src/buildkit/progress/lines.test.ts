@@ -14,6 +14,9 @@ test('what was written over with carriage returns is not shown', () => {
   expect(splitter.push(Buffer.from('10%\r50%\r100%\ndone\r\n'))).toEqual(['100%', 'done'])
   splitter.push(Buffer.from('10%\r20%\r'))
   expect(splitter.rest).toBe('20%')
+  splitter.push(Buffer.from('30%'))
+  expect(splitter.rest).toBe('30%')
+  expect(splitter.push(Buffer.from('\r\n'))).toEqual(['30%'])
 })
 
 test('a tail keeps the last lines, the unfinished one among them', () => {

@@ -6,7 +6,9 @@ export class LineSplitter {
   /** The lines that `data` completes, without their ends. */
   push(data: Uint8Array): string[] {
     const lines = (this.#rest + this.#decoder.decode(data, { stream: true })).split('\n')
-    this.#rest = lines.pop() ?? ''
+    const rest = lines.pop() ?? ''
+    // A bar that is drawn over and over may never end its line: only its last state is kept.
+    this.#rest = `${afterReturn(rest)}${rest.endsWith('\r') ? '\r' : ''}`
     return lines.map(afterReturn)
   }
 

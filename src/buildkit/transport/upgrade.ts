@@ -37,7 +37,7 @@ export function upgradeToH2c(socket: Socket): Promise<Socket> {
       socket.destroy()
       reject(new UpgradeRefused(response.statusCode ?? 0))
     })
-    upgrade.once('error', reject)
+    upgrade.on('error', reject)
     upgrade.end()
   })
 }
@@ -45,7 +45,8 @@ export function upgradeToH2c(socket: Socket): Promise<Socket> {
 export function secure(socket: Socket, host: string, tls: TlsMaterial): Promise<Socket> {
   return new Promise((resolve, reject) => {
     const secured = connectTls({ ...tlsOptions(host, tls), socket }, () => resolve(secured))
-    secured.once('error', reject)
+    // Also hears of errors after the handshake, which are those of whoever uses the socket by then.
+    secured.on('error', reject)
   })
 }
 

@@ -60,3 +60,9 @@ test('a link stays a link, and a socket stays here', async () => {
     ['link', 'symlink', 'file'],
   ])
 })
+
+test('a name that is not UTF-8 is told, unless it is left out anyway', async () => {
+  await writeFile(Buffer.concat([Buffer.from(`${root}/caf`), Buffer.of(0xe9)]), '')
+  await expect(pathsOf()).rejects.toMatchObject({ code: 'FILE_NAME_NOT_UTF8' })
+  expect(await pathsOf({ exclude: ['caf*'] })).toEqual([])
+})

@@ -1,6 +1,7 @@
 import type { BigIntStats } from 'node:fs'
 import { lstat, readdir, readlink } from 'node:fs/promises'
 import { join } from 'node:path'
+import { TestkernelsError } from '../../../errors/index.ts'
 import { goMode } from './mode.ts'
 import { PatternList } from './patterns.ts'
 
@@ -36,10 +37,12 @@ export async function* walk(root: string, options: WalkOptions = {}): AsyncGener
 
   async function* below(directory: string, pending: readonly Entry[]): AsyncGenerator<Entry, void, undefined> {
     let unsent = pending
-    for (const { path, absolutePath, stats } of await list(root, directory)) {
+    for (const listed of await list(root, directory)) {
+      const { path, stats } = listed
       const isSent = filter.admits(path)
       if (!isSent && !(stats.isDirectory() && filter.mayAdmitBelow(path))) continue
-      const entry = await describe({ path, absolutePath, stats, firstPaths, isSent })
+      if (!listed.isUtf8) throw new NotUtf8Error(path)
+      const entry = await describe({ ...listed, firstPaths, isSent })
       if (isSent) {
         yield* unsent
         unsent = []
@@ -74,23 +77,47 @@ class Filter {
   }
 }
 
+/** The protocol carries names as UTF-8, and has no way for others. */
+export class NotUtf8Error extends TestkernelsError {
+  readonly code = 'FILE_NAME_NOT_UTF8'
+
+  constructor(path: string) {
+    super({
+      what: `the name of a file to be sent to the engine is not UTF-8: ${path}`,
+      remedy: 'rename it, or exclude it with .dockerignore',
+    })
+  }
+}
+
 interface Listed {
   readonly path: string
   readonly absolutePath: string
   readonly stats: BigIntStats
+  readonly isUtf8: boolean
 }
 
 async function list(root: string, directory: string): Promise<Listed[]> {
-  const names = await readdir(join(root, directory))
-  names.sort((a, b) => Buffer.compare(Buffer.from(a), Buffer.from(b)))
+  const names = await readdir(join(root, directory), { encoding: 'buffer' })
   const listed = await Promise.all(
-    names.map(async (name) => {
+    names.sort(Buffer.compare).map(async (bytes) => {
+      const name = bytes.toString()
       const path = directory === '' ? name : `${directory}/${name}`
-      const absolutePath = join(root, path)
-      return { path, absolutePath, stats: await lstat(absolutePath, { bigint: true }) }
+      const exactPath = Buffer.concat([Buffer.from(`${join(root, directory)}/`), bytes])
+      const stats = await lstat(exactPath, { bigint: true }).catch(ifGone)
+      return { path, absolutePath: join(root, path), stats, isUtf8: Buffer.from(name).equals(bytes) }
     }),
   )
-  return listed.filter(({ stats }) => stats.isFile() || stats.isDirectory() || stats.isSymbolicLink())
+  return listed.filter((entry): entry is Listed => entry.stats !== undefined && isSendable(entry.stats))
+}
+
+function isSendable(stats: BigIntStats): boolean {
+  return stats.isFile() || stats.isDirectory() || stats.isSymbolicLink()
+}
+
+/** A file may be removed while its directory is walked: then it was never there. */
+function ifGone(error: unknown): undefined {
+  if (error instanceof Error && 'code' in error && error.code === 'ENOENT') return undefined
+  throw error
 }
 
 interface Described extends Listed {
