@@ -4,9 +4,12 @@ export type Accelerator =
   | { readonly kind: 'kvm' }
   | {
       readonly kind: 'tcg'
-      /** Rate of the host's time stamp counter, in kHz. */
-      readonly tscKhz: number
+      /** Rate of the host's time stamp counter, in kHz; or what the entrypoint measures at the start. */
+      readonly tscKhz: number | typeof MEASURED_AT_START
     }
+
+/** The entrypoint puts the measured rate in its place. */
+export const MEASURED_AT_START = '@tsc_khz@'
 
 /**
  * CPU and accelerator. Under emulation the guest's TSC is the host's, and a microvm has no HPET or PM timer to measure it

@@ -3,4 +3,4 @@ export { type ControlConnection, connectControl, type Phase } from './control/co
 export type { GuestIdentity } from './control/messages.ts'
 export { guestLink } from './guest-link.ts'
 export { imagePaths } from './image-paths.ts'
-export { type Machine, probeArguments, qemuArguments } from './machine.ts'
+export { type Machine, probeArguments, qemuArguments, standaloneArguments } from './machine.ts'

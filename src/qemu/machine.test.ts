@@ -1,7 +1,7 @@
 import { readFileSync } from 'node:fs'
 import { expect, test } from 'vitest'
 import { guestLink } from './guest-link.ts'
-import { type Machine, probeArguments, qemuArguments } from './machine.ts'
+import { type Machine, probeArguments, qemuArguments, standaloneArguments } from './machine.ts'
 
 const machine: Machine = {
   accelerator: { kind: 'tcg', tscKhz: 2_596_134 },
@@ -37,6 +37,13 @@ test('under KVM the guest has the CPU of the host and measures its own TSC', () 
 test('a machine nobody talks to has no control port', () => {
   const { controlSocket: _, ...alone } = machine
   expect(qemuArguments(alone).join(' ')).not.toContain('virtserialport')
+})
+
+test('what docker run starts by itself needs no KVM, and measures the TSC where it runs', () => {
+  const args = standaloneArguments()
+  expect(after('-accel', args)).toMatch(/^tcg/)
+  const token = /tsc_early_khz=(\S+)/.exec(after('-append', args) ?? '')?.[1] ?? ''
+  expect(readFileSync(new URL('../../images/runner/entrypoint', import.meta.url), 'utf8')).toContain(token)
 })
 
 test('the probe guest has neither disk nor network', () => {

@@ -1,4 +1,4 @@
-import { type Accelerator, accelerator } from './accelerator.ts'
+import { type Accelerator, accelerator, MEASURED_AT_START } from './accelerator.ts'
 import { controlPort } from './devices/control-port.ts'
 import type { Device } from './devices/device.ts'
 import { disk } from './devices/disk.ts'
@@ -30,6 +30,12 @@ export function qemuArguments(machine: Machine): string[] {
     ...(machine.controlSocket === undefined ? [] : [controlPort({ socketPath: machine.controlSocket })]),
   ]
   return boot(machine, devices, [`testkernels.cgroup=${machine.cgroup}`, ...cgroupArguments(machine.cgroup)])
+}
+
+/** What `docker run IMAGE` starts when nobody says what: emulation, which runs everywhere, and nobody to talk to the guest. */
+export function standaloneArguments(): string[] {
+  const emulated = { kind: 'tcg', tscKhz: MEASURED_AT_START } as const
+  return qemuArguments({ accelerator: emulated, memoryMib: 2048, cpus: 2, cgroup: 2 })
 }
 
 /** Debian's kernels leave these two of v1 off unless asked; on v2 they are always there. */
