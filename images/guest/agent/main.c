@@ -7,18 +7,38 @@
 #include <sys/reboot.h>
 #include <sys/signalfd.h>
 #include <sys/wait.h>
+#include <time.h>
 #include <unistd.h>
 
 // dockerd's first answer is looked for this often; a look costs a connect.
 #define READY_POLL_MS 50
 
+// dockerd waits 15 seconds for its containerd, whatever the machine (moby, libcontainerd/supervisor: startupTimeout). One
+// that ends sooner is at odds with its guest; one that ends later was too slow, and finds its files in memory next time.
+#define GAVE_UP_AFTER_S 12
+#define STARTS 3
+
 static pid_t command;
 static bool ready;
+static int starts;
+static time_t started_at;
 
 // QEMU runs with -no-reboot: a restart ends it, on every machine type and without ACPI.
 static void power_off(void) {
   sync();
   reboot(RB_AUTOBOOT);
+}
+
+static time_t uptime(void) {
+  struct timespec now;
+  clock_gettime(CLOCK_BOOTTIME, &now);
+  return now.tv_sec;
+}
+
+static void start_command(void) {
+  starts++;
+  started_at = uptime();
+  command = command_start();
 }
 
 static void handle(char *verb, char *value) {
@@ -33,6 +53,11 @@ static void reap(void) {
   for (pid_t child; (child = waitpid(-1, &status, WNOHANG)) > 0;) {
     identity_child_ended(child);
     if (child != command) continue;
+    if (!ready && starts < STARTS && uptime() - started_at >= GAVE_UP_AFTER_S) {
+      control_event("warning", "dockerd gave up waiting for its containerd; it is started again");
+      start_command();
+      continue;
+    }
     char text[64];
     if (WIFSIGNALED(status)) snprintf(text, sizeof text, "signal %d", WTERMSIG(status));
     else snprintf(text, sizeof text, "status %d", WEXITSTATUS(status));
@@ -52,7 +77,7 @@ int main(void) {
   struct pollfd watched[2] = {{.fd = signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK), .events = POLLIN},
                               {.fd = control_open(), .events = POLLIN}};
   control_replay_phases();
-  command = command_start();
+  start_command();
   control_phase("command");
   for (;;) {
     if (poll(watched, 2, ready ? -1 : READY_POLL_MS) > 0) {
