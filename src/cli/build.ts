@@ -1,17 +1,19 @@
 import { imageId, tagImage } from '../engine/index.ts'
-import { InvalidOptionError, parseKernelEntry } from '../options/index.ts'
+import { InvalidOptionError, parseKernelEntry, withConfig } from '../options/index.ts'
 import { openHost, prepareImage } from '../vm/index.ts'
 import type { Terminal } from './terminal.ts'
 
 export interface BuildArguments extends Terminal {
   readonly kernel: string
+  /** Fragments of the kernel's configuration. */
+  readonly config: readonly string[]
   readonly tag: string | undefined
   readonly signal: AbortSignal
 }
 
 /** Prints the image's id on standard output, and nothing else there. */
-export async function build({ kernel, tag, settings, log, progress, signal }: BuildArguments): Promise<number> {
-  const entry = parseKernelEntry('build', { kernel })
+export async function build({ kernel, config, tag, settings, log, progress, signal }: BuildArguments): Promise<number> {
+  const entry = parseKernelEntry('build', { kernel: withConfig(kernel, config) })
   // Before the build, which may take minutes.
   if (tag !== undefined) checkImageName(tag)
   const host = await openHost({ settings, log, signal })

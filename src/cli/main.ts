@@ -12,7 +12,13 @@ const { version } = JSON.parse(readFileSync(new URL('../../package.json', import
 }
 
 const kernel = () =>
-  new Option('--kernel <reference>', 'kernel of the guest, such as debian:bookworm').default('debian:trixie')
+  new Option('--kernel <reference>', 'kernel of the guest, such as debian:bookworm or source:debian/trixie').default(
+    'debian:trixie',
+  )
+const config = () =>
+  new Option('--config <fragment>', 'for a kernel from source: cgroup-v1, kasan, debug, btf or a file; may be repeated')
+    .argParser((fragment, former: string[]) => [...former, fragment])
+    .default([], 'none')
 
 const program = new Command('testkernels')
   .description('Run commands and tests against a real dockerd on the Linux kernel and cgroup version of your choice.')
@@ -26,6 +32,7 @@ program
   .command('run')
   .description('Start a VM and run a command with DOCKER_HOST pointing at its dockerd; without a command, stay up.')
   .addOption(kernel())
+  .addOption(config())
   .option('--cgroup <version>', 'cgroup version of the guest, 1 or 2', wholeNumber, 2)
   .option('--name <name>', 'hostname of the guest', 'kernel')
   .option('--memory-mib <mib>', 'memory of the guest in MiB', wholeNumber)
@@ -35,17 +42,18 @@ program
   .option('--boot-timeout-ms <ms>', "longest wait for the guest's dockerd in milliseconds", wholeNumber)
   .argument('[command...]', 'command and its arguments, after --')
   .passThroughOptions()
-  .action(async (command: string[], { name, ...options }) => {
-    await execute((terminal) => run({ name, options, command, ...terminal }))
+  .action(async (command: string[], { name, kernel: reference, config: fragments, ...options }) => {
+    await execute((terminal) => run({ name, kernel: reference, config: fragments, options, command, ...terminal }))
   })
 
 program
   .command('build')
   .description("Build a kernel's image, if it is not there, and print its id.")
   .addOption(kernel())
+  .addOption(config())
   .option('-t, --tag <tag>', 'a further name for the image')
-  .action(async ({ kernel: reference, tag }) => {
-    await execute((terminal) => build({ kernel: reference, tag, ...terminal }))
+  .action(async ({ kernel: reference, config: fragments, tag }) => {
+    await execute((terminal) => build({ kernel: reference, config: fragments, tag, ...terminal }))
   })
 
 program

@@ -1,4 +1,4 @@
-import { parseKernelEntry } from '../options/index.ts'
+import { parseKernelEntry, withConfig } from '../options/index.ts'
 import { openHost, type StartedKernelVm, startVm } from '../vm/index.ts'
 import { runCommand } from './command.ts'
 import { shellExports } from './shell-exports.ts'
@@ -6,7 +6,10 @@ import type { Terminal } from './terminal.ts'
 
 export interface RunArguments extends Terminal {
   readonly name: string
-  /** The options of the entry, still to be checked. */
+  readonly kernel: string
+  /** Fragments of the kernel's configuration. */
+  readonly config: readonly string[]
+  /** The other options of the entry, still to be checked. */
   readonly options: Readonly<Record<string, unknown>>
   /** Empty: stay up until a signal. */
   readonly command: readonly string[]
@@ -14,8 +17,18 @@ export interface RunArguments extends Terminal {
 }
 
 /** @returns the exit status of the command; 125 when the VM went away under it */
-export async function run({ name, options, command, settings, log, progress, signal }: RunArguments): Promise<number> {
-  const entry = parseKernelEntry(name, options)
+export async function run({
+  name,
+  kernel,
+  config,
+  options,
+  command,
+  settings,
+  log,
+  progress,
+  signal,
+}: RunArguments): Promise<number> {
+  const entry = parseKernelEntry(name, { ...options, kernel: withConfig(kernel, config) })
   const host = await openHost({ settings, log, signal })
   const onBuildStatus = progress.update.bind(progress)
   await using vm = await startVm({ host, entry, log, signal, onBuildStatus })

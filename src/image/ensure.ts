@@ -11,7 +11,7 @@ import {
 import { type Engine, hasImage, imageLabels, removeImage } from '../engine/index.ts'
 import type { Logger } from '../log/index.ts'
 import { type KernelReference, kernelLabel, type RootfsReference } from '../options/index.ts'
-import { imagePaths } from '../qemu/index.ts'
+import { imagePaths, standaloneArguments } from '../qemu/index.ts'
 import { ensureBaseImage } from './base/index.ts'
 import { kernel } from './recipes/kernel/index.ts'
 import { rootfs } from './recipes/rootfs/index.ts'
@@ -27,6 +27,10 @@ export interface VmImageRequest {
   /** The guest's command in place of dockerd. */
   readonly init: readonly string[] | undefined
   readonly mirror: string | undefined
+  /** Where sources of the kernel are taken from in place of kernel.org. */
+  readonly kernelMirror: string | undefined
+  /** For what is remembered between runs. */
+  readonly cacheDirectory: string
   /** Takes the steps of the build as BuildKit reports them. */
   readonly onStatus: (status: SolveStatus) => void
   readonly log: Logger
@@ -64,7 +68,12 @@ export async function ensureVmImage(request: VmImageRequest): Promise<VmImage> {
   return { ref, origin: 'built' }
 }
 
-const imageConfig = { entrypoint: [imagePaths.entrypoint], labels: imageLabels('vm') }
+const imageConfig = {
+  entrypoint: [imagePaths.entrypoint],
+  // For `docker run IMAGE`; a VM of ours has a command of its own.
+  cmd: standaloneArguments(),
+  labels: imageLabels('vm'),
+}
 
 /** What to solve, and the tag that stands for all that goes in: graph, content that the graph only names, configuration. */
 async function plan(request: VmImageRequest) {
@@ -77,7 +86,7 @@ async function plan(request: VmImageRequest) {
     base: from,
     tools: withTools,
     mirror,
-    kernel: await kernel(request.kernel, { base: from, tools: withTools, mirror }),
+    kernel: await kernel(request.kernel, { ...request, base: from, tools: withTools, suite: BASE_SUITE }),
     rootfs: await rootfs(request.rootfs, { ...request, tools: withTools, base }),
     init: request.init,
   })
@@ -86,7 +95,7 @@ async function plan(request: VmImageRequest) {
   const digest = createHash('sha256').update(input).digest('hex').slice(0, 16)
   // What a tag may have of a label that people read.
   const name = kernelLabel(request.kernel)
-    .replaceAll(/[^A-Za-z0-9_.-]+/g, '-')
+    .replaceAll(/^[^A-Za-z0-9]+|[^A-Za-z0-9_.-]+/g, '-')
     .slice(0, 64)
   return { definition, directories, ref: `testkernels/vm:${name}-${digest}` }
 }

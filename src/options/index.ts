@@ -1,6 +1,6 @@
 export { DuplicateEntryError, InvalidOptionError, UnknownKernelError } from './errors.ts'
 export { type KernelEntry, type KernelOptions, parseKernelEntry } from './kernel-entry.ts'
-export { kernelLabel } from './kernel-label.ts'
+export { kernelLabel, kernelText } from './kernel-label.ts'
 export { type DebianKernel, type KernelReference, parseKernelReference } from './kernel-reference.ts'
 export { type KernelMatrix, parseMatrix } from './matrix.ts'
 export {
@@ -13,3 +13,11 @@ export {
   type RootfsReference,
 } from './rootfs-reference.ts'
 export { readSettings, type Settings } from './settings.ts'
+export {
+  type ConfigFragment,
+  readyFragments,
+  type SourceKernel,
+  type SourceKernelOptions,
+  type SourceOrigin,
+  withConfig,
+} from './source-kernel.ts'

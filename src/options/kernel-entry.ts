@@ -7,11 +7,15 @@ import {
   parseRootfsReference,
   type RootfsReference,
 } from './rootfs-reference.ts'
+import { type SourceKernelOptions, sourceKernelOptions } from './source-kernel.ts'
 
 /** One row of the matrix, as a user writes it. */
 export interface KernelOptions {
-  /** The kernel: `debian:SUITE`, such as `debian:bookworm`. */
-  readonly kernel: string
+  /**
+   * The kernel: `debian:SUITE`, such as `debian:bookworm`. Built from source: `version:X.Y.Z`, `source:debian/SUITE`,
+   * `source:PATH` of a tarball or a tree, or an object with config fragments.
+   */
+  readonly kernel: string | SourceKernelOptions
   /**
    * The guest's root file system: `debian:SUITE` (with its docker.io), `docker-image://REF`, `dockerfile:PATH` or an object
    * with build arguments, `file://PATH` of a directory or a tar. It needs dockerd and nothing else: no init, sshd or kmod.
@@ -45,7 +49,7 @@ export interface KernelEntry extends Required<Omit<KernelOptions, 'init'>>, Pick
 const integer = (least: number) => v.pipe(v.number(), v.integer(), v.minValue(least))
 
 const schema = v.strictObject({
-  kernel: v.string(),
+  kernel: v.union([v.string(), sourceKernelOptions]),
   rootfs: v.optional(v.union([v.string(), dockerfileOptions]), 'debian:trixie'),
   init: v.optional(v.pipe(v.array(v.string()), v.minLength(1))),
   cgroup: v.optional(v.picklist([1, 2]), 2),

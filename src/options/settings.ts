@@ -8,6 +8,8 @@ export interface Settings {
   readonly debug: boolean
   /** `TESTKERNELS_DEBIAN_MIRROR`: the Debian archive to build from. Default: that of the machine's apt configuration. */
   readonly debianMirror: string | undefined
+  /** `TESTKERNELS_KERNEL_MIRROR`: where `version:` takes sources from, laid out like kernel.org's pub/linux/kernel. */
+  readonly kernelMirror: string | undefined
   /** `TESTKERNELS_CACHE_DIR`: what is remembered between runs. Default: `$XDG_CACHE_HOME/testkernels`, `~/.cache/testkernels` */
   readonly cacheDirectory: string
   /** `TESTKERNELS_RUN_DIR`: sockets, short-lived and private. Default: `$XDG_RUNTIME_DIR` or the temporary directory */
@@ -31,11 +33,23 @@ export function readSettings(environment: Readonly<Record<string, string | undef
   return Object.freeze({
     debug: debug !== '' && debug !== '0',
     debianMirror: environment['TESTKERNELS_DEBIAN_MIRROR'] || undefined,
+    kernelMirror: httpUrl(environment, 'TESTKERNELS_KERNEL_MIRROR'),
     cacheDirectory: absolute(
       'TESTKERNELS_CACHE_DIR',
       join(environment['XDG_CACHE_HOME'] || join(homedir(), '.cache'), 'testkernels'),
     ),
     runtimeDirectory: absolute('TESTKERNELS_RUN_DIR', environment['XDG_RUNTIME_DIR'] || tmpdir()),
     environment: Object.freeze({ ...environment }),
+  })
+}
+
+/** Without slashes at its end. */
+function httpUrl(environment: Readonly<Record<string, string | undefined>>, name: string): string | undefined {
+  const value = environment[name]
+  if (!value) return undefined
+  if (/^https?:\/\/[^/]/.test(value)) return value.replace(/\/+$/, '')
+  throw new InvalidOptionError({
+    what: `${name} must be an http or https URL, got '${value}'`,
+    remedy: `set ${name} to a URL such as https://mirror.example/pub/linux/kernel`,
   })
 }

@@ -1,5 +1,5 @@
 import type { TestProject } from 'vitest/node'
-import type { KernelEntry } from '../options/index.ts'
+import { type KernelEntry, kernelText } from '../options/index.ts'
 import type { StartedKernelVm } from '../vm/index.ts'
 import { toReport } from './presentable.ts'
 import type { ProvidedKernel } from './provided.ts'
@@ -43,5 +43,5 @@ async function entriesOfOthers(project: TestProject): Promise<KernelEntry[]> {
 
 function describe(vm: StartedKernelVm): ProvidedKernel {
   const { name, dockerHost, address, environment } = vm
-  return { name, kernel: vm.entry.kernel, cgroup: vm.entry.cgroup, dockerHost, address, environment }
+  return { name, kernel: kernelText(vm.entry.kernel), cgroup: vm.entry.cgroup, dockerHost, address, environment }
 }

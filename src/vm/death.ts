@@ -1,7 +1,7 @@
 import { constants } from 'node:os'
 import type { ContainerExit } from '../engine/index.ts'
 import type { TestkernelsError } from '../errors/index.ts'
-import type { KernelEntry } from '../options/index.ts'
+import { type KernelEntry, kernelText } from '../options/index.ts'
 import type { ControlConnection } from '../qemu/index.ts'
 import type { ConsoleLog } from './console-log.ts'
 import { DockerdFailedError, VmDiedError } from './errors.ts'
@@ -22,7 +22,7 @@ export interface Remains {
 
 /** The error that tells how a VM ended: by its dockerd, by a panic, by the engine's memory limit, or by QEMU itself. */
 export function describeDeath({ exit, entry, console, control, stderr }: Remains): TestkernelsError {
-  const where = `on ${entry.kernel}, cgroup v${entry.cgroup}`
+  const where = `on ${kernelText(entry.kernel)}, cgroup v${entry.cgroup}`
   if (control?.ended !== undefined) {
     return new DockerdFailedError({
       what: `the guest's dockerd ended with ${control.ended} ${where}`,

@@ -1,7 +1,7 @@
 import type { SolveStatus } from '../buildkit/index.ts'
 import { debianMirror, ensureVmImage, type VmImage } from '../image/index.ts'
 import { type Logger, silentLogger } from '../log/index.ts'
-import type { KernelEntry } from '../options/index.ts'
+import { type KernelEntry, kernelText } from '../options/index.ts'
 import { chooseAccelerator } from './accelerator/choose.ts'
 import { bootVm } from './boot.ts'
 import { consoleDirectory, sweepConsoleLogs } from './console-log.ts'
@@ -35,6 +35,8 @@ export async function prepareImage({
     rootfs: entry.rootfsReference,
     init: entry.init,
     mirror: await debianMirror(host.settings.debianMirror),
+    kernelMirror: host.settings.kernelMirror,
+    cacheDirectory: host.settings.cacheDirectory,
     onStatus: onBuildStatus ?? (() => {}),
     log,
     signal: working,
@@ -53,7 +55,7 @@ export async function startVm(options: StartOptions): Promise<StartedKernelVm> {
   const { accelerator, why } = await timeline.time('accelerator', () =>
     chooseAccelerator({ host, entry, image: image.ref, log, signal }),
   )
-  log.info(`starting ${entry.kernel}, cgroup v${entry.cgroup}, with ${why}`)
+  log.info(`starting ${kernelText(entry.kernel)}, cgroup v${entry.cgroup}, with ${why}`)
   const booted = await bootVm({ host, entry, image: image.ref, accelerator, timeline, log, signal })
   log.info(`ready in ${timeline.summary()}`)
   return new StartedKernelVm(entry, booted, timeline)

@@ -6,6 +6,11 @@ import { type FileActions, llb, type State } from '../../buildkit/index.ts'
 /** `images/` of the package: three levels up from here, in the sources as in `dist`. */
 const imagesDirectory = fileURLToPath(new URL('../../../images', import.meta.url))
 
+/** Path of a file of `images/`. */
+export function imageFile(path: string): string {
+  return join(imagesDirectory, path)
+}
+
 export interface SourcesOptions {
   /** Names in the folder: what a step does not read must not make it run again. @default all */
   readonly only?: readonly string[]

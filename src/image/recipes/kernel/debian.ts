@@ -9,7 +9,7 @@ export function debianKernel(tools: State, { suite, flavour }: DebianKernel, mir
       name: `[kernel ${suite}] fetch linux-image-${flavour}`,
       args: ['sh', '/src/fetch-debian.sh', suite, flavour, ...(mirror === undefined ? [] : [mirror])],
       mounts: [
-        llb.bind('/src', sources('kernel', { only: ['fetch-debian.sh'] }), { selector: '/src' }),
+        llb.bind('/src', sources('kernel', { only: ['fetch-debian.sh', 'debian-apt.sh'] }), { selector: '/src' }),
         llb.bind('/out', llb.scratch(), { access: 'read-write' }),
       ],
     })

@@ -3,12 +3,10 @@ import { type KernelReference, kernelLabel } from '../../../options/index.ts'
 import type { Ingredient } from '../ingredient.ts'
 import { debianKernel } from './debian.ts'
 import { packKernel } from './pack.ts'
+import { type SourceKernelContext, sourceKernel } from './source.ts'
 
-export interface KernelRecipeContext {
-  /** A Debian of `BASE_SUITE`. */
-  readonly base: State
+export interface KernelRecipeContext extends SourceKernelContext {
   readonly tools: State
-  readonly mirror: string | undefined
 }
 
 /** One kernel, packed for the guest: see `packKernel`. Each kind of reference has a recipe for its tree in a file of its own. */
@@ -17,9 +15,11 @@ export async function kernel(reference: KernelReference, context: KernelRecipeCo
   return { ...tree, state: packKernel(context.tools, tree.state, kernelLabel(reference)) }
 }
 
-async function kernelTree(reference: KernelReference, { tools, mirror }: KernelRecipeContext): Promise<Ingredient> {
+async function kernelTree(reference: KernelReference, context: KernelRecipeContext): Promise<Ingredient> {
   switch (reference.kind) {
     case 'debian':
-      return { state: debianKernel(tools, reference, mirror) }
+      return { state: debianKernel(context.tools, reference, context.mirror) }
+    case 'source':
+      return await sourceKernel(reference, kernelLabel(reference), context)
   }
 }

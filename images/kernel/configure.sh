@@ -1,0 +1,24 @@
+#!/bin/sh
+# Runs in the kernel tools image: configure.sh
+# Makes a kernel's configuration: tinyconfig, and over it the fragments of /fragments in the order of their names.
+# /tree is the kernel's source; /out receives `config`.
+set -eu
+build=/tmp/build
+mkdir -p $build
+kbuild() { make --silent -C /tree O=$build ARCH=x86_64 "$@"; }
+
+awk -v wanted=/tmp/wanted -f /src/merge-config.awk /fragments/*/* >/tmp/merged
+kbuild tinyconfig
+# Without those of the fragments: kconfig warns of every option that is there twice.
+awk -F '\t' '
+  NR == FNR { wanted[$1]; next }
+  { option = $0; sub(/^# /, "", option); sub(/[ =].*/, "", option) }
+  !(option in wanted)' /tmp/wanted $build/.config >/tmp/tiny
+cat /tmp/tiny /tmp/merged >$build/.config
+kbuild olddefconfig
+
+find /tree -path /tree/arch -prune -o -name 'Kconfig*' -type f -print >/tmp/kconfig-files
+find /tree/arch/Kconfig /tree/arch/x86 -name 'Kconfig*' -type f >>/tmp/kconfig-files
+xargs grep -hE '^[[:space:]]*((menu)?config|depends on)[[:space:]]' </tmp/kconfig-files >/tmp/kconfig-lines
+awk -f /src/check-config.awk /tmp/kconfig-lines /tmp/wanted $build/.config
+cp $build/.config /out/config

@@ -1,0 +1,70 @@
+import { llb, type State } from '../../../buildkit/index.ts'
+import type { SourceKernel } from '../../../options/index.ts'
+import { aptInstall } from '../apt.ts'
+import type { Ingredient } from '../ingredient.ts'
+import { sources } from '../sources.ts'
+import { configFragments } from './fragments.ts'
+import { type SourceTreeContext, sourceTree } from './source-tree.ts'
+
+export interface SourceKernelContext extends Omit<SourceTreeContext, 'compiler' | 'step'> {
+  /** That of `base`. */
+  readonly suite: string
+}
+
+/**
+ * The tree of a kernel that is built from source: `/boot` and `/lib/modules`. Source, configuration and compilation are
+ * steps of their own, so that another configuration unpacks nothing and one that cannot be costs no compilation.
+ * @throws KernelSourceUnavailableError
+ */
+export async function sourceKernel(
+  reference: SourceKernel,
+  label: string,
+  context: SourceKernelContext,
+): Promise<Ingredient> {
+  const step = (what: string) => `[kernel ${label}] ${what}`
+  const compiler = kernelTools(context)
+  const source = await sourceTree(reference.origin, { ...context, compiler, step })
+  const tree = llb.bind('/tree', source.state)
+  const out = llb.bind('/out', llb.scratch(), { access: 'read-write' })
+  const fragments = await configFragments(reference.config)
+  const configured = compiler.run({
+    name: step('make olddefconfig'),
+    args: ['sh', '/src/configure.sh'],
+    mounts: [
+      llb.bind('/src', sources('kernel', { only: ['configure.sh', 'merge-config.awk', 'check-config.awk'] }), {
+        selector: '/src',
+      }),
+      llb.bind('/fragments', fragments, { selector: '/fragments' }),
+      tree,
+      out,
+    ],
+  })
+  const built = compiler.run({
+    name: step('make bzImage modules'),
+    args: ['sh', '/src/build-source.sh'],
+    mounts: [
+      llb.bind('/src', sources('kernel', { only: ['build-source.sh'] }), { selector: '/src' }),
+      llb.bind('/config', configured.mountOutput('/out')),
+      llb.cache('/ccache', { id: 'testkernels-ccache' }),
+      tree,
+      out,
+    ],
+  })
+  return { ...source, state: built.mountOutput('/out') }
+}
+
+/** On the base and not on the tools of other steps: what those need must not build a kernel anew. */
+function kernelTools({ base, suite, mirror }: SourceKernelContext): State {
+  return aptInstall(base, {
+    suite,
+    mirror,
+    name: '[kernel tools] apt-get install compiler',
+    packages: [
+      ...['gcc', 'libc6-dev', 'make', 'flex', 'bison', 'bc', 'perl', 'python3-minimal', 'ccache'],
+      // objtool, signed modules, BTF
+      ...['libelf-dev', 'libssl-dev', 'dwarves'],
+      // what sources and images are compressed with
+      ...['xz-utils', 'zstd', 'lz4', 'bzip2', 'cpio', 'kmod'],
+    ],
+  })
+}
