@@ -17,7 +17,9 @@ const steps = [
   { script: 'types', what: 'Types of everything (tsc)' },
   { script: 'layers', what: 'Layers: imports point down only (dependency-cruiser)' },
   { script: 'test:unit', what: 'Unit tests: no engine, no VM', tests: true },
-  { script: 'test:e2e', what: 'E2E tests: a real engine and real VMs', tests: true },
+  // Apart, because two cores are few: the first has VMs of its own, the second shares two among all its tests.
+  { script: 'test:programs', what: 'E2E tests of engine, BuildKit, command line, faults', tests: true },
+  { script: 'test:vms', what: 'E2E tests in VMs, on both cgroup versions', tests: true },
 ]
 
 tell('Set-up: npm packages, and a Docker engine if none answers.')
