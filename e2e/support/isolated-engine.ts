@@ -1,0 +1,46 @@
+import { spawnSync } from 'node:child_process'
+import { mkdtemp, rm, writeFile } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import Docker from 'dockerode'
+import { expect } from 'vitest'
+import { Program } from './program.ts'
+
+const START_DEADLINE_MS = 60_000
+/** Nobody listens there: connections are refused at once. */
+export const NOWHERE = 'http://127.0.0.1:1'
+
+/** Whether this machine can run an engine of our own. */
+export const canIsolate = process.getuid?.() === 0 && spawnSync('dockerd', ['--version']).status === 0
+
+export interface IsolatedEngine extends AsyncDisposable {
+  readonly dockerHost: string
+}
+
+/** A second dockerd that shares nothing with the machine's: no image, no network, no registry. */
+export async function startIsolatedEngine(): Promise<IsolatedEngine> {
+  const directory = await mkdtemp(join(tmpdir(), 'tk-engine-'))
+  const socketPath = join(directory, 'docker.sock')
+  const place = ['--data-root', join(directory, 'data'), '--exec-root', join(directory, 'exec')]
+  const files = ['--pidfile', join(directory, 'pid'), '--host', `unix://${socketPath}`, '--storage-driver=vfs']
+  // The machine's own configuration is for the machine's engine.
+  const config = ['--config-file', join(directory, 'daemon.json')]
+  await writeFile(join(directory, 'daemon.json'), '{}')
+  const network = ['--bridge=none', '--iptables=false', '--ip-forward=false', '--ip-masq=false']
+  const env = { ...process.env, HTTP_PROXY: NOWHERE, HTTPS_PROXY: NOWHERE, NO_PROXY: '' }
+  const program = new Program(['dockerd', ...place, ...files, ...config, ...network], { env })
+  const close = async () => {
+    // In order, so that its containerd ends as well.
+    program.kill('SIGTERM')
+    await program.exit
+    await rm(directory, { recursive: true, force: true })
+  }
+  try {
+    const docker = new Docker({ socketPath })
+    await expect.poll(() => docker.ping().then(String, String), { timeout: START_DEADLINE_MS }).toBe('OK')
+  } catch (thrown) {
+    await close()
+    throw thrown
+  }
+  return { dockerHost: `unix://${socketPath}`, [Symbol.asyncDispose]: close }
+}
