@@ -77,7 +77,8 @@ async function readProbe({ stdout }: Lease): Promise<{ reached: boolean; tscKhz:
   return { reached: false, tscKhz }
 }
 
-/** QEMU's last line of errors, which the shell that waits for it may add to ("Aborted"). */
+/** QEMU's last line of errors. It warns of features that the guest would not miss, and its shell may add "Aborted". */
 function lastWords({ stderr }: Lease): string {
-  return stderr.kept.findLast((line) => line.startsWith('qemu-system-x86_64: ')) ?? stderr.tail(1).trim()
+  const lines = stderr.kept.filter((line) => !line.includes(' warning: '))
+  return lines.findLast((line) => line.startsWith('qemu-system-x86_64: ')) ?? lines.at(-1)?.trim() ?? ''
 }
