@@ -2,12 +2,14 @@ import { open } from 'node:fs/promises'
 import { type PacketSchema, PacketType } from '../../gen/fsutil_pb.ts'
 import { messages, send } from '../message-stream.ts'
 import type { MessageStream } from '../services.ts'
+import { Lanes } from './lanes.ts'
 import { kindOf } from './mode.ts'
 import { type Entry, type WalkOptions, walk } from './walk.ts'
 
 export type PacketStream = MessageStream<typeof PacketSchema>
 
 const CHUNK_BYTES = 32 * 1024
+const FILES_AT_ONCE = 4
 
 /**
  * The sending side of fsutil's DiffCopy: tells of all there is, sends the files that the other side asks for, and ends when
@@ -15,7 +17,10 @@ const CHUNK_BYTES = 32 * 1024
  */
 export async function sendDirectory(stream: PacketStream, root: string, options: WalkOptions): Promise<void> {
   const told: Entry[] = []
-  await Promise.all([tell(stream, walk(root, options), told), answer(stream, told)])
+  const lanes = new Lanes(FILES_AT_ONCE)
+  const transfer = Promise.all([tell(stream, walk(root, options), told), answer(stream, told, lanes)])
+  // The engine waits for ever for a file that cannot be read.
+  await Promise.race([transfer, lanes.failed])
 }
 
 async function tell(stream: PacketStream, entries: AsyncIterable<Entry>, told: Entry[]): Promise<void> {
@@ -28,35 +33,39 @@ async function tell(stream: PacketStream, entries: AsyncIterable<Entry>, told: E
   await send(stream, { type: PacketType.PACKET_STAT })
 }
 
-async function answer(stream: PacketStream, told: readonly Entry[]): Promise<void> {
-  for await (const packet of messages(stream)) {
-    switch (packet.type) {
-      case PacketType.PACKET_REQ: {
-        const entry = told[packet.id]
-        if (entry === undefined || kindOf(entry.mode) !== 'file')
-          throw new Error(`the engine asked for file ${packet.id}, which it was not told of`)
-        await sendFile(stream, packet.id, entry.absolutePath)
-        break
-      }
-      case PacketType.PACKET_FIN:
-        await send(stream, { type: PacketType.PACKET_FIN })
-        return
-      case PacketType.PACKET_ERR:
-        throw new Error(`the engine could not take the files: ${new TextDecoder().decode(packet.data)}`)
-    }
+async function answer(stream: PacketStream, told: readonly Entry[], lanes: Lanes): Promise<void> {
+  for await (const { type, id, data } of messages(stream)) {
+    if (type === PacketType.PACKET_FIN) break
+    if (type === PacketType.PACKET_ERR)
+      throw new Error(`the engine could not take the files: ${new TextDecoder().decode(data)}`)
+    if (type !== PacketType.PACKET_REQ) continue
+    const entry = told[id]
+    if (entry === undefined || kindOf(entry.mode) !== 'file')
+      throw new Error(`the engine asked for file ${id}, which it was not told of`)
+    await lanes.start(() => sendFile(stream, id, entry))
   }
+  await lanes.drain()
+  await send(stream, { type: PacketType.PACKET_FIN })
 }
 
-async function sendFile(stream: PacketStream, id: number, path: string): Promise<void> {
-  const file = await open(path)
+/** An empty chunk ends a file. */
+async function sendFile(stream: PacketStream, id: number, { absolutePath, size }: Entry): Promise<void> {
+  // One byte more than there is: a read that does not fill it has met the end.
+  const chunkBytes = Math.min(CHUNK_BYTES, Number(size) + 1)
+  const file = await open(absolutePath)
   try {
-    for (;;) {
+    for (let isAtEnd = false; !isAtEnd; ) {
       // A buffer of its own for each chunk: the stream may keep it.
-      const { bytesRead, buffer } = await file.read({ buffer: Buffer.allocUnsafe(CHUNK_BYTES) })
-      await send(stream, { type: PacketType.PACKET_DATA, id, data: buffer.subarray(0, bytesRead) })
-      if (bytesRead === 0) return
+      const { bytesRead, buffer } = await file.read({ buffer: Buffer.allocUnsafe(chunkBytes) })
+      isAtEnd = bytesRead < chunkBytes
+      if (bytesRead > 0) await sendChunk(stream, id, buffer.subarray(0, bytesRead))
     }
   } finally {
     await file.close()
   }
+  await sendChunk(stream, id, new Uint8Array())
+}
+
+function sendChunk(stream: PacketStream, id: number, data: Uint8Array): Promise<void> {
+  return send(stream, { type: PacketType.PACKET_DATA, id, data })
 }
