@@ -11,13 +11,17 @@ const START_DEADLINE_MS = 60_000
 export const NOWHERE = 'http://127.0.0.1:1'
 
 /** Whether this machine can run an engine of our own. */
-export const canIsolate = process.getuid?.() === 0 && spawnSync('dockerd', ['--version']).status === 0
+export const canIsolate =
+  process.getuid?.() === 0 && spawnSync('unshare', ['--net', 'dockerd', '--version']).status === 0
 
 export interface IsolatedEngine extends AsyncDisposable {
   readonly dockerHost: string
 }
 
-/** A second dockerd that shares nothing with the machine's: no image, no network, no registry. */
+/**
+ * A second dockerd that shares nothing with the machine's: no image, no registry, and no network. That one is a namespace of
+ * its own, because a dockerd changes the bridge and the packet filter of the network that it starts in, whoever uses them.
+ */
 export async function startIsolatedEngine(): Promise<IsolatedEngine> {
   const directory = await mkdtemp(join(tmpdir(), 'tk-engine-'))
   const socketPath = join(directory, 'docker.sock')
@@ -26,9 +30,10 @@ export async function startIsolatedEngine(): Promise<IsolatedEngine> {
   // The machine's own configuration is for the machine's engine.
   const config = ['--config-file', join(directory, 'daemon.json')]
   await writeFile(join(directory, 'daemon.json'), '{}')
-  const network = ['--bridge=none', '--iptables=false', '--ip-forward=false', '--ip-masq=false']
   const env = { ...process.env, HTTP_PROXY: NOWHERE, HTTPS_PROXY: NOWHERE, NO_PROXY: '' }
-  const program = new Program(['dockerd', ...place, ...files, ...config, ...network], { env })
+  const program = new Program(['unshare', '--net', 'dockerd', '--iptables=false', ...place, ...files, ...config], {
+    env,
+  })
   const close = async () => {
     // In order, so that its containerd ends as well.
     program.kill('SIGTERM')
