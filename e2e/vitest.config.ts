@@ -27,7 +27,7 @@ export default defineConfig({
           ...shared,
           name: 'engine',
           include: ['{buildkit,engine,cli,vitest,faults}/**/*.e2e.test.ts'],
-          globalSetup: [fixtures],
+          globalSetup: [fixtures, './support/images.ts'],
         },
       },
       ...kernelProjects({ cgroupv1 }, { ...withImage, include: ['vm/**/*.e2e.test.ts'] }),
