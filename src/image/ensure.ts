@@ -1,6 +1,7 @@
 import { createHash, randomUUID } from 'node:crypto'
 import {
   type Buildkit,
+  credentialsFor,
   exporters,
   llb,
   localDirs,
@@ -29,6 +30,8 @@ export interface VmImageRequest {
   readonly mirror: string | undefined
   /** Where sources of the kernel are taken from in place of kernel.org. */
   readonly kernelMirror: string | undefined
+  /** Directory of docker's config.json, for registries that ask who we are. */
+  readonly dockerConfigDirectory: string
   /** For what is remembered between runs. */
   readonly cacheDirectory: string
   /** Takes the steps of the build as BuildKit reports them. */
@@ -57,7 +60,7 @@ export async function ensureVmImage(request: VmImageRequest): Promise<VmImage> {
   // its own, so that the tag never stands for an image without entrypoint, and no other build removes it.
   const unconfigured = `${ref}-${randomUUID()}`
   const shared = { signal, onStatus: request.onStatus }
-  const attachables = [localDirs(directories ?? {}), registryAuth()]
+  const attachables = [localDirs(directories ?? {}), registryAuth({ configDir: request.dockerConfigDirectory })]
   await buildkit.solve({ definition, attachables, exporter: exporters.moby({ names: [unconfigured] }), ...shared })
   try {
     const configured = withImageConfig(unconfigured, imageConfig)
@@ -78,7 +81,8 @@ const imageConfig = {
 /** What to solve, and the tag that stands for all that goes in: graph, content that the graph only names, configuration. */
 async function plan(request: VmImageRequest) {
   const { engine, mirror, log, signal } = request
-  const base = async (suite: string) => (await ensureBaseImage({ engine, suite, mirror, signal, log })).ref
+  const credentials = (registry: string) => credentialsFor(registry, request.dockerConfigDirectory)
+  const base = async (suite: string) => (await ensureBaseImage({ engine, suite, mirror, credentials, signal, log })).ref
   const baseRef = await base(BASE_SUITE)
   const from = llb.image(baseRef, { name: `[base] ${baseRef}` })
   const withTools = tools(from, { mirror, suite: BASE_SUITE })
@@ -87,7 +91,7 @@ async function plan(request: VmImageRequest) {
     tools: withTools,
     mirror,
     kernel: await kernel(request.kernel, { ...request, base: from, tools: withTools, suite: BASE_SUITE }),
-    rootfs: await rootfs(request.rootfs, { ...request, tools: withTools, base }),
+    rootfs: await rootfs(request.rootfs, { ...request, credentials, tools: withTools, base }),
     init: request.init,
   })
   const definition = state.definition()

@@ -14,6 +14,8 @@ export interface Settings {
   readonly cacheDirectory: string
   /** `TESTKERNELS_RUN_DIR`: sockets, short-lived and private. Default: `$XDG_RUNTIME_DIR` or the temporary directory */
   readonly runtimeDirectory: string
+  /** `DOCKER_CONFIG`: where the credentials of `docker login` are. Default: `~/.docker` */
+  readonly dockerConfigDirectory: string
   /** The environment itself, for those who follow other programs' variables (DOCKER_HOST, DOCKER_CONFIG). */
   readonly environment: Readonly<Record<string, string | undefined>>
 }
@@ -39,6 +41,7 @@ export function readSettings(environment: Readonly<Record<string, string | undef
       join(environment['XDG_CACHE_HOME'] || join(homedir(), '.cache'), 'testkernels'),
     ),
     runtimeDirectory: absolute('TESTKERNELS_RUN_DIR', environment['XDG_RUNTIME_DIR'] || tmpdir()),
+    dockerConfigDirectory: environment['DOCKER_CONFIG'] || join(homedir(), '.docker'),
     environment: Object.freeze({ ...environment }),
   })
 }

@@ -37,6 +37,7 @@ export async function prepareImage({
     mirror: await debianMirror(host.settings.debianMirror),
     kernelMirror: host.settings.kernelMirror,
     cacheDirectory: host.settings.cacheDirectory,
+    dockerConfigDirectory: host.settings.dockerConfigDirectory,
     onStatus: onBuildStatus ?? (() => {}),
     log,
     signal: working,

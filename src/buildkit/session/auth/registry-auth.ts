@@ -6,7 +6,7 @@ import { credentialsFor } from './docker-config.ts'
 
 export interface RegistryAuthOptions {
   /** Directory of docker's config.json. @default ~/.docker */
-  readonly configDir?: string
+  readonly configDir?: string | undefined
 }
 
 /** Lends the engine the credentials of `docker login` while a solve runs. They are looked up when it asks, and not before. */

@@ -15,6 +15,7 @@ import type { Ingredient } from '../ingredient.ts'
 export interface DockerfileContext {
   readonly connectBuildkit: () => Promise<Buildkit>
   readonly onStatus: (status: SolveStatus) => void
+  readonly dockerConfigDirectory: string
   readonly signal: AbortSignal
 }
 
@@ -36,7 +37,11 @@ export async function dockerfileRootfs(rootfs: DockerfileRootfs, context: Docker
   await using buildkit = await context.connectBuildkit()
   const { exporterResponse } = await buildkit.solve({
     ...solve,
-    attachables: [...solve.attachables, registryAuth(), secrets(Object.fromEntries(secretSources))],
+    attachables: [
+      ...solve.attachables,
+      registryAuth({ configDir: context.dockerConfigDirectory }),
+      secrets(Object.fromEntries(secretSources)),
+    ],
     exporter: exporters.moby({ names: [ref] }),
     onStatus: context.onStatus,
     signal: context.signal,

@@ -1,20 +1,16 @@
 import type { State } from '../../../buildkit/index.ts'
-import type { Engine } from '../../../engine/index.ts'
-import type { Logger } from '../../../log/index.ts'
 import type { RootfsReference } from '../../../options/index.ts'
 import type { Ingredient } from '../ingredient.ts'
 import { debianRootfs } from './debian.ts'
 import { type DockerfileContext, dockerfileRootfs } from './dockerfile.ts'
-import { imageRootfs } from './image.ts'
+import { type ImageContext, imageRootfs } from './image.ts'
 import { localRootfs } from './local.ts'
 
-export interface RootfsContext extends DockerfileContext {
-  readonly engine: Engine
+export interface RootfsContext extends DockerfileContext, ImageContext {
   readonly tools: State
   readonly mirror: string | undefined
   /** The base image of a Debian suite, made if need be. */
   readonly base: (suite: string) => Promise<string>
-  readonly log: Logger
 }
 
 /** The guest's root file system. Each kind of reference has a file of its own here. */
