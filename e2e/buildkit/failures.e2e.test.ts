@@ -7,7 +7,7 @@ import { baseRef, connect, endpoint, scratchDir, unique } from './support.ts'
 
 test('a step that fails is told by name, command, exit code and its last lines', async () => {
   await using buildkit = await connect()
-  const script = `for i in $(seq 1 100); do echo "line $i"; done; printf 'no line end: ${unique()}' >&2; exit 42`
+  const script = `for i in $(seq 1 100); do echo "line $i"; done; printf 'no line end: ${unique()}'; exit 42`
   const run = llb.image(baseRef()).run({ script, name: '[e2e] fail on purpose' })
   const failure = await buildkit.solve({ definition: run.definition() }).catch((error: unknown) => error)
   expect(failure).toBeInstanceOf(SolveError)

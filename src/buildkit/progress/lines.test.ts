@@ -19,10 +19,21 @@ test('what was written over with carriage returns is not shown', () => {
   expect(splitter.push(Buffer.from('\r\n'))).toEqual(['30%'])
 })
 
+const out = (text: string) => ({ stream: 'stdout', data: Buffer.from(text) }) as const
+const err = (text: string) => ({ stream: 'stderr', data: Buffer.from(text) }) as const
+
 test('a tail keeps the last lines, the unfinished one among them', () => {
   const tail = new LogTail(2)
-  tail.push(Buffer.from('1\n2\n3\n'))
+  tail.push(out('1\n2\n3\n'))
   expect(tail.lines).toEqual(['2', '3'])
-  tail.push(Buffer.from('4'))
+  tail.push(out('4'))
   expect(tail.lines).toEqual(['3', '4'])
+})
+
+test('an unfinished line of one stream does not run into the other', () => {
+  const tail = new LogTail(9)
+  tail.push(err('error: no '))
+  tail.push(out('CC a.o\nCC b'))
+  tail.push(err('such file'))
+  expect(tail.lines).toEqual(['CC a.o', 'CC b', 'error: no such file'])
 })

@@ -1,3 +1,5 @@
+import type { VertexLog } from './status.ts'
+
 /** Makes lines of output that arrives cut anywhere, within a line or a character. */
 export class LineSplitter {
   readonly #decoder = new TextDecoder()
@@ -24,9 +26,9 @@ function afterReturn(line: string): string {
   return trimmed.slice(trimmed.lastIndexOf('\r') + 1)
 }
 
-/** The last lines of some output. */
+/** The last lines of a step. Its two streams come in chunks of their own, so an unfinished line waits for its own stream. */
 export class LogTail {
-  readonly #splitter = new LineSplitter()
+  readonly #splitters = { stdout: new LineSplitter(), stderr: new LineSplitter() }
   readonly #lines: string[] = []
   readonly #maxLines: number
 
@@ -34,13 +36,14 @@ export class LogTail {
     this.#maxLines = maxLines
   }
 
-  push(data: Uint8Array): void {
-    this.#lines.push(...this.#splitter.push(data))
+  push({ stream, data }: Pick<VertexLog, 'stream' | 'data'>): void {
+    this.#lines.push(...this.#splitters[stream].push(data))
     this.#lines.splice(0, this.#lines.length - this.#maxLines)
   }
 
   get lines(): string[] {
-    const { rest } = this.#splitter
-    return rest === '' ? [...this.#lines] : [...this.#lines, rest].slice(-this.#maxLines)
+    const { stdout, stderr } = this.#splitters
+    const unfinished = [stdout.rest, stderr.rest].filter((rest) => rest !== '')
+    return [...this.#lines, ...unfinished].slice(-this.#maxLines)
   }
 }

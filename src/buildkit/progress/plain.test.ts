@@ -27,6 +27,17 @@ test('a step has a header, its output with the time, and how long it took', () =
   expect(written).toBe('#1 [kernel] make\n#1 1.500 CC main.o\n#1 LD vml\n#1 DONE 3.3s\n')
 })
 
+test('a line is made of one stream', () => {
+  const errors = (text: string) =>
+    display.update(statusOf({ logs: [{ vertex: 'a', stream: 'stderr', data: Buffer.from(text), timestampMs: 2_000 }] }))
+  vertex('a', { started: 1 })
+  errors('error: no ')
+  log('a', 'CC a.o\n', 2)
+  errors('such file')
+  vertex('a', { started: 1, completed: 2 })
+  expect(written).toBe('#1 a\n#1 1.000 CC a.o\n#1 error: no such file\n#1 DONE 1.0s\n')
+})
+
 test('steps are CACHED, CANCELED, or end in ERROR with its text', () => {
   vertex('a', { started: 1, completed: 1, cached: true })
   vertex('b', { started: 1, completed: 2, error: 'context canceled' })

@@ -40,17 +40,20 @@ export class PlainDisplay implements ProgressDisplay {
       this.#mux.open(step)
       return
     }
-    const rest = this.#logs.get(step.digest)?.rest
-    if (rest !== undefined && rest !== '') this.#mux.line(step, rest)
-    this.#logs.delete(step.digest)
+    for (const key of logKeys(step.digest)) {
+      const rest = this.#logs.get(key)?.rest ?? ''
+      if (rest !== '') this.#mux.line(step, rest)
+      this.#logs.delete(key)
+    }
     this.#mux.close(step, lastLine(step))
   }
 
-  #log({ vertex, data, timestampMs }: VertexLog): void {
+  #log({ vertex, stream, data, timestampMs }: VertexLog): void {
     const step = this.#model.get(vertex)
     if (step === undefined) return
-    const splitter = this.#logs.get(vertex) ?? new LineSplitter()
-    this.#logs.set(vertex, splitter)
+    const key = logKey(vertex, stream)
+    const splitter = this.#logs.get(key) ?? new LineSplitter()
+    this.#logs.set(key, splitter)
     const since = (timestampMs ?? 0) - (step.startedAtMs ?? timestampMs ?? 0)
     const clock = (Math.max(0, since) / 1000).toFixed(3).slice(0, 5)
     for (const line of splitter.push(data)) this.#mux.line(step, `${clock} ${line}`)
@@ -74,6 +77,15 @@ export class PlainDisplay implements ProgressDisplay {
     const step = this.#model.get(vertex)
     if (step !== undefined) this.#mux.line(step, `WARN: ${short}`)
   }
+}
+
+/** The two streams of a step come in chunks of their own: a line is never made of both. */
+function logKey(digest: string, stream: VertexLog['stream']): string {
+  return `${digest} ${stream}`
+}
+
+function logKeys(digest: string): string[] {
+  return [logKey(digest, 'stdout'), logKey(digest, 'stderr')]
 }
 
 function lastLine(step: Step): string {

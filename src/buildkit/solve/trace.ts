@@ -16,10 +16,10 @@ export class SolveTrace {
 
   observe({ vertexes, logs }: SolveStatus): void {
     this.#heard = true
-    for (const { vertex, data } of logs) {
-      const tail = this.#tails.get(vertex) ?? new LogTail(TAIL_LINES)
-      tail.push(data)
-      this.#tails.set(vertex, tail)
+    for (const log of logs) {
+      const tail = this.#tails.get(log.vertex) ?? new LogTail(TAIL_LINES)
+      tail.push(log)
+      this.#tails.set(log.vertex, tail)
     }
     for (const vertex of vertexes) {
       if (vertex.error !== undefined) this.#failed.push(vertex)

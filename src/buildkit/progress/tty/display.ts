@@ -36,10 +36,10 @@ export class TtyDisplay implements ProgressDisplay {
     if (this.#ended) return
     if (this.#timer === undefined) this.#begin()
     for (const step of this.#model.apply(status)) this.#advance(step)
-    for (const { vertex, data } of status.logs) {
-      const tail = this.#tails.get(vertex) ?? new LogTail(TAIL_LINES)
-      tail.push(data)
-      this.#tails.set(vertex, tail)
+    for (const log of status.logs) {
+      const tail = this.#tails.get(log.vertex) ?? new LogTail(TAIL_LINES)
+      tail.push(log)
+      this.#tails.set(log.vertex, tail)
     }
   }
 
