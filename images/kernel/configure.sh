@@ -8,7 +8,7 @@ mkdir -p $build
 kbuild() { make --silent -C /tree O=$build ARCH=x86_64 "$@"; }
 
 awk -v wanted=/tmp/wanted -f /src/merge-config.awk /fragments/*/* >/tmp/merged
-kbuild tinyconfig
+kbuild tinyconfig >/tmp/tinyconfig 2>&1 || { cat /tmp/tinyconfig; exit 1; }
 # Without those of the fragments: kconfig warns of every option that is there twice.
 awk -F '\t' '
   NR == FNR { wanted[$1]; next }
