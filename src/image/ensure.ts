@@ -90,7 +90,7 @@ async function plan(request: VmImageRequest) {
     base: from,
     tools: withTools,
     mirror,
-    kernel: await kernel(request.kernel, { ...request, base: from, tools: withTools, suite: BASE_SUITE }),
+    kernel: await kernel(request.kernel, { ...request, credentials, base: from, tools: withTools, suite: BASE_SUITE }),
     rootfs: await rootfs(request.rootfs, { ...request, credentials, tools: withTools, base }),
     init: request.init,
   })

@@ -1,21 +1,23 @@
 import * as v from 'valibot'
 import { InvalidOptionError } from './errors.ts'
-import { type KernelReference, parseKernelReference } from './kernel-reference.ts'
+import { type KernelReference, type KernelSpec, parseKernelReference } from './kernel-reference.ts'
+import { localKernelOptions } from './local-kernel.ts'
 import {
   type DockerfileOptions,
   dockerfileOptions,
   parseRootfsReference,
   type RootfsReference,
 } from './rootfs-reference.ts'
-import { type SourceKernelOptions, sourceKernelOptions } from './source-kernel.ts'
+import { sourceKernelOptions } from './source-kernel.ts'
 
 /** One row of the matrix, as a user writes it. */
 export interface KernelOptions {
   /**
-   * The kernel: `debian:SUITE`, such as `debian:bookworm`. Built from source: `version:X.Y.Z`, `source:debian/SUITE`,
-   * `source:PATH` of a tarball or a tree, or an object with config fragments.
+   * The kernel: `debian:SUITE`, such as `debian:bookworm`; `docker-image://REF` of an image with a kernel in it; of this
+   * machine `file:///path/vmlinuz`, an object with `vmlinuz` and what belongs to it, or `host`. Built from source:
+   * `version:X.Y.Z`, `source:debian/SUITE`, `source:PATH` of a tarball or a tree, or an object with config fragments.
    */
-  readonly kernel: string | SourceKernelOptions
+  readonly kernel: KernelSpec
   /**
    * The guest's root file system: `debian:SUITE` (with its docker.io), `docker-image://REF`, `dockerfile:PATH` or an object
    * with build arguments, `file://PATH` of a directory or a tar. It needs dockerd and nothing else: no init, sshd or kmod.
@@ -26,6 +28,12 @@ export interface KernelOptions {
   readonly init?: readonly string[]
   /** The cgroup version that the guest mounts. @default 2 */
   readonly cgroup?: 1 | 2
+  /**
+   * Which cgroup controllers its kernel must have: `all` that dockerd uses, or `partial`, with a warning that names what is
+   * missing. Debian's kernels from 6.12 on have no memory and no cpuset controller on cgroup v1. @default 'all'.
+   * @throws KernelUnsuitableError before anything starts
+   */
+  readonly controllers?: 'all' | 'partial'
   /** Memory of the guest, in MiB; 512 or more. @default 2048 */
   readonly memoryMib?: number
   /** Virtual CPUs. @default 2 */
@@ -48,11 +56,18 @@ export interface KernelEntry extends Required<Omit<KernelOptions, 'init'>>, Pick
 
 const integer = (least: number) => v.pipe(v.number(), v.integer(), v.minValue(least))
 
+/** Not a union, whose complaint names none of its alternatives' options. */
+function kernelSchema(kernel: unknown) {
+  if (typeof kernel !== 'object' || kernel === null) return v.string()
+  return 'vmlinuz' in kernel ? localKernelOptions : sourceKernelOptions
+}
+
 const schema = v.strictObject({
-  kernel: v.union([v.string(), sourceKernelOptions]),
+  kernel: v.lazy(kernelSchema),
   rootfs: v.optional(v.union([v.string(), dockerfileOptions]), 'debian:trixie'),
   init: v.optional(v.pipe(v.array(v.string()), v.minLength(1))),
   cgroup: v.optional(v.picklist([1, 2]), 2),
+  controllers: v.optional(v.picklist(['all', 'partial']), 'all'),
   memoryMib: v.optional(integer(512), 2048),
   cpus: v.optional(integer(1), 2),
   scratchMib: v.optional(integer(512), 8192),

@@ -1,43 +1,46 @@
+import { type DebianKernel, debianSuites, parseDebianKernel } from './debian-kernel.ts'
 import { UnknownKernelError } from './errors.ts'
+import { findHostKernel } from './host-kernel.ts'
+import { type LocalKernel, type LocalKernelOptions, parseFileUrl, parseLocalKernel } from './local-kernel.ts'
 import { parseSourceKernel, type SourceKernel, type SourceKernelOptions, sourceKernelText } from './source-kernel.ts'
 
-/** Where a kernel comes from. */
-export type KernelReference = DebianKernel | SourceKernel
+/** Where a kernel comes from. Each kind has a file of its own beside this one. */
+export type KernelReference = DebianKernel | ImageKernel | LocalKernel | SourceKernel
 
-/** `debian:SUITE[/FLAVOUR]`: the kernel that Debian ships. */
-export interface DebianKernel {
-  readonly kind: 'debian'
-  /** A suite of the Debian archive, such as `bookworm` or `trixie-backports`. */
-  readonly suite: string
-  /** What follows `linux-image-` in the meta package's name. */
-  readonly flavour: string
+/** `docker-image://REF`: an image with a kernel in it, under `/boot` or `/usr/lib/modules`. */
+export interface ImageKernel {
+  readonly kind: 'image'
+  readonly ref: string
 }
 
-/** The suites that `debian:` takes: those whose kernels the machine that boots them was tested with. */
-export const debianSuites = ['bullseye', 'bookworm', 'trixie', 'sid'] as const
-
-const DEFAULT_FLAVOUR = 'cloud-amd64'
-const DEBIAN = /^debian:([a-z]+(?:-backports)?)(?:\/([a-z0-9-]+))?$/
+/** A kernel, as a user writes it. */
+export type KernelSpec = string | LocalKernelOptions | SourceKernelOptions
 
 /**
- * Reads `debian:SUITE` or `debian:SUITE/FLAVOUR`; `version:` and `source:`, or an object, for a kernel from source.
+ * Reads the reference of a kernel.
  * @throws UnknownKernelError; InvalidOptionError
  */
-export function parseKernelReference(kernel: string | SourceKernelOptions, entry?: string): KernelReference {
-  const source = typeof kernel === 'string' ? sourceKernelText(kernel) : kernel
-  if (source !== undefined) return parseSourceKernel(source, debianSuites, entry)
-  return debianKernel(String(kernel), entry)
-}
-
-function debianKernel(text: string, entry: string | undefined): DebianKernel {
-  const [, suite, flavour = DEFAULT_FLAVOUR] = DEBIAN.exec(text) ?? []
-  const known = debianSuites.some((name) => name === suite || `${name}-backports` === suite)
-  if (suite === undefined || !known) {
-    throw new UnknownKernelError({
-      what: `unknown kernel '${text}'`,
-      entry,
-      remedy: `name one of ${debianSuites.map((name) => `debian:${name}`).join(', ')}, each also as debian:SUITE/FLAVOUR; or build one with version: or source:`,
-    })
+export function parseKernelReference(kernel: KernelSpec, entry?: string): KernelReference {
+  if (typeof kernel !== 'string') {
+    return 'vmlinuz' in kernel ? parseLocalKernel(kernel, entry) : parseSourceKernel(kernel, debianSuites, entry)
   }
-  return { kind: 'debian', suite, flavour }
+  const [, scheme, rest = ''] = /^(host$|debian:|docker-image:\/\/|file:|version:|source:)(.*)$/.exec(kernel) ?? []
+  switch (scheme) {
+    case 'host':
+      return findHostKernel(entry)
+    case 'debian:':
+      return parseDebianKernel(rest, entry)
+    case 'file:':
+      return parseLocalKernel(parseFileUrl(kernel, entry), entry)
+    case 'docker-image://':
+      if (rest !== '') return { kind: 'image', ref: rest }
+  }
+  const source = sourceKernelText(kernel)
+  if (source !== undefined) return parseSourceKernel(source, debianSuites, entry)
+  throw new UnknownKernelError({
+    what: `unknown kernel '${kernel}'`,
+    entry,
+    remedy:
+      'name one as debian:SUITE, version:X.Y.Z, source:debian/SUITE, source:PATH, docker-image://REF, file:///path/vmlinuz or host',
+  })
 }

@@ -1,24 +1,31 @@
 import type { State } from '../../../buildkit/index.ts'
 import { type KernelReference, kernelLabel } from '../../../options/index.ts'
 import type { Ingredient } from '../ingredient.ts'
+import { type StoredImageContext, storedImage } from '../stored-image.ts'
 import { debianKernel } from './debian.ts'
+import { type LocalKernelTree, localKernel } from './local.ts'
 import { packKernel } from './pack.ts'
 import { type SourceKernelContext, sourceKernel } from './source.ts'
 
-export interface KernelRecipeContext extends SourceKernelContext {
+export interface KernelRecipeContext extends SourceKernelContext, StoredImageContext {
   readonly tools: State
 }
 
 /** One kernel, packed for the guest: see `packKernel`. Each kind of reference has a recipe for its tree in a file of its own. */
 export async function kernel(reference: KernelReference, context: KernelRecipeContext): Promise<Ingredient> {
-  const tree = await kernelTree(reference, context)
-  return { ...tree, state: packKernel(context.tools, tree.state, kernelLabel(reference)) }
+  const { state: tree, initrd, ...rest } = await kernelTree(reference, context)
+  const label = kernelLabel(reference)
+  return { ...rest, state: packKernel(context.tools, { tree, label, ...(initrd && { initrd }) }) }
 }
 
-async function kernelTree(reference: KernelReference, context: KernelRecipeContext): Promise<Ingredient> {
+async function kernelTree(reference: KernelReference, context: KernelRecipeContext): Promise<LocalKernelTree> {
   switch (reference.kind) {
     case 'debian':
       return { state: debianKernel(context.tools, reference, context.mirror) }
+    case 'image':
+      return await storedImage(reference.ref, { ...context, name: `[kernel] ${reference.ref}` })
+    case 'local':
+      return await localKernel(reference)
     case 'source':
       return await sourceKernel(reference, kernelLabel(reference), context)
   }

@@ -1,18 +1,28 @@
 import { llb, type State } from '../../../buildkit/index.ts'
 import { sources } from '../sources.ts'
 
+export interface PackOptions {
+  /** The tree of a kernel: `/boot` and `/lib/modules`, or `/usr/lib/modules`; anything else in it does not matter. */
+  readonly tree: State
+  /** Shown in the progress. */
+  readonly label: string
+  /** A state with `/initrd`, which goes in front of ours. */
+  readonly initrd?: State
+}
+
 /**
  * Packs the tree of any kernel: a state with `/vmlinuz`, `/modules.cpio` (its part of the initrd), `/kernel.erofs` (the
- * guest's /boot and /lib/modules) and `/release` (images/kernel/pack.sh).
+ * guest's /boot and /lib/modules) and `/facts` (images/kernel/pack.sh).
  */
-export function packKernel(tools: State, tree: State, label: string): State {
+export function packKernel(tools: State, { tree, label, initrd }: PackOptions): State {
   return tools
     .run({
       name: `[kernel ${label}] pack modules and files`,
-      args: ['sh', '/src/pack.sh'],
+      args: ['sh', '/src/pack.sh', ...(initrd === undefined ? [] : ['/extra/initrd'])],
       mounts: [
-        llb.bind('/src', sources('kernel', { only: ['pack.sh'] }), { selector: '/src' }),
+        llb.bind('/src', sources('kernel', { only: ['pack.sh', 'find-kernel.sh'] }), { selector: '/src' }),
         llb.bind('/in', tree),
+        ...(initrd === undefined ? [] : [llb.bind('/extra', initrd)]),
         llb.bind('/out', llb.scratch(), { access: 'read-write' }),
       ],
     })

@@ -1,12 +1,12 @@
 import type { State } from '../../../buildkit/index.ts'
 import type { RootfsReference } from '../../../options/index.ts'
 import type { Ingredient } from '../ingredient.ts'
+import { type StoredImageContext, storedImage } from '../stored-image.ts'
 import { debianRootfs } from './debian.ts'
 import { type DockerfileContext, dockerfileRootfs } from './dockerfile.ts'
-import { type ImageContext, imageRootfs } from './image.ts'
 import { localRootfs } from './local.ts'
 
-export interface RootfsContext extends DockerfileContext, ImageContext {
+export interface RootfsContext extends DockerfileContext, StoredImageContext {
   readonly tools: State
   readonly mirror: string | undefined
   /** The base image of a Debian suite, made if need be. */
@@ -21,7 +21,7 @@ export async function rootfs(reference: RootfsReference, context: RootfsContext)
       return { state: debianRootfs(await context.base(suite), { suite, mirror: context.mirror }) }
     }
     case 'image':
-      return await imageRootfs(reference, context)
+      return await storedImage(reference.ref, { ...context, name: `[rootfs] ${reference.ref}` })
     case 'dockerfile':
       return await dockerfileRootfs(reference, context)
     case 'directory':

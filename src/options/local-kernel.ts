@@ -1,0 +1,107 @@
+import { realpathSync } from 'node:fs'
+import { resolve } from 'node:path'
+import { fileURLToPath } from 'node:url'
+import * as v from 'valibot'
+import { readRelease } from './bzimage.ts'
+import { InvalidOptionError } from './errors.ts'
+import { besideKernel, isDirectory, isFile } from './kernel-files.ts'
+
+/** A kernel's files on this machine; all paths are absolute and no links. */
+export interface LocalKernel {
+  readonly kind: 'local'
+  /** What `uname -r` will say. */
+  readonly release: string
+  readonly vmlinuz: string
+  /** The directory of this release's modules. */
+  readonly modules?: string
+  readonly config?: string
+  readonly systemMap?: string
+  readonly initrd?: string
+}
+
+/** A kernel of this machine with more to say than the path of its vmlinuz. */
+export interface LocalKernelOptions {
+  readonly vmlinuz: string
+  /** Directory of its modules, such as `/path/lib/modules/6.1.0`. @default looked for beside vmlinuz */
+  readonly modules?: string
+  /** Its config, which tells what it can do. @default looked for beside vmlinuz */
+  readonly config?: string
+  /** @default looked for beside vmlinuz */
+  readonly systemMap?: string
+  /** Unpacked before our own initrd: ACPI tables, firmware, module options. Its init is not run. @default none */
+  readonly initrd?: string
+}
+
+export const localKernelOptions = v.strictObject({
+  vmlinuz: v.string(),
+  modules: v.optional(v.string()),
+  config: v.optional(v.string()),
+  systemMap: v.optional(v.string()),
+  initrd: v.optional(v.string()),
+})
+
+/** Reads `file:///PATH`. @throws InvalidOptionError */
+export function parseFileUrl(url: string, entry?: string): LocalKernelOptions {
+  try {
+    return { vmlinuz: fileURLToPath(url) }
+  } catch {
+    throw new InvalidOptionError({
+      what: `'${url}' is no path of a kernel`,
+      entry,
+      remedy: 'write it as file:///path/vmlinuz, with three slashes',
+    })
+  }
+}
+
+/**
+ * Paths are taken from the working directory.
+ * @throws InvalidOptionError for a path where nothing is, or a file that is no kernel
+ */
+export function parseLocalKernel(options: LocalKernelOptions, entry?: string): LocalKernel {
+  const invalid = (what: string, remedy: string, cause?: unknown) =>
+    new InvalidOptionError({ what, remedy, entry, cause })
+  const file = (path: string, what: string) => {
+    const absolute = resolve(path)
+    if (isFile(absolute)) return realpathSync(absolute)
+    const is = isDirectory(absolute) ? 'is a directory' : 'is not there'
+    throw invalid(`${what} ${absolute} ${is}`, 'correct the path')
+  }
+  const vmlinuz = file(options.vmlinuz, 'the kernel')
+  const release = releaseOf(vmlinuz, invalid)
+  // Beside the path that was given: a link may lead to where nothing else is.
+  const found = besideKernel(resolve(options.vmlinuz), release)
+  const { config, systemMap, initrd, modules } = options
+  return {
+    kind: 'local',
+    release,
+    vmlinuz,
+    ...found,
+    ...(config !== undefined && { config: file(config, "the kernel's config") }),
+    ...(systemMap !== undefined && { systemMap: file(systemMap, "the kernel's System.map") }),
+    ...(initrd !== undefined && { initrd: file(initrd, 'the initrd') }),
+    ...(modules !== undefined && { modules: modulesIn(modules, release, invalid) }),
+  }
+}
+
+type Invalid = (what: string, remedy: string, cause?: unknown) => InvalidOptionError
+
+function releaseOf(vmlinuz: string, invalid: Invalid): string {
+  let release: string | undefined
+  try {
+    release = readRelease(vmlinuz)
+  } catch (cause) {
+    throw invalid(`cannot read the kernel ${vmlinuz}`, `make it readable: sudo chmod a+r ${vmlinuz}`, cause)
+  }
+  if (release === undefined)
+    throw invalid(`${vmlinuz} is no Linux kernel as x86 machines boot it (bzImage)`, 'name its vmlinuz or bzImage')
+  return release
+}
+
+/** The directory itself, or the one of this release in it. */
+function modulesIn(path: string, release: string, invalid: Invalid): string {
+  const absolute = resolve(path)
+  const within = resolve(absolute, release)
+  const directory = [within, absolute].find(isDirectory)
+  if (directory !== undefined) return realpathSync(directory)
+  throw invalid(`the kernel's modules ${absolute} are not there`, 'name a directory such as /lib/modules/VERSION')
+}
