@@ -1,5 +1,6 @@
 import type { EventEmitter } from 'node:events'
 import type { ServerReadableStream } from '@grpc/grpc-js'
+import { TransferError } from './transfer-error.ts'
 
 /** The writing half of a stream, by the messages it takes. */
 interface MessageSink<T> extends Pick<EventEmitter, 'on' | 'off'> {
@@ -13,7 +14,7 @@ export async function send<T>(stream: MessageSink<T>, message: T): Promise<void>
   if (stream.write(message)) return
   await new Promise<void>((resolve, reject) => {
     const drained = () => settle(resolve)
-    const ended = () => settle(() => reject(new Error('the engine ended the transfer')))
+    const ended = () => settle(() => reject(new TransferError('the engine ended the transfer')))
     const settle = (then: () => void) => {
       stream.off('drain', drained)
       stream.off('cancelled', ended)

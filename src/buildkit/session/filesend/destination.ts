@@ -2,6 +2,7 @@ import { chmod, link, lstat, mkdir, rm, symlink, utimes } from 'node:fs/promises
 import { join, resolve } from 'node:path'
 import type { Stat } from '../../gen/fsutil_pb.ts'
 import { kindOf, unixPermissions } from '../filesync/mode.ts'
+import { TransferError } from '../transfer-error.ts'
 
 /**
  * A directory that a transfer is written to. The engine names the paths, so each must lie in a directory of this very
@@ -81,6 +82,6 @@ export class Destination {
   }
 }
 
-function illegal(path: string): Error {
-  return new Error(`the engine sent a path that is not in the transfer: ${JSON.stringify(path)}`)
+function illegal(path: string): TransferError {
+  return new TransferError(`the engine sent a path that is not in the transfer: ${JSON.stringify(path)}`)
 }

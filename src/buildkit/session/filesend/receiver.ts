@@ -2,6 +2,7 @@ import { type FileHandle, open } from 'node:fs/promises'
 import { type Packet, type PacketSchema, PacketType, type Stat } from '../../gen/fsutil_pb.ts'
 import { messages, send } from '../message-stream.ts'
 import type { MessageStream } from '../services.ts'
+import { TransferError } from '../transfer-error.ts'
 import { Destination } from './destination.ts'
 
 type PacketStream = MessageStream<typeof PacketSchema>
@@ -17,7 +18,7 @@ export async function receiveDirectory(stream: PacketStream, directory: string):
       if (packet.type === PacketType.PACKET_FIN) break
       await receiver.take(packet)
     }
-    if (!receiver.isComplete) throw new Error('the transfer ended early')
+    if (!receiver.isComplete) throw new TransferError('the transfer ended early')
   } finally {
     await receiver.close()
   }
@@ -41,7 +42,8 @@ class Receiver {
   }
 
   async take({ type, stat, id, data }: Packet): Promise<void> {
-    if (type === PacketType.PACKET_ERR) throw new Error(new TextDecoder().decode(data))
+    if (type === PacketType.PACKET_ERR)
+      throw new TransferError(`the engine could not send the files: ${new TextDecoder().decode(data)}`)
     if (type === PacketType.PACKET_STAT && stat !== undefined) await this.#stat(stat)
     else if (type === PacketType.PACKET_STAT) this.#isToldAll = true
     else if (type === PacketType.PACKET_DATA) await this.#data(id, data)
@@ -66,7 +68,7 @@ class Receiver {
   /** An empty chunk ends a file. */
   async #data(id: number, data: Uint8Array): Promise<void> {
     const target = this.#awaited.get(id)
-    if (target === undefined) throw new Error(`the engine sent file ${id}, which was not asked for`)
+    if (target === undefined) throw new TransferError(`the engine sent file ${id}, which was not asked for`)
     // Opened with its first chunk: there may be more files than this process may have open.
     target.file ??= await open(target.path, 'wx', 0o600)
     if (data.byteLength > 0) {

@@ -9,6 +9,7 @@ import { PacketSchema } from '../../gen/fsutil_pb.ts'
 import type { Attachable } from '../attachable.ts'
 import { messages } from '../message-stream.ts'
 import type { MessageStream } from '../services.ts'
+import { TransferError } from '../transfer-error.ts'
 import { receiveDirectory } from './receiver.ts'
 
 /** Takes what the `local` exporter sends into a directory. */
@@ -48,5 +49,5 @@ async function receiveStream(stream: BytesStream, target: Writable): Promise<voi
 
 async function* bytes(stream: BytesStream): AsyncGenerator<Uint8Array, void, undefined> {
   for await (const { data } of messages(stream)) yield data
-  if (stream.cancelled) throw new Error('the transfer ended early')
+  if (stream.cancelled) throw new TransferError('the transfer ended early')
 }

@@ -2,6 +2,7 @@ import { open } from 'node:fs/promises'
 import { type PacketSchema, PacketType } from '../../gen/fsutil_pb.ts'
 import { messages, send } from '../message-stream.ts'
 import type { MessageStream } from '../services.ts'
+import { TransferError } from '../transfer-error.ts'
 import { Lanes } from './lanes.ts'
 import { kindOf } from './mode.ts'
 import { type Entry, type WalkOptions, walk } from './walk.ts'
@@ -37,11 +38,11 @@ async function answer(stream: PacketStream, told: readonly Entry[], lanes: Lanes
   for await (const { type, id, data } of messages(stream)) {
     if (type === PacketType.PACKET_FIN) break
     if (type === PacketType.PACKET_ERR)
-      throw new Error(`the engine could not take the files: ${new TextDecoder().decode(data)}`)
+      throw new TransferError(`the engine could not take the files: ${new TextDecoder().decode(data)}`)
     if (type !== PacketType.PACKET_REQ) continue
     const entry = told[id]
     if (entry === undefined || kindOf(entry.mode) !== 'file')
-      throw new Error(`the engine asked for file ${id}, which it was not told of`)
+      throw new TransferError(`the engine asked for file ${id}, which it was not told of`)
     await lanes.start(() => sendFile(stream, id, entry))
   }
   await lanes.drain()
