@@ -9,7 +9,7 @@ const docker = new Docker()
 const CONSOLE_DEADLINE_MS = 60_000
 
 test('a boot that hangs ends at its deadline, with the tail of its console', async ({ annotate }) => {
-  await using run = await testkernels(['run', '--name', 'stuck', '--boot-timeout-ms', '20000', '--', 'true'])
+  await using run = await testkernels(['run', '--name', 'stuck', '--boot-timeout-ms', '30000', '--', 'true'])
   const qemus = await run.qemus()
   const console = () => {
     const name = readdirSync(consoles).find((file) => file.startsWith(`stuck-${run.program.pid}-`))
@@ -23,7 +23,7 @@ test('a boot that hangs ends at its deadline, with the tail of its console', asy
 
   expect(await run.program.exit).toEqual({ code: 125, signal: null })
   const { stderr } = run.program
-  expect(stderr).toMatch(/^error \[BOOT_TIMEOUT\]: stuck: the VM was not ready within 20 s; console at \S+$/m)
+  expect(stderr).toMatch(/^error \[BOOT_TIMEOUT\]: stuck: the VM was not ready within 30 s; console at \S+$/m)
   expect(stderr).toMatch(/^ {2}remedy: .*--boot-timeout-ms/m)
   expect(stderr).toMatch(/^ {4}\| \[ +\d+\.\d+\] /m)
   await annotate(`nothing left after ${await run.gone(qemus)} ms`)
