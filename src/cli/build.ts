@@ -13,7 +13,8 @@ export interface BuildArguments extends Terminal {
 
 /** Prints the image's id on standard output, and nothing else there. */
 export async function build({ kernel, config, tag, settings, log, progress, signal }: BuildArguments): Promise<number> {
-  const entry = parseKernelEntry('build', { kernel: withConfig(kernel, config) })
+  // Which controllers it needs is up to those who run it.
+  const entry = parseKernelEntry('build', { kernel: withConfig(kernel, config), controllers: 'partial' })
   // Before the build, which may take minutes.
   if (tag !== undefined) checkImageName(tag)
   const host = await openHost({ settings, log, signal })

@@ -34,6 +34,7 @@ program
   .addOption(kernel())
   .addOption(config())
   .option('--cgroup <version>', 'cgroup version of the guest, 1 or 2', wholeNumber, 2)
+  .option('--controllers <which>', 'cgroup controllers that the kernel must have: all or partial')
   .option('--name <name>', 'hostname of the guest', 'kernel')
   .option('--memory-mib <mib>', 'memory of the guest in MiB', wholeNumber)
   .option('--cpus <number>', 'virtual CPUs', wholeNumber)

@@ -21,6 +21,7 @@ export {
   ImagePullError,
   ImageTransferError,
 } from './errors.ts'
+export { labelsOfImages } from './image-labels.ts'
 export {
   hasImage,
   type ImportOptions,

@@ -1,3 +1,5 @@
 export { ensureBaseImage } from './base/index.ts'
-export { ensureVmImage, type VmImage, type VmImageRequest } from './ensure.ts'
+export { ensureVmImage, type VmImage } from './ensure.ts'
 export { debianMirror } from './mirror.ts'
+export { type KernelFacts, KernelUnsuitableError, type PreflightRequest, preflight } from './preflight/index.ts'
+export type { VmImageRequest } from './request.ts'

@@ -1,5 +1,5 @@
 import type { SolveStatus } from '../buildkit/index.ts'
-import { debianMirror, ensureVmImage, type VmImage } from '../image/index.ts'
+import { debianMirror, ensureVmImage, type PreflightRequest, preflight, type VmImage } from '../image/index.ts'
 import { type Logger, silentLogger } from '../log/index.ts'
 import { type KernelEntry, kernelText } from '../options/index.ts'
 import { chooseAccelerator } from './accelerator/choose.ts'
@@ -38,10 +38,16 @@ export async function prepareImage({
     kernelMirror: host.settings.kernelMirror,
     cacheDirectory: host.settings.cacheDirectory,
     dockerConfigDirectory: host.settings.dockerConfigDirectory,
+    onKernel: (facts) => preflight(facts, preflightOf(entry, log)),
     onStatus: onBuildStatus ?? (() => {}),
     log,
     signal: working,
   })
+}
+
+function preflightOf({ name, kernel, cgroup, controllers, init }: KernelEntry, log: Logger): PreflightRequest {
+  const runs = init === undefined ? 'dockerd' : 'command'
+  return { entry: name, kernel: kernelText(kernel), cgroup, controllers, runs, log }
 }
 
 /** Starts the VM of an entry: image, accelerator, boot. What was started is ended when a later step fails. */

@@ -1,0 +1,77 @@
+import { createHash } from 'node:crypto'
+import { credentialsFor, type Definition, type LocalDir, llb } from '../buildkit/index.ts'
+import { imageLabels } from '../engine/index.ts'
+import { kernelLabel } from '../options/index.ts'
+import { imagePaths, standaloneArguments } from '../qemu/index.ts'
+import { ensureBaseImage } from './base/index.ts'
+import { neededOptions } from './preflight/index.ts'
+import type { Ingredient } from './recipes/ingredient.ts'
+import { kernel } from './recipes/kernel/index.ts'
+import { rootfs } from './recipes/rootfs/index.ts'
+import { tools } from './recipes/tools.ts'
+import { BASE_SUITE, vmImage } from './recipes/vm-image.ts'
+import type { VmImageRequest } from './request.ts'
+
+/** The kernel's part of an image: its graph, and a key that stands for all that goes in. */
+export interface KernelPlan extends Ingredient {
+  readonly key: string
+}
+
+export interface ImagePlan {
+  readonly ref: string
+  readonly definition: Definition
+  readonly directories: Readonly<Record<string, LocalDir>>
+}
+
+/** What the images of all kernels start with. */
+export const imageConfig = {
+  entrypoint: [imagePaths.entrypoint],
+  // For `docker run IMAGE`; a VM of ours has a command of its own.
+  cmd: standaloneArguments(),
+  labels: imageLabels('vm'),
+}
+
+/** Plans the kernel, and then the image with it: nothing is done for the rootfs when the kernel turns out to be unsuitable. */
+export async function planKernel(request: VmImageRequest) {
+  const { engine, mirror, log, signal } = request
+  const credentials = (registry: string) => credentialsFor(registry, request.dockerConfigDirectory)
+  const base = async (suite: string) => (await ensureBaseImage({ engine, suite, mirror, credentials, signal, log })).ref
+  const baseRef = await base(BASE_SUITE)
+  const from = llb.image(baseRef, { name: `[base] ${baseRef}` })
+  const withTools = tools(from, { mirror, suite: BASE_SUITE })
+  const ingredient = await kernel(request.kernel, {
+    ...request,
+    credentials,
+    base: from,
+    tools: withTools,
+    suite: BASE_SUITE,
+  })
+  const planned: KernelPlan = { ...ingredient, key: keyOf(ingredient) }
+  const planImage = async (): Promise<ImagePlan> => {
+    const context = { ...request, credentials, tools: withTools, base }
+    const image = vmImage({
+      base: from,
+      tools: withTools,
+      mirror,
+      kernel: ingredient,
+      rootfs: await rootfs(request.rootfs, context),
+      init: request.init,
+    })
+    // What a tag may have of a label that people read.
+    const name = kernelLabel(request.kernel)
+      .replaceAll(/^[^A-Za-z0-9]+|[^A-Za-z0-9_.-]+/g, '-')
+      .slice(0, 64)
+    const ref = `testkernels/vm:${name}-${keyOf(image, imageConfig).slice(0, 16)}`
+    return { ref, definition: image.state.definition(), directories: image.directories ?? {} }
+  }
+  return { kernel: planned, planImage }
+}
+
+/**
+ * Stands for the graph, for content that it only names, and for what becomes of it. The options that a kernel is asked for
+ * are part of it, because an image has a label with them: see `kernelFacts`.
+ */
+function keyOf({ state, contentKey }: Ingredient, more?: unknown): string {
+  const input = [state.definition().digest, contentKey, more, ...neededOptions]
+  return createHash('sha256').update(JSON.stringify(input)).digest('hex')
+}

@@ -1,0 +1,29 @@
+import type { Buildkit, SolveStatus } from '../buildkit/index.ts'
+import type { Engine } from '../engine/index.ts'
+import type { Logger } from '../log/index.ts'
+import type { KernelReference, RootfsReference } from '../options/index.ts'
+import type { KernelFacts } from './preflight/index.ts'
+
+/** What an image is to be made of, and with. */
+export interface VmImageRequest {
+  readonly engine: Engine
+  /** Called only when something has to be built. */
+  readonly connectBuildkit: () => Promise<Buildkit>
+  readonly kernel: KernelReference
+  readonly rootfs: RootfsReference
+  /** The guest's command in place of dockerd. */
+  readonly init: readonly string[] | undefined
+  readonly mirror: string | undefined
+  /** Where sources of the kernel are taken from in place of kernel.org. */
+  readonly kernelMirror: string | undefined
+  /** Directory of docker's config.json, for registries that ask who we are. */
+  readonly dockerConfigDirectory: string
+  /** For what is remembered between runs. */
+  readonly cacheDirectory: string
+  /** Takes what is known of the kernel before its rootfs is made. What it throws ends the work. */
+  readonly onKernel: (facts: KernelFacts) => void
+  /** Takes the steps of the build as BuildKit reports them. */
+  readonly onStatus: (status: SolveStatus) => void
+  readonly log: Logger
+  readonly signal: AbortSignal
+}
