@@ -1,4 +1,6 @@
+import { availableParallelism } from 'node:os'
 import { createProgress } from '../buildkit/index.ts'
+import { Slots } from '../lifetime/index.ts'
 import { createLogger, type Logger } from '../log/index.ts'
 import { SharedVms } from '../matrix/index.ts'
 import { readSettings } from '../options/index.ts'
@@ -32,14 +34,14 @@ function createVms(write: (line: string) => void): SharedVms {
   // Plain lines: Vitest's own summary is live already, and two live displays fight.
   const progress = createProgress({ mode: 'plain', write: lineWise(write) })
   const host = onceSucceeded(() => openHost({ settings, log }))
-  return new SharedVms(async (entry, signal) =>
-    startVm({
-      host: await host(),
-      entry,
-      log: log.named(entry.name),
+  // A boot keeps a core busy. More of them at a time would be no faster, and each so slow that it looks hung.
+  const slots = new Slots(Math.max(2, availableParallelism()))
+  const onBuildStatus = progress.update.bind(progress)
+  return new SharedVms((entry, signal) =>
+    slots.run(
+      async () => startVm({ host: await host(), entry, log: log.named(entry.name), signal, onBuildStatus }),
       signal,
-      onBuildStatus: (status) => progress.update(status),
-    }),
+    ),
   )
 }
 
