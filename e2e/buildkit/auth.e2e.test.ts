@@ -9,9 +9,9 @@ import { gzipSync } from 'node:zlib'
 import { pack } from 'tar-stream'
 import { expect, test, vi } from 'vitest'
 import { llb, registryAuth } from '../../src/buildkit/index.ts'
-import { connect, scratchDir, solveInto, unique } from './support.ts'
+import { connect, scratchDir, sharesLoopback, solveInto, unique } from './support.ts'
 
-test('the credentials of docker login open a private registry', async () => {
+test.runIf(sharesLoopback)('the credentials of docker login open a private registry', async () => {
   await using registry = await startRegistry({ user: 'me', password: 'sesame:open' })
   await using config = await scratchDir()
   const auth = Buffer.from('me:sesame:open').toString('base64')
@@ -25,7 +25,7 @@ test('the credentials of docker login open a private registry', async () => {
   expect(await readFile(join(out.path, 'private'), 'utf8')).toBe(registry.content)
 })
 
-test('a credential helper is asked for the registry', async () => {
+test.runIf(sharesLoopback)('a credential helper is asked for the registry', async () => {
   await using registry = await startRegistry({ user: 'helped', password: 'by a program' })
   await using config = await scratchDir()
   const helper = join(config.path, 'docker-credential-e2e')
@@ -42,20 +42,23 @@ test('a credential helper is asked for the registry', async () => {
   vi.unstubAllEnvs()
 })
 
-test('without credentials a private registry stays closed, and the error says what to do', async () => {
-  await using registry = await startRegistry({ user: 'me', password: 'sesame' })
-  await using config = await scratchDir()
-  await using buildkit = await connect()
-  const solving = buildkit.solve({
-    definition: llb.image(registry.ref).definition(),
-    attachables: [registryAuth({ configDir: config.path })],
-  })
-  await expect(solving).rejects.toMatchObject({
-    code: 'SOLVE_FAILED',
-    message: expect.stringContaining(registry.host),
-    remedy: expect.stringContaining('log in'),
-  })
-})
+test.runIf(sharesLoopback)(
+  'without credentials a private registry stays closed, and the error says what to do',
+  async () => {
+    await using registry = await startRegistry({ user: 'me', password: 'sesame' })
+    await using config = await scratchDir()
+    await using buildkit = await connect()
+    const solving = buildkit.solve({
+      definition: llb.image(registry.ref).definition(),
+      attachables: [registryAuth({ configDir: config.path })],
+    })
+    await expect(solving).rejects.toMatchObject({
+      code: 'SOLVE_FAILED',
+      message: expect.stringContaining(registry.host),
+      remedy: expect.stringContaining('log in'),
+    })
+  },
+)
 
 /** A registry on the loopback device with one image, for those who know the password. Engines talk plain HTTP to it. */
 async function startRegistry({ user, password }: { user: string; password: string }) {

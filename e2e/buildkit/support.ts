@@ -12,6 +12,9 @@ export function endpoint(): { kind: 'docker' } & ({ socketPath: string } | { hos
   return { kind: 'docker', host: hostname, port: Number(port) }
 }
 
+/** An engine in a VM has a loopback device of its own, and cannot reach servers of this machine there. */
+export const sharesLoopback = process.env['DOCKER_HOST'] === undefined
+
 export const docker = new Docker(
   process.env['DOCKER_HOST'] === undefined ? { socketPath: '/var/run/docker.sock' } : undefined,
 )

@@ -29,6 +29,8 @@ test('the step whose error the solve quotes is blamed, with its command and its 
 test.each([
   ['executor failed running [/bin/sh -c a; b]: exit code: 3', '/bin/sh -c a; b'],
   ['failed to solve: process "/bin/sh -c a; b" did not complete successfully: exit code: 3', '/bin/sh -c a; b'],
+  ['process "/bin/sh -c echo \\"a\\"\\n\\tb" did not complete successfully: exit code: 3', '/bin/sh -c echo "a"\n\tb'],
+  ['process "a \\x07" did not complete successfully: exit code: 3', 'a \\x07'],
 ])('the command is read out of %s', (message, command) => {
   const trace = new SolveTrace()
   trace.observe(vertexOf('RUN a; b', { started: 1, completed: 2, error: message }))

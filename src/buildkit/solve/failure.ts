@@ -37,11 +37,19 @@ function exitCodeIn(message: string): number | undefined {
   return code === undefined ? undefined : Number(code)
 }
 
-/** Up to BuildKit 0.8 `executor failed running [sh -c x]`, later `process "sh -c x" did not complete`. */
+/** Up to BuildKit 0.8 `executor failed running [sh -c x]`; later `process "sh -c x" did not complete`, with Go's quoting. */
 function commandIn(message: string): string | undefined {
-  return (
-    /executor failed running \[(.*)\]: /s.exec(message)?.[1] ?? /process "(.*)" did not complete/s.exec(message)?.[1]
-  )
+  const quoted = /process ("(?:[^"\\]|\\.)*") did not complete/s.exec(message)?.[1]
+  return quoted === undefined ? /executor failed running \[(.*)\]: /s.exec(message)?.[1] : unquote(quoted)
+}
+
+/** What Go quotes is JSON but for rare control characters. */
+function unquote(quoted: string): string {
+  try {
+    return JSON.parse(quoted) as string
+  } catch {
+    return quoted.slice(1, -1)
+  }
 }
 
 const remedies: readonly (readonly [RegExp, string])[] = [
