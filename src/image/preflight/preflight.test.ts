@@ -10,6 +10,7 @@ import { neededOptions } from './needs.ts'
 import { type PreflightRequest, preflight } from './preflight.ts'
 
 const fixtures = join(import.meta.dirname, '../../../fixtures/kernel-configs')
+const fragments = join(import.meta.dirname, '../../../images/kernel/fragments')
 
 /** The facts of a Debian kernel, after its config was changed as `edit` says. */
 function factsOf(name: string, edit: (config: string) => string = (config) => config): KernelFacts {
@@ -103,6 +104,18 @@ test('CGROUP_DEVICE is for v1, CGROUP_BPF for v2', () => {
   expect(check(withoutBpf, { cgroup: 1 })).toEqual([])
   expect(refusal(withoutDevice, { cgroup: 1 }).message).toContain('CONFIG_CGROUP_DEVICE')
 })
+
+test.each(['5.10.0', '6.0.0', '6.1.0', '6.12.0', '7.2.0'])(
+  'what we build of %s has all of the list, and on cgroup v1 with the fragment for it',
+  (release) => {
+    const factsOf = (...names: string[]): KernelFacts => {
+      const text = names.map((name) => readFileSync(join(fragments, `${name}.config`), 'utf8')).join('\n')
+      return { release, modules: 'absent', config: parseKernelConfig(text) }
+    }
+    expect(examine(factsOf('base'), { cgroup: 2, runs: 'dockerd' })).toEqual([])
+    expect(examine(factsOf('base', 'cgroup-v1'), { cgroup: 1, runs: 'dockerd' })).toEqual([])
+  },
+)
 
 test('swap was an option up to 6.0', () => {
   expect(refusal(factsOf('bullseye-5.10', turnOff('MEMCG_SWAP'))).message).toContain('CONFIG_MEMCG_SWAP')

@@ -1,0 +1,75 @@
+// What each kernel of the matrix must show: a dockerd that answers and runs containers, and the kernel's files and modules in
+// the guest.
+import { execFile } from 'node:child_process'
+import { createReadStream } from 'node:fs'
+import { promisify } from 'node:util'
+import { type Kernel, kernels } from 'testkernels/vitest'
+import { beforeAll, describe, expect, test } from 'vitest'
+import { fixtureImage, fixtureTar } from '../../support/env.ts'
+import { matrix, releases } from './entries.ts'
+
+const run = promisify(execFile)
+
+test('all entries of the matrix are up', () => {
+  expect(kernels().map(({ name }) => name)).toEqual(Object.keys(matrix))
+})
+
+describe.each(kernels())('$name', (kernel) => {
+  const release = releases[kernel.name as keyof typeof releases]
+
+  beforeAll(async () => {
+    const loading = await kernel.docker().loadImage(createReadStream(fixtureTar))
+    await new Promise((resolve, reject) => loading.on('end', resolve).on('error', reject).resume())
+  })
+
+  test('its dockerd answers, on this kernel and cgroup version', async () => {
+    const { KernelVersion, CgroupVersion, MemoryLimit } = await kernel.docker().info()
+    expect(KernelVersion).toMatch(release)
+    expect(CgroupVersion).toBe(String(kernel.cgroup))
+    const { controllers = 'all' } = matrix[kernel.name as keyof typeof matrix] as { controllers?: string }
+    expect(MemoryLimit).toBe(controllers === 'all')
+    expect(await inContainer(kernel, 'uname', '-r')).toMatch(release)
+  })
+
+  test('has the files of the kernel under /boot, which nobody can write to', async () => {
+    const script = `
+      r=$(uname -r)
+      for file in vmlinuz config System.map; do [ -s /boot/$file ] && [ -s /boot/$file-$r ] && echo $file; done
+      grep -c "^CONFIG_OVERLAY_FS=[ym]$" /boot/config
+      grep -m 1 "Linux/x86" /boot/config
+      touch /boot/x /lib/modules/x 2>&1 || true`
+    const [vmlinuz, config, map, overlay, head = '', boot, modules] = (await inGuest(kernel, script)).split('\n')
+    expect([vmlinuz, config, map, overlay]).toEqual(['vmlinuz', 'config', 'System.map', '1'])
+    const { KernelVersion } = await kernel.docker().info()
+    expect(head).toContain(/^\d+\.\d+/.exec(KernelVersion)?.[0])
+    expect(boot).toContain('Read-only file system')
+    expect(modules).toContain('Read-only file system')
+  })
+
+  test("loads a module late, with the rootfs's modprobe and with ours when the kernel asks for it", async () => {
+    const script = `
+      cut -d : -f 1 /lib/modules/$(uname -r)/modules.dep | while read -r file; do
+        [ -f "/lib/modules/$(uname -r)/$file" ] || echo "absent: $file"
+      done
+      lsmod | grep -cE "^(dummy|ifb) "
+      /sbin/modprobe dummy
+      echo /.testkernels/bin/modprobe >/proc/sys/kernel/modprobe
+      /.testkernels/bin/ip link add ifb9 type ifb
+      lsmod | grep -oE "^(dummy|ifb) " | sort`
+    expect(await inGuest(kernel, script)).toBe('0\ndummy \nifb')
+  })
+})
+
+async function inContainer(kernel: Kernel, ...command: string[]): Promise<string> {
+  return await docker(kernel, 'run', '--rm', fixtureImage, ...command)
+}
+
+/** In the guest itself, with the user space of its rootfs. */
+async function inGuest(kernel: Kernel, script: string): Promise<string> {
+  const root = ['--privileged', '--pid=host', '--network=host', '--volume', '/:/guest']
+  return await docker(kernel, 'run', '--rm', ...root, fixtureImage, 'chroot', '/guest', 'sh', '-c', script)
+}
+
+async function docker(kernel: Kernel, ...args: string[]): Promise<string> {
+  return (await run('docker', args, { env: { ...process.env, ...kernel.environment } })).stdout.trim()
+}
