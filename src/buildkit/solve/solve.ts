@@ -10,7 +10,7 @@ import { explainFailure } from './failure.ts'
 import { type SolveRequest, type SolveResult, solveMessage } from './request.ts'
 import { SolveTrace } from './trace.ts'
 
-/** How long a failed solve waits for the last words of its steps: with some heard already, and with none. */
+/** How long a solve that ended waits for the last words of its steps: with some heard already, and with none. */
 const LAST_STATUS_MS = 3_000
 const FIRST_STATUS_MS = 300
 
@@ -25,47 +25,54 @@ export async function solve(client: Client, request: SolveRequest): Promise<Solv
   await using session = await openSession(client, [...attachables, ...receiver])
   const ref = randomBytes(16).toString('hex')
   const trace = new SolveTrace()
-  const statusDone = new AbortController()
-  const statuses = followStatus(client, ref, { request, trace, signal: statusDone.signal })
-  // Awaited below, on every way; until then its failure is nobody's yet.
-  statuses.catch(() => {})
+  const following = followStatus(client, ref, { request, trace })
   try {
     const message = solveMessage(request, { ref, session: session.id })
     const { exporterResponse } = await callUnary(client, Control.method.solve, message, { signal })
-    await statuses
+    await following.end(LAST_STATUS_MS)
     return { exporterResponse }
   } catch (error) {
     // The job ends the stream when its steps have ended; a solve that failed before its job existed would hang here.
-    const timer = setTimeout(() => statusDone.abort(), trace.heard ? LAST_STATUS_MS : FIRST_STATUS_MS)
-    await Promise.allSettled([statuses])
-    clearTimeout(timer)
+    await following.end(trace.heard ? LAST_STATUS_MS : FIRST_STATUS_MS).catch(() => {})
     if (signal?.aborted) throw cancelled(signal)
     const connectionError = explainCallFailure(client, error)
     if (connectionError !== undefined || !isServiceError(error)) throw connectionError ?? error
     const { definition } = request
     throw explainFailure({ message: error.details, trace, definition, sessionFailure: session.failures[0] })
-  } finally {
-    statusDone.abort()
   }
 }
 
 interface Following {
-  readonly request: SolveRequest
-  readonly trace: SolveTrace
-  readonly signal: AbortSignal
+  /**
+   * Waits for the last status, no longer than that. Rejects only with what the caller's `onStatus` threw: of what went
+   * wrong on the engine the solve tells better than this stream.
+   */
+  end(patienceMs: number): Promise<void>
 }
 
-/** Never rejects for what the stream does: the solve tells better what went wrong. */
-async function followStatus(client: Client, ref: string, { request, trace, signal }: Following): Promise<void> {
-  const responses = callServerStream(client, Control.method.status, { ref }, { signal })
-  try {
-    for await (const response of responses) {
+function followStatus(
+  client: Client,
+  ref: string,
+  { request, trace }: { request: SolveRequest; trace: SolveTrace },
+): Following {
+  const stop = new AbortController()
+  const follow = async () => {
+    for await (const response of callServerStream(client, Control.method.status, { ref }, { signal: stop.signal })) {
       const status = toSolveStatus(response)
       trace.observe(status)
       request.onStatus?.(status)
     }
-  } catch (error) {
+  }
+  const ended = follow().catch((error: unknown) => {
     if (!isServiceError(error)) throw error
+  })
+  // Awaited at the end, on every way; until then its failure is nobody's yet.
+  ended.catch(() => {})
+  return {
+    end: async (patienceMs) => {
+      const timer = setTimeout(() => stop.abort(), patienceMs)
+      await ended.finally(() => clearTimeout(timer))
+    },
   }
 }
 
