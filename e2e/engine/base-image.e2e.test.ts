@@ -2,7 +2,7 @@ import { readdir } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { type Engine, inspectImage, removeImage, startLease } from '../../src/engine/index.ts'
-import { type BaseImage, ensureBaseImage } from '../../src/image/base/index.ts'
+import { type BaseImage, baseImageRefs, ensureBaseImage } from '../../src/image/base/index.ts'
 import { createLogger } from '../../src/log/index.ts'
 import { containersOf, engineUnderTest, ownRun } from './support.ts'
 
@@ -18,6 +18,8 @@ describe('two processes that need a base image at once', () => {
   let images: BaseImage[]
   const lines: string[] = []
   beforeAll(async () => {
+    // What a run that was killed left here would be found, and nothing made.
+    for (const ref of baseImageRefs(SUITE)) await removeImage(engine, ref)
     const log = createLogger({ write: (line) => lines.push(line) })
     images = await Promise.all([1, 2].map(() => ensureBaseImage({ engine, suite: SUITE, log })))
   })
