@@ -6,7 +6,7 @@ set -eu
 suite=$1
 mirror=${2:-}
 . /src/debian-apt.sh
-apt apt-get update
+update
 package=$(apt apt-get -s install --no-install-recommends -t "$suite" linux-source |
   awk '/^Inst linux-source-[0-9]/ { print $2; exit }')
 [ -n "$package" ] || { echo "error: suite $suite has no package linux-source" >&2; exit 1; }

@@ -7,7 +7,7 @@ suite=$1
 flavour=$2
 mirror=${3:-}
 . /src/debian-apt.sh
-apt apt-get update
+update
 packages=$(apt apt-get -s install --no-install-recommends -t "$suite" "linux-image-$flavour" | awk '/^Inst linux-/ { print $2 }')
 [ -n "$packages" ] || { echo "suite $suite has no kernel package linux-image-$flavour" >&2; exit 1; }
 cd $archives
