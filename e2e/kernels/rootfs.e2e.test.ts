@@ -28,7 +28,7 @@ test('a Dockerfile with build arguments, a secret and an ignore file becomes a g
     expect((await vm.exec(['ls', '/context'])).stdout).toBe('sent.txt\n')
     expect((await vm.exec(['ls', '/run/secrets'])).exitCode).not.toBe(0)
     // No kmod in there: bridge, veth and the rest came by our own modprobe, and so does a module now.
-    expect((await vm.exec(['modprobe', 'dummy'])).exitCode).toBe(0)
+    expect((await vm.exec(['/.testkernels/bin/modprobe', 'dummy'])).exitCode).toBe(0)
     const docker = new Docker({ socketPath: vm.dockerHost.slice('unix://'.length) })
     const progress = await docker.loadImage(createReadStream(fixtureTar))
     await new Promise((resolve) => progress.on('end', resolve).resume())
