@@ -50,7 +50,10 @@ export interface BindMount {
 
 export interface VolumeMount {
   readonly kind: 'volume'
+  /** Made if there is none of this name. */
   readonly volume: string
+  /** Of a volume that is made. */
+  readonly labels?: Readonly<Record<string, string>>
   readonly target: string
   readonly access: 'read-only' | 'read-write'
 }
@@ -111,8 +114,12 @@ function mountBody(mount: LeaseMount): Docker.MountSettings {
   switch (mount.kind) {
     case 'bind':
       return { Type: 'bind', Source: mount.source, Target: mount.target, ReadOnly: mount.access === 'read-only' }
-    case 'volume':
-      return { Type: 'volume', Source: mount.volume, Target: mount.target, ReadOnly: mount.access === 'read-only' }
+    case 'volume': {
+      const place = { Source: mount.volume, Target: mount.target, ReadOnly: mount.access === 'read-only' }
+      // dockerode's types want each field spelt out; these are the engine's own defaults.
+      const VolumeOptions = { NoCopy: false, Labels: { ...mount.labels }, DriverConfig: { Name: '', Options: {} } }
+      return { Type: 'volume', ...place, VolumeOptions }
+    }
     case 'tmpfs': {
       // To the engine 0 is "no limit" and "the default", which dockerode's types want spelt out.
       const TmpfsOptions = { SizeBytes: (mount.sizeMib ?? 0) * 2 ** 20, Mode: mount.mode ?? 0 }

@@ -42,6 +42,11 @@ export interface KernelOptions {
   readonly scratchMib?: number
   /** What runs the guest. `auto` is KVM where a guest was seen to run with it, else TCG. @default 'auto' */
   readonly accelerator?: 'auto' | 'kvm' | 'tcg'
+  /**
+   * Whether VMs start from a saved one, which the first start makes: in a fraction of a second. `false` boots cold each time. A
+   * guest with an `init` of its own always boots cold. @default true
+   */
+  readonly template?: boolean
   /** Longest wait from the start of the VM to the first answer of its dockerd, in milliseconds. @default 240_000 */
   readonly bootTimeoutMs?: number
 }
@@ -72,6 +77,7 @@ const schema = v.strictObject({
   cpus: v.optional(integer(1), 2),
   scratchMib: v.optional(integer(512), 8192),
   accelerator: v.optional(v.picklist(['auto', 'kvm', 'tcg']), 'auto'),
+  template: v.optional(v.boolean(), true),
   bootTimeoutMs: v.optional(integer(1), 240_000),
 })
 

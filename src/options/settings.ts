@@ -14,13 +14,17 @@ export interface Settings {
   readonly cacheDirectory: string
   /** `TESTKERNELS_RUN_DIR`: sockets, short-lived and private. Default: `$XDG_RUNTIME_DIR` or the temporary directory */
   readonly runtimeDirectory: string
+  /** `TESTKERNELS_TEMPLATE_VOLUME`: the engine's volume with the saved VMs. Default: `testkernels-templates` */
+  readonly templateVolume: string
+  /** `TESTKERNELS_TEMPLATES_MIB`: what they may take together on the disk, in MiB. Default: 20480 */
+  readonly templatesMib: number
   /** `DOCKER_CONFIG`: where the credentials of `docker login` are. Default: `~/.docker` */
   readonly dockerConfigDirectory: string
   /** The environment itself, for those who follow other programs' variables (DOCKER_HOST, DOCKER_CONFIG). */
   readonly environment: Readonly<Record<string, string | undefined>>
 }
 
-/** @throws InvalidOptionError for a directory that is not absolute */
+/** @throws InvalidOptionError for a directory that is not absolute, or a number that is none */
 export function readSettings(environment: Readonly<Record<string, string | undefined>> = process.env): Settings {
   const absolute = (name: string, fallback: string): string => {
     const value = environment[name]
@@ -41,8 +45,24 @@ export function readSettings(environment: Readonly<Record<string, string | undef
       join(environment['XDG_CACHE_HOME'] || join(homedir(), '.cache'), 'testkernels'),
     ),
     runtimeDirectory: absolute('TESTKERNELS_RUN_DIR', environment['XDG_RUNTIME_DIR'] || tmpdir()),
+    templateVolume: environment['TESTKERNELS_TEMPLATE_VOLUME'] || 'testkernels-templates',
+    templatesMib: wholeNumber(environment, 'TESTKERNELS_TEMPLATES_MIB', 20_480),
     dockerConfigDirectory: environment['DOCKER_CONFIG'] || join(homedir(), '.docker'),
     environment: Object.freeze({ ...environment }),
+  })
+}
+
+function wholeNumber(
+  environment: Readonly<Record<string, string | undefined>>,
+  name: string,
+  fallback: number,
+): number {
+  const value = environment[name]
+  if (!value) return fallback
+  if (/^\d+$/.test(value)) return Number(value)
+  throw new InvalidOptionError({
+    what: `${name} must be a whole number, got '${value}'`,
+    remedy: `correct or unset ${name}`,
   })
 }
 

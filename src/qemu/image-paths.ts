@@ -8,6 +8,10 @@ export const imagePaths = {
   kernelFiles: '/testkernels/kernel.erofs',
   /** Made by `supervise` at the start. */
   scratch: '/var/lib/testkernels/scratch.img',
+  /** Checks, lists and removes templates. */
+  template: '/testkernels/template',
+  /** A volume with templates is mounted here. */
+  templates: '/var/lib/testkernels/templates',
   /** The VM's run directory of the host is mounted here; QEMU's sockets are in it. */
   runDirectory: '/run/testkernels',
 } as const

@@ -62,3 +62,27 @@ test('the agent listens for SSH where the host connects', () => {
   const source = readFileSync(new URL('../../images/guest/agent/identity.c', import.meta.url), 'utf8')
   expect(source).toContain(`"${guestLink.guestAddress}:${guestLink.sshPort}"`)
 })
+
+test('a machine to be restored differs in nothing that the guest sees', () => {
+  const template: Machine = { ...machine, memory: { kind: 'file', file: '/t/mem.img', mapping: 'shared' } }
+  const clone: Machine = {
+    ...machine,
+    memory: { kind: 'file', file: '/t/mem.img', mapping: 'copy-on-write' },
+    scratch: { file: '/t/scratch.img', access: 'copy-on-write' },
+    start: 'stopped',
+  }
+  const seen = (args: string[]) =>
+    args.filter((word, at) => ['-device', '-append', '-M', '-m', '-smp', '-cpu'].includes(args[at - 1] ?? '') && word)
+  expect(seen(qemuArguments(clone))).toEqual(seen(qemuArguments(template)))
+  expect(after('-incoming', qemuArguments(clone))).toBe('defer')
+})
+
+test('a clone can change neither the RAM nor the disk of its template', () => {
+  const args = qemuArguments({
+    ...machine,
+    memory: { kind: 'file', file: '/t/mem.img', mapping: 'copy-on-write' },
+    scratch: { file: '/t/scratch.img', access: 'copy-on-write' },
+  })
+  expect(args.find((word) => word.includes('/t/mem.img'))).toContain('share=off,readonly=on')
+  expect(args.find((word) => word.includes('/t/scratch.img'))).toContain('snapshot=on')
+})

@@ -1,8 +1,10 @@
 import { type Accelerator, accelerator, MEASURED_AT_START } from './accelerator.ts'
 import { controlPort } from './devices/control-port.ts'
 import type { Device } from './devices/device.ts'
-import { disk } from './devices/disk.ts'
+import { type DiskAccess, disk } from './devices/disk.ts'
 import { entropy } from './devices/entropy.ts'
+import { MEMORY_ID, type Memory, memory } from './devices/memory.ts'
+import { monitor } from './devices/monitor.ts'
 import { network } from './devices/network.ts'
 import { serialConsole } from './devices/serial-console.ts'
 import { imagePaths } from './image-paths.ts'
@@ -15,6 +17,14 @@ export interface Machine {
   readonly cgroup: 1 | 2
   /** Path of the control port's socket in the container; without one nobody talks to the guest. */
   readonly controlSocket?: string
+  /** Path of the socket of QEMU's monitor in the container. */
+  readonly monitorSocket?: string
+  /** @default anonymous */
+  readonly memory?: Memory
+  /** @default the one that `supervise` makes */
+  readonly scratch?: { readonly file: string; readonly access: DiskAccess }
+  /** `stopped`: QEMU waits for a state to be loaded. A saved guest fits only the machine it was saved on. @default 'boot' */
+  readonly start?: 'boot' | 'stopped'
 }
 
 /** QEMU's arguments for a machine that runs the image's kernel and rootfs. Pure. */
@@ -24,10 +34,12 @@ export function qemuArguments(machine: Machine): string[] {
     // The guest's init knows this order: vda, vdb, vdc.
     disk({ id: 'rootfs', file: imagePaths.rootfs, access: 'read-only' }),
     disk({ id: 'kernel', file: imagePaths.kernelFiles, access: 'read-only' }),
-    disk({ id: 'scratch', file: imagePaths.scratch, access: 'read-write' }),
+    disk({ id: 'scratch', ...(machine.scratch ?? { file: imagePaths.scratch, access: 'read-write' }) }),
     network(),
     entropy(),
     ...(machine.controlSocket === undefined ? [] : [controlPort({ socketPath: machine.controlSocket })]),
+    ...(machine.monitorSocket === undefined ? [] : [monitor({ socketPath: machine.monitorSocket })]),
+    ...(machine.start === 'stopped' ? [{ qemu: ['-incoming', 'defer'] }] : []),
   ]
   return boot(machine, devices, [`testkernels.cgroup=${machine.cgroup}`, ...cgroupArguments(machine.cgroup)])
 }
@@ -49,11 +61,16 @@ export function probeArguments(chosen: Accelerator): string[] {
 }
 
 function boot(
-  { accelerator: chosen, memoryMib, cpus }: Pick<Machine, 'accelerator' | 'memoryMib' | 'cpus'>,
+  {
+    accelerator: chosen,
+    memoryMib,
+    cpus,
+    memory: from = { kind: 'anonymous' },
+  }: Pick<Machine, 'accelerator' | 'memoryMib' | 'cpus' | 'memory'>,
   devices: readonly Device[],
   kernelArguments: readonly string[],
 ): string[] {
-  const all = [accelerator(chosen), ...devices]
+  const all = [accelerator(chosen), memory({ memoryMib, memory: from }), ...devices]
   const cmdline = [
     ...all.flatMap((device) => device.kernel ?? []),
     // A panic ends QEMU at once, by a reset that -no-reboot turns into an exit.
@@ -63,10 +80,10 @@ function boot(
   ]
   return [
     // ACPI, because the kernels of distributions find virtio-mmio devices in no other way.
-    ...['-M', 'microvm,acpi=on,rtc=on'],
+    ...['-M', `microvm,acpi=on,rtc=on${from.kind === 'file' ? `,memory-backend=${MEMORY_ID}` : ''}`],
     // SeaBIOS spins forever on this machine's disks (seen with QEMU 10.0); qboot does nothing but start the kernel.
     ...['-bios', 'qboot.rom'],
-    ...['-smp', String(cpus), '-m', String(memoryMib)],
+    ...['-smp', String(cpus)],
     ...['-nodefaults', '-no-user-config', '-no-reboot', '-display', 'none'],
     ...['-kernel', imagePaths.vmlinuz, '-initrd', imagePaths.initrd, '-append', cmdline.join(' ')],
     ...all.flatMap((device) => device.qemu),

@@ -1,54 +1,16 @@
-import type { SolveStatus } from '../buildkit/index.ts'
-import { debianMirror, ensureVmImage, type PreflightRequest, preflight, type VmImage } from '../image/index.ts'
+import { randomBytes } from 'node:crypto'
 import { type Logger, silentLogger } from '../log/index.ts'
 import { type KernelEntry, kernelText } from '../options/index.ts'
-import { chooseAccelerator } from './accelerator/choose.ts'
-import { bootVm } from './boot.ts'
-import { consoleDirectory, sweepConsoleLogs } from './console-log.ts'
-import { buildkitOf, type Host } from './host.ts'
-import { sweepRunDirectories } from './run-directory.ts'
+import { bootVm } from './boot/boot.ts'
+import type { BootedVm } from './boot/boot-once.ts'
+import type { BootOptions } from './boot/boot-options.ts'
+import { sweepRunDirectories } from './boot/run-directory.ts'
+import { consoleDirectory, sweepConsoleLogs } from './death/console-log.ts'
+import { planVm, type VmPlan } from './plan.ts'
+import type { StartOptions } from './prepare-image.ts'
 import { StartedKernelVm } from './started-kernel-vm.ts'
+import { isTemplatesFault, startFromTemplate } from './template/start-from-template.ts'
 import { Timeline } from './timeline.ts'
-
-export interface StartOptions {
-  readonly host: Host
-  readonly entry: KernelEntry
-  /** Takes the steps of an image's build. */
-  readonly onBuildStatus?: (status: SolveStatus) => void
-  readonly log?: Logger
-  readonly signal?: AbortSignal
-}
-
-/** The image of an entry, from the engine's store or built. */
-export async function prepareImage({
-  host,
-  entry,
-  onBuildStatus,
-  log = silentLogger,
-  signal,
-}: StartOptions): Promise<VmImage> {
-  const working = signal ?? new AbortController().signal
-  return await ensureVmImage({
-    engine: host.engine,
-    connectBuildkit: () => buildkitOf(host, { signal: working, log }),
-    kernel: entry.reference,
-    rootfs: entry.rootfsReference,
-    init: entry.init,
-    mirror: await debianMirror(host.settings.debianMirror),
-    kernelMirror: host.settings.kernelMirror,
-    cacheDirectory: host.settings.cacheDirectory,
-    dockerConfigDirectory: host.settings.dockerConfigDirectory,
-    onKernel: (facts) => preflight(facts, preflightOf(entry, log)),
-    onStatus: onBuildStatus ?? (() => {}),
-    log,
-    signal: working,
-  })
-}
-
-function preflightOf({ name, kernel, cgroup, controllers, init }: KernelEntry, log: Logger): PreflightRequest {
-  const runs = init === undefined ? 'dockerd' : 'command'
-  return { entry: name, kernel: kernelText(kernel), cgroup, controllers, runs, log }
-}
 
 /** Starts the VM of an entry: image, accelerator, boot. What was started is ended when a later step fails. */
 export async function startVm(options: StartOptions): Promise<StartedKernelVm> {
@@ -58,12 +20,42 @@ export async function startVm(options: StartOptions): Promise<StartedKernelVm> {
   signal.throwIfAborted()
   await sweepRunDirectories(host.settings.runtimeDirectory)
   await sweepConsoleLogs(consoleDirectory(host.settings))
-  const image = await timeline.time('image', () => prepareImage(options))
-  const { accelerator, why } = await timeline.time('accelerator', () =>
-    chooseAccelerator({ host, entry, image: image.ref, log, signal }),
-  )
-  log.info(`starting ${kernelText(entry.kernel)}, cgroup v${entry.cgroup}, with ${why}`)
-  const booted = await bootVm({ host, entry, image: image.ref, accelerator, timeline, log, signal })
-  log.info(`ready in ${timeline.summary()}`)
-  return new StartedKernelVm(entry, booted, timeline)
+  const plan = await planVm(options, timeline)
+  log.info(`starting ${kernelText(entry.kernel)}, cgroup v${entry.cgroup}, with ${plan.runsOn}`)
+  return await startPlanned(plan, { hostname: entry.name, timeline, log, signal })
+}
+
+interface PlannedStart {
+  readonly hostname: string
+  readonly timeline: Timeline
+  readonly log: Logger
+  readonly signal: AbortSignal
+}
+
+async function startPlanned(plan: VmPlan, start: PlannedStart): Promise<StartedKernelVm> {
+  const { entry } = plan
+  const booted = await bootPlanned(plan, start)
+  start.log.info(`ready in ${start.timeline.summary()}`)
+  const fork = ({ signal = new AbortController().signal }: { readonly signal?: AbortSignal } = {}) =>
+    startPlanned(plan, { hostname: cloneName(entry), timeline: new Timeline(), log: start.log, signal })
+  return new StartedKernelVm({ entry, booted, timeline: start.timeline, fork })
+}
+
+/** From the template; where that cannot be, cold. */
+async function bootPlanned({ template, ...plan }: VmPlan, start: PlannedStart): Promise<BootedVm> {
+  const options: BootOptions = { ...plan, ...start }
+  if (template === undefined) return await bootVm(options)
+  try {
+    return await startFromTemplate({ ...options, template })
+  } catch (thrown) {
+    if (!isTemplatesFault(thrown)) throw thrown
+    start.log.warn(`${thrown.message}\n  booting cold`)
+    return await bootVm(options)
+  }
+}
+
+/** Clones of one entry have hostnames of their own: `cgroupv1-3fa2c1`. */
+function cloneName({ name }: KernelEntry): string {
+  const own = `-${randomBytes(3).toString('hex')}`
+  return name.slice(0, 63 - own.length) + own
 }

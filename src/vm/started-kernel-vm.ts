@@ -1,7 +1,7 @@
 import { orAborted } from '../lifetime/index.ts'
 import type { KernelEntry } from '../options/index.ts'
 import type { ExecResult } from '../ssh/index.ts'
-import type { BootedVm } from './boot-once.ts'
+import type { BootedVm } from './boot/boot-once.ts'
 import type { Step, Timeline } from './timeline.ts'
 import { type WorkerEnvironment, workerEnvironment } from './worker-environment.ts'
 
@@ -12,20 +12,41 @@ export interface ExecOptions {
   readonly signal?: AbortSignal
 }
 
+export interface ForkOptions {
+  /** Cancels the start; what was started is ended. */
+  readonly signal?: AbortSignal
+}
+
+type Fork = (options?: ForkOptions) => Promise<StartedKernelVm>
+
+interface StartedParts {
+  readonly entry: KernelEntry
+  readonly booted: BootedVm
+  readonly timeline: Timeline
+  readonly fork: Fork
+}
+
 /** A VM whose dockerd answers. It lives until `stop()`, or until this process ends. */
 export class StartedKernelVm implements AsyncDisposable {
   readonly entry: KernelEntry
   readonly #booted: BootedVm
   readonly #timeline: Timeline
+  readonly #fork: Fork
 
-  constructor(entry: KernelEntry, booted: BootedVm, timeline: Timeline) {
+  constructor({ entry, booted, timeline, fork }: StartedParts) {
     this.entry = entry
     this.#booted = booted
     this.#timeline = timeline
+    this.#fork = fork
   }
 
   get name(): string {
     return this.entry.name
+  }
+
+  /** What the guest calls itself: the entry's name; for a fork, that and a suffix of its own. */
+  get hostname(): string {
+    return this.#booted.hostname
   }
 
   /** `unix://` and the path of a socket (mode 0600) that is the guest's /var/run/docker.sock. */
@@ -66,6 +87,14 @@ export class StartedKernelVm implements AsyncDisposable {
   exec(argv: readonly string[], options?: ExecOptions): Promise<ExecResult> {
     // A VM that is gone says goodbye to nobody: its connection would look alive for a minute.
     return orAborted(this.#booted.ssh.exec(argv, options), this.gone)
+  }
+
+  /**
+   * A new VM from the template that this one came from: as this one was when it started, whatever was done to it since. It has a
+   * hostname of its own, and its own life: ending this one does not end it. @throws as `KernelVm.start`
+   */
+  fork(options?: ForkOptions): Promise<StartedKernelVm> {
+    return this.#fork(options)
   }
 
   /** Ends the VM and all that belongs to it; memoised. */

@@ -1,6 +1,8 @@
 #include "agent.h"
 
+#include <dirent.h>
 #include <fcntl.h>
+#include <limits.h>
 #include <linux/random.h>
 #include <signal.h>
 #include <stdint.h>
@@ -14,6 +16,7 @@
 
 #define SSH_DIR TOOLS "/ssh"
 #define HOST_KEY SSH_DIR "/host_key"
+#define SSHD TOOLS "/bin/dropbear"
 #define SSHD_LOG TOOLS "/sshd.log"
 #define AUTHORIZED_KEYS SSH_DIR "/authorized_keys"
 // src/qemu/network.ts holds the same address and port.
@@ -42,6 +45,15 @@ static void set_hostname(const char *name) {
     fprintf(file, "%s\n", name);
     fclose(file);
   }
+}
+
+// Where the rootfs has none, no program of it asks.
+static void set_machine_id(const char *id) {
+  if (access("/etc/machine-id", F_OK) != 0) return;
+  FILE *file = fopen("/etc/machine-id", "we");
+  if (!file) return;
+  fprintf(file, "%s\n", id);
+  fclose(file);
 }
 
 static void set_clock(const char *value) {
@@ -74,13 +86,31 @@ static void authorize(const char *line) {
   write_private(AUTHORIZED_KEYS, text, snprintf(text, sizeof text, "%s\n", line));
 }
 
-// Connections of before belong to whoever knew the old keys: their processes go with the old sshd's group.
+// Connections of before belong to whoever knew the old keys. Each is a process with a session of its own, so that it is known
+// by its program alone.
+static void end_sshd(void) {
+  DIR *processes = opendir("/proc");
+  if (!processes) return;
+  for (struct dirent *entry; (entry = readdir(processes));) {
+    char path[PATH_MAX], program[64] = "";
+    snprintf(path, sizeof path, "/proc/%s/exe", entry->d_name);
+    if (readlink(path, program, sizeof program - 1) > 0 && strcmp(program, SSHD) == 0) kill(atoi(entry->d_name), SIGKILL);
+  }
+  closedir(processes);
+  sshd = -1;
+}
+
+static void forget_keys(void) {
+  end_sshd();
+  unlink(HOST_KEY);
+  unlink(AUTHORIZED_KEYS);
+}
+
 static void restart_sshd(void) {
   // -W: a window of 1 MiB in place of 24 KiB nearly doubles what an image load gets through (12 to 22 MB/s, emulated).
-  static char *const argv[] = {TOOLS "/bin/dropbear", "-F", "-E", "-s", "-T", "3", "-K", "0", "-W", "1048576",
+  static char *const argv[] = {SSHD, "-F", "-E", "-s", "-T", "3", "-K", "0", "-W", "1048576",
                                "-D", SSH_DIR, "-r", HOST_KEY, "-p", SSH_LISTEN, "-P", SSH_DIR "/pid", NULL};
-  if (sshd > 0) kill(-sshd, SIGKILL);
-  sshd = -1;
+  end_sshd();
   unlink(SSHD_LOG);
   sshd = spawn(argv, SSHD_LOG);
 }
@@ -103,7 +133,11 @@ bool identity_handle(const char *verb, const char *value) {
   else if (strcmp(verb, "entropy") == 0) add_entropy(value);
   else if (strcmp(verb, "hostkey") == 0) set_host_key(value);
   else if (strcmp(verb, "authorize") == 0) authorize(value);
-  else if (strcmp(verb, "commit") == 0) {
+  else if (strcmp(verb, "machineid") == 0) set_machine_id(value);
+  else if (strcmp(verb, "forget") == 0) {
+    forget_keys();
+    control_event("forgot", "keys");
+  } else if (strcmp(verb, "commit") == 0) {
     restart_sshd();
     control_event("committed", value);
   } else return false;

@@ -1,4 +1,5 @@
 import { llb, type State } from '../../buildkit/index.ts'
+import { imagePaths } from '../../qemu/index.ts'
 import { aptInstall } from './apt.ts'
 import { sources } from './sources.ts'
 
@@ -10,8 +11,12 @@ export function runner(base: State, debian: { mirror: string | undefined; suite:
     packages: ['qemu-system-x86', 'iproute2', 'nftables', 'e2fsprogs', 'erofs-utils'],
   })
   return installed.file(
-    // Writable for whoever QEMU runs as: the scratch disk is made here.
-    llb.mkdir('/testkernels', { mode: 0o755 }).mkdir('/var/lib/testkernels', { mode: 0o1777 }),
+    // Writable for whoever QEMU runs as: the scratch disk is made here. A new volume takes the mode of the directory that it is
+    // mounted on, and templates serve all users of the engine.
+    llb
+      .mkdir('/testkernels', { mode: 0o755 })
+      .mkdir('/var/lib/testkernels', { mode: 0o1777 })
+      .mkdir(imagePaths.templates, { mode: 0o777 }),
     { name: '[runner] directories' },
   )
 }

@@ -45,6 +45,7 @@ export function vmImage({ base, tools, mirror, kernel, rootfs, init }: VmImageIn
       .copy(tscMeter(tools), '/tsc-khz', '/testkernels/tsc-khz')
       .copy(runnerSources, '/src/entrypoint', imagePaths.entrypoint)
       .copy(runnerSources, '/src/supervise', '/testkernels/supervise')
+      .copy(runnerSources, '/src/template', imagePaths.template)
       .copy(runnerSources, '/src/probe', imagePaths.probe),
     { name: '[image] initrd and entrypoint' },
   )

@@ -47,7 +47,7 @@ test('an identity is pushed when the guest says so, and an older answer does not
   await listen()
   const control = await connectControl(path, { signal: AbortSignal.timeout(DEADLINE_MS), log: silentLogger })
   const socket = await guest
-  const identity = { hostname: 'a', hostKey: Buffer.of(1), authorizedKey: 'k', entropy: Buffer.of(2) }
+  const identity = { hostname: 'a', machineId: 'b', hostKey: Buffer.of(1), authorizedKey: 'k', entropy: Buffer.of(2) }
   const pushed = control.pushIdentity(identity, AbortSignal.timeout(DEADLINE_MS))
   let received = ''
   for await (const chunk of socket) {
@@ -77,7 +77,7 @@ test('a port that breaks leaves the wait to its signal', async () => {
   // Unread bytes make the end of the connection a reset.
   await control
     .pushIdentity(
-      { hostname: 'a', hostKey: Buffer.of(1), authorizedKey: 'k', entropy: Buffer.of(2) },
+      { hostname: 'a', machineId: 'b', hostKey: Buffer.of(1), authorizedKey: 'k', entropy: Buffer.of(2) },
       AbortSignal.abort(),
     )
     .catch(() => {})

@@ -1,8 +1,8 @@
 import { EventEmitter, once } from 'node:events'
-import { connect, type Socket } from 'node:net'
+import type { Socket } from 'node:net'
 import { createInterface } from 'node:readline'
-import pRetry, { AbortError } from 'p-retry'
 import type { Logger } from '../../log/index.ts'
+import { dialWhenThere } from '../dial.ts'
 import { type GuestIdentity, type GuestMessage, identityLines, parseGuestMessage } from './messages.ts'
 
 /** A step of the guest's boot. */
@@ -29,6 +29,8 @@ export interface ControlConnection {
   phase(name: string, signal: AbortSignal): Promise<Phase>
   /** Pushes keys, clock, hostname and entropy; resolves when the guest applied them and its sshd starts. */
   pushIdentity(identity: GuestIdentity, signal: AbortSignal): Promise<void>
+  /** Has the guest drop its keys and end its sshd, with all connections to it; resolves when it did. */
+  forgetKeys(signal: AbortSignal): Promise<void>
   /** Asks for the command's log; resolves when it came. */
   requestLog(signal: AbortSignal): Promise<string>
   close(): void
@@ -39,26 +41,7 @@ export async function connectControl(
   socketPath: string,
   { signal, log }: { signal: AbortSignal; log: Logger },
 ): Promise<ControlConnection> {
-  const socket = await pRetry(() => dial(socketPath, signal), {
-    // A socket that is not there yet costs a stat: look often, the caller's deadline ends it.
-    retries: Number.POSITIVE_INFINITY,
-    minTimeout: 10,
-    maxTimeout: 50,
-    signal,
-  })
-  return overSocket(socket, log)
-}
-
-async function dial(socketPath: string, signal: AbortSignal): Promise<Socket> {
-  if (signal.aborted) throw new AbortError(signal.reason)
-  const socket = connect(socketPath)
-  try {
-    await once(socket, 'connect', { signal })
-    return socket
-  } catch (cause) {
-    socket.destroy()
-    throw cause
-  }
+  return overSocket(await dialWhenThere(socketPath, signal), log)
 }
 
 function overSocket(socket: Socket, log: Logger): ControlConnection {
@@ -67,6 +50,7 @@ function overSocket(socket: Socket, log: Logger): ControlConnection {
   const phases: Phase[] = []
   let ended: string | undefined
   let commandLog: string | undefined
+  let forgot = false
   let commits = 0
 
   const lines = createInterface({ input: socket })
@@ -78,6 +62,7 @@ function overSocket(socket: Socket, log: Logger): ControlConnection {
     if (message === undefined) return
     if ('phase' in message) phases.push({ name: message.phase, uptimeS: message.uptime })
     if ('ended' in message) ended = message.ended
+    if ('forgot' in message) forgot = true
     if ('sshd' in message) log.warn(`the guest's sshd ended: ${message.sshd.trim()}`)
     if ('warning' in message) log.warn(`the guest says: ${message.warning}`)
     if ('log' in message) commandLog = message.log
@@ -117,6 +102,11 @@ function overSocket(socket: Socket, log: Logger): ControlConnection {
       } finally {
         events.off('message', listen)
       }
+    },
+    async forgetKeys(signal) {
+      forgot = false
+      socket.write('forget\n')
+      await until(() => forgot || undefined, signal)
     },
     async requestLog(signal) {
       commandLog = undefined

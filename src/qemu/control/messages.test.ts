@@ -14,6 +14,7 @@ test('an identity ends with its commit, and the clock keeps its nanoseconds', ()
   const lines = identityLines(
     {
       hostname: 'cgroupv1',
+      machineId: '0123456789abcdef0123456789abcdef',
       hostKey: Uint8Array.of(1, 171),
       authorizedKey: 'ssh-ed25519 AAAA',
       entropy: Uint8Array.of(255),
@@ -22,8 +23,9 @@ test('an identity ends with its commit, and the clock keeps its nanoseconds', ()
     1_700_000_000_012.5,
   )
   expect(lines.split('\n')).toEqual([
-    'hostname cgroupv1',
     'clock 1700000000.012500000',
+    'hostname cgroupv1',
+    'machineid 0123456789abcdef0123456789abcdef',
     'entropy ff',
     'hostkey 01ab',
     'authorize ssh-ed25519 AAAA',

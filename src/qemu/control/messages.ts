@@ -6,6 +6,8 @@ export type GuestMessage =
   | { readonly phase: string; readonly uptime: number }
   /** The identity was applied and sshd started; the number is the one that was sent. */
   | { readonly committed: string }
+  /** The keys are no more, nor is the sshd that used them. */
+  | { readonly forgot: string }
   /** The last lines of the command's log. */
   | { readonly log: string }
   /** The guest's command is over (`status 1`, `signal 9`), and so is the guest. */
@@ -17,6 +19,7 @@ export type GuestMessage =
 const guestMessage = v.union([
   v.object({ phase: v.string(), uptime: v.number() }),
   v.object({ committed: v.string() }),
+  v.object({ forgot: v.string() }),
   v.object({ log: v.string() }),
   v.object({ ended: v.string() }),
   v.object({ sshd: v.string() }),
@@ -36,6 +39,8 @@ export function parseGuestMessage(line: string): GuestMessage | undefined {
 /** What makes a guest itself: pushed after a boot and after every restore, before anybody connects. */
 export interface GuestIdentity {
   readonly hostname: string
+  /** For /etc/machine-id: 32 hexadecimal digits. */
+  readonly machineId: string
   /** The SSH host key in Dropbear's format. */
   readonly hostKey: Uint8Array
   /** A line of authorized_keys: the one key that may log in. */
@@ -49,8 +54,10 @@ export function identityLines(identity: GuestIdentity, commit: string, unixTimeM
   const seconds = Math.floor(unixTimeMs / 1000)
   const nanoseconds = Math.round((unixTimeMs - seconds * 1000) * 1e6)
   return [
-    `hostname ${identity.hostname}`,
+    // First, because what comes before it makes it late.
     `clock ${seconds}.${String(nanoseconds).padStart(9, '0')}`,
+    `hostname ${identity.hostname}`,
+    `machineid ${identity.machineId}`,
     `entropy ${Buffer.from(identity.entropy).toString('hex')}`,
     `hostkey ${Buffer.from(identity.hostKey).toString('hex')}`,
     `authorize ${identity.authorizedKey}`,

@@ -3,15 +3,17 @@ import type { Device } from './device.ts'
 export interface DiskOptions {
   readonly id: string
   readonly file: string
-  readonly access: 'read-only' | 'read-write'
+  /** `copy-on-write`: the guest may write, and the file stays as it is; what was written goes with QEMU. */
+  readonly access: DiskAccess
 }
+
+export type DiskAccess = 'read-only' | 'read-write' | 'copy-on-write'
 
 /** A raw virtio-blk disk. The guest sees them as vda, vdb, ... in the order in which they are given to QEMU. */
 export function disk({ id, file, access }: DiskOptions): Device {
-  const drive =
-    access === 'read-only'
-      ? `if=none,id=${id},file=${file},format=raw,readonly=on`
-      : // The disk goes with its VM: nothing is gained by waiting until the host's disk has it.
-        `if=none,id=${id},file=${file},format=raw,cache=unsafe,discard=unmap,detect-zeroes=unmap`
+  // The disk goes with its VM: nothing is gained by waiting until the host's disk has it.
+  const writable = 'cache=unsafe,discard=unmap,detect-zeroes=unmap'
+  const how = { 'read-only': 'readonly=on', 'read-write': writable, 'copy-on-write': `${writable},snapshot=on` }[access]
+  const drive = `if=none,id=${id},file=${file},format=raw,${how}`
   return { qemu: ['-drive', drive, '-device', `virtio-blk-device,drive=${id}`] }
 }

@@ -1,10 +1,11 @@
 import { chmod, mkdir, mkdtemp, readdir, rm, stat } from 'node:fs/promises'
 import { join } from 'node:path'
-import { DirectoryUnusableError } from './errors.ts'
+import { DirectoryUnusableError } from '../errors.ts'
 
 const PREFIX = 'testkernels-'
-/** The longest name that a socket in it has. */
+/** No socket in it has a longer name. */
 export const CONTROL_SOCKET = 'control.sock'
+export const MONITOR_SOCKET = 'monitor.sock'
 /** What fits into the address of a unix socket, on the system with the shortest. */
 const SOCKET_PATH_MAX_BYTES = 103
 

@@ -2,8 +2,8 @@ import { once } from 'node:events'
 import { createWriteStream, type WriteStream } from 'node:fs'
 import { mkdir, readdir, rm, stat } from 'node:fs/promises'
 import { dirname, join } from 'node:path'
-import type { Settings } from '../options/index.ts'
-import { DirectoryUnusableError } from './errors.ts'
+import type { Settings } from '../../options/index.ts'
+import { DirectoryUnusableError } from '../errors.ts'
 
 const KEPT_LINES = 200
 const LINES_BEFORE_REASON = 20

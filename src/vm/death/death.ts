@@ -1,10 +1,10 @@
 import { constants } from 'node:os'
-import type { ContainerExit } from '../engine/index.ts'
-import type { TestkernelsError } from '../errors/index.ts'
-import { type KernelEntry, kernelText } from '../options/index.ts'
-import type { ControlConnection } from '../qemu/index.ts'
+import type { ContainerExit } from '../../engine/index.ts'
+import type { TestkernelsError } from '../../errors/index.ts'
+import { type KernelEntry, kernelText } from '../../options/index.ts'
+import type { ControlConnection } from '../../qemu/index.ts'
+import { DockerdFailedError, VmDiedError } from '../errors.ts'
 import type { ConsoleLog } from './console-log.ts'
-import { DockerdFailedError, VmDiedError } from './errors.ts'
 
 /** dockerd's log begins with a line for each plugin. */
 const DOCKERD_LOG_LINES = 20

@@ -1,5 +1,5 @@
 import { expect, test } from 'vitest'
-import { parseKernelEntry } from '../options/index.ts'
+import { parseKernelEntry } from '../../options/index.ts'
 import { describeDeath, headlineOf, type Remains, watchForDeath } from './death.ts'
 
 const entry = parseKernelEntry('old', { kernel: 'debian:bookworm', cgroup: 1 })

@@ -1,6 +1,6 @@
-import type { KernelEntry } from '../options/index.ts'
-import type { ConsoleLog } from './console-log.ts'
-import { BootTimeoutError } from './errors.ts'
+import type { KernelEntry } from '../../options/index.ts'
+import type { ConsoleLog } from '../death/console-log.ts'
+import { BootTimeoutError } from '../errors.ts'
 
 /** The error for a boot that took too long. With the console, where the boot came so far as to have one. */
 export function bootTimeout({ name, bootTimeoutMs }: KernelEntry, console?: ConsoleLog): BootTimeoutError {

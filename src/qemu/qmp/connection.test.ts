@@ -1,0 +1,93 @@
+import { mkdtemp, rm } from 'node:fs/promises'
+import { createServer, type Server, type Socket } from 'node:net'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { createInterface } from 'node:readline'
+import { afterEach, beforeEach, expect, test } from 'vitest'
+import { silentLogger } from '../../log/index.ts'
+import { QemuCommandError } from '../errors.ts'
+import { connectQmp } from './connection.ts'
+import { loadState, saveState } from './migration.ts'
+
+const DEADLINE_MS = 10_000
+let directory: string
+let path: string
+let server: Server
+let received: { execute: string; arguments?: unknown }[]
+/** What the fake QEMU does with a command. */
+let answer: (command: { execute: string; id: number }, socket: Socket) => void
+
+beforeEach(async () => {
+  directory = await mkdtemp(join(tmpdir(), 'tk-qmp-'))
+  path = join(directory, 'monitor.sock')
+  received = []
+  answer = ({ id }, socket) => say(socket, { id, return: {} })
+  server = createServer((socket) => {
+    say(socket, { QMP: { version: {}, capabilities: [] } })
+    createInterface({ input: socket }).on('line', (line) => {
+      const command = JSON.parse(line)
+      received.push(command)
+      answer(command, socket)
+    })
+  })
+  await new Promise<void>((resolve) => server.listen(path, resolve))
+})
+
+afterEach(async () => {
+  server.close()
+  await rm(directory, { recursive: true })
+})
+
+function say(socket: Socket, message: unknown): void {
+  socket.write(`${JSON.stringify(message)}\n`)
+}
+
+const connect = () => connectQmp(path, { signal: AbortSignal.timeout(DEADLINE_MS), log: silentLogger, entry: 'v1' })
+
+test('leaves the negotiation, and gives what a command returned', async () => {
+  answer = ({ execute, id }, socket) => say(socket, { id, return: execute === 'query-status' ? { running: true } : {} })
+  const qmp = await connect()
+  expect(await qmp.execute('query-status')).toEqual({ running: true })
+  expect(received.map(({ execute }) => execute)).toEqual(['qmp_capabilities', 'query-status'])
+  qmp.close()
+})
+
+test('a command that QEMU refuses fails with its words and the entry', async () => {
+  const qmp = await connect()
+  answer = ({ id }, socket) => say(socket, { id, error: { class: 'GenericError', desc: 'no such thing' } })
+  const refused = qmp.execute('cont')
+  await expect(refused).rejects.toBeInstanceOf(QemuCommandError)
+  await expect(refused).rejects.toThrow(/v1: QEMU did not do 'cont'\n\s+cause: no such thing/)
+  qmp.close()
+})
+
+test('a QEMU that goes away fails what waits for it', async () => {
+  const qmp = await connect()
+  answer = (_, socket) => socket.destroy()
+  await expect(qmp.execute('stop')).rejects.toThrow('QEMU ended')
+  await expect(qmp.event(() => true)).rejects.toThrow('QEMU ended')
+  await expect(qmp.execute('cont')).rejects.toThrow('QEMU ended')
+})
+
+test('saving waits for the end of the migration, also when it is over before the answer', async () => {
+  const qmp = await connect()
+  answer = ({ execute, id }, socket) => {
+    if (execute === 'migrate')
+      for (const status of ['setup', 'active', 'completed']) say(socket, { event: 'MIGRATION', data: { status } })
+    say(socket, { id, return: {} })
+  }
+  await saveState(qmp, '/state')
+  expect(received.map(({ execute }) => execute).slice(1)).toEqual(['stop', 'migrate-set-capabilities', 'migrate'])
+  expect(received.at(-1)?.arguments).toEqual({ uri: 'file:/state' })
+  qmp.close()
+})
+
+test('a state that cannot be loaded is an error', async () => {
+  const qmp = await connect()
+  answer = ({ execute, id }, socket) => {
+    say(socket, { id, return: {} })
+    if (execute === 'migrate-incoming') say(socket, { event: 'MIGRATION', data: { status: 'failed' } })
+  }
+  await expect(loadState(qmp, '/state')).rejects.toThrow('the migration failed')
+  qmp.close()
+})

@@ -1,0 +1,118 @@
+import { EventEmitter } from 'node:events'
+import type { Socket } from 'node:net'
+import { createInterface } from 'node:readline'
+import { orAborted } from '../../lifetime/index.ts'
+import type { Logger } from '../../log/index.ts'
+import { dialWhenThere } from '../dial.ts'
+import { QemuCommandError } from '../errors.ts'
+import { parseQmpMessage, type QmpEvent } from './messages.ts'
+
+/** A session with QEMU's monitor, over the machine protocol. */
+export interface QmpConnection {
+  /**
+   * Runs one command and gives what it returned. Commands are answered in the order in which they were sent.
+   * @throws QemuCommandError when QEMU refuses it or is gone; the signal's reason
+   */
+  execute(command: string, args?: Readonly<Record<string, unknown>>): Promise<unknown>
+  /** Resolves at the first event, from now on, that `wanted` is true for. @throws as `execute` */
+  event(wanted: (event: QmpEvent) => boolean): Promise<QmpEvent>
+  close(): void
+}
+
+export interface QmpOptions {
+  /** Ends every wait of this session. */
+  readonly signal: AbortSignal
+  readonly log: Logger
+  /** Kernel entry that errors name. */
+  readonly entry: string
+}
+
+interface QmpEvents {
+  event: [QmpEvent]
+}
+
+interface Pending {
+  resolve(returned: unknown): void
+  reject(error: QemuCommandError): void
+  readonly command: string
+}
+
+/** Connects to the monitor's socket, waiting for it, and leaves its negotiation mode. */
+export async function connectQmp(socketPath: string, options: QmpOptions): Promise<QmpConnection> {
+  const qmp = overSocket(await dialWhenThere(socketPath, options.signal), options)
+  try {
+    await qmp.execute('qmp_capabilities')
+    return qmp
+  } catch (thrown) {
+    qmp.close()
+    throw thrown
+  }
+}
+
+function overSocket(socket: Socket, { signal, log, entry }: QmpOptions): QmpConnection {
+  const pending = new Map<number, Pending>()
+  const events = new EventEmitter<QmpEvents>()
+  const gone = new AbortController()
+  let commands = 0
+
+  const failure = (command: string, cause: string) =>
+    new QemuCommandError({
+      what: `QEMU did not do '${command}'`,
+      entry,
+      cause,
+      remedy: 'start the VM again, with --debug or TESTKERNELS_DEBUG=1 if it stays so',
+    })
+
+  const lines = createInterface({ input: socket })
+  // The end of the connection is what ends the waits; readline passes the socket's error on.
+  socket.on('error', () => {})
+  lines.on('error', () => {})
+  lines.on('line', (line) => {
+    const message = parseQmpMessage(line)
+    if ('event' in message) {
+      log.debug(`qemu: ${message.event} ${JSON.stringify(message.data ?? {})}`)
+      events.emit('event', message)
+    } else if ('error' in message)
+      settle(message.id, ({ command, reject }) => reject(failure(command, message.error.desc)))
+    else if ('return' in message) settle(message.id, ({ resolve }) => resolve(message.return))
+  })
+  lines.once('close', () => {
+    for (const { command, reject } of pending.values()) reject(failure(command, 'QEMU ended'))
+    pending.clear()
+    gone.abort(failure('wait for an event', 'QEMU ended'))
+  })
+
+  function settle(id: number | undefined, how: (waiting: Pending) => void): void {
+    const waiting = id === undefined ? undefined : pending.get(id)
+    if (id === undefined || waiting === undefined) return
+    pending.delete(id)
+    how(waiting)
+  }
+
+  return {
+    execute(command, args) {
+      const id = ++commands
+      const answer = new Promise<unknown>((resolve, reject) => {
+        if (gone.signal.aborted) return reject(failure(command, 'QEMU ended'))
+        pending.set(id, { resolve, reject, command })
+        socket.write(`${JSON.stringify({ execute: command, ...(args && { arguments: args }), id })}\n`)
+      })
+      return orAborted(answer, signal)
+    },
+    async event(wanted) {
+      const ended = AbortSignal.any([signal, gone.signal])
+      let listen: (event: QmpEvent) => void = () => {}
+      // One listener for the whole wait: several events may come in one piece.
+      const found = new Promise<QmpEvent>((resolve) => {
+        listen = (event) => wanted(event) && resolve(event)
+        events.on('event', listen)
+      })
+      try {
+        return await orAborted(found, ended)
+      } finally {
+        events.off('event', listen)
+      }
+    },
+    close: () => socket.destroy(),
+  }
+}

@@ -1,0 +1,21 @@
+import type { Logger } from '../../log/index.ts'
+import type { KernelEntry } from '../../options/index.ts'
+import type { Accelerator } from '../../qemu/index.ts'
+import type { TemplateLocation } from '../../template/index.ts'
+import type { Host } from '../host.ts'
+import type { Timeline } from '../timeline.ts'
+
+export interface BootOptions {
+  readonly host: Host
+  readonly entry: KernelEntry
+  readonly image: string
+  readonly accelerator: Accelerator
+  /** What the guest calls itself. */
+  readonly hostname: string
+  readonly timeline: Timeline
+  readonly log: Logger
+  readonly signal: AbortSignal
+}
+
+/** How a guest gets to run: from its kernel's first instruction, or from where a template was saved. */
+export type Beginning = { readonly kind: 'cold' } | { readonly kind: 'restore'; readonly template: TemplateLocation }

@@ -1,0 +1,61 @@
+import { join } from 'node:path'
+import { type ForwardedSocket, forwardUnixSocket } from '../../forward/index.ts'
+import { guestLink } from '../../qemu/index.ts'
+import { connectSsh, type SshConnection } from '../../ssh/index.ts'
+import { headlineOf } from '../death/death.ts'
+import type { BootOptions } from './boot-options.ts'
+import type { IntroducedGuest } from './guest.ts'
+import type { Place } from './place.ts'
+
+/** Connects to the guest's sshd, waiting for it. */
+export function connectToGuest(
+  { log, timeline, entry }: BootOptions,
+  { address, signal, keys }: IntroducedGuest,
+  { starting }: Place,
+): Promise<SshConnection> {
+  const connecting = timeline.time('ssh', () =>
+    connectSsh({
+      host: address,
+      port: guestLink.sshPort,
+      user: 'root',
+      hostPublicKey: keys.hostKey.publicKey,
+      clientKey: keys.clientKey,
+      signal,
+      log,
+      entry: entry.name,
+    }),
+  )
+  const closeSsh = (ssh: SshConnection) => ssh.close()
+  starting.defer('ssh connection', () => connecting.then(closeSsh, () => {}))
+  return connecting
+}
+
+/** Makes the socket of this machine that is the guest's dockerd. */
+export async function forwardDocker(
+  { log, timeline, entry }: BootOptions,
+  { gone, signal }: Pick<IntroducedGuest, 'gone' | 'signal'>,
+  { connection, place }: { readonly connection: SshConnection; readonly place: Place },
+): Promise<ForwardedSocket> {
+  const docker = await timeline.time('forward', () =>
+    forwardUnixSocket({
+      connection,
+      remotePath: '/var/run/docker.sock',
+      localPath: join(place.runDirectory, 'docker.sock'),
+      log,
+      entry: entry.name,
+      diagnose: () => reasonFor(gone),
+    }),
+  )
+  place.starting.use('docker socket', docker)
+  signal.throwIfAborted()
+  gone.addEventListener('abort', () => docker.explain(headlineOf(gone.reason)), { once: true })
+  return docker
+}
+
+/** The engine tells of the container's end a little later than the connection that broke with it. */
+function reasonFor(gone: AbortSignal): Promise<string> {
+  return new Promise((resolve) => {
+    if (gone.aborted) resolve(headlineOf(gone.reason))
+    gone.addEventListener('abort', () => resolve(headlineOf(gone.reason)), { once: true })
+  })
+}

@@ -1,0 +1,60 @@
+import { createHash } from 'node:crypto'
+import { readFile } from 'node:fs/promises'
+import { imageId } from '../engine/index.ts'
+import { type Logger, silentLogger } from '../log/index.ts'
+import type { KernelEntry } from '../options/index.ts'
+import type { Accelerator } from '../qemu/index.ts'
+import { type TemplateLocation, templateKey } from '../template/index.ts'
+import { chooseAccelerator } from './accelerator/choose.ts'
+import type { Host } from './host.ts'
+import { prepareImage, type StartOptions } from './prepare-image.ts'
+import type { Timeline } from './timeline.ts'
+
+/** All that is settled before a VM starts; every VM of one plan is a clone of the same template. */
+export interface VmPlan {
+  readonly host: Host
+  readonly entry: KernelEntry
+  /** Name of the image in the engine's store. */
+  readonly image: string
+  readonly accelerator: Accelerator
+  /** Which accelerator it is, and why; for people. */
+  readonly runsOn: string
+  /** Undefined for VMs that boot cold. */
+  readonly template: TemplateLocation | undefined
+}
+
+/** Sees to the image, and finds out what runs it and whether it may start from a template. */
+export async function planVm(options: StartOptions, timeline: Timeline): Promise<VmPlan> {
+  const { host, entry, log = silentLogger } = options
+  const signal = options.signal ?? new AbortController().signal
+  const { ref: image } = await timeline.time('image', () => prepareImage(options))
+  const { accelerator, why } = await timeline.time('accelerator', () =>
+    chooseAccelerator({ host, entry, image, log, signal }),
+  )
+  const template = await locateTemplate({ host, entry, image, accelerator }, log)
+  return { host, entry, image, accelerator, runsOn: why, template }
+}
+
+async function locateTemplate(
+  { host, entry, image, accelerator }: Pick<VmPlan, 'host' | 'entry' | 'image' | 'accelerator'>,
+  log: Logger,
+): Promise<TemplateLocation | undefined> {
+  const id = await imageId(host.engine, image)
+  // A command of the user's may be over before it is saved, and would go on from its middle in each clone.
+  if (!entry.template || entry.init !== undefined || id === undefined) return undefined
+  const { memoryMib, cpus, scratchMib, cgroup } = entry
+  const hostCpu = await hostCpuOf(host)
+  const key = templateKey({ imageId: id, memoryMib, cpus, scratchMib, cgroup, accelerator, hostCpu, preloaded: [] })
+  log.debug(`template ${key} in the volume ${host.settings.templateVolume}`)
+  return { volume: host.settings.templateVolume, directory: key }
+}
+
+/** Under KVM the guest's CPU is the machine's: one with other features cannot go on with a saved guest. */
+async function hostCpuOf({ engine }: Host): Promise<string> {
+  if (engine.locality !== 'local') return ''
+  const cpuinfo = await readFile('/proc/cpuinfo', 'utf8').catch(() => '')
+  const lines = cpuinfo.split('\n').filter((line) => /^(model name|microcode|flags)\s*:/.test(line))
+  return createHash('sha256')
+    .update([...new Set(lines)].join('\n'))
+    .digest('hex')
+}
