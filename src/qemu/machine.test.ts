@@ -60,7 +60,8 @@ test.each(['guest/init', 'runner/entrypoint'])('images/%s holds the addresses of
 
 test('the agent listens for SSH where the host connects', () => {
   const source = readFileSync(new URL('../../images/guest/agent/identity.c', import.meta.url), 'utf8')
-  expect(source).toContain(`"${guestLink.guestAddress}:${guestLink.sshPort}"`)
+  expect(source).toContain(`#define SSH_ADDRESS "${guestLink.guestAddress}"`)
+  expect(source).toContain(`#define SSH_PORT ${guestLink.sshPort}`)
 })
 
 test('a machine to be restored differs in nothing that the guest sees', () => {

@@ -22,8 +22,14 @@ void control_read(void (*handle)(char *verb, char *value));
 // ---- identity.c: what makes this guest itself; pushed by the host after a boot and again after a restore ----
 // Takes one `verb value` line of the host; returns false for a verb that is not about identity.
 bool identity_handle(const char *verb, const char *value);
-// Tells the host when the child that ended is sshd, which nobody asked to end.
-void identity_child_ended(pid_t child);
+// Listens for SSH; returns the descriptor or -1. It goes on in a restored guest, so that no start waits for a listener.
+int identity_listen(void);
+// Whether the guest has keys of its host. Before that, and in a template, nobody is let in.
+bool identity_is_known(void);
+// Takes one connection and gives it an SSH server of its own.
+void identity_accept(void);
+// Forgets the session that ended; tells the host when its server could not be started.
+void identity_child_ended(pid_t child, int status);
 
 // ---- command.c: what the guest is for: dockerd, or the command the image names ----
 pid_t command_start(void);
@@ -33,6 +39,13 @@ bool command_is_ready(void);
 // Sends the last lines of the command's log to the host.
 void command_send_log(void);
 
+// ---- settle.c: a guest that is saved while it still starts would go on with that in every clone ----
+// Begins to look for a rest; tells the host ("settled") when there was one, or when there is none in 20 seconds.
+void settle_begin(void);
+// Whether it still looks. Call it every few dozen milliseconds.
+bool settle_continues(void);
+
 // ---- spawn.c ----
-// Forks and executes; output goes to `log`, a path, or is inherited when NULL. Returns the child.
-pid_t spawn(char *const argv[], const char *log);
+// Forks and executes, as the leader of a session. Standard input and output are `connection`; where that is -1, input is empty
+// and output goes to `log`, as errors always do. Returns the child.
+pid_t spawn(char *const argv[], int connection, const char *log);

@@ -25,7 +25,7 @@ pid_t command_start(void) {
   for (char *word = strtok(text, "\n"); word && count < 127; word = strtok(NULL, "\n")) argv[count++] = word;
   argv[count] = NULL;
   mkdir("/var/log", 0755);
-  return spawn(argv, LOG);
+  return spawn(argv, -1, LOG);
 }
 
 static bool docker_answers(void) {

@@ -10,8 +10,8 @@
 #include <time.h>
 #include <unistd.h>
 
-// dockerd's first answer is looked for this often; a look costs a connect.
-#define READY_POLL_MS 50
+// What is waited for is looked for this often; for dockerd's first answer a look costs a connect.
+#define POLL_MS 50
 
 // dockerd waits 15 seconds for its containerd, whatever the machine (moby, libcontainerd/supervisor: startupTimeout). One
 // that ends sooner is at odds with its guest; one that ends later was too slow, and finds its files in memory next time.
@@ -44,6 +44,7 @@ static void start_command(void) {
 static void handle(char *verb, char *value) {
   if (identity_handle(verb, value)) return;
   if (strcmp(verb, "log") == 0) command_send_log();
+  else if (strcmp(verb, "settle") == 0) settle_begin();
   else if (strcmp(verb, "poweroff") == 0) power_off();
   else control_event("unknown", verb);
 }
@@ -51,7 +52,7 @@ static void handle(char *verb, char *value) {
 static void reap(void) {
   int status;
   for (pid_t child; (child = waitpid(-1, &status, WNOHANG)) > 0;) {
-    identity_child_ended(child);
+    identity_child_ended(child, status);
     if (child != command) continue;
     if (!ready && starts < STARTS && uptime() - started_at >= GAVE_UP_AFTER_S) {
       control_event("warning", "dockerd gave up waiting for its containerd; it is started again");
@@ -74,22 +75,26 @@ int main(void) {
   sigemptyset(&set);
   sigaddset(&set, SIGCHLD);
   sigprocmask(SIG_BLOCK, &set, NULL);
-  struct pollfd watched[2] = {{.fd = signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK), .events = POLLIN},
+  struct pollfd watched[3] = {{.fd = signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK), .events = POLLIN},
                               {.fd = control_open(), .events = POLLIN}};
+  int ssh = identity_listen();
   control_replay_phases();
   start_command();
   control_phase("command");
   for (;;) {
-    if (poll(watched, 2, ready ? -1 : READY_POLL_MS) > 0) {
+    watched[2] = (struct pollfd){.fd = identity_is_known() ? ssh : -1, .events = POLLIN};
+    bool waiting = !ready || settle_continues();
+    if (poll(watched, 3, waiting ? POLL_MS : -1) > 0) {
       if (watched[0].revents & POLLIN) {
         struct signalfd_siginfo info;
         while (read(watched[0].fd, &info, sizeof info) > 0) {
         }
         reap();
       }
+      if (watched[2].revents & POLLIN) identity_accept();
       if (watched[1].revents & POLLIN) control_read(handle);
       // No host has the port open: poll would spin on the hang-up.
-      else if (watched[1].revents & (POLLHUP | POLLERR)) usleep(READY_POLL_MS * 1000);
+      else if (watched[1].revents & (POLLHUP | POLLERR)) usleep(POLL_MS * 1000);
     }
     if (!ready && command_is_ready()) {
       ready = true;

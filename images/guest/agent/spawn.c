@@ -14,7 +14,7 @@ static void raise_limits(void) {
   setrlimit(RLIMIT_CORE, &unlimited);
 }
 
-pid_t spawn(char *const argv[], const char *log) {
+pid_t spawn(char *const argv[], int connection, const char *log) {
   pid_t child = fork();
   if (child != 0) return child;
   sigset_t none;
@@ -22,13 +22,11 @@ pid_t spawn(char *const argv[], const char *log) {
   sigprocmask(SIG_SETMASK, &none, NULL);
   setsid();
   raise_limits();
-  int input = open("/dev/null", O_RDONLY);
+  int input = connection < 0 ? open("/dev/null", O_RDONLY) : connection;
+  int output = open(log, O_WRONLY | O_CREAT | O_APPEND, 0640);
   dup2(input, 0);
-  if (log) {
-    int output = open(log, O_WRONLY | O_CREAT | O_APPEND, 0640);
-    dup2(output, 1);
-    dup2(output, 2);
-  }
+  dup2(connection < 0 ? output : connection, 1);
+  dup2(output, 2);
   // Ours come last: they stand in for what the rootfs lacks and hide nothing of it.
   setenv("PATH", "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin:" TOOLS "/bin", 1);
   setenv("HOME", "/root", 1);

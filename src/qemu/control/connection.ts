@@ -1,6 +1,7 @@
 import { EventEmitter, once } from 'node:events'
 import type { Socket } from 'node:net'
 import { createInterface } from 'node:readline'
+import { orAborted } from '../../lifetime/index.ts'
 import type { Logger } from '../../log/index.ts'
 import { dialWhenThere } from '../dial.ts'
 import { type GuestIdentity, type GuestMessage, identityLines, parseGuestMessage } from './messages.ts'
@@ -27,9 +28,11 @@ export interface ControlConnection {
   readonly commandLog: string | undefined
   /** Resolves when the guest reports the phase; at once if it did. @throws the signal's reason when that aborts first */
   phase(name: string, signal: AbortSignal): Promise<Phase>
-  /** Pushes keys, clock, hostname and entropy; resolves when the guest applied them and its sshd starts. */
+  /** Pushes keys, clock, hostname and entropy; resolves when the guest applied them and lets its owner in. */
   pushIdentity(identity: GuestIdentity, signal: AbortSignal): Promise<void>
-  /** Has the guest drop its keys and end its sshd, with all connections to it; resolves when it did. */
+  /** Resolves when the guest's CPUs were at rest for a second, or after 20 seconds without. */
+  settle(signal: AbortSignal): Promise<void>
+  /** Has the guest drop its keys and end all connections of SSH; resolves when it did. */
   forgetKeys(signal: AbortSignal): Promise<void>
   /** Asks for the command's log; resolves when it came. */
   requestLog(signal: AbortSignal): Promise<string>
@@ -50,7 +53,6 @@ function overSocket(socket: Socket, log: Logger): ControlConnection {
   const phases: Phase[] = []
   let ended: string | undefined
   let commandLog: string | undefined
-  let forgot = false
   let commits = 0
 
   const lines = createInterface({ input: socket })
@@ -62,8 +64,7 @@ function overSocket(socket: Socket, log: Logger): ControlConnection {
     if (message === undefined) return
     if ('phase' in message) phases.push({ name: message.phase, uptimeS: message.uptime })
     if ('ended' in message) ended = message.ended
-    if ('forgot' in message) forgot = true
-    if ('sshd' in message) log.warn(`the guest's sshd ended: ${message.sshd.trim()}`)
+    if ('sshd' in message) log.warn(`the guest cannot start its sshd: ${message.sshd.trim()}`)
     if ('warning' in message) log.warn(`the guest says: ${message.warning}`)
     if ('log' in message) commandLog = message.log
     events.emit('message', message)
@@ -80,6 +81,21 @@ function overSocket(socket: Socket, log: Logger): ControlConnection {
     }
   }
 
+  /** Sends, and waits for what only an answer to this can be. */
+  async function ask(lines: string, isAnswer: (message: GuestMessage) => boolean, signal: AbortSignal): Promise<void> {
+    let listen: (message: GuestMessage) => void = () => {}
+    const answered = new Promise<void>((resolve) => {
+      listen = (message) => isAnswer(message) && resolve()
+      events.on('message', listen)
+    })
+    try {
+      socket.write(lines)
+      await orAborted(answered, signal)
+    } finally {
+      events.off('message', listen)
+    }
+  }
+
   return {
     phases,
     get ended() {
@@ -91,23 +107,11 @@ function overSocket(socket: Socket, log: Logger): ControlConnection {
     phase: (name, signal) => until(() => phases.find((phase) => phase.name === name), signal),
     async pushIdentity(identity, signal) {
       const commit = String(++commits)
-      let applied = false
-      const listen = (message: GuestMessage) => {
-        if ('committed' in message && message.committed === commit) applied = true
-      }
-      events.prependListener('message', listen)
-      try {
-        socket.write(identityLines(identity, commit, performance.timeOrigin + performance.now()))
-        await until(() => applied || undefined, signal)
-      } finally {
-        events.off('message', listen)
-      }
+      const lines = identityLines(identity, commit, performance.timeOrigin + performance.now())
+      await ask(lines, (message) => 'committed' in message && message.committed === commit, signal)
     },
-    async forgetKeys(signal) {
-      forgot = false
-      socket.write('forget\n')
-      await until(() => forgot || undefined, signal)
-    },
+    settle: (signal) => ask('settle\n', (message) => 'settled' in message, signal),
+    forgetKeys: (signal) => ask('forget\n', (message) => 'forgot' in message, signal),
     async requestLog(signal) {
       commandLog = undefined
       socket.write('log\n')

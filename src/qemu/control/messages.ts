@@ -4,15 +4,17 @@ import * as v from 'valibot'
 export type GuestMessage =
   /** A step of the boot was reached, at this uptime of the guest in seconds. */
   | { readonly phase: string; readonly uptime: number }
-  /** The identity was applied and sshd started; the number is the one that was sent. */
+  /** The identity was applied, and SSH is served; the number is the one that was sent. */
   | { readonly committed: string }
   /** The keys are no more, nor is the sshd that used them. */
   | { readonly forgot: string }
+  /** `at rest`, or `never at rest`. */
+  | { readonly settled: string }
   /** The last lines of the command's log. */
   | { readonly log: string }
   /** The guest's command is over (`status 1`, `signal 9`), and so is the guest. */
   | { readonly ended: string }
-  /** Its sshd is over, which nobody asked for; the text is what it said. */
+  /** Its sshd cannot be started; the text is what it said. */
   | { readonly sshd: string }
   | { readonly warning: string }
 
@@ -20,6 +22,7 @@ const guestMessage = v.union([
   v.object({ phase: v.string(), uptime: v.number() }),
   v.object({ committed: v.string() }),
   v.object({ forgot: v.string() }),
+  v.object({ settled: v.string() }),
   v.object({ log: v.string() }),
   v.object({ ended: v.string() }),
   v.object({ sshd: v.string() }),

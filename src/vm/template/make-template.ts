@@ -28,6 +28,7 @@ async function make(options: MakeTemplateOptions, place: Place): Promise<void> {
     const guest = await watchedGuest(options, use, place)
     await timeline.time('kernel and init', () => firstWord(guest, options, place.console))
     await timeline.time('dockerd', () => guest.control.phase('ready', guest.signal))
+    await timeline.time('settle', () => guest.control.settle(guest.signal))
     await timeline.time('save', async () => {
       const qmp = await connectQmp(guest.monitorSocket, { signal: guest.signal, log, entry: entry.name })
       try {
