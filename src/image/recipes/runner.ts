@@ -9,11 +9,11 @@ export function runner(base: State, debian: { mirror: string | undefined; suite:
     name: '[runner] apt-get install QEMU',
     packages: ['qemu-system-x86', 'iproute2', 'nftables', 'e2fsprogs', 'erofs-utils'],
   })
-  return installed.file(
-    // Writable for whoever QEMU runs as: the scratch disk is made here.
-    llb.mkdir('/testkernels', { mode: 0o755 }).mkdir('/var/lib/testkernels', { mode: 0o1777 }),
-    { name: '[runner] directories' },
-  )
+  return installed.run({
+    name: '[runner] directories',
+    // Writable for whoever QEMU runs as: the scratch disk is made here. A file operation's mode goes through the engine's umask.
+    script: 'mkdir /testkernels && mkdir -m 1777 /var/lib/testkernels',
+  })
 }
 
 /** Compiles what measures the host's TSC; a state with `/tsc-khz`. */
