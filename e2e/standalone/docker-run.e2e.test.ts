@@ -40,7 +40,7 @@ test('the image runs by itself, says on its console when dockerd answers, and en
   await program.printed('stdout', /^testkernels: dockerd answers after \d+ s\r?$/m)
   expect(program.stdout).toMatch(/^\[ +0\.000000\] Linux version 6\.1\./m)
   expect((await run('docker', ['logs', name])).stdout).toContain('testkernels: dockerd answers')
-  await run('docker', ['stop', '--time', STOP_SECONDS, name])
+  await run('docker', ['stop', '-t', STOP_SECONDS, name])
   expect(await program.exit).toEqual(endedBySigterm)
 })
 
@@ -51,7 +51,7 @@ test('with a tap device the guest is in the network of its container', async () 
   // Nothing listens at that port of the guest; but who refuses a connection, is there.
   const connecting = run('docker', ['exec', name, 'bash', '-c', ': </dev/tcp/192.0.2.2/9'])
   await expect(connecting).rejects.toMatchObject({ stderr: expect.stringContaining('Connection refused') })
-  await run('docker', ['stop', '--time', STOP_SECONDS, name])
+  await run('docker', ['stop', '-t', STOP_SECONDS, name])
   expect(await program.exit).toEqual(endedBySigterm)
 })
 
@@ -59,6 +59,6 @@ test('docker stop ends it while it boots, too', async () => {
   await using container = start()
   const { name, program } = container
   await program.printed('stdout', /Linux version/)
-  await run('docker', ['stop', '--time', STOP_SECONDS, name])
+  await run('docker', ['stop', '-t', STOP_SECONDS, name])
   expect(await program.exit).toEqual(endedBySigterm)
 })
