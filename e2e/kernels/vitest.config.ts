@@ -1,25 +1,42 @@
-// The long suite of kernels and root file systems: npm run test:kernels.
-import { kernelSuite } from 'testkernels/vitest'
+// The long suite of kernels, root file systems and engines: npm run test:kernels, one project after another, because the VMs of
+// all that are selected boot at the start.
+import { join } from 'node:path'
+import { kernelProjects, kernelSuite } from 'testkernels/vitest'
 import { defineConfig } from 'vitest/config'
 import { matrix } from './matrix/entries.ts'
 
 /** A kernel from source takes minutes to build; a boot under software emulation up to one. */
 const TEST_TIMEOUT_MS = 1_800_000
 
+const root = join(import.meta.dirname, '..')
+const fixtures = './support/fixtures.ts'
 const shared = {
-  root: import.meta.dirname,
-  globalSetup: ['../support/fixtures.ts'],
+  root,
+  globalSetup: [fixtures],
   testTimeout: TEST_TIMEOUT_MS,
   hookTimeout: TEST_TIMEOUT_MS,
 }
+
+/** The engines are those of the root file systems: 26.1 and 28.5 at the time of writing. */
+const engines = {
+  'engine-trixie': { kernel: 'debian:trixie', rootfs: 'debian:trixie' },
+  'engine-sid': { kernel: 'debian:trixie', rootfs: 'debian:sid' },
+} as const
 
 export default defineConfig({
   test: {
     fileParallelism: false,
     projects: [
-      { test: { ...shared, name: 'by-hand', include: ['*.e2e.test.ts'] } },
+      { test: { ...shared, name: 'by-hand', include: ['kernels/*.e2e.test.ts'] } },
       // Every kernel of Debian's on every cgroup version it can do, all up at the same time.
-      kernelSuite('matrix', matrix, { ...shared, include: ['matrix/*.e2e.test.ts'] }),
+      kernelSuite('matrix', matrix, { ...shared, include: ['kernels/matrix/*.e2e.test.ts'] }),
+      // What we ask of BuildKit, asked of newer engines: those in our guests.
+      ...kernelProjects(engines, {
+        ...shared,
+        include: ['buildkit/*.e2e.test.ts', 'kernels/engines/*.e2e.test.ts'],
+        globalSetup: [fixtures, './support/base-tar.ts'],
+        setupFiles: ['./support/load-base.ts'],
+      }),
     ],
   },
 })

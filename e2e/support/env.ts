@@ -10,3 +10,5 @@ export const fixtureImage = variable('TESTKERNELS_E2E_IMAGE')
 export const fixtureTar = variable('TESTKERNELS_E2E_TAR')
 /** Reference of a Debian image in the engine's store. */
 export const baseImage = variable('TESTKERNELS_E2E_BASE')
+/** That image as a tar, in the projects that run on an engine in a guest. */
+export const baseTar = () => variable('TESTKERNELS_E2E_BASE_TAR')

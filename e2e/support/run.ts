@@ -18,6 +18,8 @@ export interface RunOptions {
   readonly cwd?: string
   readonly env?: Readonly<Record<string, string>>
   readonly uid?: number
+  /** @default that of the user's number */
+  readonly gid?: number
 }
 
 /** A program of ours in a directory for sockets of its own, and what it has in the engine. */
@@ -30,7 +32,7 @@ export class Run implements AsyncDisposable {
     this.runDirectory = runDirectory
   }
 
-  static async start(argv: readonly string[], { cwd, env, uid }: RunOptions = {}): Promise<Run> {
+  static async start(argv: readonly string[], { cwd, env, uid, gid = uid }: RunOptions = {}): Promise<Run> {
     const runDirectory = await mkdtemp(join(tmpdir(), 'tk-e2e-'))
     const environment = {
       ...process.env,
@@ -38,7 +40,12 @@ export class Run implements AsyncDisposable {
       TESTKERNELS_CACHE_DIR: cacheDirectory,
       ...env,
     }
-    const options = { env: environment, ...(cwd !== undefined && { cwd }), ...(uid !== undefined && { uid, gid: uid }) }
+    const options = {
+      env: environment,
+      ...(cwd !== undefined && { cwd }),
+      ...(uid !== undefined && { uid }),
+      ...(gid !== undefined && { gid }),
+    }
     return new Run(new Program(argv, options), runDirectory)
   }
 

@@ -33,6 +33,8 @@ void identity_child_ended(pid_t child, int status);
 
 // ---- command.c: what the guest is for: dockerd, or the command the image names ----
 pid_t command_start(void);
+// Whether it is dockerd, and not a command of the user's.
+bool command_is_docker(void);
 // True once GET /_ping on dockerd's socket answers 200; for a command of the user's, as soon as it runs. Never blocks
 // longer than a second.
 bool command_is_ready(void);

@@ -43,14 +43,18 @@ static bool docker_answers(void) {
   return answers;
 }
 
-bool command_is_ready(void) {
+bool command_is_docker(void) {
   static char by[16];
   if (!by[0]) {
     int file = open(TOOLS "/etc/ready", O_RDONLY | O_CLOEXEC);
     if (file < 0 || read(file, by, sizeof by - 1) <= 0) strcpy(by, "docker");
     close(file);
   }
-  return by[0] == 's' || docker_answers();  // "started" or "docker"
+  return by[0] != 's';  // "started" or "docker"
+}
+
+bool command_is_ready(void) {
+  return !command_is_docker() || docker_answers();
 }
 
 void command_send_log(void) {

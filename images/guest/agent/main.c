@@ -99,6 +99,9 @@ int main(void) {
     if (!ready && command_is_ready()) {
       ready = true;
       control_phase("ready");
+      // For who started this with docker run IMAGE, and has no more of it than the console.
+      fprintf(stderr, "testkernels: %s after %ld s\n", command_is_docker() ? "dockerd answers" : "the command runs",
+              (long)uptime());
     }
   }
 }

@@ -35,9 +35,23 @@ const dockerd: readonly Need[] = [
   {
     of: 'dockerd',
     // What the rootfs has decides; nftables is what distributions ship.
-    options: 'NF_TABLES NFT_COMPAT | IP_NF_IPTABLES IP_NF_FILTER IP_NF_NAT',
+    options: 'NF_TABLES NF_TABLES_IPV4 NFT_COMPAT | IP_NF_IPTABLES IP_NF_FILTER IP_NF_NAT',
     purpose: "iptables in the guest's rootfs, on nftables or of its own",
   },
+  {
+    of: 'dockerd',
+    // iptables on nftables counts in every rule; later kernels always can.
+    until: [5, 17],
+    options: 'NFT_COUNTER | IP_NF_IPTABLES IP_NF_FILTER IP_NF_NAT',
+    purpose: "iptables in the guest's rootfs, on nftables or of its own",
+  },
+  {
+    of: 'dockerd',
+    until: [7, 3],
+    options: 'PROC_SYSCTL',
+    purpose: 'forwarding between networks, which dockerd turns on',
+  },
+  { of: 'dockerd', since: [7, 3], options: 'SYSCTL', purpose: 'forwarding between networks, which dockerd turns on' },
   {
     of: 'dockerd',
     // The second is its name up to 5.1; the third does without xtables.
@@ -79,11 +93,38 @@ const features: readonly Need[] = [
   { of: 'feature', options: 'USER_NS', purpose: 'user namespaces: userns-remap, rootless' },
   { of: 'feature', options: 'TUN', purpose: 'tap devices, in containers that make some' },
   { of: 'feature', options: 'VXLAN', purpose: 'overlay networks' },
-  { of: 'feature', options: 'IP_VS NETFILTER_XT_MATCH_IPVS', purpose: "swarm's load balancing" },
+  {
+    of: 'feature',
+    options: 'XFRM_USER INET_ESP CRYPTO_GCM CRYPTO_SEQIV NETFILTER_XT_MATCH_BPF',
+    purpose: 'encrypted overlay networks',
+  },
+  {
+    of: 'feature',
+    options: 'IP_VS IP_VS_NFCT IP_VS_PROTO_TCP IP_VS_PROTO_UDP IP_VS_RR NETFILTER_XT_MATCH_IPVS NETFILTER_XT_MARK',
+    purpose: "swarm's load balancing",
+  },
+  { of: 'feature', options: 'NF_TABLES NFT_COMPAT | IP_NF_MANGLE', purpose: "swarm's marks on packets" },
+  {
+    of: 'feature',
+    options: 'NETFILTER_XT_TARGET_REDIRECT | IP_NF_TARGET_REDIRECT | NFT_REDIR',
+    purpose: "swarm's published ports",
+  },
+  {
+    of: 'feature',
+    options: 'NF_CONNTRACK_FTP NF_NAT_FTP NF_CONNTRACK_TFTP NF_NAT_TFTP',
+    purpose: 'FTP and TFTP out of a container',
+  },
+  { of: 'feature', options: 'DUMMY', purpose: 'internal macvlan networks' },
   { of: 'feature', options: 'MACVLAN', purpose: 'macvlan networks' },
   { of: 'feature', options: 'IPVLAN', purpose: 'ipvlan networks' },
   { of: 'feature', options: 'BRIDGE_VLAN_FILTERING', purpose: 'networks with VLANs' },
   { of: 'feature', options: 'IPV6', purpose: 'networks with IPv6' },
+  {
+    of: 'feature',
+    options:
+      'NF_TABLES NF_TABLES_IPV6 NFT_COMPAT | IP6_NF_IPTABLES IP6_NF_FILTER IP6_NF_NAT IP6_NF_MANGLE IP6_NF_RAW IP6_NF_TARGET_MASQUERADE',
+    purpose: 'the rules of networks with IPv6',
+  },
   {
     of: 'feature',
     options: 'NF_TABLES NFT_COMPAT | IP_NF_RAW',
@@ -91,6 +132,14 @@ const features: readonly Need[] = [
   },
   { of: 'feature', options: 'CGROUP_HUGETLB', purpose: 'limits of huge pages' },
   { of: 'feature', options: 'IOSCHED_BFQ BFQ_GROUP_IOSCHED', purpose: 'docker run --blkio-weight' },
+  { of: 'feature', options: 'CGROUP_PERF', purpose: 'perf on the cgroup of a container' },
+  {
+    of: 'feature',
+    cgroup: 1,
+    options: 'CGROUP_NET_PRIO NET_CLS_CGROUP',
+    purpose: "priorities and classes of a container's packets",
+  },
+  { of: 'feature', options: 'EXT4_FS_POSIX_ACL EXT4_FS_SECURITY', purpose: 'ACLs and file capabilities in images' },
 ]
 
 /** Our own list of what a guest wants of its kernel, from 5.10 on. */

@@ -10,15 +10,12 @@ export function runner(base: State, debian: { mirror: string | undefined; suite:
     name: '[runner] apt-get install QEMU',
     packages: ['qemu-system-x86', 'iproute2', 'nftables', 'e2fsprogs', 'erofs-utils'],
   })
-  return installed.file(
+  return installed.run({
+    name: '[runner] directories',
     // Writable for whoever QEMU runs as: the scratch disk is made here. A new volume takes the mode of the directory that it is
-    // mounted on, and templates serve all users of the engine.
-    llb
-      .mkdir('/testkernels', { mode: 0o755 })
-      .mkdir('/var/lib/testkernels', { mode: 0o1777 })
-      .mkdir(imagePaths.templates, { mode: 0o777 }),
-    { name: '[runner] directories' },
-  )
+    // mounted on, and templates serve all users of the engine. A file operation's mode goes through the engine's umask.
+    script: `mkdir /testkernels && mkdir -m 1777 /var/lib/testkernels && mkdir -m 0777 ${imagePaths.templates}`,
+  })
 }
 
 /** Compiles what measures the host's TSC; a state with `/tsc-khz`. */

@@ -1,0 +1,32 @@
+// Whoever may use the engine may use VMs: nothing of ours needs root.
+import { chownSync, statSync } from 'node:fs'
+import { mkdtemp, rm } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { dirname, join } from 'node:path'
+import { expect, test } from 'vitest'
+import { testkernels } from '../support/run.ts'
+
+const NOBODY = 65_534
+/** The group that may use this machine's engine. */
+const engineGid = statSync('/var/run/docker.sock', { throwIfNoEntry: false })?.gid ?? 0
+/** Only root starts programs as somebody else, who must be able to read ours. */
+const asNobody = process.getuid?.() === 0 && engineGid !== 0 && isPublic(import.meta.dirname)
+
+function isPublic(path: string): boolean {
+  return (statSync(path).mode & 0o005) === 0o005 && (path === '/' || isPublic(dirname(path)))
+}
+
+test.runIf(asNobody)('a user of the engine who is not root has a VM', async () => {
+  const home = await mkdtemp(join(tmpdir(), 'tk-nobody-'))
+  try {
+    chownSync(home, NOBODY, engineGid)
+    const env = { HOME: home, TESTKERNELS_RUN_DIR: home, TESTKERNELS_CACHE_DIR: join(home, 'cache') }
+    const argv = ['run', '--kernel', 'debian:bookworm', '--', 'docker', 'info', '--format', '{{.KernelVersion}}']
+    await using run = await testkernels(argv, { uid: NOBODY, gid: engineGid, env })
+    expect(await run.program.exit).toEqual({ code: 0, signal: null })
+    expect(run.program.stdout).toMatch(/^6\.1\./)
+    await run.gone()
+  } finally {
+    await rm(home, { recursive: true })
+  }
+})
