@@ -1,10 +1,10 @@
 import { parseKernelEntry, withConfig } from '../options/index.ts'
 import { openHost, type StartedKernelVm, startVm } from '../vm/index.ts'
 import { runCommand } from './command.ts'
+import type { Working } from './execute.ts'
 import { shellExports } from './shell-exports.ts'
-import type { Terminal } from './terminal.ts'
 
-export interface RunArguments extends Terminal {
+export interface RunArguments extends Working {
   readonly name: string
   readonly kernel: string
   /** Fragments of the kernel's configuration. */
@@ -13,7 +13,6 @@ export interface RunArguments extends Terminal {
   readonly options: Readonly<Record<string, unknown>>
   /** Empty: stay up until a signal. */
   readonly command: readonly string[]
-  readonly signal: AbortSignal
 }
 
 /** @returns the exit status of the command; 125 when the VM went away under it */

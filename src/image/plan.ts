@@ -1,5 +1,5 @@
 import { createHash } from 'node:crypto'
-import { credentialsFor, type Definition, type LocalDir, llb } from '../buildkit/index.ts'
+import { type Definition, type LocalDir, llb } from '../buildkit/graph.ts'
 import { imageLabels } from '../engine/index.ts'
 import { kernelLabel } from '../options/index.ts'
 import { imagePaths, standaloneArguments } from '../qemu/index.ts'
@@ -34,7 +34,10 @@ export const imageConfig = {
 /** Plans the kernel, and then the image with it: nothing is done for the rootfs when the kernel turns out to be unsuitable. */
 export async function planKernel(request: VmImageRequest) {
   const { engine, mirror, log, signal } = request
-  const credentials = (registry: string) => credentialsFor(registry, request.dockerConfigDirectory)
+  const credentials = async (registry: string) => {
+    const { credentialsFor } = await import('../buildkit/index.ts')
+    return await credentialsFor(registry, request.dockerConfigDirectory)
+  }
   const base = async (suite: string) => (await ensureBaseImage({ engine, suite, mirror, credentials, signal, log })).ref
   const baseRef = await base(BASE_SUITE)
   const from = llb.image(baseRef, { name: `[base] ${baseRef}` })

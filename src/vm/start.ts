@@ -1,57 +1,15 @@
-import type { SolveStatus } from '../buildkit/index.ts'
-import { debianMirror, ensureVmImage, type PreflightRequest, preflight, type VmImage } from '../image/index.ts'
-import { type Logger, silentLogger } from '../log/index.ts'
-import { type KernelEntry, kernelText } from '../options/index.ts'
+import { silentLogger } from '../log/index.ts'
+import { kernelText } from '../options/index.ts'
 import { chooseAccelerator } from './accelerator/choose.ts'
 import { bootVm } from './boot.ts'
 import { consoleDirectory, sweepConsoleLogs } from './console-log.ts'
-import { buildkitOf, type Host } from './host.ts'
+import { type PrepareOptions, prepareImage } from './prepare-image.ts'
 import { sweepRunDirectories } from './run-directory.ts'
 import { StartedKernelVm } from './started-kernel-vm.ts'
 import { Timeline } from './timeline.ts'
 
-export interface StartOptions {
-  readonly host: Host
-  readonly entry: KernelEntry
-  /** Takes the steps of an image's build. */
-  readonly onBuildStatus?: (status: SolveStatus) => void
-  readonly log?: Logger
-  readonly signal?: AbortSignal
-}
-
-/** The image of an entry, from the engine's store or built. */
-export async function prepareImage({
-  host,
-  entry,
-  onBuildStatus,
-  log = silentLogger,
-  signal,
-}: StartOptions): Promise<VmImage> {
-  const working = signal ?? new AbortController().signal
-  return await ensureVmImage({
-    engine: host.engine,
-    connectBuildkit: () => buildkitOf(host, { signal: working, log }),
-    kernel: entry.reference,
-    rootfs: entry.rootfsReference,
-    init: entry.init,
-    mirror: await debianMirror(host.settings.debianMirror),
-    kernelMirror: host.settings.kernelMirror,
-    cacheDirectory: host.settings.cacheDirectory,
-    dockerConfigDirectory: host.settings.dockerConfigDirectory,
-    onKernel: (facts) => preflight(facts, preflightOf(entry, log)),
-    onStatus: onBuildStatus ?? (() => {}),
-    log,
-    signal: working,
-  })
-}
-
-function preflightOf({ name, kernel, cgroup, controllers, init }: KernelEntry, log: Logger): PreflightRequest {
-  const runs = init === undefined ? 'dockerd' : 'command'
-  return { entry: name, kernel: kernelText(kernel), cgroup, controllers, runs, log }
-}
-
 /** Starts the VM of an entry: image, accelerator, boot. What was started is ended when a later step fails. */
-export async function startVm(options: StartOptions): Promise<StartedKernelVm> {
+export async function startVm(options: PrepareOptions): Promise<StartedKernelVm> {
   const { host, entry, log = silentLogger } = options
   const signal = options.signal ?? new AbortController().signal
   const timeline = new Timeline()
