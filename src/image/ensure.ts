@@ -1,6 +1,7 @@
 import { hasImage } from '../engine/index.ts'
 import { kernelLabel } from '../options/index.ts'
-import { kernelFacts, kernelLabels } from './kernel-facts.ts'
+import { kernelFacts } from './kernel-facts.ts'
+import { formatVmLabels } from './labels.ts'
 import { planKernel } from './plan.ts'
 import type { VmImageRequest } from './request.ts'
 
@@ -23,6 +24,6 @@ export async function ensureVmImage(request: VmImageRequest): Promise<VmImage> {
   request.log.info(`building the image of kernel ${kernelLabel(request.kernel)} (${plan.ref})`)
   // Loaded only now, and gRPC with it: most calls end a line above.
   const { buildImage } = await import('./build.ts')
-  await buildImage(plan, request, kernelLabels(kernel, facts))
+  await buildImage(plan, request, formatVmLabels(kernel.key, { kernel: facts, init: request.init }))
   return { ref: plan.ref, origin: 'built' }
 }

@@ -1,9 +1,9 @@
 import { createHash } from 'node:crypto'
 import { type Definition, type LocalDir, llb } from '../buildkit/graph.ts'
-import { imageLabels } from '../engine/index.ts'
 import { kernelLabel } from '../options/index.ts'
 import { imagePaths, standaloneArguments } from '../qemu/index.ts'
 import { ensureBaseImage } from './base/index.ts'
+import { vmLabels } from './labels.ts'
 import { neededOptions } from './preflight/index.ts'
 import type { Ingredient } from './recipes/ingredient.ts'
 import { kernel } from './recipes/kernel/index.ts'
@@ -28,7 +28,7 @@ export const imageConfig = {
   entrypoint: [imagePaths.entrypoint],
   // For `docker run IMAGE`; a VM of ours has a command of its own.
   cmd: standaloneArguments(),
-  labels: imageLabels('vm'),
+  labels: vmLabels,
 }
 
 /** Plans the kernel, and then the image with it: nothing is done for the rootfs when the kernel turns out to be unsuitable. */

@@ -8,7 +8,7 @@ export {
 } from './errors.ts'
 export * from './image.ts'
 export { KernelVm, type KernelVmStartOptions } from './kernel-vm.ts'
-export { startVm } from './start.ts'
+export { type StartOptions, startVm } from './start.ts'
 export { type ExecOptions, StartedKernelVm } from './started-kernel-vm.ts'
 export type { Step } from './timeline.ts'
 export { type WorkerEnvironment, workerEnvironment } from './worker-environment.ts'

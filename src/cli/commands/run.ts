@@ -1,10 +1,17 @@
-import { Command } from 'commander'
+import { Command, Option } from 'commander'
 import { execute } from '../execute.ts'
+import { inputIsPipe } from '../image-argument.ts'
 import { configOption, initOption, kernelOption, progressOption, rootfsOption, wholeNumber } from './options.ts'
 
 export function runCommand(): Command {
   return new Command('run')
     .description('Start a VM and run a command with DOCKER_HOST pointing at its dockerd; without a command, stay up.')
+    .addOption(
+      new Option(
+        '--image <ref>',
+        'a VM of this image, an id that `testkernels build` printed; - reads it from stdin',
+      ).conflicts(['kernel', 'config', 'rootfs', 'init']),
+    )
     .addOption(kernelOption())
     .addOption(configOption())
     .addOption(rootfsOption())
@@ -20,10 +27,15 @@ export function runCommand(): Command {
     .addOption(progressOption())
     .argument('[command...]', 'command and its arguments, after --')
     .passThroughOptions()
-    .action(async (command: string[], { name, kernel, config, progress: _, ...options }, self: Command) => {
+    .action(async (command: string[], { name, image, kernel, config, progress: _, ...options }, self: Command) => {
+      const namesKernel = ['image', 'kernel', 'config', 'rootfs', 'init'].some(
+        (option) => self.getOptionValueSource(option) === 'cli',
+      )
+      // A command would want the input for itself.
+      const fromPipe = !namesKernel && command.length === 0 && inputIsPipe()
       await execute(self, async (working) => {
         const { run } = await import('../run.ts')
-        return await run({ name, kernel, config, options, command, ...working })
+        return await run({ name, image: fromPipe ? '-' : image, kernel, config, options, command, ...working })
       })
     })
 }
