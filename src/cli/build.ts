@@ -23,6 +23,8 @@ export async function build(args: BuildArguments): Promise<number> {
   const host = await openHost({ settings, log, signal })
   const image = await prepareImage({ host, entry, log, signal, onBuildStatus: progress.update.bind(progress) })
   for (const tag of tags) await tagImage(host.engine, image.ref, tag)
+  // Or its last picture would take the line away.
+  progress.end()
   process.stdout.write(`${await imageId(host.engine, image.ref)}\n`)
   return 0
 }
