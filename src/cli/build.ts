@@ -1,25 +1,30 @@
 import { imageId, tagImage } from '../engine/index.ts'
 import { InvalidOptionError, parseKernelEntry, withConfig } from '../options/index.ts'
-import { openHost, prepareImage } from '../vm/index.ts'
-import type { Terminal } from './terminal.ts'
+import { openHost, prepareImage } from '../vm/image.ts'
+import type { Working } from './execute.ts'
 
-export interface BuildArguments extends Terminal {
+export interface BuildArguments extends Working {
   readonly kernel: string
   /** Fragments of the kernel's configuration. */
   readonly config: readonly string[]
-  readonly tag: string | undefined
-  readonly signal: AbortSignal
+  /** The other options of the entry, still to be checked. */
+  readonly options: Readonly<Record<string, unknown>>
+  /** Further names for the image. */
+  readonly tags: readonly string[]
 }
 
 /** Prints the image's id on standard output, and nothing else there. */
-export async function build({ kernel, config, tag, settings, log, progress, signal }: BuildArguments): Promise<number> {
+export async function build(args: BuildArguments): Promise<number> {
+  const { kernel, config, options, tags, settings, log, progress, signal } = args
   // Which controllers it needs is up to those who run it.
-  const entry = parseKernelEntry('build', { kernel: withConfig(kernel, config), controllers: 'partial' })
+  const entry = parseKernelEntry('build', { ...options, kernel: withConfig(kernel, config), controllers: 'partial' })
   // Before the build, which may take minutes.
-  if (tag !== undefined) checkImageName(tag)
+  for (const tag of tags) checkImageName(tag)
   const host = await openHost({ settings, log, signal })
   const image = await prepareImage({ host, entry, log, signal, onBuildStatus: progress.update.bind(progress) })
-  if (tag !== undefined) await tagImage(host.engine, image.ref, tag)
+  for (const tag of tags) await tagImage(host.engine, image.ref, tag)
+  // Or its last picture would take the line away.
+  progress.end()
   process.stdout.write(`${await imageId(host.engine, image.ref)}\n`)
   return 0
 }

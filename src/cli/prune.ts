@@ -1,10 +1,9 @@
 import { prune as pruneEngine } from '../engine/index.ts'
-import { openHost } from '../vm/index.ts'
-import type { Terminal } from './terminal.ts'
+import { openHost } from '../vm/image.ts'
+import type { Working } from './execute.ts'
 
-export interface PruneArguments extends Terminal {
+export interface PruneArguments extends Working {
   readonly caches: 'keep' | 'remove'
-  readonly signal: AbortSignal
 }
 
 export async function prune({ caches, settings, log, signal }: PruneArguments): Promise<number> {

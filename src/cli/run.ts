@@ -1,11 +1,14 @@
-import { parseKernelEntry, withConfig } from '../options/index.ts'
-import { openHost, type StartedKernelVm, startVm } from '../vm/index.ts'
+import { type KernelEntry, parseKernelEntry, withConfig } from '../options/index.ts'
+import { openHost, type PrepareOptions, prepareImage, type StartedKernelVm, startVm, takeImage } from '../vm/index.ts'
 import { runCommand } from './command.ts'
+import type { Working } from './execute.ts'
+import { readImageArgument } from './image-argument.ts'
 import { shellExports } from './shell-exports.ts'
-import type { Terminal } from './terminal.ts'
 
-export interface RunArguments extends Terminal {
+export interface RunArguments extends Working {
   readonly name: string
+  /** An image of the engine's store in place of a kernel to build one for; `-` names it on standard input. */
+  readonly image: string | undefined
   readonly kernel: string
   /** Fragments of the kernel's configuration. */
   readonly config: readonly string[]
@@ -13,26 +16,28 @@ export interface RunArguments extends Terminal {
   readonly options: Readonly<Record<string, unknown>>
   /** Empty: stay up until a signal. */
   readonly command: readonly string[]
-  readonly signal: AbortSignal
 }
 
 /** @returns the exit status of the command; 125 when the VM went away under it */
-export async function run({
-  name,
-  kernel,
-  config,
-  options,
-  command,
-  settings,
-  log,
-  progress,
-  signal,
-}: RunArguments): Promise<number> {
-  const entry = parseKernelEntry(name, { ...options, kernel: withConfig(kernel, config) })
+export async function run(args: RunArguments): Promise<number> {
+  const { command, settings, log, progress, signal } = args
+  const ref = args.image === '-' ? await readImageArgument(process.stdin, signal) : args.image
+  const entry = entryOf(args, ref)
   const host = await openHost({ settings, log, signal })
-  const onBuildStatus = progress.update.bind(progress)
-  await using vm = await startVm({ host, entry, log, signal, onBuildStatus })
+  const image = await imageOf(ref, { host, entry, log, signal, onBuildStatus: progress.update.bind(progress) })
+  // What comes next is the VM's, and then the command's: the picture of the build must not move any more.
+  progress.end()
+  await using vm = await startVm({ host, entry, image, log, signal })
   return command.length === 0 ? await stayUp(vm, signal) : await runCommand({ vm, argv: command, signal })
+}
+
+function entryOf({ name, kernel, config, options }: RunArguments, image: string | undefined): KernelEntry {
+  if (image !== undefined) return parseKernelEntry(name, { ...options, kernel: `docker-image://${image}` })
+  return parseKernelEntry(name, { ...options, kernel: withConfig(kernel, config) })
+}
+
+async function imageOf(ref: string | undefined, options: PrepareOptions): Promise<string> {
+  return ref === undefined ? (await prepareImage(options)).ref : await takeImage(ref, options)
 }
 
 async function stayUp(vm: StartedKernelVm, signal: AbortSignal): Promise<number> {

@@ -1,15 +1,16 @@
 import { hostname, release } from 'node:os'
 import type Docker from 'dockerode'
-import { orAborted, startDeadline } from '../lifetime/index.ts'
+import { startDeadline } from '../lifetime/index.ts'
 import { type Logger, silentLogger } from '../log/index.ts'
 import { type EngineAddress, formatAddress } from './address.ts'
 import { createClient } from './client.ts'
 import { describeConnectFailure } from './connect-failure.ts'
 import { EngineTooOldError, EngineUnreachableError, EngineUnsupportedError } from './errors.ts'
+import { requestJson } from './request.ts'
 
 /** The Docker engine on the outside. There is nothing to close: each request has a connection of its own. */
 export interface Engine {
-  /** For what the engine can do and this folder does not wrap. */
+  /** For what the engine can do and this folder does not wrap. Made when it is first used. */
   readonly docker: Docker
   readonly address: EngineAddress
   /** Such as `20.10.24`. */
@@ -46,8 +47,6 @@ const OLDEST_ENGINE = '20.10'
  */
 export async function connectEngine(options: ConnectOptions): Promise<Engine> {
   const { address, source, connectTimeoutMs = 15_000, signal, log = silentLogger } = options
-  const docker = createClient(address)
-  const calls = docker as unknown as AbortableCalls
   const where = source === undefined ? formatAddress(address) : `${formatAddress(address)} (from ${source})`
   using deadline = startDeadline({
     ms: connectTimeoutMs,
@@ -59,17 +58,24 @@ export async function connectEngine(options: ConnectOptions): Promise<Engine> {
       }),
   })
 
-  const version = await ask(calls.version({ abortSignal: deadline.signal }))
+  // Both at once: on a busy engine either may take a while.
+  const asked = { version: ask<EngineVersion>('/version'), info: ask<EngineInfo>('/info') }
+  asked.info.catch(() => {})
+  const version = await asked.version
   const apiVersion = typeof version.ApiVersion === 'string' ? version.ApiVersion : undefined
   if (apiVersion === undefined) throw describeConnectFailure(address, where, 'it does not answer as an engine does')
   refuseOld(version.Version, apiVersion, where)
   refuseForeign(version.Os, version.Arch, where)
 
-  const info = await ask(calls.info({ abortSignal: deadline.signal }))
+  const info = await asked.info
   const rootless = (info.SecurityOptions ?? []).some((option) => option.includes('name=rootless'))
   const sameMachine = info.Name === hostname() && info.KernelVersion === release()
+  let docker: Docker | undefined
   const engine: Engine = {
-    docker,
+    get docker() {
+      docker ??= createClient(address)
+      return docker
+    },
     address,
     version: version.Version,
     apiVersion,
@@ -84,9 +90,9 @@ export async function connectEngine(options: ConnectOptions): Promise<Engine> {
   log.debug(`Docker engine ${engine.version} (API ${apiVersion}) at ${where}, ${engine.locality}`)
   return engine
 
-  async function ask<T>(request: Promise<T>): Promise<T> {
+  async function ask<T>(path: string): Promise<T> {
     try {
-      return await orAborted(request, deadline.signal)
+      return await requestJson<T>(address, { path, signal: deadline.signal })
     } catch (cause) {
       deadline.signal.throwIfAborted()
       throw describeConnectFailure(address, where, cause)
@@ -94,10 +100,12 @@ export async function connectEngine(options: ConnectOptions): Promise<Engine> {
   }
 }
 
-/** What dockerode's types leave out: these two calls take a signal as well. */
-interface AbortableCalls {
-  version(options: { readonly abortSignal: AbortSignal }): Promise<Docker.DockerVersion>
-  info(options: { readonly abortSignal: AbortSignal }): Promise<EngineInfo>
+interface EngineVersion {
+  readonly Version: string
+  /** Absent from what is no engine. */
+  readonly ApiVersion?: unknown
+  readonly Os: string
+  readonly Arch: string
 }
 
 interface EngineInfo {

@@ -2,6 +2,7 @@ import type { Readable } from 'node:stream'
 import type { Engine } from './connect.ts'
 import { ImageMissingError, ImageTransferError } from './errors.ts'
 import { type EngineMessage, readMessages } from './messages.ts'
+import { requestJson } from './request.ts'
 import { statusOf } from './request-error.ts'
 
 /** What the engine's store knows of an image. */
@@ -27,12 +28,23 @@ export interface ImportOptions extends TransferOptions {
 /** `undefined` when the store has no such image. */
 export async function inspectImage(engine: Engine, ref: string): Promise<StoredImage | undefined> {
   try {
-    const { Id, Config, Size } = await engine.docker.getImage(ref).inspect()
+    const { Id, Config, Size } = await requestJson<InspectedImage>(engine.address, { path: imagePath(ref, 'json') })
     return { id: Id, labels: Config?.Labels ?? {}, sizeBytes: Size }
   } catch (error) {
     if (statusOf(error) === 404) return undefined
     throw error
   }
+}
+
+interface InspectedImage {
+  readonly Id: string
+  readonly Size: number
+  readonly Config?: { readonly Labels?: Readonly<Record<string, string>> | null } | null
+}
+
+/** What a name may have (slashes, colons, `@`) is part of the path; nothing else in it may be. */
+function imagePath(ref: string, of: string): string {
+  return `/images/${encodeURIComponent(ref).replaceAll(/%(2F|3A|40)/g, decodeURIComponent)}/${of}`
 }
 
 export async function hasImage(engine: Engine, ref: string): Promise<boolean> {
@@ -47,7 +59,11 @@ export async function imageId(engine: Engine, ref: string): Promise<string | und
 export async function tagImage(engine: Engine, ref: string, newRef: string): Promise<void> {
   const { repository, tag } = splitRef(newRef)
   try {
-    await engine.docker.getImage(ref).tag({ repo: repository, tag })
+    await requestJson(engine.address, {
+      method: 'POST',
+      path: imagePath(ref, 'tag'),
+      query: { repo: repository, tag },
+    })
   } catch (cause) {
     if (statusOf(cause) !== 404) throw cause
     throw new ImageMissingError({

@@ -1,5 +1,8 @@
 export { ensureBaseImage } from './base/index.ts'
 export { ensureVmImage, type VmImage } from './ensure.ts'
+export { ImageUnusableError } from './errors.ts'
+export { parseVmLabels, type VmImageFacts } from './labels.ts'
 export { debianMirror } from './mirror.ts'
 export { type KernelFacts, KernelUnsuitableError, type PreflightRequest, preflight } from './preflight/index.ts'
 export type { VmImageRequest } from './request.ts'
+export { type StoredVmImage, storedVmImage } from './stored.ts'

@@ -1,9 +1,9 @@
 import { createHash } from 'node:crypto'
-import { credentialsFor, type Definition, type LocalDir, llb } from '../buildkit/index.ts'
-import { imageLabels } from '../engine/index.ts'
+import { type Definition, type LocalDir, llb } from '../buildkit/graph.ts'
 import { kernelLabel } from '../options/index.ts'
 import { imagePaths, standaloneArguments } from '../qemu/index.ts'
 import { ensureBaseImage } from './base/index.ts'
+import { vmLabels } from './labels.ts'
 import { neededOptions } from './preflight/index.ts'
 import type { Ingredient } from './recipes/ingredient.ts'
 import { kernel } from './recipes/kernel/index.ts'
@@ -28,13 +28,16 @@ export const imageConfig = {
   entrypoint: [imagePaths.entrypoint],
   // For `docker run IMAGE`; a VM of ours has a command of its own.
   cmd: standaloneArguments(),
-  labels: imageLabels('vm'),
+  labels: vmLabels,
 }
 
 /** Plans the kernel, and then the image with it: nothing is done for the rootfs when the kernel turns out to be unsuitable. */
 export async function planKernel(request: VmImageRequest) {
   const { engine, mirror, log, signal } = request
-  const credentials = (registry: string) => credentialsFor(registry, request.dockerConfigDirectory)
+  const credentials = async (registry: string) => {
+    const { credentialsFor } = await import('../buildkit/index.ts')
+    return await credentialsFor(registry, request.dockerConfigDirectory)
+  }
   const base = async (suite: string) => (await ensureBaseImage({ engine, suite, mirror, credentials, signal, log })).ref
   const baseRef = await base(BASE_SUITE)
   const from = llb.image(baseRef, { name: `[base] ${baseRef}` })

@@ -14,7 +14,7 @@ export {
   parseRootfsReference,
   type RootfsReference,
 } from './rootfs-reference.ts'
-export { readSettings, type Settings } from './settings.ts'
+export { type ProgressKind, progressKinds, readSettings, type Settings } from './settings.ts'
 export {
   type ConfigFragment,
   readyFragments,

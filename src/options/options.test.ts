@@ -54,3 +54,11 @@ test('settings come from the environment, with its defaults', () => {
   expect(readSettings({ TESTKERNELS_DEBUG: '1' }).debug).toBe(true)
   expect(() => readSettings({ TESTKERNELS_RUN_DIR: 'x' })).toThrow('TESTKERNELS_RUN_DIR must be an absolute path')
 })
+
+test('progress is shown as BUILDKIT_PROGRESS says, or by what standard error is', () => {
+  expect(readSettings({}).progress).toBe('auto')
+  expect(readSettings({ BUILDKIT_PROGRESS: 'rawjson' }).progress).toBe('rawjson')
+  expect(() => readSettings({ BUILDKIT_PROGRESS: 'fancy' })).toThrow(
+    "BUILDKIT_PROGRESS must be one of auto, tty, plain, rawjson, quiet, got 'fancy'",
+  )
+})

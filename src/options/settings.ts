@@ -6,6 +6,8 @@ import { InvalidOptionError } from './errors.ts'
 export interface Settings {
   /** `TESTKERNELS_DEBUG=1`: debug lines are shown. */
   readonly debug: boolean
+  /** `BUILDKIT_PROGRESS`: how builds are shown where no option says. Default: `auto`, live on a terminal and else in lines */
+  readonly progress: ProgressKind
   /** `TESTKERNELS_DEBIAN_MIRROR`: the Debian archive to build from. Default: that of the machine's apt configuration. */
   readonly debianMirror: string | undefined
   /** `TESTKERNELS_KERNEL_MIRROR`: where `version:` takes sources from, laid out like kernel.org's pub/linux/kernel. */
@@ -24,7 +26,11 @@ export interface Settings {
   readonly environment: Readonly<Record<string, string | undefined>>
 }
 
-/** @throws InvalidOptionError for a directory that is not absolute, or a number that is none */
+/** As `docker buildx build` has them. */
+export const progressKinds = ['auto', 'tty', 'plain', 'rawjson', 'quiet'] as const
+export type ProgressKind = (typeof progressKinds)[number]
+
+/** @throws InvalidOptionError for a value that cannot be, such as a directory that is not absolute */
 export function readSettings(environment: Readonly<Record<string, string | undefined>> = process.env): Settings {
   const absolute = (name: string, fallback: string): string => {
     const value = environment[name]
@@ -38,6 +44,7 @@ export function readSettings(environment: Readonly<Record<string, string | undef
   const debug = environment['TESTKERNELS_DEBUG'] ?? ''
   return Object.freeze({
     debug: debug !== '' && debug !== '0',
+    progress: progressKind(environment),
     debianMirror: environment['TESTKERNELS_DEBIAN_MIRROR'] || undefined,
     kernelMirror: httpUrl(environment, 'TESTKERNELS_KERNEL_MIRROR'),
     cacheDirectory: absolute(
@@ -74,5 +81,15 @@ function httpUrl(environment: Readonly<Record<string, string | undefined>>, name
   throw new InvalidOptionError({
     what: `${name} must be an http or https URL, got '${value}'`,
     remedy: `set ${name} to a URL such as https://mirror.example/pub/linux/kernel`,
+  })
+}
+
+function progressKind(environment: Readonly<Record<string, string | undefined>>): ProgressKind {
+  const value = environment['BUILDKIT_PROGRESS'] || 'auto'
+  const kind = progressKinds.find((known) => known === value)
+  if (kind !== undefined) return kind
+  throw new InvalidOptionError({
+    what: `BUILDKIT_PROGRESS must be one of ${progressKinds.join(', ')}, got '${value}'`,
+    remedy: 'set BUILDKIT_PROGRESS to one of them, or unset it',
   })
 }

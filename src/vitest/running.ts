@@ -1,5 +1,5 @@
 import { availableParallelism } from 'node:os'
-import { createProgress } from '../buildkit/index.ts'
+import { createProgress } from '../buildkit/progress/index.ts'
 import { Slots } from '../lifetime/index.ts'
 import { createLogger, type Logger } from '../log/index.ts'
 import { SharedVms } from '../matrix/index.ts'

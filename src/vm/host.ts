@@ -1,4 +1,4 @@
-import { connectBuildkit } from '../buildkit/index.ts'
+import type { Buildkit } from '../buildkit/index.ts'
 import { connectEngine, type Engine, newOwnership, type Ownership, resolveEngineAddress } from '../engine/index.ts'
 import type { Logger } from '../log/index.ts'
 import type { Settings } from '../options/index.ts'
@@ -24,11 +24,12 @@ export async function openHost({ settings, log, signal }: OpenHostOptions): Prom
 }
 
 /** The BuildKit that is part of the host's engine. */
-export function buildkitOf({ engine }: Host, options: { signal: AbortSignal; log: Logger }) {
+export async function buildkitOf({ engine }: Host, options: { signal: AbortSignal; log: Logger }): Promise<Buildkit> {
+  const { connectBuildkit } = await import('../buildkit/index.ts')
   const { address } = engine
   const endpoint =
     address.kind === 'unix'
       ? ({ kind: 'docker', socketPath: address.path } as const)
       : ({ kind: 'docker', host: address.host, port: address.port, ...(address.tls && { tls: address.tls }) } as const)
-  return connectBuildkit(endpoint, options)
+  return await connectBuildkit(endpoint, options)
 }

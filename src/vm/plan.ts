@@ -1,13 +1,14 @@
 import { createHash } from 'node:crypto'
 import { readFile } from 'node:fs/promises'
-import { imageId } from '../engine/index.ts'
+import { inspectImage } from '../engine/index.ts'
+import { parseVmLabels } from '../image/index.ts'
 import { type Logger, silentLogger } from '../log/index.ts'
 import type { KernelEntry } from '../options/index.ts'
 import type { Accelerator } from '../qemu/index.ts'
 import { type TemplateLocation, templateKey } from '../template/index.ts'
 import { chooseAccelerator } from './accelerator/choose.ts'
 import type { Host } from './host.ts'
-import { prepareImage, type StartOptions } from './prepare-image.ts'
+import { type PrepareOptions, prepareImage } from './prepare-image.ts'
 import type { Timeline } from './timeline.ts'
 
 /** All that is settled before a VM starts; every VM of one plan is a clone of the same template. */
@@ -24,10 +25,13 @@ export interface VmPlan {
 }
 
 /** Sees to the image, and finds out what runs it and whether it may start from a template. */
-export async function planVm(options: StartOptions, timeline: Timeline): Promise<VmPlan> {
+export async function planVm(
+  options: PrepareOptions & { readonly image?: string },
+  timeline: Timeline,
+): Promise<VmPlan> {
   const { host, entry, log = silentLogger } = options
   const signal = options.signal ?? new AbortController().signal
-  const { ref: image } = await timeline.time('image', () => prepareImage(options))
+  const image = options.image ?? (await timeline.time('image', () => prepareImage(options))).ref
   const { accelerator, why } = await timeline.time('accelerator', () =>
     chooseAccelerator({ host, entry, image, log, signal }),
   )
@@ -39,9 +43,10 @@ async function locateTemplate(
   { host, entry, image, accelerator }: Pick<VmPlan, 'host' | 'entry' | 'image' | 'accelerator'>,
   log: Logger,
 ): Promise<TemplateLocation | undefined> {
-  const id = await imageId(host.engine, image)
+  if (!entry.template) return undefined
+  const { id, labels } = (await inspectImage(host.engine, image)) ?? { id: image, labels: {} }
   // A command of the user's may be over before it is saved, and would go on from its middle in each clone.
-  if (!entry.template || entry.init !== undefined || id === undefined) return undefined
+  if (parseVmLabels(labels)?.init !== undefined) return undefined
   const { memoryMib, cpus, scratchMib, cgroup } = entry
   const hostCpu = await hostCpuOf(host)
   const key = templateKey({ imageId: id, memoryMib, cpus, scratchMib, cgroup, accelerator, hostCpu, preloaded: [] })

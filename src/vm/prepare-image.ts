@@ -1,10 +1,17 @@
-import type { SolveStatus } from '../buildkit/index.ts'
-import { debianMirror, ensureVmImage, type PreflightRequest, preflight, type VmImage } from '../image/index.ts'
+import type { SolveStatus } from '../buildkit/progress/index.ts'
+import {
+  debianMirror,
+  ensureVmImage,
+  type PreflightRequest,
+  preflight,
+  storedVmImage,
+  type VmImage,
+} from '../image/index.ts'
 import { type Logger, silentLogger } from '../log/index.ts'
 import { type KernelEntry, kernelText } from '../options/index.ts'
 import { buildkitOf, type Host } from './host.ts'
 
-export interface StartOptions {
+export interface PrepareOptions {
   readonly host: Host
   readonly entry: KernelEntry
   /** Takes the steps of an image's build. */
@@ -20,7 +27,7 @@ export async function prepareImage({
   onBuildStatus,
   log = silentLogger,
   signal,
-}: StartOptions): Promise<VmImage> {
+}: PrepareOptions): Promise<VmImage> {
   const working = signal ?? new AbortController().signal
   return await ensureVmImage({
     engine: host.engine,
@@ -39,7 +46,26 @@ export async function prepareImage({
   })
 }
 
-function preflightOf({ name, kernel, cgroup, controllers, init }: KernelEntry, log: Logger): PreflightRequest {
+/**
+ * Takes an image that is there already, in place of the kernel that the entry names: it is checked against the entry as one
+ * that was just built would be.
+ * @returns its id
+ * @throws ImageUnusableError; KernelUnsuitableError
+ */
+export async function takeImage(
+  ref: string,
+  { host, entry, log = silentLogger }: Pick<PrepareOptions, 'host' | 'entry' | 'log'>,
+): Promise<string> {
+  const { id, kernel, init } = await storedVmImage(host.engine, ref)
+  preflight(kernel, preflightOf({ ...entry, init }, log))
+  return id
+}
+
+type Purpose = Pick<KernelEntry, 'name' | 'kernel' | 'cgroup' | 'controllers'> & {
+  readonly init?: readonly string[] | undefined
+}
+
+function preflightOf({ name, kernel, cgroup, controllers, init }: Purpose, log: Logger): PreflightRequest {
   const runs = init === undefined ? 'dockerd' : 'command'
   return { entry: name, kernel: kernelText(kernel), cgroup, controllers, runs, log }
 }

@@ -7,10 +7,15 @@ import type { BootOptions } from './boot/boot-options.ts'
 import { sweepRunDirectories } from './boot/run-directory.ts'
 import { consoleDirectory, sweepConsoleLogs } from './death/console-log.ts'
 import { planVm, type VmPlan } from './plan.ts'
-import type { StartOptions } from './prepare-image.ts'
+import type { PrepareOptions } from './prepare-image.ts'
 import { StartedKernelVm } from './started-kernel-vm.ts'
 import { isTemplatesFault, startFromTemplate } from './template/start-from-template.ts'
 import { Timeline } from './timeline.ts'
+
+export interface StartOptions extends PrepareOptions {
+  /** The entry's image, where it is there already. @default prepared first */
+  readonly image?: string
+}
 
 /** Starts the VM of an entry: image, accelerator, boot. What was started is ended when a later step fails. */
 export async function startVm(options: StartOptions): Promise<StartedKernelVm> {

@@ -11,12 +11,14 @@ const STATUS_EVERY_MS = 5_000
 /** Lines that only ever grow, for logs and pipes: like `docker buildx build --progress=plain`. */
 export class PlainDisplay implements ProgressDisplay {
   readonly #model = new StepModel()
+  readonly #write: Write
   readonly #mux: LineMux
   readonly #logs = new Map<string, LineSplitter>()
   readonly #reported = new Map<string, number>()
   #ended = false
 
   constructor(write: Write) {
+    this.#write = write
     this.#mux = new LineMux(write)
   }
 
@@ -28,6 +30,10 @@ export class PlainDisplay implements ProgressDisplay {
     for (const warning of status.warnings) this.#warning(warning)
     for (const step of advanced) this.#state(step)
     this.#mux.flush()
+  }
+
+  print(line: string): void {
+    this.#write(`${line}\n`)
   }
 
   end(): void {

@@ -24,3 +24,9 @@ test('each status is one line, with the keys of docker and times to the microsec
     { warnings: [{ vertex: 'make', short: 'b2xk' }] },
   ])
 })
+
+test('lines of others are JSON as well', () => {
+  const lines: string[] = []
+  new RawJsonDisplay((text) => lines.push(text)).print('building "it"')
+  expect(lines).toEqual(['{"message":"building \\"it\\""}\n'])
+})

@@ -48,6 +48,11 @@ export class RawJsonDisplay implements ProgressDisplay {
     this.#write(`${JSON.stringify(line)}\n`)
   }
 
+  /** So that each line is JSON; programs that know nothing but statuses find none in it. */
+  print(line: string): void {
+    this.#write(`${JSON.stringify({ message: line })}\n`)
+  }
+
   end(): void {
     this.#ended = true
   }

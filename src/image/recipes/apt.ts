@@ -1,4 +1,4 @@
-import { type ExecState, llb, type State } from '../../buildkit/index.ts'
+import { type ExecState, llb, type State } from '../../buildkit/graph.ts'
 
 export interface AptInstallOptions {
   /** Shown in the progress. */

@@ -1,4 +1,4 @@
-import type { LocalDir, State } from '../../buildkit/index.ts'
+import type { LocalDir, State } from '../../buildkit/graph.ts'
 
 /** One part of an image's graph, and what the graph itself does not hold. */
 export interface Ingredient {

@@ -1,7 +1,7 @@
 import { readdirSync, readFileSync, statSync } from 'node:fs'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
-import { type FileActions, llb, type State } from '../../buildkit/index.ts'
+import { type FileActions, llb, type State } from '../../buildkit/graph.ts'
 
 /** `images/` of the package: three levels up from here, in the sources as in `dist`. */
 const imagesDirectory = fileURLToPath(new URL('../../../images', import.meta.url))

@@ -1,4 +1,4 @@
-import { llb } from '../../buildkit/index.ts'
+import { llb } from '../../buildkit/graph.ts'
 import { type Engine, imageId, type PullOptions, pullImage } from '../../engine/index.ts'
 import type { Logger } from '../../log/index.ts'
 import type { Ingredient } from './ingredient.ts'

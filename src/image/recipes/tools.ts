@@ -1,4 +1,4 @@
-import type { ExecState, State } from '../../buildkit/index.ts'
+import type { ExecState, State } from '../../buildkit/graph.ts'
 import { aptInstall } from './apt.ts'
 
 /** The state that compiles and packs; nothing of it is in the image. */

@@ -1,4 +1,4 @@
-import { llb, type State } from '../../buildkit/index.ts'
+import { llb, type State } from '../../buildkit/graph.ts'
 import { imagePaths } from '../../qemu/index.ts'
 import { guest, guestCommand } from './guest.ts'
 import type { Ingredient } from './ingredient.ts'

@@ -130,3 +130,19 @@ test('without colors there are none', () => {
   expect(plain.join('')).toContain(' => a ')
   expect(plain.join('')).not.toContain(paint('blue', '').slice(0, 5))
 })
+
+test('lines of others go above the picture, and after the end below it', () => {
+  vertex('[kernel] make', { started: 1 })
+  shown()
+  display.print('building the image')
+  expect(shown(0)).toEqual([
+    '$ testkernels build',
+    'building the image',
+    '[+] Building 0.1s (0/1)',
+    ' => [kernel] make                   0.1s',
+    '',
+  ])
+  display.end()
+  display.print('starting the VM')
+  expect(shown(0).slice(-2)).toEqual(['starting the VM', ''])
+})

@@ -43,6 +43,14 @@ export class TtyDisplay implements ProgressDisplay {
     }
   }
 
+  /** Above the picture, which moves down. */
+  print(line: string): void {
+    const { rows } = this.#size()
+    this.#terminal.write(`${control.up(Math.min(this.#drawn.length, rows - 1))}${control.clearBelow}${line}\n`)
+    this.#drawn = []
+    if (this.#timer !== undefined && !this.#ended) this.#draw({ isLast: false })
+  }
+
   end(): void {
     if (this.#ended) return
     this.#ended = true
@@ -50,6 +58,7 @@ export class TtyDisplay implements ProgressDisplay {
     clearInterval(this.#timer)
     this.#terminal.off('resize', this.#onResize)
     this.#draw({ isLast: true })
+    this.#drawn = []
     this.#terminal.write(control.showCursor)
   }
 

@@ -1,4 +1,4 @@
-import { llb, type State } from '../../../buildkit/index.ts'
+import { llb, type State } from '../../../buildkit/graph.ts'
 import type { DebianKernel } from '../../../options/index.ts'
 import { sources } from '../sources.ts'
 

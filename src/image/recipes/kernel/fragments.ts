@@ -1,6 +1,6 @@
 import { readFile } from 'node:fs/promises'
 import { basename } from 'node:path'
-import { llb, type State } from '../../../buildkit/index.ts'
+import { llb, type State } from '../../../buildkit/graph.ts'
 import type { ConfigFragment } from '../../../options/index.ts'
 import { imageFile } from '../sources.ts'
 

@@ -1,4 +1,4 @@
-import type { State } from '../../../buildkit/index.ts'
+import type { State } from '../../../buildkit/graph.ts'
 import { type KernelReference, kernelLabel } from '../../../options/index.ts'
 import type { Ingredient } from '../ingredient.ts'
 import { type StoredImageContext, storedImage } from '../stored-image.ts'

@@ -1,4 +1,4 @@
-import { llb, type State } from '../../../buildkit/index.ts'
+import { llb, type State } from '../../../buildkit/graph.ts'
 import type { SourceKernel } from '../../../options/index.ts'
 import { aptInstall } from '../apt.ts'
 import type { Ingredient } from '../ingredient.ts'

@@ -1,4 +1,4 @@
-import { llb, type State } from '../../../buildkit/index.ts'
+import { llb, type State } from '../../../buildkit/graph.ts'
 import { aptInstall } from '../apt.ts'
 
 /** Debian with its docker.io, on a base image of that suite. */

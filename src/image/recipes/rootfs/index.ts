@@ -1,9 +1,9 @@
-import type { State } from '../../../buildkit/index.ts'
+import type { State } from '../../../buildkit/graph.ts'
 import type { RootfsReference } from '../../../options/index.ts'
 import type { Ingredient } from '../ingredient.ts'
 import { type StoredImageContext, storedImage } from '../stored-image.ts'
 import { debianRootfs } from './debian.ts'
-import { type DockerfileContext, dockerfileRootfs } from './dockerfile.ts'
+import type { DockerfileContext } from './dockerfile.ts'
 import { localRootfs } from './local.ts'
 
 export interface RootfsContext extends DockerfileContext, StoredImageContext {
@@ -22,8 +22,11 @@ export async function rootfs(reference: RootfsReference, context: RootfsContext)
     }
     case 'image':
       return await storedImage(reference.ref, { ...context, name: `[rootfs] ${reference.ref}` })
-    case 'dockerfile':
+    case 'dockerfile': {
+      // The one that has to be solved to be known.
+      const { dockerfileRootfs } = await import('./dockerfile.ts')
       return await dockerfileRootfs(reference, context)
+    }
     case 'directory':
     case 'tar':
       return await localRootfs(context.tools, reference)

@@ -1,5 +1,5 @@
 import { basename, dirname } from 'node:path'
-import { llb, type State } from '../../../buildkit/index.ts'
+import { llb, type State } from '../../../buildkit/graph.ts'
 import type { LocalRootfs } from '../../../options/index.ts'
 import { contentKeyOf } from '../content-key.ts'
 import type { Ingredient } from '../ingredient.ts'

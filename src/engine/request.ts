@@ -1,0 +1,66 @@
+import { request as httpRequest, type IncomingMessage, type RequestOptions } from 'node:http'
+import { request as httpsRequest } from 'node:https'
+import { text } from 'node:stream/consumers'
+import type { EngineAddress } from './address.ts'
+
+/** A question to the engine whose answer is one JSON document. */
+export interface EngineRequest {
+  /** @default 'GET' */
+  readonly method?: 'GET' | 'POST' | 'DELETE'
+  /** Such as `/version`; what goes into it from outside must be encoded. */
+  readonly path: string
+  readonly query?: Readonly<Record<string, string>>
+  readonly signal?: AbortSignal | undefined
+}
+
+/** The engine answered, and not with what was asked for. */
+export class EngineRefusal extends Error {
+  readonly statusCode: number
+
+  constructor(statusCode: number, reason: string) {
+    super(`(HTTP code ${statusCode}) ${reason}`)
+    this.statusCode = statusCode
+  }
+}
+
+/**
+ * Asks the engine without dockerode, whose loading takes longer than all that a command asks when there is nothing to do. One
+ * connection a request: on a local socket it costs nothing, and an idle one may have been closed meanwhile.
+ * @throws EngineRefusal; what Node throws for a connection that fails
+ */
+export async function requestJson<T>(address: EngineAddress, request: EngineRequest): Promise<T> {
+  const response = await send(address, request)
+  const body = await text(response)
+  const status = response.statusCode ?? 0
+  if (status < 200 || status > 299) throw new EngineRefusal(status, messageIn(body))
+  return (body === '' ? undefined : JSON.parse(body)) as T
+}
+
+function send(address: EngineAddress, request: EngineRequest): Promise<IncomingMessage> {
+  const { method = 'GET', path, query, signal } = request
+  const search = query === undefined ? '' : `?${new URLSearchParams(query)}`
+  const options = { ...target(address), method, path: path + search, agent: false as const, ...(signal && { signal }) }
+  const isTls = address.kind === 'tcp' && address.tls !== undefined
+  return new Promise((resolve, reject) => {
+    const sent = isTls ? httpsRequest(options, resolve) : httpRequest(options, resolve)
+    sent.once('error', reject).end()
+  })
+}
+
+function target(address: EngineAddress): RequestOptions {
+  if (address.kind === 'unix') return { socketPath: address.path, headers: { Host: 'docker' } }
+  const { host, port, tls } = address
+  if (tls === undefined) return { host, port }
+  const { verify, ...certificates } = tls
+  return { host, port, ...certificates, rejectUnauthorized: verify === 'verify' } as RequestOptions
+}
+
+/** The engine's own words; a server that is none answers in some other form. */
+function messageIn(body: string): string {
+  try {
+    const { message } = JSON.parse(body) as { message?: unknown }
+    return typeof message === 'string' ? message : body.trim()
+  } catch {
+    return body.trim()
+  }
+}

@@ -1,0 +1,42 @@
+import { imageLabels } from '../engine/index.ts'
+import { formatKernelFacts, type KernelFacts, parseKernelFacts } from './preflight/index.ts'
+
+/** On each image of a VM: the key of the kernel in it, and what is known of it. */
+export const KERNEL_LABEL = 'testkernels.kernel'
+const FACTS_LABEL = 'testkernels.kernel.facts'
+/** What the guest runs in place of dockerd, as JSON. */
+const INIT_LABEL = 'testkernels.init'
+
+type Labels = Readonly<Record<string, string>>
+
+/** What all images of VMs have in common. */
+export const vmLabels = imageLabels('vm')
+
+/** What an image says of the VM that it makes. */
+export interface VmImageFacts {
+  readonly kernel: KernelFacts
+  /** Undefined: dockerd. */
+  readonly init: readonly string[] | undefined
+}
+
+export function formatVmLabels(kernelKey: string, { kernel, init }: VmImageFacts): Labels {
+  return {
+    [KERNEL_LABEL]: kernelKey,
+    [FACTS_LABEL]: formatKernelFacts(kernel),
+    ...(init !== undefined && { [INIT_LABEL]: JSON.stringify(init) }),
+  }
+}
+
+/** What is known of the kernel in an image with these labels; undefined if it is not one of ours, or of another time. */
+export function kernelFactsIn(labels: Labels): KernelFacts | undefined {
+  return parseKernelFacts(labels[FACTS_LABEL] ?? '')
+}
+
+/** Undefined for an image that is not one of ours, or of another time. */
+export function parseVmLabels(labels: Labels): VmImageFacts | undefined {
+  const kernel = kernelFactsIn(labels)
+  const isOurs = Object.entries(vmLabels).every(([name, value]) => labels[name] === value)
+  if (!isOurs || kernel === undefined) return undefined
+  const init = labels[INIT_LABEL]
+  return { kernel, init: init === undefined ? undefined : (JSON.parse(init) as string[]) }
+}
