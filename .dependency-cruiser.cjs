@@ -5,11 +5,11 @@ const layers = [
   ['options'],
   ['buildkit', 'engine', 'qemu', 'ssh'],
   ['image', 'template', 'forward'],
-  ['vm', 'matrix'],
+  ['vm', 'worker', 'matrix'],
   ['vitest', 'jest', 'cli', 'index'],
 ]
 // Layers 0 and 4 are small stacks of their own: these few pairs may look sideways, in this direction only.
-const stacked = { lifetime: ['errors'], log: ['errors'], matrix: ['vm'] }
+const stacked = { lifetime: ['errors'], log: ['errors'], worker: ['vm'], matrix: ['vm', 'worker'] }
 
 const notTests = '\\.test\\.ts$'
 const path = (names) => `^src/(${names.join('|')})(/|\\.ts$)`
@@ -43,7 +43,7 @@ module.exports = {
       from: { path: '^src', pathNot: notTests },
       to: {
         dependencyTypes: ['npm-dev', 'npm-no-pkg', 'npm-unknown'],
-        pathNot: 'node_modules/(vitest|testcontainers|vite)/',
+        pathNot: 'node_modules/(vitest|jest|testcontainers|vite)/',
       },
     },
   ],

@@ -1,4 +1,13 @@
 export { formatError, TestkernelsError } from './errors/index.ts'
 export type { Logger } from './log/index.ts'
-export type { KernelEntry, KernelMatrix, KernelOptions, SourceKernelOptions } from './options/index.ts'
+export {
+  type KernelCombination,
+  type KernelEntry,
+  type KernelMatrix,
+  type KernelMatrixOptions,
+  type KernelOptions,
+  kernelMatrix,
+  type NamedKernelOptions,
+  type SourceKernelOptions,
+} from './options/index.ts'
 export { KernelVm, type KernelVmStartOptions, StartedKernelVm, type Step, type WorkerEnvironment } from './vm/index.ts'

@@ -1,1 +1,3 @@
-export { SharedVms, type StartEntry } from './shared-vms.ts'
+export { describeVm, Fates } from './fates.ts'
+export { type Running, running } from './running.ts'
+export { SharedVms, type StartEntry, type VmUse } from './shared-vms.ts'

@@ -10,9 +10,16 @@ interface Shared {
 /** Starts the VM of an entry; ends what it started when the signal aborts first. */
 export type StartEntry = (entry: KernelEntry, signal: AbortSignal) => Promise<StartedKernelVm>
 
+/** One user's hold on a VM that others may use as well. */
+export interface VmUse {
+  readonly started: Promise<StartedKernelVm>
+  /** Gives it up; memoised. The last user's release ends the VM, or cancels its start. */
+  release(): Promise<void>
+}
+
 /**
  * VMs by entry, each started once and shared by all who ask for it. All starts run in parallel; the last user's release ends
- * the VM.
+ * the VM. One that died is its users' still, and is started anew for the next who asks.
  */
 export class SharedVms {
   readonly #start: StartEntry
@@ -22,34 +29,46 @@ export class SharedVms {
     this.#start = start
   }
 
-  /** The entry's VM, started if need be. Each call must be met by one `release`, also when the start failed. */
-  acquire(entry: KernelEntry): Promise<StartedKernelVm> {
-    const key = keyOf(entry)
-    let shared = this.#vms.get(key)
-    if (shared === undefined) {
-      const stopped = new AbortController()
-      const starting = this.#start(entry, stopped.signal)
-      // A failure belongs to whoever awaits it; others may still be starting.
-      starting.catch(() => {})
-      shared = { starting, stopped, users: 0 }
-      this.#vms.set(key, shared)
-    }
+  /** The entry's VM, started if need be. Must be released, also when its start failed. */
+  use(entry: KernelEntry): VmUse {
+    const key = entryKey(entry)
+    const shared = this.#vms.get(key) ?? this.#share(entry, key)
     shared.users++
-    return shared.starting
+    let released: Promise<void> | undefined
+    return {
+      started: shared.starting,
+      release: () => {
+        released ??= this.#release(key, shared)
+        return released
+      },
+    }
   }
 
-  /** Gives up one use. The last one ends the VM, or cancels its start. */
-  async release(entry: KernelEntry): Promise<void> {
-    const shared = this.#vms.get(keyOf(entry))
-    if (shared === undefined || --shared.users > 0) return
-    this.#vms.delete(keyOf(entry))
+  #share(entry: KernelEntry, key: string): Shared {
+    const stopped = new AbortController()
+    const starting = this.#start(entry, stopped.signal)
+    const shared: Shared = { starting, stopped, users: 0 }
+    this.#vms.set(key, shared)
+    const forget = () => this.#forget(key, shared)
+    // A failure belongs to whoever awaits it; others may still be starting.
+    starting.then(({ gone }) => gone.addEventListener('abort', forget, { once: true })).catch(() => {})
+    return shared
+  }
+
+  async #release(key: string, shared: Shared): Promise<void> {
+    if (--shared.users > 0) return
+    this.#forget(key, shared)
     shared.stopped.abort()
     const vm = await shared.starting.catch(() => undefined)
     await vm?.stop()
   }
+
+  #forget(key: string, shared: Shared): void {
+    if (this.#vms.get(key) === shared) this.#vms.delete(key)
+  }
 }
 
 /** Two entries that differ in anything but the order of their options are two VMs. */
-function keyOf(entry: KernelEntry): string {
+export function entryKey(entry: KernelEntry): string {
   return JSON.stringify(Object.entries(entry).sort(([a], [b]) => (a < b ? -1 : 1)))
 }

@@ -2,9 +2,10 @@ export type { DebianKernel } from './debian-kernel.ts'
 export { DuplicateEntryError, InvalidOptionError, UnknownKernelError } from './errors.ts'
 export { type KernelEntry, type KernelOptions, parseKernelEntry } from './kernel-entry.ts'
 export { kernelLabel, kernelText } from './kernel-label.ts'
+export { type KernelAxes, type KernelCombination, type KernelMatrixOptions, kernelMatrix } from './kernel-matrix.ts'
 export { type ImageKernel, type KernelReference, type KernelSpec, parseKernelReference } from './kernel-reference.ts'
 export type { LocalKernel, LocalKernelOptions } from './local-kernel.ts'
-export { type KernelMatrix, parseMatrix } from './matrix.ts'
+export { type KernelMatrix, matrixRows, type NamedKernelOptions, parseMatrix } from './matrix.ts'
 export {
   type DebianRootfs,
   type DockerfileOptions,

@@ -1,10 +1,11 @@
 import { DuplicateEntryError, InvalidOptionError } from './errors.ts'
 import { type KernelEntry, type KernelOptions, parseKernelEntry } from './kernel-entry.ts'
 
-/** A matrix as a user writes it: entries by name, or a list of entries that carry theirs. */
-export type KernelMatrix =
-  | { readonly [name: string]: KernelOptions }
-  | readonly (KernelOptions & { readonly name: string })[]
+/** The options of an entry, and its name. */
+export type NamedKernelOptions = KernelOptions & { readonly name: string }
+
+/** A matrix as a user writes it: entries by name, or a list of entries that carry theirs, such as `kernelMatrix` makes. */
+export type KernelMatrix = { readonly [name: string]: KernelOptions } | readonly NamedKernelOptions[]
 
 /**
  * Checks a whole matrix before anything is started.
@@ -29,4 +30,16 @@ export function parseMatrix(matrix: KernelMatrix): readonly KernelEntry[] {
     })
   }
   return Object.freeze(entries)
+}
+
+/**
+ * The same, checked, as plain data that can travel: `parseMatrix` reads it again elsewhere.
+ * @throws InvalidOptionError; UnknownKernelError; DuplicateEntryError
+ */
+export function matrixRows(matrix: KernelMatrix): readonly NamedKernelOptions[] {
+  return parseMatrix(matrix).map(plainOptions)
+}
+
+function plainOptions({ reference: _, rootfsReference: __, init, ...row }: KernelEntry): NamedKernelOptions {
+  return { ...row, ...(init !== undefined && { init }) }
 }

@@ -1,8 +1,14 @@
 import { fileURLToPath } from 'node:url'
 import type { TestProjectInlineConfiguration } from 'vitest/config'
-import { type KernelMatrix, parseMatrix } from '../options/index.ts'
-import { presentable } from './presentable.ts'
-import type { KernelRequest, MatrixRow } from './provided.ts'
+import { inConfiguration } from '../errors/index.ts'
+import {
+  type KernelMatrix,
+  type KernelMatrixOptions,
+  matrixRows,
+  type NamedKernelOptions,
+  kernelMatrix as product,
+} from '../options/index.ts'
+import type { KernelRequest } from './provided.ts'
 
 /** Vitest's options of a project, less those that testkernels sets. */
 export type KernelProjectOptions = Omit<NonNullable<TestProjectInlineConfiguration['test']>, 'name'>
@@ -40,13 +46,18 @@ export function kernelSuite(
   return project(name, { rows: rowsOf(matrix), scope: 'suite' }, options)
 }
 
+/**
+ * A matrix of all combinations: `kernelMatrix({ kernel: ['debian:bullseye', 'debian:bookworm'], cgroup: [1, 2] })`, with
+ * `exclude` and `include` as GitHub Actions has them.
+ * @throws InvalidOptionError; UnknownKernelError; DuplicateEntryError
+ */
+export function kernelMatrix(options: KernelMatrixOptions): readonly NamedKernelOptions[] {
+  return inConfiguration(() => product(options))
+}
+
 /** Checked here, in the configuration: a mistake is an error before anything starts. */
-function rowsOf(matrix: KernelMatrix): MatrixRow[] {
-  try {
-    return parseMatrix(matrix).map(({ reference: _, rootfsReference: __, ...row }) => row)
-  } catch (thrown) {
-    throw presentable(thrown)
-  }
+function rowsOf(matrix: KernelMatrix): readonly NamedKernelOptions[] {
+  return inConfiguration(() => matrixRows(matrix))
 }
 
 function project(name: string, request: KernelRequest, options: KernelProjectOptions): TestProjectInlineConfiguration {

@@ -5,7 +5,7 @@ import type { StartedKernelVm } from '../vm/index.ts'
 import setup from './global-setup.ts'
 import type { ProvidedKernels } from './provided.ts'
 
-const KEY = Symbol.for('testkernels.vitest.running')
+const KEY = Symbol.for('testkernels.running')
 const holder = globalThis as { [KEY]?: unknown }
 
 afterEach(() => {
@@ -26,10 +26,11 @@ function register({ fails }: { fails?: string } = {}) {
       dockerHost: `unix:///run/${entry.name}/docker.sock`,
       address: '10.1.2.3',
       environment: {},
+      gone: new AbortController().signal,
       stop: async () => void running.delete(entry.name),
     } as unknown as StartedKernelVm
   })
-  holder[KEY] = { vms, allRequested: false }
+  holder[KEY] = { vms, fates: { follow: async () => '/fate.json' }, allRequested: false }
   return { running, started }
 }
 

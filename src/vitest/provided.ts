@@ -1,30 +1,18 @@
-import type { KernelOptions } from '../options/index.ts'
-import type { WorkerEnvironment } from '../vm/index.ts'
-
-/** An entry of the matrix as it travels through Vitest's configuration; plain data. */
-export type MatrixRow = KernelOptions & { readonly name: string }
+import type { NamedKernelOptions } from '../options/index.ts'
+import type { ProvidedKernel, Scope } from '../worker/index.ts'
 
 /** What a project asks for; put into its configuration by `kernelProjects` and `kernelSuite`. */
 export interface KernelRequest {
-  readonly rows: readonly MatrixRow[]
-  /** `project`: the one VM is the project's, and its environment is set in each worker. `suite`: tests choose a VM. */
-  readonly scope: 'project' | 'suite'
-}
-
-/** One running VM, as workers are told of it. */
-export interface ProvidedKernel {
-  readonly name: string
-  readonly kernel: string
-  readonly cgroup: 1 | 2
-  readonly dockerHost: string
-  readonly address: string
-  readonly environment: WorkerEnvironment
+  readonly rows: readonly NamedKernelOptions[]
+  readonly scope: Scope
 }
 
 /** What workers get. */
 export interface ProvidedKernels {
-  readonly scope: KernelRequest['scope']
+  readonly scope: Scope
   readonly kernels: readonly ProvidedKernel[]
+  /** For each kernel the file that says what becomes of it. */
+  readonly fates: readonly string[]
 }
 
 declare module 'vitest' {

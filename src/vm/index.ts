@@ -1,3 +1,4 @@
+export { makeRunDirectory } from './boot/run-directory.ts'
 export {
   BootTimeoutError,
   DirectoryUnusableError,

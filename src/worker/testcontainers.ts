@@ -2,6 +2,7 @@ import { createRequire } from 'node:module'
 import { join } from 'node:path'
 import { pathToFileURL } from 'node:url'
 import { TestkernelsError } from '../errors/index.ts'
+import { assignEnvironment } from './environment.ts'
 import type { ProvidedKernel } from './provided.ts'
 
 export type Testcontainers = typeof import('testcontainers')
@@ -44,9 +45,8 @@ async function loadCopy({ name, environment }: ProvidedKernel): Promise<Testcont
   } catch (cause) {
     throw unavailable(cause)
   }
-  const saved = Object.fromEntries(Object.keys(environment).map((variable) => [variable, process.env[variable]]))
   const cached = setAside(require)
-  assign(environment)
+  const restore = assignEnvironment(environment)
   try {
     const copy = require(entryPoint) as Testcontainers
     await copy.getContainerRuntimeClient()
@@ -54,7 +54,7 @@ async function loadCopy({ name, environment }: ProvidedKernel): Promise<Testcont
   } catch (cause) {
     throw unavailable(cause)
   } finally {
-    assign(saved)
+    restore()
     for (const path of packageFiles(require)) delete require.cache[path]
     Object.assign(require.cache, cached)
     // Read again at each start of a container: the VM itself is the reaper.
@@ -73,11 +73,4 @@ function setAside(require: NodeJS.Require): NodeJS.Dict<NodeModule> {
     delete require.cache[path]
   }
   return cached
-}
-
-function assign(environment: Readonly<Record<string, string | undefined>>): void {
-  for (const [name, value] of Object.entries(environment)) {
-    if (value === undefined) delete process.env[name]
-    else process.env[name] = value
-  }
 }

@@ -1,4 +1,4 @@
-import { TestkernelsError } from '../errors/index.ts'
+import { TestkernelsError } from './testkernels-error.ts'
 
 /**
  * An error that a configuration throws, as it shall be printed: the message of an error of ours says all, so where in our
@@ -11,7 +11,16 @@ export function presentable(thrown: unknown): unknown {
   return thrown
 }
 
-/** The same for an error that ends a run: Vitest prints every property that it finds, and nobody else gets to see it. */
+/** Does what a test runner's configuration asks for. @throws what it throws, as it shall be printed */
+export function inConfiguration<T>(work: () => T): T {
+  try {
+    return work()
+  } catch (thrown) {
+    throw presentable(thrown)
+  }
+}
+
+/** The same for an error that ends a run: test runners print every property that they find, and nobody else gets to see it. */
 export function toReport(thrown: unknown): unknown {
   if (!(thrown instanceof TestkernelsError)) return thrown
   const report = new Error(thrown.message)
@@ -24,6 +33,8 @@ function stackOf(error: TestkernelsError): string {
   return `${titleOf(error)}: ${error.message}`
 }
 
-function titleOf({ name, code }: TestkernelsError): string {
-  return `${name} [${code}]`
+/** What stands before the message: `VmDiedError [VM_DIED]`. */
+export function titleOf(thrown: unknown): string {
+  if (thrown instanceof TestkernelsError) return `${thrown.name} [${thrown.code}]`
+  return thrown instanceof Error ? thrown.name : 'Error'
 }

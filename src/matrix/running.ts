@@ -1,48 +1,59 @@
 import { availableParallelism } from 'node:os'
 import { createProgress } from '../buildkit/progress/index.ts'
 import { Slots } from '../lifetime/index.ts'
-import { createLogger, type Logger } from '../log/index.ts'
-import { SharedVms } from '../matrix/index.ts'
-import { readSettings } from '../options/index.ts'
+import { createLogger } from '../log/index.ts'
+import { readSettings, type Settings } from '../options/index.ts'
 import { openHost, startVm } from '../vm/index.ts'
+import { Fates } from './fates.ts'
+import { SharedVms, type StartEntry } from './shared-vms.ts'
 
-/** The VMs of this Vitest process, and where their lines go. */
+/** The VMs of this process, and how its workers hear of them. */
 export interface Running {
   readonly vms: SharedVms
-  /** Whether the first global setup has asked for all VMs of the run. */
+  readonly fates: Fates
+  /** Whether the first project of the run has asked for the VMs of all others. */
   allRequested: boolean
 }
 
-const KEY = Symbol.for('testkernels.vitest.running')
+const KEY = Symbol.for('testkernels.running')
 
 /**
- * The one registry of this process. On `globalThis`, because Vitest evaluates this module once for each project when it is
- * part of the repository under test.
+ * The one registry of this process. On `globalThis`, because a test runner may evaluate this module more than once: Vitest does
+ * for each project, when it is part of the repository under test.
+ * @param write takes a line for people; the first caller's is used
  */
 export function running(write: (line: string) => void): Running {
   const holder = globalThis as { [KEY]?: Running }
-  holder[KEY] ??= { vms: createVms(write), allRequested: false }
+  holder[KEY] ??= create(write)
   return holder[KEY]
 }
 
-function createVms(write: (line: string) => void): SharedVms {
+function create(write: (line: string) => void): Running {
   const settings = readSettings()
-  const log: Logger = createLogger({
+  return {
+    vms: new SharedVms(starter({ settings, write })),
+    fates: new Fates(settings.runtimeDirectory),
+    allRequested: false,
+  }
+}
+
+/** How VMs are started in a test runner's process: as many at a time as the machine can boot, on one host. */
+function starter({ settings, write }: { settings: Settings; write: (line: string) => void }): StartEntry {
+  const log = createLogger({
     write: (line) => write(`testkernels ${line}`),
     level: settings.debug ? 'debug' : 'info',
   })
-  // Plain lines: Vitest's own summary is live already, and two live displays fight.
+  // Plain lines: test runners have a live summary already, and two live displays fight.
   const progress = createProgress({ mode: 'plain', write: lineWise(write) })
   const host = onceSucceeded(() => openHost({ settings, log }))
   // A boot keeps a core busy. More of them at a time would be no faster, and each so slow that it looks hung.
   const slots = new Slots(Math.max(2, availableParallelism()))
   const onBuildStatus = progress.update.bind(progress)
-  return new SharedVms((entry, signal) =>
+  return (entry, signal) =>
     slots.run(
       async () => startVm({ host: await host(), entry, log: log.named(entry.name), signal, onBuildStatus }),
       signal,
-    ),
-  )
+    )
 }
 
 function lineWise(write: (line: string) => void): (text: string) => void {

@@ -1,0 +1,70 @@
+import { mkdtemp, rm, stat } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { dirname, join } from 'node:path'
+import { afterEach, expect, test } from 'vitest'
+import { InvalidOptionError } from '../options/index.ts'
+import type { StartedKernelVm } from '../vm/index.ts'
+import { FateWatch } from '../worker/index.ts'
+import { Fates } from './fates.ts'
+
+const cleanUps: (() => unknown)[] = []
+
+afterEach(async () => {
+  for (const cleanUp of cleanUps.splice(0).reverse()) await cleanUp()
+})
+
+async function fatesIn(): Promise<Fates> {
+  const runtimeDirectory = await mkdtemp(join(tmpdir(), 'tk-fates-'))
+  cleanUps.push(() => rm(runtimeDirectory, { recursive: true }))
+  return new Fates(runtimeDirectory)
+}
+
+function watching(path: string): FateWatch {
+  const watch = new FateWatch(path, { holds: 'process' })
+  cleanUps.push(() => watch[Symbol.dispose]())
+  return watch
+}
+
+function vm(): { death: AbortController; vm: StartedKernelVm } {
+  const death = new AbortController()
+  const started = { name: 'v1', entry: { kernel: 'debian:bookworm', cgroup: 1 }, gone: death.signal, environment: {} }
+  return { death, vm: started as unknown as StartedKernelVm }
+}
+
+test('a worker hears of a VM when it is ready, and of its death', async () => {
+  const { death, vm: started } = vm()
+  let ready: (vm: StartedKernelVm) => void = () => {}
+  const starting = new Promise<StartedKernelVm>((resolve) => {
+    ready = resolve
+  })
+  const watch = watching(await (await fatesIn()).follow({ started: starting }))
+  const kernel = watch.ready()
+  ready(started)
+  expect(await kernel).toMatchObject({ name: 'v1', kernel: 'debian:bookworm', cgroup: 1 })
+  expect(watch.gone.aborted).toBe(false)
+
+  death.abort(new InvalidOptionError({ what: 'the VM ended', entry: 'v1', remedy: 'read the console' }))
+  await expect.poll(() => watch.gone.aborted).toBe(true)
+  expect(watch.gone.reason.stack).toBe(
+    'InvalidOptionError [INVALID_OPTION]: v1: the VM ended\n  remedy: read the console',
+  )
+  await expect(watch.ready()).rejects.toBe(watch.gone.reason)
+})
+
+test('a worker that comes late hears of everything at once', async () => {
+  const { death, vm: started } = vm()
+  const path = await (await fatesIn()).follow({ started: Promise.resolve(started) })
+  await watching(path).ready()
+  death.abort(new Error('panic'))
+  await expect.poll(() => watching(path).gone.reason?.message).toBe('panic')
+})
+
+test('a worker hears why there is no VM', async () => {
+  const path = await (await fatesIn()).follow({ started: Promise.reject(new Error('no engine')) })
+  await expect(watching(path).ready()).rejects.toThrow('no engine')
+})
+
+test('others cannot look into the files', async () => {
+  const path = await (await fatesIn()).follow({ started: Promise.resolve(vm().vm) })
+  expect((await stat(dirname(path))).mode & 0o777).toBe(0o700)
+})

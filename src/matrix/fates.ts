@@ -1,0 +1,72 @@
+import { rmSync } from 'node:fs'
+import { rename, writeFile } from 'node:fs/promises'
+import { join } from 'node:path'
+import { reasonOf, titleOf } from '../errors/index.ts'
+import { kernelText } from '../options/index.ts'
+import { makeRunDirectory, type StartedKernelVm } from '../vm/index.ts'
+import type { Failure, Fate, ProvidedKernel } from '../worker/index.ts'
+import type { VmUse } from './shared-vms.ts'
+
+/**
+ * Tells workers, which are other processes or threads, what becomes of VMs: a file for each, in a private directory that goes
+ * with this process. Plain files, because they need no connection and no event loop of ours to be read.
+ */
+export class Fates {
+  readonly #runtimeDirectory: string
+  #directory: Promise<string> | undefined
+  #count = 0
+
+  constructor(runtimeDirectory: string) {
+    this.#runtimeDirectory = runtimeDirectory
+  }
+
+  /** Writes down whether the VM starts, and how it dies if it does. @returns the path of the file, which is there later */
+  async follow({ started }: Pick<VmUse, 'started'>): Promise<string> {
+    // It may fail before the directory is there.
+    started.catch(() => {})
+    this.#directory ??= makeDirectory(this.#runtimeDirectory)
+    const path = join(await this.#directory, `${this.#count++}.json`)
+    void record(started, path)
+    return path
+  }
+}
+
+async function record(started: Promise<StartedKernelVm>, path: string): Promise<void> {
+  try {
+    const vm = await started
+    const kernel = describeVm(vm)
+    await write(path, { kernel })
+    const tellDeath = () => write(path, { kernel, failure: failureOf(vm.gone.reason) })
+    if (vm.gone.aborted) await tellDeath()
+    else vm.gone.addEventListener('abort', tellDeath, { once: true })
+  } catch (thrown) {
+    await write(path, { failure: failureOf(thrown) })
+  }
+}
+
+export function describeVm(vm: StartedKernelVm): ProvidedKernel {
+  const { name, dockerHost, address, environment } = vm
+  return { name, kernel: kernelText(vm.entry.kernel), cgroup: vm.entry.cgroup, dockerHost, address, environment }
+}
+
+function failureOf(thrown: unknown): Failure {
+  return { title: titleOf(thrown), message: reasonOf(thrown) }
+}
+
+/** In one step, because workers read it whenever they like. */
+async function write(path: string, fate: Fate): Promise<void> {
+  const part = `${path}.part`
+  try {
+    await writeFile(part, JSON.stringify(fate))
+    await rename(part, path)
+  } catch (thrown) {
+    // The directory goes with the run, and then nobody reads any more.
+    if ((thrown as NodeJS.ErrnoException).code !== 'ENOENT') throw thrown
+  }
+}
+
+async function makeDirectory(runtimeDirectory: string): Promise<string> {
+  const directory = await makeRunDirectory(runtimeDirectory)
+  process.once('exit', () => rmSync(directory, { recursive: true, force: true }))
+  return directory
+}

@@ -1,0 +1,109 @@
+import { isDeepStrictEqual } from 'node:util'
+import { InvalidOptionError } from './errors.ts'
+import type { KernelOptions } from './kernel-entry.ts'
+import { type Combination, nameCombinations } from './kernel-matrix-names.ts'
+import { type NamedKernelOptions, parseMatrix } from './matrix.ts'
+
+type Options = { readonly [Option in keyof KernelOptions]?: NonNullable<KernelOptions[Option]> }
+
+/** Some options of an entry, such as `{ kernel: 'debian:trixie', cgroup: 1 }`. */
+export type KernelCombination = Options
+
+/** Every option of an entry, as one value for all entries, or as a list that the entries are made from. */
+export type KernelAxes = {
+  readonly [Option in keyof KernelOptions]?:
+    | NonNullable<KernelOptions[Option]>
+    | readonly NonNullable<KernelOptions[Option]>[]
+}
+
+/** A matrix as GitHub Actions has it. */
+export interface KernelMatrixOptions extends KernelAxes {
+  /** Combinations to leave out: each that has all of these values. */
+  readonly exclude?: readonly KernelCombination[]
+  /**
+   * Options to add to each combination that they contradict in no list; where there is none, a combination of its own.
+   * `name` takes the place of the generated name.
+   */
+  readonly include?: readonly (KernelCombination & { readonly name?: string })[]
+}
+
+/**
+ * The cross product of all lists, each entry with a name made from its values: `{ kernel: ['debian:bullseye',
+ * 'debian:bookworm'], cgroup: [1, 2] }` has `bullseye-cgroupv1` to `bookworm-cgroupv2`. First `exclude` takes away, then
+ * `include` adds. The result is frozen, and is what `kernelProjects` and `kernelSuite` take.
+ *
+ * @throws InvalidOptionError; UnknownKernelError; DuplicateEntryError
+ */
+export function kernelMatrix(matrix: KernelMatrixOptions): readonly NamedKernelOptions[] {
+  const { exclude = [], include = [], ...options } = matrix
+  const values = Object.entries<unknown>(options).filter(([, value]) => value !== undefined)
+  const axes = values.filter(isAxis)
+  const common = Object.fromEntries(values.filter((value) => !isAxis(value)))
+  const product = (values.length === 0 ? [] : crossProduct(axes)).map((chosen) => ({
+    axes: chosen,
+    options: { ...common, ...chosen },
+  }))
+  const kept = leaveOut(product, exclude)
+  const named = nameCombinations(add(kept, { include, common, axes: axes.map(([option]) => option) }))
+  const entries = named.map(({ name, options }) => Object.freeze({ name, ...options } as NamedKernelOptions))
+  parseMatrix(entries)
+  return Object.freeze(entries)
+}
+
+/** `init` is a list itself: only a list of lists is one to choose from. */
+function isAxis(entry: readonly [string, unknown]): entry is [string, readonly unknown[]] {
+  const [option, value] = entry
+  return Array.isArray(value) && (option !== 'init' || value.every(Array.isArray))
+}
+
+function crossProduct(axes: readonly (readonly [string, readonly unknown[]])[]): Record<string, unknown>[] {
+  return axes.reduce<Record<string, unknown>[]>(
+    (combinations, [option, values]) =>
+      combinations.flatMap((one) => values.map((value) => ({ ...one, [option]: value }))),
+    [{}],
+  )
+}
+
+/** An `exclude` that takes nothing away is a mistake: the entry that it means would run. */
+function leaveOut(combinations: readonly Combination[], exclude: readonly KernelCombination[]): readonly Combination[] {
+  return exclude.reduce<readonly Combination[]>((kept, excluded) => {
+    const isExcluded = ({ options }: Combination) => hasAll(options, Object.entries(excluded))
+    // Against all: two of them may take away the same.
+    if (!combinations.some(isExcluded)) {
+      throw new InvalidOptionError({
+        what: `exclude ${JSON.stringify(excluded)} fits no combination of the matrix`,
+        remedy: 'write its values as they stand in the lists, or remove it',
+      })
+    }
+    return kept.filter((combination) => !isExcluded(combination))
+  }, combinations)
+}
+
+interface Additions {
+  readonly include: NonNullable<KernelMatrixOptions['include']>
+  readonly common: Readonly<Record<string, unknown>>
+  readonly axes: readonly string[]
+}
+
+/** Combinations that an `include` made are not added to by the next, as with GitHub Actions. */
+function add(combinations: readonly Combination[], { include, common, axes }: Additions): readonly Combination[] {
+  const made: Combination[] = []
+  const extended = include.reduce<readonly Combination[]>((all, { name, ...options }) => {
+    const ofLists = Object.entries(options).filter(([option]) => axes.includes(option))
+    const takesIt = (combination: Combination) => hasAll(combination.axes, ofLists)
+    if (!all.some(takesIt)) {
+      made.push({ axes: Object.fromEntries(ofLists), options: { ...common, ...options }, name })
+      return all
+    }
+    return all.map((combination) =>
+      takesIt(combination)
+        ? { ...combination, options: { ...combination.options, ...options }, name: name ?? combination.name }
+        : combination,
+    )
+  }, combinations)
+  return [...extended, ...made]
+}
+
+function hasAll(options: Readonly<Record<string, unknown>>, wanted: readonly (readonly [string, unknown])[]): boolean {
+  return wanted.every(([option, value]) => isDeepStrictEqual(options[option], value))
+}

@@ -1,0 +1,18 @@
+type Environment = Readonly<Record<string, string | undefined>>
+
+/**
+ * Sets these variables of this process, and takes away those that are undefined.
+ * @returns what puts the former values back
+ */
+export function assignEnvironment(environment: Environment): () => void {
+  const former = Object.fromEntries(Object.keys(environment).map((name) => [name, process.env[name]]))
+  assign(environment)
+  return () => assign(former)
+}
+
+function assign(environment: Environment): void {
+  for (const [name, value] of Object.entries(environment)) {
+    if (value === undefined) delete process.env[name]
+    else process.env[name] = value
+  }
+}

@@ -1,0 +1,82 @@
+import { readFileSync, unwatchFile, watchFile } from 'node:fs'
+import { orAborted } from '../lifetime/index.ts'
+import type { ProvidedKernel } from './provided.ts'
+
+/** An error, as it goes to workers: what is printed of it. */
+export interface Failure {
+  readonly title: string
+  readonly message: string
+}
+
+/** What became of a VM: the one file that tells workers of it, and that is replaced when there is more to tell. */
+export interface Fate {
+  /** The VM, once its dockerd answers. */
+  readonly kernel?: ProvidedKernel
+  /** Why it did not start, or how it died. */
+  readonly failure?: Failure
+}
+
+/** Short against the second in which a test shall hear of the death of its VM. */
+const INTERVAL_MS = 100
+
+/** A VM's fate, seen from a worker. */
+export class FateWatch implements Disposable {
+  readonly #path: string
+  readonly #gone = new AbortController()
+  readonly #look = () => this.#read()
+  #fate: Fate = {}
+  #onChange: () => void = () => {}
+
+  /**
+   * @param path the file; it may be still to come
+   * @param holds whether the process stays alive for it
+   */
+  constructor(path: string, { holds }: { readonly holds: 'process' | 'nothing' }) {
+    this.#path = path
+    // The system's own timer, not inotify, of which a machine has few; and not ours, which tests may have replaced.
+    watchFile(path, { interval: INTERVAL_MS, persistent: holds === 'process' }, this.#look)
+    this.#read()
+  }
+
+  /** Aborts when the VM is not there any more; its reason says why. */
+  get gone(): AbortSignal {
+    return this.#gone.signal
+  }
+
+  /** The VM, when its dockerd answers. @throws why it does not */
+  async ready(): Promise<ProvidedKernel> {
+    while (this.#fate.kernel === undefined) {
+      const changed = new Promise<void>((resolve) => {
+        this.#onChange = resolve
+      })
+      await orAborted(changed, this.gone)
+    }
+    this.gone.throwIfAborted()
+    return this.#fate.kernel
+  }
+
+  #read(): void {
+    try {
+      this.#fate = JSON.parse(readFileSync(this.#path, 'utf8')) as Fate
+    } catch (thrown) {
+      // Not there yet; or not there any more, because the run has ended.
+      if ((thrown as NodeJS.ErrnoException).code === 'ENOENT') return
+      throw thrown
+    }
+    const { failure } = this.#fate
+    if (failure !== undefined) this.#gone.abort(errorOf(failure))
+    this.#onChange()
+  }
+
+  [Symbol.dispose](): void {
+    unwatchFile(this.#path, this.#look)
+  }
+}
+
+/** With no stack: where in our code it was made helps no user. */
+function errorOf({ title, message }: Failure): Error {
+  const error = new Error(message)
+  error.name = title
+  error.stack = `${title}: ${message}`
+  return error
+}

@@ -1,0 +1,7 @@
+export { assignEnvironment } from './environment.ts'
+export { type Failure, type Fate, FateWatch } from './fate.ts'
+export { type Kernel, kernelOf } from './kernel.ts'
+export { mortal, mortalWithCallback, type TestFunction } from './mortal.ts'
+export { neededBy } from './needed.ts'
+export type { ProvidedKernel, Scope } from './provided.ts'
+export type { Testcontainers } from './testcontainers.ts'

@@ -1,0 +1,73 @@
+import { expect, test, vi } from 'vitest'
+import { mortal, mortalWithCallback } from './mortal.ts'
+
+const never = () => new Promise<void>(() => {})
+
+test('a function ends with the reason when its VM is gone', async () => {
+  const vm = new AbortController()
+  const running = mortal(never, [vm.signal])()
+  vm.abort(new Error('panic'))
+  await expect(running).rejects.toThrow('panic')
+})
+
+test('of several VMs the first that is gone counts', async () => {
+  const vms = [new AbortController(), new AbortController()]
+  const running = mortal(
+    never,
+    vms.map(({ signal }) => signal),
+  )()
+  vms[1]?.abort(new Error('second'))
+  vms[0]?.abort(new Error('first'))
+  await expect(running).rejects.toThrow('second')
+})
+
+test('it is not called when its VM was gone before', async () => {
+  const run = vi.fn()
+  const gone = AbortSignal.abort(new Error('panic'))
+  await expect(mortal(run, [gone])()).rejects.toThrow('panic')
+  const done = vi.fn()
+  mortalWithCallback(run, [gone])(done)
+  expect(done).toHaveBeenCalledWith(gone.reason)
+  expect(run).not.toHaveBeenCalled()
+})
+
+test('result, error, `this`, arguments and shape stay', async () => {
+  const { signal } = new AbortController()
+  const run = Object.assign(
+    function (this: unknown, a: number, b: number) {
+      return [this, a, b]
+    },
+    { mark: 1 },
+  )
+  const wrapped = mortal(run, [signal])
+  expect(wrapped).toHaveLength(2)
+  expect(wrapped.mark).toBe(1)
+  expect(await wrapped.call('self', 1, 2)).toEqual(['self', 1, 2])
+  const failing = mortal(() => {
+    throw new Error('own')
+  }, [signal])
+  await expect(failing()).rejects.toThrow('own')
+  expect(mortal(run, [])).toBe(run)
+})
+
+test('a callback is called once, by the function or by the death', () => {
+  const vm = new AbortController()
+  const done = vi.fn()
+  let finish: (() => void) | undefined
+  const wrapped = mortalWithCallback(
+    (callback: () => void) => {
+      finish = callback
+    },
+    [vm.signal],
+  )
+  expect(wrapped).toHaveLength(1)
+  wrapped(done)
+  vm.abort(new Error('panic'))
+  finish?.()
+  expect(done.mock.calls).toEqual([[vm.signal.reason]])
+
+  const alive = new AbortController()
+  mortalWithCallback((callback: () => void) => callback(), [alive.signal])(done)
+  alive.abort()
+  expect(done.mock.calls).toEqual([[vm.signal.reason], []])
+})
