@@ -10,4 +10,12 @@ export {
   type NamedKernelOptions,
   type SourceKernelOptions,
 } from './options/index.ts'
-export { KernelVm, type KernelVmStartOptions, StartedKernelVm, type Step, type WorkerEnvironment } from './vm/index.ts'
+export {
+  Checkpoint,
+  type ForkOptions,
+  KernelVm,
+  type KernelVmStartOptions,
+  StartedKernelVm,
+  type Step,
+  type WorkerEnvironment,
+} from './vm/index.ts'

@@ -27,6 +27,14 @@ export interface Engine {
   readonly locality: 'local' | 'remote'
 }
 
+/** What a question to an engine needs, be it this one or a guest's. */
+export type EngineClient = Pick<Engine, 'docker' | 'address'>
+
+/** A client of an engine that is known to answer. */
+export function engineClient(address: EngineAddress): EngineClient {
+  return { address, docker: createClient(address) }
+}
+
 export interface ConnectOptions {
   readonly address: EngineAddress
   /** What named the address, quoted in errors. */

@@ -1,5 +1,5 @@
 import type { Readable } from 'node:stream'
-import type { Engine } from './connect.ts'
+import type { EngineClient } from './connect.ts'
 import { ImageMissingError, ImageTransferError } from './errors.ts'
 import { type EngineMessage, readMessages } from './messages.ts'
 import { requestJson } from './request.ts'
@@ -26,7 +26,7 @@ export interface ImportOptions extends TransferOptions {
 }
 
 /** `undefined` when the store has no such image. */
-export async function inspectImage(engine: Engine, ref: string): Promise<StoredImage | undefined> {
+export async function inspectImage(engine: EngineClient, ref: string): Promise<StoredImage | undefined> {
   try {
     const { Id, Config, Size } = await requestJson<InspectedImage>(engine.address, { path: imagePath(ref, 'json') })
     return { id: Id, labels: Config?.Labels ?? {}, sizeBytes: Size }
@@ -47,16 +47,16 @@ function imagePath(ref: string, of: string): string {
   return `/images/${encodeURIComponent(ref).replaceAll(/%(2F|3A|40)/g, decodeURIComponent)}/${of}`
 }
 
-export async function hasImage(engine: Engine, ref: string): Promise<boolean> {
+export async function hasImage(engine: EngineClient, ref: string): Promise<boolean> {
   return (await inspectImage(engine, ref)) !== undefined
 }
 
-export async function imageId(engine: Engine, ref: string): Promise<string | undefined> {
+export async function imageId(engine: EngineClient, ref: string): Promise<string | undefined> {
   return (await inspectImage(engine, ref))?.id
 }
 
 /** @throws ImageMissingError */
-export async function tagImage(engine: Engine, ref: string, newRef: string): Promise<void> {
+export async function tagImage(engine: EngineClient, ref: string, newRef: string): Promise<void> {
   const { repository, tag } = splitRef(newRef)
   try {
     await requestJson(engine.address, {
@@ -75,7 +75,7 @@ export async function tagImage(engine: Engine, ref: string, newRef: string): Pro
 }
 
 /** Removes this name, and the image with its last name. One that a container uses stays. */
-export async function removeImage(engine: Engine, ref: string): Promise<'removed' | 'absent' | 'in use'> {
+export async function removeImage(engine: EngineClient, ref: string): Promise<'removed' | 'absent' | 'in use'> {
   try {
     await engine.docker.getImage(ref).remove()
     return 'removed'
@@ -88,7 +88,7 @@ export async function removeImage(engine: Engine, ref: string): Promise<'removed
 
 /** Loads what `docker save` wrote, and gives the names (or, without one, the ids) that it held. */
 export async function loadImages(
-  engine: Engine,
+  engine: EngineClient,
   tar: Readable,
   { signal }: TransferOptions = {},
 ): Promise<readonly string[]> {
@@ -102,7 +102,7 @@ export async function loadImages(
 }
 
 /** Makes an image of one layer from the tar of a root file system, and gives its id. If `tar` fails, so does the import. */
-export async function importImage(engine: Engine, tar: Readable, options: ImportOptions): Promise<string> {
+export async function importImage(engine: EngineClient, tar: Readable, options: ImportOptions): Promise<string> {
   const { ref, labels = {}, changes = [], signal } = options
   const { repository, tag } = splitRef(ref)
   const labelling = Object.entries(labels).map(([name, value]) => `LABEL ${name}=${quote(value)}`)
@@ -117,7 +117,7 @@ export async function importImage(engine: Engine, tar: Readable, options: Import
 
 /** The images as one tar stream, for `docker load`. */
 export async function saveImages(
-  engine: Engine,
+  engine: EngineClient,
   refs: readonly string[],
   { signal }: TransferOptions = {},
 ): Promise<Readable> {

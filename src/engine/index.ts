@@ -6,7 +6,7 @@ export {
   type ResolvedAddress,
   resolveEngineAddress,
 } from './address.ts'
-export { type ConnectOptions, connectEngine, type Engine } from './connect.ts'
+export { type ConnectOptions, connectEngine, type Engine, type EngineClient, engineClient } from './connect.ts'
 export type { ContainerExit } from './container-events.ts'
 export {
   ContainerNotRemovedError,
@@ -44,3 +44,4 @@ export { type Owner, type OwnerState, ownerState, parseOwner } from './owner.ts'
 export { type PruneOptions, type PruneResult, prune, type RefusedRemains } from './prune.ts'
 export { type PullOptions, pullImage, type RegistryCredentials } from './pull.ts'
 export type { Remains } from './remains.ts'
+export { removeVolume } from './volumes.ts'

@@ -1,4 +1,5 @@
 export type { DebianKernel } from './debian-kernel.ts'
+export type { DockerfileOptions, DockerfileReference } from './dockerfile-reference.ts'
 export { DuplicateEntryError, InvalidOptionError, UnknownKernelError } from './errors.ts'
 export { type KernelEntry, type KernelOptions, parseKernelEntry } from './kernel-entry.ts'
 export { kernelLabel, kernelText } from './kernel-label.ts'
@@ -6,10 +7,9 @@ export { type KernelAxes, type KernelCombination, type KernelMatrixOptions, kern
 export { type ImageKernel, type KernelReference, type KernelSpec, parseKernelReference } from './kernel-reference.ts'
 export type { LocalKernel, LocalKernelOptions } from './local-kernel.ts'
 export { type KernelMatrix, matrixRows, type NamedKernelOptions, parseMatrix } from './matrix.ts'
+export type { PreloadDockerfileOptions, PreloadReference } from './preload-reference.ts'
 export {
   type DebianRootfs,
-  type DockerfileOptions,
-  type DockerfileRootfs,
   type ImageRootfs,
   type LocalRootfs,
   parseRootfsReference,

@@ -1,13 +1,15 @@
 import * as v from 'valibot'
+import type { DockerfileOptions } from './dockerfile-reference.ts'
 import { InvalidOptionError } from './errors.ts'
 import { type KernelReference, type KernelSpec, parseKernelReference } from './kernel-reference.ts'
 import { localKernelOptions } from './local-kernel.ts'
 import {
-  type DockerfileOptions,
-  dockerfileOptions,
-  parseRootfsReference,
-  type RootfsReference,
-} from './rootfs-reference.ts'
+  type PreloadDockerfileOptions,
+  type PreloadReference,
+  parsePreload,
+  preloadDockerfileOptions,
+} from './preload-reference.ts'
+import { dockerfileOptions, parseRootfsReference, type RootfsReference } from './rootfs-reference.ts'
 import { sourceKernelOptions } from './source-kernel.ts'
 
 /** One row of the matrix, as a user writes it. */
@@ -24,6 +26,11 @@ export interface KernelOptions {
    * @default 'debian:trixie'
    */
   readonly rootfs?: string | DockerfileOptions
+  /**
+   * Images that the guest's dockerd has from the start, so that no test pulls: names (from the engine's store, else pulled by the
+   * engine), `./path/of.tar` as `docker save` writes it, Dockerfiles to build. They are part of the template. @default none
+   */
+  readonly images?: readonly (string | PreloadDockerfileOptions)[]
   /** The command that the guest is for, in place of dockerd; the guest ends with it. */
   readonly init?: readonly string[]
   /** The cgroup version that the guest mounts. @default 2 */
@@ -57,6 +64,7 @@ export interface KernelEntry extends Required<Omit<KernelOptions, 'init'>>, Pick
   readonly name: string
   readonly reference: KernelReference
   readonly rootfsReference: RootfsReference
+  readonly preload: readonly PreloadReference[]
 }
 
 const integer = (least: number) => v.pipe(v.number(), v.integer(), v.minValue(least))
@@ -70,6 +78,7 @@ function kernelSchema(kernel: unknown) {
 const schema = v.strictObject({
   kernel: v.lazy(kernelSchema),
   rootfs: v.optional(v.union([v.string(), dockerfileOptions]), 'debian:trixie'),
+  images: v.optional(v.array(v.union([v.string(), preloadDockerfileOptions])), []),
   init: v.optional(v.pipe(v.array(v.string()), v.minLength(1))),
   cgroup: v.optional(v.picklist([1, 2]), 2),
   controllers: v.optional(v.picklist(['all', 'partial']), 'all'),
@@ -102,6 +111,7 @@ export function parseKernelEntry(name: string, options: unknown): KernelEntry {
     ...checked,
     reference: Object.freeze(parseKernelReference(checked.kernel, name)),
     rootfsReference: Object.freeze(parseRootfsReference(checked.rootfs, name)),
+    preload: Object.freeze(checked.images.map((image) => parsePreload(image, name))),
   })
 }
 

@@ -40,6 +40,12 @@ export function matrixRows(matrix: KernelMatrix): readonly NamedKernelOptions[] 
   return parseMatrix(matrix).map(plainOptions)
 }
 
-function plainOptions({ reference: _, rootfsReference: __, init, ...row }: KernelEntry): NamedKernelOptions {
+function plainOptions({
+  reference: _,
+  rootfsReference: __,
+  preload: ___,
+  init,
+  ...row
+}: KernelEntry): NamedKernelOptions {
   return { ...row, ...(init !== undefined && { init }) }
 }

@@ -1,4 +1,5 @@
 export { makeRunDirectory } from './boot/run-directory.ts'
+export { Checkpoint, CheckpointRemovedError } from './checkpoint.ts'
 export {
   BootTimeoutError,
   DirectoryUnusableError,
@@ -7,9 +8,10 @@ export {
   NoSignOfLifeError,
   VmDiedError,
 } from './errors.ts'
+export type { ForkOptions } from './fork.ts'
 export * from './image.ts'
 export { KernelVm, type KernelVmStartOptions } from './kernel-vm.ts'
 export { type StartOptions, startVm } from './start.ts'
-export { type ExecOptions, type ForkOptions, StartedKernelVm } from './started-kernel-vm.ts'
+export { type ExecOptions, StartedKernelVm } from './started-kernel-vm.ts'
 export type { Step } from './timeline.ts'
 export { type WorkerEnvironment, workerEnvironment } from './worker-environment.ts'

@@ -1,14 +1,14 @@
 import { createHash } from 'node:crypto'
 import { readFile } from 'node:fs/promises'
 import { inspectImage } from '../engine/index.ts'
-import { parseVmLabels } from '../image/index.ts'
+import { type Preload, parseVmLabels } from '../image/index.ts'
 import { type Logger, silentLogger } from '../log/index.ts'
 import type { KernelEntry } from '../options/index.ts'
 import type { Accelerator } from '../qemu/index.ts'
 import { type TemplateLocation, templateKey } from '../template/index.ts'
 import { chooseAccelerator } from './accelerator/choose.ts'
 import type { Host } from './host.ts'
-import { type PrepareOptions, prepareImage } from './prepare-image.ts'
+import { type PrepareOptions, prepareImage, preparePreloads } from './prepare-image.ts'
 import type { Timeline } from './timeline.ts'
 
 /** All that is settled before a VM starts; every VM of one plan is a clone of the same template. */
@@ -22,6 +22,10 @@ export interface VmPlan {
   readonly runsOn: string
   /** Undefined for VMs that boot cold. */
   readonly template: TemplateLocation | undefined
+  /** A checkpoint is a template that cannot be made again. */
+  readonly origin: 'image' | 'checkpoint'
+  /** What the guest's dockerd has from the start. */
+  readonly preloads: readonly Preload[]
 }
 
 /** Sees to the image, and finds out what runs it and whether it may start from a template. */
@@ -35,12 +39,13 @@ export async function planVm(
   const { accelerator, why } = await timeline.time('accelerator', () =>
     chooseAccelerator({ host, entry, image, log, signal }),
   )
-  const template = await locateTemplate({ host, entry, image, accelerator }, log)
-  return { host, entry, image, accelerator, runsOn: why, template }
+  const preloads = entry.preload.length === 0 ? [] : await timeline.time('preload', () => preparePreloads(options))
+  const template = await locateTemplate({ host, entry, image, accelerator, preloads }, log)
+  return { host, entry, image, accelerator, runsOn: why, template, origin: 'image', preloads }
 }
 
 async function locateTemplate(
-  { host, entry, image, accelerator }: Pick<VmPlan, 'host' | 'entry' | 'image' | 'accelerator'>,
+  { host, entry, image, accelerator, preloads }: Omit<VmPlan, 'runsOn' | 'template' | 'origin'>,
   log: Logger,
 ): Promise<TemplateLocation | undefined> {
   if (!entry.template) return undefined
@@ -49,7 +54,8 @@ async function locateTemplate(
   if (parseVmLabels(labels)?.init !== undefined) return undefined
   const { memoryMib, cpus, scratchMib, cgroup } = entry
   const hostCpu = await hostCpuOf(host)
-  const key = templateKey({ imageId: id, memoryMib, cpus, scratchMib, cgroup, accelerator, hostCpu, preloaded: [] })
+  const preloaded = preloads.map(({ key }) => key)
+  const key = templateKey({ imageId: id, memoryMib, cpus, scratchMib, cgroup, accelerator, hostCpu, preloaded })
   log.debug(`template ${key} in the volume ${host.settings.templateVolume}`)
   return { volume: host.settings.templateVolume, directory: key }
 }

@@ -3,7 +3,9 @@ import {
   debianMirror,
   ensureVmImage,
   type PreflightRequest,
+  type Preload,
   preflight,
+  preparePreload,
   storedVmImage,
   type VmImage,
 } from '../image/index.ts'
@@ -44,6 +46,32 @@ export async function prepareImage({
     log,
     signal: working,
   })
+}
+
+/** The images that an entry wants in its guest, on this machine. */
+export async function preparePreloads({
+  host,
+  entry,
+  onBuildStatus,
+  log = silentLogger,
+  signal = new AbortController().signal,
+}: PrepareOptions): Promise<readonly Preload[]> {
+  const { dockerConfigDirectory } = host.settings
+  const context = {
+    engine: host.engine,
+    connectBuildkit: () => buildkitOf(host, { signal, log }),
+    credentials: async (registry: string) => {
+      const { credentialsFor } = await import('../buildkit/index.ts')
+      return await credentialsFor(registry, dockerConfigDirectory)
+    },
+    dockerConfigDirectory,
+    onStatus: onBuildStatus ?? (() => {}),
+    log,
+    signal,
+  }
+  const preloads: Preload[] = []
+  for (const reference of entry.preload) preloads.push(await preparePreload(reference, context))
+  return preloads
 }
 
 /**

@@ -2,6 +2,8 @@ import { orAborted } from '../lifetime/index.ts'
 import type { KernelEntry } from '../options/index.ts'
 import type { ExecResult } from '../ssh/index.ts'
 import type { BootedVm } from './boot/boot-once.ts'
+import type { Checkpoint } from './checkpoint.ts'
+import type { Fork, ForkOptions } from './fork.ts'
 import type { Step, Timeline } from './timeline.ts'
 import { type WorkerEnvironment, workerEnvironment } from './worker-environment.ts'
 
@@ -12,18 +14,12 @@ export interface ExecOptions {
   readonly signal?: AbortSignal
 }
 
-export interface ForkOptions {
-  /** Cancels the start; what was started is ended. */
-  readonly signal?: AbortSignal
-}
-
-type Fork = (options?: ForkOptions) => Promise<StartedKernelVm>
-
 interface StartedParts {
   readonly entry: KernelEntry
   readonly booted: BootedVm
   readonly timeline: Timeline
-  readonly fork: Fork
+  readonly fork: Fork<StartedKernelVm>
+  readonly checkpoint: (options?: ForkOptions) => Promise<Checkpoint<StartedKernelVm>>
 }
 
 /** A VM whose dockerd answers. It lives until `stop()`, or until this process ends. */
@@ -31,13 +27,15 @@ export class StartedKernelVm implements AsyncDisposable {
   readonly entry: KernelEntry
   readonly #booted: BootedVm
   readonly #timeline: Timeline
-  readonly #fork: Fork
+  readonly #fork: Fork<StartedKernelVm>
+  readonly #checkpoint: StartedParts['checkpoint']
 
-  constructor({ entry, booted, timeline, fork }: StartedParts) {
+  constructor({ entry, booted, timeline, fork, checkpoint }: StartedParts) {
     this.entry = entry
     this.#booted = booted
     this.#timeline = timeline
     this.#fork = fork
+    this.#checkpoint = checkpoint
   }
 
   get name(): string {
@@ -95,6 +93,14 @@ export class StartedKernelVm implements AsyncDisposable {
    */
   fork(options?: ForkOptions): Promise<StartedKernelVm> {
     return this.#fork(options)
+  }
+
+  /**
+   * Saves this VM as it is now, with its containers running. It stands still for about a second, and then goes on.
+   * @throws TemplateNotMadeError when the engine has no room for it
+   */
+  checkpoint(options?: ForkOptions): Promise<Checkpoint<StartedKernelVm>> {
+    return this.#checkpoint(options)
   }
 
   /** Ends the VM and all that belongs to it; memoised. */

@@ -54,9 +54,7 @@ static void set_hostname(const char *name) {
   }
 }
 
-// Where the rootfs has none, no program of it asks.
 static void set_machine_id(const char *id) {
-  if (access("/etc/machine-id", F_OK) != 0) return;
   FILE *file = fopen("/etc/machine-id", "we");
   if (!file) return;
   fprintf(file, "%s\n", id);

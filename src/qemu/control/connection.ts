@@ -4,7 +4,7 @@ import { createInterface } from 'node:readline'
 import { orAborted } from '../../lifetime/index.ts'
 import type { Logger } from '../../log/index.ts'
 import { dialWhenThere } from '../dial.ts'
-import { type GuestIdentity, type GuestMessage, identityLines, parseGuestMessage } from './messages.ts'
+import { clockLine, type GuestIdentity, type GuestMessage, identityLines, parseGuestMessage } from './messages.ts'
 
 /** A step of the guest's boot. */
 export interface Phase {
@@ -30,6 +30,8 @@ export interface ControlConnection {
   phase(name: string, signal: AbortSignal): Promise<Phase>
   /** Pushes keys, clock, hostname and entropy; resolves when the guest applied them and lets its owner in. */
   pushIdentity(identity: GuestIdentity, signal: AbortSignal): Promise<void>
+  /** Sets the guest's clock, which stood still while it was stopped. */
+  setClock(): void
   /** Resolves when the guest's CPUs were at rest for a second, or after 20 seconds without. */
   settle(signal: AbortSignal): Promise<void>
   /** Has the guest drop its keys and end all connections of SSH; resolves when it did. */
@@ -107,9 +109,10 @@ function overSocket(socket: Socket, log: Logger): ControlConnection {
     phase: (name, signal) => until(() => phases.find((phase) => phase.name === name), signal),
     async pushIdentity(identity, signal) {
       const commit = String(++commits)
-      const lines = identityLines(identity, commit, performance.timeOrigin + performance.now())
+      const lines = identityLines(identity, commit, unixTimeMs())
       await ask(lines, (message) => 'committed' in message && message.committed === commit, signal)
     },
+    setClock: () => void socket.write(`${clockLine(unixTimeMs())}\n`),
     settle: (signal) => ask('settle\n', (message) => 'settled' in message, signal),
     forgetKeys: (signal) => ask('forget\n', (message) => 'forgot' in message, signal),
     async requestLog(signal) {
@@ -119,4 +122,9 @@ function overSocket(socket: Socket, log: Logger): ControlConnection {
     },
     close: () => socket.destroy(),
   }
+}
+
+/** Finer than Date.now(). */
+function unixTimeMs(): number {
+  return performance.timeOrigin + performance.now()
 }

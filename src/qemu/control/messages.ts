@@ -54,11 +54,9 @@ export interface GuestIdentity {
 
 /** The lines that push an identity. `commit` comes back in the guest's `committed`. */
 export function identityLines(identity: GuestIdentity, commit: string, unixTimeMs: number): string {
-  const seconds = Math.floor(unixTimeMs / 1000)
-  const nanoseconds = Math.round((unixTimeMs - seconds * 1000) * 1e6)
   return [
     // First, because what comes before it makes it late.
-    `clock ${seconds}.${String(nanoseconds).padStart(9, '0')}`,
+    clockLine(unixTimeMs),
     `hostname ${identity.hostname}`,
     `machineid ${identity.machineId}`,
     `entropy ${Buffer.from(identity.entropy).toString('hex')}`,
@@ -67,4 +65,11 @@ export function identityLines(identity: GuestIdentity, commit: string, unixTimeM
     `commit ${commit}`,
     '',
   ].join('\n')
+}
+
+/** The line that sets the guest's clock. */
+export function clockLine(unixTimeMs: number): string {
+  const seconds = Math.floor(unixTimeMs / 1000)
+  const nanoseconds = Math.round((unixTimeMs - seconds * 1000) * 1e6)
+  return `clock ${seconds}.${String(nanoseconds).padStart(9, '0')}`
 }

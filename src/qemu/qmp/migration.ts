@@ -8,13 +8,13 @@ import type { QmpConnection } from './connection.ts'
  */
 export async function saveState(qmp: QmpConnection, file: string): Promise<void> {
   await qmp.execute('stop')
-  await leaveOutSharedRam(qmp)
+  await setIgnoreShared(qmp, true)
   await migrated(qmp, () => qmp.execute('migrate', { uri: `file:${file}` }))
 }
 
 /** Loads the device state into a QEMU that was started for it. The guest stays stopped. @throws QemuCommandError */
 export async function loadState(qmp: QmpConnection, file: string): Promise<void> {
-  await leaveOutSharedRam(qmp)
+  await setIgnoreShared(qmp, true)
   await migrated(qmp, () => qmp.execute('migrate-incoming', { uri: `file:${file}` }))
 }
 
@@ -33,19 +33,29 @@ export async function quit(qmp: QmpConnection): Promise<void> {
   await qmp.execute('quit')
 }
 
-/** Has no property that a command line could set (seen with QEMU 7.2 and 10.0). */
-async function leaveOutSharedRam(qmp: QmpConnection): Promise<void> {
+/**
+ * Whether RAM that is a shared file is left out. Has no property that a command line could set (seen with QEMU 7.2 and 10.0).
+ */
+export async function setIgnoreShared(qmp: QmpConnection, state: boolean): Promise<void> {
   // Without its events, the end of a migration would have to be asked for.
-  const capabilities = ['events', 'x-ignore-shared'].map((capability) => ({ capability, state: true }))
+  const capabilities = [
+    { capability: 'events', state: true },
+    { capability: 'x-ignore-shared', state },
+  ]
   await qmp.execute('migrate-set-capabilities', { capabilities })
 }
 
-/** Listens before it starts: a small state is done at once. */
 async function migrated(qmp: QmpConnection, start: () => Promise<unknown>): Promise<void> {
-  const ended = qmp.event(({ event, data }) => event === 'MIGRATION' && isEnd(data?.['status']))
+  // Listens before it starts: a small state is done at once.
+  const ended = endOfMigration(qmp)
   ended.catch(() => {})
   await start()
-  const { data } = await ended
+  await ended
+}
+
+/** Resolves at the end of the migration that is started next. @throws QemuCommandError when it fails */
+export async function endOfMigration(qmp: QmpConnection): Promise<void> {
+  const { data } = await qmp.event(({ event, data }) => event === 'MIGRATION' && isEnd(data?.['status']))
   if (data?.['status'] === 'completed') return
   throw new QemuCommandError({
     what: "QEMU could not save or load the guest's state",

@@ -14,6 +14,8 @@ export interface BootedVm {
   readonly ssh: SshConnection
   readonly docker: ForwardedSocket
   readonly hostname: string
+  /** With the sockets of QEMU and of the forwards. */
+  readonly runDirectory: string
   /** Address of the container: what the guest publishes is reached here. */
   readonly address: string
   /** Aborts when the VM is gone without having been ended; its reason is the error that says why. */
@@ -35,7 +37,8 @@ export async function bootOnce(options: BootOptions, beginning: Beginning): Prom
       if (!gone.aborted) place.forgetConsole()
     })
     const { hostname } = options
-    return { disposals, guest, ssh, docker, hostname, address, gone, consolePath: place.console.path }
+    const { runDirectory, console } = place
+    return { disposals, guest, ssh, docker, hostname, runDirectory, address, gone, consolePath: console.path }
   })
 }
 

@@ -1,5 +1,6 @@
 import { randomBytes } from 'node:crypto'
 import { reasonOf, TestkernelsError } from '../../errors/index.ts'
+import type { Preload } from '../../image/index.ts'
 import { connectQmp, quit, saveState } from '../../qemu/index.ts'
 import { saveInto, type TemplateLocation, TemplateNotMadeError } from '../../template/index.ts'
 import { untilAlive } from '../boot/boot.ts'
@@ -7,9 +8,11 @@ import type { BootOptions } from '../boot/boot-options.ts'
 import { firstWord, type Guest, watchedGuest } from '../boot/guest.ts'
 import { inPlace, type Place } from '../boot/place.ts'
 import { VmDiedError } from '../errors.ts'
+import { preloadBeforeSave } from './preload.ts'
 
 export interface MakeTemplateOptions extends BootOptions {
   readonly template: TemplateLocation
+  readonly preloads: readonly Preload[]
 }
 
 /**
@@ -22,12 +25,15 @@ export async function makeTemplate(options: MakeTemplateOptions): Promise<void> 
 }
 
 async function make(options: MakeTemplateOptions, place: Place): Promise<void> {
-  const { entry, timeline, log } = options
+  const { entry, timeline, log, preloads } = options
   const use = saveInto(options.template, randomBytes(4).toString('hex'))
   try {
     const guest = await watchedGuest(options, use, place)
     await timeline.time('kernel and init', () => firstWord(guest, options, place.console))
     await timeline.time('dockerd', () => guest.control.phase('ready', guest.signal))
+    if (preloads.length > 0) {
+      await timeline.time('preload', () => preloadBeforeSave(preloads, guest, { options, place }))
+    }
     await timeline.time('settle', () => guest.control.settle(guest.signal))
     await timeline.time('save', async () => {
       const qmp = await connectQmp(guest.monitorSocket, { signal: guest.signal, log, entry: entry.name })
@@ -47,7 +53,7 @@ async function make(options: MakeTemplateOptions, place: Place): Promise<void> {
 }
 
 /** QEMU has ended; its container writes down checksums, and ends as that ended. */
-async function sealed({ container }: Guest): Promise<void> {
+export async function sealed({ container }: Pick<Guest, 'container'>): Promise<void> {
   const { exitCode } = await container.exited
   if (exitCode === 0) return
   throw new Error(`the saved files could not be kept (status ${exitCode ?? 'unknown'}): ${container.stderr.tail(3)}`)

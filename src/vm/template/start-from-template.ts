@@ -5,19 +5,13 @@ import {
   listTemplates,
   removeTemplates,
   type StoreContext,
-  type TemplateLocation,
   TemplateNotMadeError,
   TemplateUnusableError,
   templatesToEvict,
 } from '../../template/index.ts'
 import { type BootedVm, bootOnce } from '../boot/boot-once.ts'
-import type { BootOptions } from '../boot/boot-options.ts'
 import { headlineOf } from '../death/death.ts'
-import { makeTemplate } from './make-template.ts'
-
-export interface FromTemplateOptions extends BootOptions {
-  readonly template: TemplateLocation
-}
+import { type MakeTemplateOptions, makeTemplate } from './make-template.ts'
 
 /** A template that was just made, and that nothing can be restored from, is not made again. */
 const MAKES = 2
@@ -27,7 +21,7 @@ const MAKES = 2
  * at the same time waits for it.
  * @throws TemplateNotMadeError, TemplateUnusableError where a cold boot may do; what a cold boot throws
  */
-export async function startFromTemplate(options: FromTemplateOptions): Promise<BootedVm> {
+export async function startFromTemplate(options: MakeTemplateOptions): Promise<BootedVm> {
   for (let makes = 0; ; makes++) {
     try {
       return await bootOnce(options, { kind: 'restore', template: options.template })
@@ -39,7 +33,7 @@ export async function startFromTemplate(options: FromTemplateOptions): Promise<B
   }
 }
 
-async function replaceTemplate(options: FromTemplateOptions, found: TemplateUnusableError): Promise<void> {
+async function replaceTemplate(options: MakeTemplateOptions, found: TemplateUnusableError): Promise<void> {
   const { entry, template, log, signal, timeline } = options
   const { volume, directory } = template
   const what = `template of ${kernelText(entry.kernel)}, cgroup v${entry.cgroup}`
@@ -52,7 +46,7 @@ async function replaceTemplate(options: FromTemplateOptions, found: TemplateUnus
   await keepWithinBound(options, context)
 }
 
-async function keepWithinBound({ host, template, log }: FromTemplateOptions, context: StoreContext): Promise<void> {
+async function keepWithinBound({ host, template, log }: MakeTemplateOptions, context: StoreContext): Promise<void> {
   const { volume, directory: keep } = template
   const limitBytes = host.settings.templatesMib * 2 ** 20
   const evicted = templatesToEvict(await listTemplates(volume, context), { limitBytes, keep })
@@ -61,7 +55,7 @@ async function keepWithinBound({ host, template, log }: FromTemplateOptions, con
   await removeTemplates(volume, evicted, context)
 }
 
-function storeContext({ host, entry, image, log, signal }: FromTemplateOptions): StoreContext {
+function storeContext({ host, entry, image, log, signal }: MakeTemplateOptions): StoreContext {
   const { engine, ownership } = host
   return { engine, ownership, image, entry: entry.name, log, signal }
 }

@@ -1,9 +1,9 @@
 import type { State } from '../../../buildkit/graph.ts'
 import type { RootfsReference } from '../../../options/index.ts'
+import type { DockerfileContext } from '../dockerfile-image.ts'
 import type { Ingredient } from '../ingredient.ts'
 import { type StoredImageContext, storedImage } from '../stored-image.ts'
 import { debianRootfs } from './debian.ts'
-import type { DockerfileContext } from './dockerfile.ts'
 import { localRootfs } from './local.ts'
 
 export interface RootfsContext extends DockerfileContext, StoredImageContext {

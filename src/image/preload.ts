@@ -1,0 +1,59 @@
+import { createHash } from 'node:crypto'
+import { createReadStream } from 'node:fs'
+import { realpath } from 'node:fs/promises'
+import type { Readable } from 'node:stream'
+import { type Engine, imageId, imageLabels, pullImage, saveImages } from '../engine/index.ts'
+import type { PreloadReference } from '../options/index.ts'
+import { contentKeyOf } from './recipes/content-key.ts'
+import type { DockerfileContext } from './recipes/dockerfile-image.ts'
+import type { StoredImageContext } from './recipes/stored-image.ts'
+
+/** An image to be loaded into a guest. */
+export interface Preload {
+  /** For people. */
+  readonly name: string
+  /** Stands for its content. */
+  readonly key: string
+  /** What it is to be called in the guest, where the engine has it under a name of ours. */
+  readonly rename?: { readonly from: string; readonly to: string }
+  /** As `docker save` writes it. */
+  open(signal: AbortSignal): Promise<Readable>
+}
+
+export type PreloadContext = StoredImageContext & DockerfileContext
+
+/**
+ * Sees to it that an image for a guest is there, on this machine: what the engine has is not pulled, so that no registry's limit
+ * is met.
+ * @throws ImagePullError; SolveError; LocalDirError
+ */
+export async function preparePreload(reference: PreloadReference, context: PreloadContext): Promise<Preload> {
+  switch (reference.kind) {
+    case 'tar': {
+      const path = await realpath(reference.path)
+      const key = JSON.stringify([path, await contentKeyOf(path)])
+      return { name: reference.path, key, open: async (signal) => createReadStream(path, { signal }) }
+    }
+    case 'image': {
+      const { engine, credentials, log, signal } = context
+      const { ref } = reference
+      const key = (await imageId(engine, ref)) ?? (await pullImage(engine, ref, { credentials, log, signal }))
+      return ofStore(engine, ref, key)
+    }
+    case 'dockerfile': {
+      const { buildDockerfile } = await import('./recipes/dockerfile-image.ts')
+      const { tag, ...dockerfile } = reference
+      // The engine's own image of that name is the user's.
+      const ref = `testkernels/preload:${createHash('sha256').update(JSON.stringify(dockerfile)).digest('hex').slice(0, 16)}`
+      const digest = await buildDockerfile(dockerfile, { ...context, ref, labels: imageLabels('preload') })
+      const { engine } = context
+      const rename = { from: ref, to: tag }
+      return { ...ofStore(engine, ref, (await imageId(engine, ref)) ?? digest), name: tag, rename }
+    }
+  }
+}
+
+/** By its name and not by its id, so that it has the name in the guest as well. */
+function ofStore(engine: Engine, ref: string, id: string): Preload {
+  return { name: ref, key: JSON.stringify([ref, id]), open: (signal) => saveImages(engine, [ref], { signal }) }
+}

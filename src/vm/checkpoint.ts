@@ -1,0 +1,60 @@
+import { removeVolume } from '../engine/index.ts'
+import { TestkernelsError } from '../errors/index.ts'
+import type { Fork, ForkOptions } from './fork.ts'
+import type { Host } from './host.ts'
+
+/** A checkpoint was asked for a fork after it was removed. */
+export class CheckpointRemovedError extends TestkernelsError {
+  readonly code = 'CHECKPOINT_REMOVED'
+}
+
+export interface CheckpointParts<Vm> {
+  readonly host: Host
+  readonly entry: string
+  readonly volume: string
+  /** Starts a VM from it. */
+  readonly start: Fork<Vm>
+}
+
+/**
+ * The saved state of a running VM, with all that ran in it. It takes the disk space of the guest's RAM and of what was written
+ * to its disk; it belongs to this run, and holds the keys of the VM that it was taken of.
+ */
+export class Checkpoint<Vm extends { stop(): Promise<void> }> implements AsyncDisposable {
+  readonly #parts: CheckpointParts<Vm>
+  readonly #forks = new Set<Vm>()
+  #removal: Promise<void> | undefined
+
+  constructor(parts: CheckpointParts<Vm>) {
+    this.#parts = parts
+  }
+
+  /** A new VM that goes on from here, with a hostname and keys of its own. @throws CheckpointRemovedError; TemplateUnusableError */
+  async fork(options?: ForkOptions): Promise<Vm> {
+    if (this.#removal !== undefined) {
+      throw new CheckpointRemovedError({
+        what: 'the checkpoint was removed',
+        entry: this.#parts.entry,
+        remedy: 'fork before remove(), or before the `await using` of the checkpoint ends',
+      })
+    }
+    const fork = await this.#parts.start(options)
+    this.#forks.add(fork)
+    return fork
+  }
+
+  /** Ends the VMs that were forked from it, and gives its disk space back; memoised. */
+  remove(): Promise<void> {
+    this.#removal ??= this.#remove()
+    return this.#removal
+  }
+
+  [Symbol.asyncDispose](): Promise<void> {
+    return this.remove()
+  }
+
+  async #remove(): Promise<void> {
+    await Promise.all([...this.#forks].map((fork) => fork.stop()))
+    await removeVolume(this.#parts.host.engine, this.#parts.volume)
+  }
+}
