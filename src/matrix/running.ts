@@ -1,6 +1,4 @@
-import { availableParallelism } from 'node:os'
 import { createProgress } from '../buildkit/progress/index.ts'
-import { Slots } from '../lifetime/index.ts'
 import { createLogger } from '../log/index.ts'
 import { readSettings, type Settings } from '../options/index.ts'
 import { openHost, startVm } from '../vm/index.ts'
@@ -37,7 +35,7 @@ function create(write: (line: string) => void): Running {
   }
 }
 
-/** How VMs are started in a test runner's process: as many at a time as the machine can boot, on one host. */
+/** How VMs are started in a test runner's process: on one host, which lets no more start at a time than its machine can. */
 function starter({ settings, write }: { settings: Settings; write: (line: string) => void }): StartEntry {
   const log = createLogger({
     write: (line) => write(`testkernels ${line}`),
@@ -46,14 +44,9 @@ function starter({ settings, write }: { settings: Settings; write: (line: string
   // Plain lines: test runners have a live summary already, and two live displays fight.
   const progress = createProgress({ mode: 'plain', write: lineWise(write) })
   const host = onceSucceeded(() => openHost({ settings, log }))
-  // A boot keeps a core busy. More of them at a time would be no faster, and each so slow that it looks hung.
-  const slots = new Slots(Math.max(2, availableParallelism()))
   const onBuildStatus = progress.update.bind(progress)
-  return (entry, signal) =>
-    slots.run(
-      async () => startVm({ host: await host(), entry, log: log.named(entry.name), signal, onBuildStatus }),
-      signal,
-    )
+  return async (entry, signal) =>
+    startVm({ host: await host(), entry, log: log.named(entry.name), signal, onBuildStatus })
 }
 
 function lineWise(write: (line: string) => void): (text: string) => void {

@@ -14,6 +14,8 @@ export interface CheckpointParts<Vm> {
   readonly volume: string
   /** Starts a VM from it. */
   readonly start: Fork<Vm>
+  /** Ends what was made ready for the next fork. */
+  readonly end: () => Promise<void>
 }
 
 /**
@@ -54,6 +56,7 @@ export class Checkpoint<Vm extends { stop(): Promise<void> }> implements AsyncDi
   }
 
   async #remove(): Promise<void> {
+    await this.#parts.end()
     await Promise.all([...this.#forks].map((fork) => fork.stop()))
     await removeVolume(this.#parts.host.engine, this.#parts.volume)
   }

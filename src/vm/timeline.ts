@@ -15,23 +15,29 @@ export class Timeline {
     return this.#steps
   }
 
+  /** Milliseconds since the start was called. */
+  get nowMs(): number {
+    return performance.now() - this.#origin
+  }
+
   /** Times one piece of work. A step that fails is recorded as well. */
   async time<T>(name: string, work: () => Promise<T>): Promise<T> {
-    const fromMs = this.#now()
+    const fromMs = this.nowMs
     try {
       return await work()
     } finally {
-      this.#steps.push({ name, fromMs, toMs: this.#now() })
+      this.add({ name, fromMs, toMs: this.nowMs })
     }
   }
 
-  /** The steps and their sum so far, for one line of output: `image 0.1 s, container 0.4 s, ...`. */
-  summary(): string {
-    const parts = this.#steps.map(({ name, fromMs, toMs }) => `${name} ${((toMs - fromMs) / 1000).toFixed(1)}`)
-    return `${(this.#now() / 1000).toFixed(1)} s (${parts.join(', ')})`
+  /** A step that was timed elsewhere. */
+  add(step: Step): void {
+    this.#steps.push(step)
   }
 
-  #now(): number {
-    return performance.now() - this.#origin
+  /** The steps and their sum so far, for one line of output: `0.6 s (image 0.1, container 0.2, ...)`. */
+  summary(): string {
+    const parts = this.#steps.map(({ name, fromMs, toMs }) => `${name} ${((toMs - fromMs) / 1000).toFixed(1)}`)
+    return `${(this.nowMs / 1000).toFixed(1)} s (${parts.join(', ')})`
   }
 }

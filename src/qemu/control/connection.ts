@@ -4,7 +4,14 @@ import { createInterface } from 'node:readline'
 import { orAborted } from '../../lifetime/index.ts'
 import type { Logger } from '../../log/index.ts'
 import { dialWhenThere } from '../dial.ts'
-import { clockLine, type GuestIdentity, type GuestMessage, identityLines, parseGuestMessage } from './messages.ts'
+import {
+  clockLine,
+  type GuestIdentity,
+  type GuestMessage,
+  identityLines,
+  parseGuestMessage,
+  refreshLines,
+} from './messages.ts'
 
 /** A step of the guest's boot. */
 export interface Phase {
@@ -32,6 +39,8 @@ export interface ControlConnection {
   pushIdentity(identity: GuestIdentity, signal: AbortSignal): Promise<void>
   /** Sets the guest's clock, which stood still while it was stopped. */
   setClock(): void
+  /** Gives a guest that was stopped the time and random numbers of now; resolves when it has them. */
+  refresh(entropy: Uint8Array, signal: AbortSignal): Promise<void>
   /** Resolves when the guest's CPUs were at rest for a second, or after 20 seconds without. */
   settle(signal: AbortSignal): Promise<void>
   /** Has the guest drop its keys and end all connections of SSH; resolves when it did. */
@@ -113,6 +122,7 @@ function overSocket(socket: Socket, log: Logger): ControlConnection {
       await ask(lines, (message) => 'committed' in message && message.committed === commit, signal)
     },
     setClock: () => void socket.write(`${clockLine(unixTimeMs())}\n`),
+    refresh: (entropy, signal) => ask(refreshLines(entropy, unixTimeMs()), (message) => 'refreshed' in message, signal),
     settle: (signal) => ask('settle\n', (message) => 'settled' in message, signal),
     forgetKeys: (signal) => ask('forget\n', (message) => 'forgot' in message, signal),
     async requestLog(signal) {

@@ -6,6 +6,8 @@ export type GuestMessage =
   | { readonly phase: string; readonly uptime: number }
   /** The identity was applied, and SSH is served; the number is the one that was sent. */
   | { readonly committed: string }
+  /** Clock and random pool are those of now. */
+  | { readonly refreshed: string }
   /** The keys are no more, nor is the sshd that used them. */
   | { readonly forgot: string }
   /** `at rest`, or `never at rest`. */
@@ -21,6 +23,7 @@ export type GuestMessage =
 const guestMessage = v.union([
   v.object({ phase: v.string(), uptime: v.number() }),
   v.object({ committed: v.string() }),
+  v.object({ refreshed: v.string() }),
   v.object({ forgot: v.string() }),
   v.object({ settled: v.string() }),
   v.object({ log: v.string() }),
@@ -72,4 +75,9 @@ export function clockLine(unixTimeMs: number): string {
   const seconds = Math.floor(unixTimeMs / 1000)
   const nanoseconds = Math.round((unixTimeMs - seconds * 1000) * 1e6)
   return `clock ${seconds}.${String(nanoseconds).padStart(9, '0')}`
+}
+
+/** The lines for a guest that was stopped, and that has its keys. */
+export function refreshLines(entropy: Uint8Array, unixTimeMs: number): string {
+  return `${clockLine(unixTimeMs)}\nentropy ${Buffer.from(entropy).toString('hex')}\nrefreshed\n`
 }

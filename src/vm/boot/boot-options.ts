@@ -13,6 +13,8 @@ export interface BootOptions {
   /** What the guest calls itself. */
   readonly hostname: string
   readonly timeline: Timeline
+  /** `allowed`: the guest will be stopped, and answers nothing then. @default 'lost': one that is silent for a minute is lost */
+  readonly silence?: 'allowed' | 'lost'
   readonly log: Logger
   readonly signal: AbortSignal
 }

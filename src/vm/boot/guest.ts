@@ -2,7 +2,16 @@ import { join } from 'node:path'
 import type { ContainerExit, Lease } from '../../engine/index.ts'
 import type { TestkernelsError } from '../../errors/index.ts'
 import { startDeadline } from '../../lifetime/index.ts'
-import { type ControlConnection, connectControl, connectQmp, guestLink, loadState, resume } from '../../qemu/index.ts'
+import type { KernelEntry } from '../../options/index.ts'
+import {
+  type ControlConnection,
+  connectControl,
+  connectQmp,
+  guestLink,
+  loadState,
+  type Phase,
+  resume,
+} from '../../qemu/index.ts'
 import { describeUnusable, restoreFrom, TemplateUnusableError, type TemplateUse } from '../../template/index.ts'
 import type { ConsoleLog } from '../death/console-log.ts'
 import { type DeathWatch, describeDeath, watchForDeath } from '../death/death.ts'
@@ -41,7 +50,7 @@ export interface IntroducedGuest extends Guest {
 export async function startGuest(options: BootOptions, beginning: Beginning, place: Place): Promise<IntroducedGuest> {
   if (beginning.kind === 'restore') return await restoreGuest(options, restoreFrom(beginning.template), place)
   const guest = await watchedGuest(options, undefined, place)
-  await options.timeline.time('kernel and init', () => firstWord(guest, options, place.console))
+  await userSpace(guest, options, place.console)
   const { control, signal } = guest
   return { ...guest, keys: await introduce({ control, hostname: options.hostname, signal }) }
 }
@@ -68,7 +77,7 @@ export async function watchedGuest(
   const ended = Promise.all([container.exited, record(container.stdout, console)])
   const { gone, expectEnd } = watchForDeath(ended.then(([exit]) => describe(exit)))
   const signal = AbortSignal.any([options.signal, gone])
-  control = await connectControl(join(runDirectory, CONTROL_SOCKET), { signal, log })
+  control = await timeline.time('qemu', () => connectControl(join(runDirectory, CONTROL_SOCKET), { signal, log }))
   starting.defer('control port', control.close)
   const proven = () => {
     restoring = false
@@ -123,12 +132,30 @@ async function record(lines: AsyncIterable<string>, console: ConsoleLog): Promis
   for await (const line of lines) console.add(line)
 }
 
-/** Waits until the guest's init runs. @throws NoSignOfLifeError */
-export async function firstWord(
+/** Waits until the guest's agent runs, and tells apart what was the kernel's time and what was init's. @throws NoSignOfLifeError */
+export async function userSpace(
   { control, signal }: Pick<Guest, 'control' | 'signal'>,
-  { entry }: Pick<BootOptions, 'entry'>,
+  { entry, timeline }: Pick<BootOptions, 'entry' | 'timeline'>,
   console: ConsoleLog,
 ): Promise<void> {
+  const fromMs = timeline.nowMs
+  const init = await firstWord(control, { entry, console, signal })
+  const { uptimeS } = await control.phase('command', signal)
+  // Both are told when the agent can speak; the guest's own clock knows when they were.
+  const initMs = (uptimeS - init.uptimeS) * 1000
+  const toMs = timeline.nowMs
+  timeline.add({ name: 'kernel', fromMs, toMs: Math.max(fromMs, toMs - initMs) })
+  timeline.add({ name: 'init', fromMs: Math.max(fromMs, toMs - initMs), toMs })
+}
+
+async function firstWord(
+  control: ControlConnection,
+  {
+    entry,
+    console,
+    signal,
+  }: { readonly entry: KernelEntry; readonly console: ConsoleLog; readonly signal: AbortSignal },
+): Promise<Phase> {
   using deadline = startDeadline({
     ms: FIRST_WORD_DEADLINE_MS,
     signal,
@@ -140,5 +167,5 @@ export async function firstWord(
         output: console.tail(),
       }),
   })
-  await control.phase('init', deadline.signal)
+  return await control.phase('init', deadline.signal)
 }

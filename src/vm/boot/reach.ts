@@ -9,7 +9,7 @@ import type { Place } from './place.ts'
 
 /** Connects to the guest's sshd, waiting for it. */
 export function connectToGuest(
-  { log, timeline, entry }: BootOptions,
+  { log, timeline, entry, silence }: BootOptions,
   { address, signal, keys }: IntroducedGuest,
   { starting }: Place,
 ): Promise<SshConnection> {
@@ -20,6 +20,7 @@ export function connectToGuest(
       user: 'root',
       hostPublicKey: keys.hostKey.publicKey,
       clientKey: keys.clientKey,
+      ...(silence === 'allowed' && { keepaliveIntervalMs: 0 }),
       signal,
       log,
       entry: entry.name,

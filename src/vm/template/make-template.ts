@@ -5,7 +5,7 @@ import { connectQmp, quit, saveState } from '../../qemu/index.ts'
 import { saveInto, type TemplateLocation, TemplateNotMadeError } from '../../template/index.ts'
 import { untilAlive } from '../boot/boot.ts'
 import type { BootOptions } from '../boot/boot-options.ts'
-import { firstWord, type Guest, watchedGuest } from '../boot/guest.ts'
+import { type Guest, userSpace, watchedGuest } from '../boot/guest.ts'
 import { inPlace, type Place } from '../boot/place.ts'
 import { VmDiedError } from '../errors.ts'
 import { preloadBeforeSave } from './preload.ts'
@@ -29,7 +29,7 @@ async function make(options: MakeTemplateOptions, place: Place): Promise<void> {
   const use = saveInto(options.template, randomBytes(4).toString('hex'))
   try {
     const guest = await watchedGuest(options, use, place)
-    await timeline.time('kernel and init', () => firstWord(guest, options, place.console))
+    await userSpace(guest, options, place.console)
     await timeline.time('dockerd', () => guest.control.phase('ready', guest.signal))
     if (preloads.length > 0) {
       await timeline.time('preload', () => preloadBeforeSave(preloads, guest, { options, place }))
