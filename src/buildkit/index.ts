@@ -14,7 +14,7 @@ export { type DockerfileOptions, type DockerfileSolve, dockerfileSolve } from '.
 export { SolveCancelledError, SolveError } from './solve/errors.ts'
 export type { Exporter } from './solve/exporter.ts'
 export * as exporters from './solve/exporter.ts'
-export { type ImageConfig, withImageConfig } from './solve/image-config.ts'
+export type { ImageConfig } from './solve/image-config.ts'
 export type { CacheEntry, SolveRequest, SolveResult } from './solve/request.ts'
 export type { PruneOptions, UsageOptions, UsageRecord, Worker } from './store.ts'
 export { buildkitdEndpoint } from './transport/buildkit-host.ts'
