@@ -1,6 +1,7 @@
 export { ensureBaseImage } from './base/index.ts'
+export type { CachePlan } from './cache.ts'
 export { ensureVmImage, type VmImage } from './ensure.ts'
-export { ImageUnusableError } from './errors.ts'
+export { CacheUnsupportedError, ImageUnusableError } from './errors.ts'
 export { debianMirror } from './mirror.ts'
 export { type KernelFacts, KernelUnsuitableError, type PreflightRequest, preflight } from './preflight/index.ts'
 export type { VmImageRequest } from './request.ts'

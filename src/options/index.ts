@@ -1,3 +1,4 @@
+export { type CacheReference, parseCacheReference } from './cache-reference.ts'
 export type { DebianKernel } from './debian-kernel.ts'
 export { DuplicateEntryError, InvalidOptionError, UnknownKernelError } from './errors.ts'
 export { type KernelEntry, type KernelOptions, parseKernelEntry } from './kernel-entry.ts'
