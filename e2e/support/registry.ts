@@ -39,6 +39,11 @@ export async function startRegistry(): Promise<Registry> {
     } else send(manifests.get(`${name}:${rest}`))
 
     function upload(started: string): void {
+      const mounted = searchParams.get('mount')
+      if (mounted !== null && blobs.has(mounted)) {
+        reply(201, { Location: `/v2/${name}/blobs/${mounted}` })
+        return
+      }
       const id = started || randomUUID()
       const parts = [...(uploads.get(id) ?? []), body]
       uploads.set(id, parts)

@@ -19,7 +19,7 @@ export async function pruneBuildCache(buildkit: Buildkit, signal: AbortSignal): 
   return { records: removed.length, sizeBytes: removed.reduce((sum, { sizeBytes }) => sum + sizeBytes, 0) }
 }
 
-/** Steps with our mark, mounts and directories with our names, and the file operations on top of any of them. */
+/** Steps with our mark, directories with our names, and the file operations on top of any of them. */
 export function recordsOfOurs(records: readonly UsageRecord[]): readonly UsageRecord[] {
   const ours = new Map(records.filter(isMarked).map((record) => [record.id, record]))
   // A record may come before its parent in the list.
@@ -37,7 +37,8 @@ export function recordsOfOurs(records: readonly UsageRecord[]): readonly UsageRe
 const FILE_OPERATION = 'fileop target'
 
 function isMarked({ description }: UsageRecord): boolean {
-  if (/^mount .* from exec /s.test(description)) return description.includes(` from exec env ${BUILD_MARK} `)
-  if (description.startsWith('cached mount ')) return description.includes(`with id "${NAME_MARK}`)
+  // `mount / from exec COMMAND` for a result, `cached mount …` for what a cache mount holds.
+  if (/^(?:cached )?mount \S+ from exec /.test(description))
+    return description.includes(` from exec env ${BUILD_MARK} `)
   return description.startsWith(`local source for ${NAME_MARK}`)
 }

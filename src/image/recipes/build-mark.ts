@@ -2,7 +2,7 @@ import type { State } from '../../buildkit/graph.ts'
 
 /** In the command of each step of ours. */
 export const BUILD_MARK = 'TESTKERNELS_BUILD=1'
-/** What the names of our cache mounts and local directories begin with. */
+/** What the names of the directories that we send begin with. */
 export const NAME_MARK = 'testkernels-'
 
 /**
