@@ -69,3 +69,18 @@ test('a cache that cannot be read costs no more than the work', async () => {
   await buildkit.solve({ definition, cacheImports: [{ type: 'registry', attrs: { ref } }], onStatus })
   expect(output()).toContain(`ran-${mark}`)
 })
+
+test.runIf(sharesLoopback)('the labels of an image in a registry are read without pulling it', async () => {
+  await using registry = await startRegistry()
+  await using buildkit = await connect()
+  const engine = await connectEngine({ address: { kind: 'unix', path: '/var/run/docker.sock' } })
+  const name = `${registry.host}/e2e/${unique()}:1`
+  const definition = llb.scratch().file(llb.mkfile('/x', unique())).definition()
+  const imageConfig = { labels: { of: name } }
+  await buildkit.solve({ definition, imageConfig, exporter: exporters.moby({ names: [name] }) })
+  await pushImage(engine, name)
+  await docker.getImage(name).remove()
+  expect(await buildkit.remoteImage({ ref: name })).toEqual({ labels: { of: name } })
+  await expect(docker.getImage(name).inspect()).rejects.toMatchObject({ statusCode: 404 })
+  expect(await buildkit.remoteImage({ ref: `${registry.host}/no/such:image` })).toBeUndefined()
+})

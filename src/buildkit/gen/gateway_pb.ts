@@ -9,7 +9,7 @@ import type { GenFile, GenMessage, GenService } from "@bufbuild/protobuf/codegen
 import { fileDesc, messageDesc, serviceDesc } from "@bufbuild/protobuf/codegenv2";
 import type { CacheOptionsEntry } from "./control_pb.ts";
 import { file_control } from "./control_pb.ts";
-import type { Definition } from "./ops_pb.ts";
+import type { Definition, Platform } from "./ops_pb.ts";
 import { file_ops } from "./ops_pb.ts";
 import type { Message } from "@bufbuild/protobuf";
 
@@ -17,7 +17,61 @@ import type { Message } from "@bufbuild/protobuf";
  * Describes the file gateway.proto.
  */
 export const file_gateway: GenFile = /*@__PURE__*/
-  fileDesc("Cg1nYXRld2F5LnByb3RvEhltb2J5LmJ1aWxka2l0LnYxLmZyb250ZW5kIqsBCgxTb2x2ZVJlcXVlc3QSIgoKZGVmaW5pdGlvbhgBIAEoCzIOLnBiLkRlZmluaXRpb24SGwoTYWxsb3dfcmVzdWx0X3JldHVybhgFIAEoCBIeChZhbGxvd19yZXN1bHRfYXJyYXlfcmVmGAYgASgIEjoKDWNhY2hlX2ltcG9ydHMYDCADKAsyIy5tb2J5LmJ1aWxka2l0LnYxLkNhY2hlT3B0aW9uc0VudHJ5IkIKDVNvbHZlUmVzcG9uc2USMQoGcmVzdWx0GAMgASgLMiEubW9ieS5idWlsZGtpdC52MS5mcm9udGVuZC5SZXN1bHQitQEKBlJlc3VsdBItCgNyZWYYAyABKAsyHi5tb2J5LmJ1aWxka2l0LnYxLmZyb250ZW5kLlJlZkgAEkEKCG1ldGFkYXRhGAogAygLMi8ubW9ieS5idWlsZGtpdC52MS5mcm9udGVuZC5SZXN1bHQuTWV0YWRhdGFFbnRyeRovCg1NZXRhZGF0YUVudHJ5EgsKA2tleRgBIAEoCRINCgV2YWx1ZRgCIAEoDDoCOAFCCAoGcmVzdWx0IhEKA1JlZhIKCgJpZBgBIAEoCSJ0Cg1SZXR1cm5SZXF1ZXN0EjEKBnJlc3VsdBgBIAEoCzIhLm1vYnkuYnVpbGRraXQudjEuZnJvbnRlbmQuUmVzdWx0EjAKBWVycm9yGAIgASgLMiEubW9ieS5idWlsZGtpdC52MS5mcm9udGVuZC5TdGF0dXMiEAoOUmV0dXJuUmVzcG9uc2UiJwoGU3RhdHVzEgwKBGNvZGUYASABKAUSDwoHbWVzc2FnZRgCIAEoCTLGAQoJTExCQnJpZGdlEloKBVNvbHZlEicubW9ieS5idWlsZGtpdC52MS5mcm9udGVuZC5Tb2x2ZVJlcXVlc3QaKC5tb2J5LmJ1aWxka2l0LnYxLmZyb250ZW5kLlNvbHZlUmVzcG9uc2USXQoGUmV0dXJuEigubW9ieS5idWlsZGtpdC52MS5mcm9udGVuZC5SZXR1cm5SZXF1ZXN0GikubW9ieS5idWlsZGtpdC52MS5mcm9udGVuZC5SZXR1cm5SZXNwb25zZWIGcHJvdG8z", [file_control, file_ops]);
+  fileDesc("Cg1nYXRld2F5LnByb3RvEhltb2J5LmJ1aWxka2l0LnYxLmZyb250ZW5kInAKGVJlc29sdmVJbWFnZUNvbmZpZ1JlcXVlc3QSCwoDcmVmGAEgASgJEh4KCHBsYXRmb3JtGAIgASgLMgwucGIuUGxhdGZvcm0SFAoMcmVzb2x2ZV9tb2RlGAMgASgJEhAKCGxvZ19uYW1lGAQgASgJIjwKGlJlc29sdmVJbWFnZUNvbmZpZ1Jlc3BvbnNlEg4KBmRpZ2VzdBgBIAEoCRIOCgZjb25maWcYAiABKAwiqwEKDFNvbHZlUmVxdWVzdBIiCgpkZWZpbml0aW9uGAEgASgLMg4ucGIuRGVmaW5pdGlvbhIbChNhbGxvd19yZXN1bHRfcmV0dXJuGAUgASgIEh4KFmFsbG93X3Jlc3VsdF9hcnJheV9yZWYYBiABKAgSOgoNY2FjaGVfaW1wb3J0cxgMIAMoCzIjLm1vYnkuYnVpbGRraXQudjEuQ2FjaGVPcHRpb25zRW50cnkiQgoNU29sdmVSZXNwb25zZRIxCgZyZXN1bHQYAyABKAsyIS5tb2J5LmJ1aWxka2l0LnYxLmZyb250ZW5kLlJlc3VsdCK1AQoGUmVzdWx0Ei0KA3JlZhgDIAEoCzIeLm1vYnkuYnVpbGRraXQudjEuZnJvbnRlbmQuUmVmSAASQQoIbWV0YWRhdGEYCiADKAsyLy5tb2J5LmJ1aWxka2l0LnYxLmZyb250ZW5kLlJlc3VsdC5NZXRhZGF0YUVudHJ5Gi8KDU1ldGFkYXRhRW50cnkSCwoDa2V5GAEgASgJEg0KBXZhbHVlGAIgASgMOgI4AUIICgZyZXN1bHQiEQoDUmVmEgoKAmlkGAEgASgJInQKDVJldHVyblJlcXVlc3QSMQoGcmVzdWx0GAEgASgLMiEubW9ieS5idWlsZGtpdC52MS5mcm9udGVuZC5SZXN1bHQSMAoFZXJyb3IYAiABKAsyIS5tb2J5LmJ1aWxka2l0LnYxLmZyb250ZW5kLlN0YXR1cyIQCg5SZXR1cm5SZXNwb25zZSInCgZTdGF0dXMSDAoEY29kZRgBIAEoBRIPCgdtZXNzYWdlGAIgASgJMsoCCglMTEJCcmlkZ2USgQEKElJlc29sdmVJbWFnZUNvbmZpZxI0Lm1vYnkuYnVpbGRraXQudjEuZnJvbnRlbmQuUmVzb2x2ZUltYWdlQ29uZmlnUmVxdWVzdBo1Lm1vYnkuYnVpbGRraXQudjEuZnJvbnRlbmQuUmVzb2x2ZUltYWdlQ29uZmlnUmVzcG9uc2USWgoFU29sdmUSJy5tb2J5LmJ1aWxka2l0LnYxLmZyb250ZW5kLlNvbHZlUmVxdWVzdBooLm1vYnkuYnVpbGRraXQudjEuZnJvbnRlbmQuU29sdmVSZXNwb25zZRJdCgZSZXR1cm4SKC5tb2J5LmJ1aWxka2l0LnYxLmZyb250ZW5kLlJldHVyblJlcXVlc3QaKS5tb2J5LmJ1aWxka2l0LnYxLmZyb250ZW5kLlJldHVyblJlc3BvbnNlYgZwcm90bzM", [file_control, file_ops]);
+
+/**
+ * @generated from message moby.buildkit.v1.frontend.ResolveImageConfigRequest
+ */
+export type ResolveImageConfigRequest = Message<"moby.buildkit.v1.frontend.ResolveImageConfigRequest"> & {
+  /**
+   * @generated from field: string ref = 1;
+   */
+  ref: string;
+
+  /**
+   * @generated from field: pb.Platform platform = 2;
+   */
+  platform?: Platform | undefined;
+
+  /**
+   * @generated from field: string resolve_mode = 3;
+   */
+  resolveMode: string;
+
+  /**
+   * @generated from field: string log_name = 4;
+   */
+  logName: string;
+};
+
+/**
+ * Describes the message moby.buildkit.v1.frontend.ResolveImageConfigRequest.
+ * Use `create(ResolveImageConfigRequestSchema)` to create a new message.
+ */
+export const ResolveImageConfigRequestSchema: GenMessage<ResolveImageConfigRequest> = /*@__PURE__*/
+  messageDesc(file_gateway, 0);
+
+/**
+ * @generated from message moby.buildkit.v1.frontend.ResolveImageConfigResponse
+ */
+export type ResolveImageConfigResponse = Message<"moby.buildkit.v1.frontend.ResolveImageConfigResponse"> & {
+  /**
+   * @generated from field: string digest = 1;
+   */
+  digest: string;
+
+  /**
+   * @generated from field: bytes config = 2;
+   */
+  config: Uint8Array;
+};
+
+/**
+ * Describes the message moby.buildkit.v1.frontend.ResolveImageConfigResponse.
+ * Use `create(ResolveImageConfigResponseSchema)` to create a new message.
+ */
+export const ResolveImageConfigResponseSchema: GenMessage<ResolveImageConfigResponse> = /*@__PURE__*/
+  messageDesc(file_gateway, 1);
 
 /**
  * @generated from message moby.buildkit.v1.frontend.SolveRequest
@@ -49,7 +103,7 @@ export type SolveRequest = Message<"moby.buildkit.v1.frontend.SolveRequest"> & {
  * Use `create(SolveRequestSchema)` to create a new message.
  */
 export const SolveRequestSchema: GenMessage<SolveRequest> = /*@__PURE__*/
-  messageDesc(file_gateway, 0);
+  messageDesc(file_gateway, 2);
 
 /**
  * @generated from message moby.buildkit.v1.frontend.SolveResponse
@@ -66,7 +120,7 @@ export type SolveResponse = Message<"moby.buildkit.v1.frontend.SolveResponse"> &
  * Use `create(SolveResponseSchema)` to create a new message.
  */
 export const SolveResponseSchema: GenMessage<SolveResponse> = /*@__PURE__*/
-  messageDesc(file_gateway, 1);
+  messageDesc(file_gateway, 3);
 
 /**
  * @generated from message moby.buildkit.v1.frontend.Result
@@ -94,7 +148,7 @@ export type Result = Message<"moby.buildkit.v1.frontend.Result"> & {
  * Use `create(ResultSchema)` to create a new message.
  */
 export const ResultSchema: GenMessage<Result> = /*@__PURE__*/
-  messageDesc(file_gateway, 2);
+  messageDesc(file_gateway, 4);
 
 /**
  * @generated from message moby.buildkit.v1.frontend.Ref
@@ -111,7 +165,7 @@ export type Ref = Message<"moby.buildkit.v1.frontend.Ref"> & {
  * Use `create(RefSchema)` to create a new message.
  */
 export const RefSchema: GenMessage<Ref> = /*@__PURE__*/
-  messageDesc(file_gateway, 3);
+  messageDesc(file_gateway, 5);
 
 /**
  * @generated from message moby.buildkit.v1.frontend.ReturnRequest
@@ -133,7 +187,7 @@ export type ReturnRequest = Message<"moby.buildkit.v1.frontend.ReturnRequest"> &
  * Use `create(ReturnRequestSchema)` to create a new message.
  */
 export const ReturnRequestSchema: GenMessage<ReturnRequest> = /*@__PURE__*/
-  messageDesc(file_gateway, 4);
+  messageDesc(file_gateway, 6);
 
 /**
  * @generated from message moby.buildkit.v1.frontend.ReturnResponse
@@ -146,7 +200,7 @@ export type ReturnResponse = Message<"moby.buildkit.v1.frontend.ReturnResponse">
  * Use `create(ReturnResponseSchema)` to create a new message.
  */
 export const ReturnResponseSchema: GenMessage<ReturnResponse> = /*@__PURE__*/
-  messageDesc(file_gateway, 5);
+  messageDesc(file_gateway, 7);
 
 /**
  * google.rpc.Status, less its details.
@@ -170,12 +224,20 @@ export type Status = Message<"moby.buildkit.v1.frontend.Status"> & {
  * Use `create(StatusSchema)` to create a new message.
  */
 export const StatusSchema: GenMessage<Status> = /*@__PURE__*/
-  messageDesc(file_gateway, 6);
+  messageDesc(file_gateway, 8);
 
 /**
  * @generated from service moby.buildkit.v1.frontend.LLBBridge
  */
 export const LLBBridge: GenService<{
+  /**
+   * @generated from rpc moby.buildkit.v1.frontend.LLBBridge.ResolveImageConfig
+   */
+  resolveImageConfig: {
+    methodKind: "unary";
+    input: typeof ResolveImageConfigRequestSchema;
+    output: typeof ResolveImageConfigResponseSchema;
+  },
   /**
    * @generated from rpc moby.buildkit.v1.frontend.LLBBridge.Solve
    */

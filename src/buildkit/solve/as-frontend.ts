@@ -1,33 +1,35 @@
-import type { MessageInitShape } from '@bufbuild/protobuf'
+import type { DescMessage, MessageInitShape, MessageShape } from '@bufbuild/protobuf'
 import { type Client, Metadata } from '@grpc/grpc-js'
 import { Control, type SolveResponse } from '../gen/control_pb.ts'
-import { LLBBridge } from '../gen/gateway_pb.ts'
+import { LLBBridge, type ResultSchema } from '../gen/gateway_pb.ts'
 import { callUnary } from '../grpc/call.ts'
 import { isServiceError } from '../grpc/failure.ts'
-import { definitionMessage } from '../llb/index.ts'
-import { type ImageConfig, ociImageConfig } from './image-config.ts'
-import { cacheMessages, type SolveRequest } from './request.ts'
+import type { Method } from '../grpc/method.ts'
+
+/** Asks the engine what a frontend may ask it, in the name of the solve that it serves. */
+export type AskBridge = <I extends DescMessage, O extends DescMessage>(
+  method: Method<I, O>,
+  request: MessageInitShape<I>,
+) => Promise<MessageShape<O>>
 
 export interface FrontendSolve {
   readonly ref: string
-  /** What the solve as a whole is asked, without a graph. */
+  /** What the solve as a whole is asked, with neither graph nor frontend. */
   readonly message: MessageInitShape<typeof Control.method.solve.input>
-  readonly request: SolveRequest & { readonly imageConfig: ImageConfig }
+  readonly signal: AbortSignal | undefined
+  /** The frontend: makes the result, which the solve then exports. */
+  readonly serve: (ask: AskBridge) => Promise<MessageInitShape<typeof ResultSchema>>
 }
 
 /**
- * Solves with ourselves as the frontend: the engine asks nobody what to build, and we hand in the graph and, with its result,
- * the configuration of the image. There is no other way to give one to a graph that every engine from 20.10 on takes, and one
- * solve keeps inline cache and image together.
+ * Solves with ourselves as the frontend: the engine asks nobody else what to build, waits for what `serve` hands in, and exports
+ * that. Any engine from 20.10 on can do it.
  */
-export async function solveAsFrontend(
-  client: Client,
-  { ref, message, request }: FrontendSolve,
-): Promise<SolveResponse> {
-  const { signal } = request
+export async function solveAsFrontend(client: Client, solve: FrontendSolve): Promise<SolveResponse> {
+  const { message, signal } = solve
   const stop = new AbortController()
   const solving = callUnary(client, Control.method.solve, message, { signal })
-  const serving = serve(client, ref, request, AbortSignal.any([stop.signal, ...(signal ? [signal] : [])]))
+  const serving = serve(client, solve, AbortSignal.any([stop.signal, ...(signal ? [signal] : [])]))
   // Whatever ended it, the solve tells.
   serving.catch(() => {})
   try {
@@ -37,31 +39,16 @@ export async function solveAsFrontend(
   }
 }
 
-async function serve(client: Client, ref: string, request: FrontendSolve['request'], signal: AbortSignal) {
-  const headers = new Metadata()
+async function serve(client: Client, { ref, serve: makeResult }: FrontendSolve, signal: AbortSignal): Promise<void> {
+  const metadata = new Metadata()
   // The engine waits for the solve of this name, should this call be the first to arrive.
-  headers.set('buildkit-controlapi-buildid', ref)
-  const call = { signal, metadata: headers }
+  metadata.set('buildkit-controlapi-buildid', ref)
+  const ask: AskBridge = (method, request) => callUnary(client, method, request, { signal, metadata })
   try {
-    const { definition, cacheImports, imageConfig } = request
-    const { result } = await callUnary(
-      client,
-      LLBBridge.method.solve,
-      {
-        ...(definition && { definition: definitionMessage(definition) }),
-        allowResultReturn: true,
-        allowResultArrayRef: true,
-        cacheImports: cacheMessages(cacheImports),
-      },
-      call,
-    )
-    const config = Buffer.from(JSON.stringify(ociImageConfig(imageConfig)))
-    const metadata = { 'containerimage.config': config }
-    // Without a result it is the empty graph.
-    const returned = result === undefined ? { metadata } : { result: result.result, metadata }
-    await callUnary(client, LLBBridge.method.return, { result: returned }, call)
+    const result = await makeResult(ask)
+    await ask(LLBBridge.method.return, { result })
   } catch (error) {
     if (signal.aborted || !isServiceError(error)) throw error
-    await callUnary(client, LLBBridge.method.return, { error: { code: error.code, message: error.details } }, call)
+    await ask(LLBBridge.method.return, { error: { code: error.code, message: error.details } })
   }
 }

@@ -45,7 +45,7 @@ export function solveMessage(
   const { definition, frontend = '', frontendAttrs = {}, frontendInputs = {}, exporter } = request
   if ((definition === undefined) === (frontend === ''))
     throw new TypeError('a solve needs either a definition or a frontend')
-  // With an image's configuration the graph comes later: see as-frontend.ts.
+  // With an image's configuration the graph comes later: see configured.ts.
   const isServed = request.imageConfig !== undefined
   return {
     ref,
