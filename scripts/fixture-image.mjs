@@ -13,7 +13,7 @@ export const FIXTURE_TAR = join(root, '.testkernels/busybox.tar')
 
 /** Makes the tar, and returns the reference of the base image it came from. Needs `npm run build`. */
 export async function makeFixtureImage() {
-  const { llb, exporters, withImageConfig } = await import('../dist/buildkit/index.js')
+  const { llb, exporters } = await import('../dist/buildkit/index.js')
   const { removeImage, saveImages } = await import('../dist/engine/index.js')
   const { debianMirror, ensureBaseImage } = await import('../dist/image/index.js')
   const { silentLogger } = await import('../dist/log/index.js')
@@ -44,16 +44,11 @@ echo 'root:x:0:0:root:/root:/bin/sh' >/out/etc/passwd`,
   if ((await readFile(stamp, 'utf8').catch(() => '')) === definition.digest) return { base: base.ref }
 
   const buildkit = await buildkitOf(host, { signal, log: silentLogger })
-  const unconfigured = `${FIXTURE_IMAGE}-${process.pid}`
   const part = `${FIXTURE_TAR}.${process.pid}`
   try {
     await buildkit.solve({
       definition,
-      exporter: exporters.moby({ names: [unconfigured] }),
-      signal,
-    })
-    await buildkit.solve({
-      ...withImageConfig(unconfigured, { cmd: ['sh'], env: { PATH: '/bin' } }),
+      imageConfig: { cmd: ['sh'], env: { PATH: '/bin' } },
       exporter: exporters.moby({ names: [FIXTURE_IMAGE] }),
       signal,
     })
@@ -64,7 +59,6 @@ echo 'root:x:0:0:root:/root:/bin/sh' >/out/etc/passwd`,
   } finally {
     await buildkit[Symbol.asyncDispose]()
     // The tar is what is used; the engine's store stays as it was.
-    await removeImage(host.engine, unconfigured)
     await removeImage(host.engine, FIXTURE_IMAGE)
   }
   return { base: base.ref }

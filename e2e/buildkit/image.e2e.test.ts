@@ -1,6 +1,6 @@
 import { afterAll, expect, test } from 'vitest'
-import { exporters, llb, withImageConfig } from '../../src/buildkit/index.ts'
-import { connect, docker, unique } from './support.ts'
+import { exporters, llb } from '../../src/buildkit/index.ts'
+import { baseRef, connect, docker, unique } from './support.ts'
 
 const names: string[] = []
 afterAll(async () => {
@@ -26,13 +26,13 @@ test('a graph becomes an image of the engine under every name given', async () =
   expect(image.Id).toBe(exporterResponse['containerimage.digest'])
 })
 
-test('an image gets another configuration, taken as it stands, and keeps its layers', async () => {
+test('an image has the configuration that is given, taken as it stands', async () => {
   await using buildkit = await connect()
-  const [plain, configured] = [imageName(), imageName()]
+  const configured = imageName()
   const graph = llb.scratch().file(llb.mkdir('/work dir').mkfile('/run', unique()))
-  await buildkit.solve({ definition: graph.definition(), exporter: exporters.moby({ names: [plain] }) })
   await buildkit.solve({
-    ...withImageConfig(plain, {
+    definition: graph.definition(),
+    imageConfig: {
       entrypoint: ['/run', 'with space'],
       cmd: ['$HOME', '"quoted"'],
       env: { GREETING: 'say "hi" to $USER \\ all', PATH: '/bin' },
@@ -42,7 +42,7 @@ test('an image gets another configuration, taken as it stands, and keeps its lay
       exposedPorts: ['2375', '53/udp'],
       volumes: ['/var/lib/docker'],
       stopSignal: 'SIGINT',
-    }),
+    },
     exporter: exporters.moby({ names: [configured] }),
   })
   const image = await docker.getImage(configured).inspect()
@@ -57,6 +57,40 @@ test('an image gets another configuration, taken as it stands, and keeps its lay
     StopSignal: 'SIGINT',
   })
   expect(image.Config.Env.toSorted()).toEqual(['GREETING=say "hi" to $USER \\ all', 'PATH=/bin'])
-  const layers = (await docker.getImage(plain).inspect()).RootFS.Layers ?? []
-  expect(image.RootFS.Layers?.slice(0, layers.length)).toEqual(layers)
+  expect(image.RootFS.Layers).toHaveLength(1)
+})
+
+test('a step that fails is told as without a configuration, and no image is left', async () => {
+  await using buildkit = await connect()
+  const name = imageName()
+  names.pop()
+  const failing = llb.image(baseRef()).run({ script: `echo ${unique()}; exit 3`, name: '[e2e] fails' })
+  const solving = buildkit.solve({
+    definition: failing.definition(),
+    imageConfig: { cmd: ['true'] },
+    exporter: exporters.moby({ names: [name] }),
+  })
+  await expect(solving).rejects.toMatchObject({ code: 'SOLVE_FAILED', exitCode: 3, vertex: { name: '[e2e] fails' } })
+  await expect(docker.getImage(name).inspect()).rejects.toMatchObject({ statusCode: 404 })
+})
+
+test('an abort ends the step', async () => {
+  await using buildkit = await connect()
+  const controller = new AbortController()
+  const ended: string[] = []
+  const solving = buildkit.solve({
+    definition: llb
+      .image(baseRef())
+      .run({ script: `: ${unique()}; sleep 600` })
+      .definition(),
+    imageConfig: { cmd: ['true'] },
+    signal: controller.signal,
+    onStatus: ({ vertexes }) => {
+      if (vertexes.some(({ name, startedAtMs }) => startedAtMs !== undefined && name.includes('sleep 600')))
+        controller.abort(new Error('Ctrl-C'))
+      for (const { error } of vertexes) if (error !== undefined) ended.push(error)
+    },
+  })
+  await expect(solving).rejects.toMatchObject({ code: 'SOLVE_CANCELLED' })
+  expect(ended.join()).toContain('context canceled')
 })

@@ -118,6 +118,11 @@ export function testkernels(args: readonly string[], options?: RunOptions): Prom
   return Run.start([process.execPath, join(root, 'dist/cli/main.js'), ...args], options)
 }
 
+/** A script of the shell, in which `"$@"` is `testkernels`. */
+export function shell(script: string, options?: RunOptions): Promise<Run> {
+  return Run.start(['sh', '-c', script, 'sh', process.execPath, join(root, 'dist/cli/main.js')], options)
+}
+
 /** `vitest run ARGS` in a fixture's directory. */
 export function vitest(fixture: string, args: readonly string[], options?: RunOptions): Promise<Run> {
   const cli = join(root, 'node_modules/vitest/vitest.mjs')

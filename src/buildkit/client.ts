@@ -3,6 +3,7 @@ import { Disposals } from '../lifetime/index.ts'
 import { type Logger, silentLogger } from '../log/index.ts'
 import { unreachable } from './connection-errors.ts'
 import type { CallOptions } from './grpc/call.ts'
+import { type RemoteImage, type RemoteImageRequest, remoteImage } from './solve/remote-image.ts'
 import type { SolveRequest, SolveResult } from './solve/request.ts'
 import { solve } from './solve/solve.ts'
 import {
@@ -27,6 +28,8 @@ export interface Buildkit extends AsyncDisposable {
    * @throws SolveError, SolveCancelledError, EngineGoneError, BuildkitUnsupportedError
    */
   solve(request: SolveRequest): Promise<SolveResult>
+  /** What a registry says of an image; undefined when that cannot be had. */
+  remoteImage(request: RemoteImageRequest): Promise<RemoteImage | undefined>
   /** What the build cache holds. */
   diskUsage(options?: UsageOptions): Promise<UsageRecord[]>
   /** Removes from the build cache, and tells what it removed. */
@@ -56,6 +59,7 @@ export async function connectBuildkit(endpoint: Endpoint, options: ConnectOption
     return {
       transport: kind,
       solve: (request) => solve(grpc, request),
+      remoteImage: (request) => remoteImage(grpc, request),
       diskUsage: (usage) => diskUsage(grpc, usage),
       prune: (what) => prune(grpc, what),
       listWorkers: (call) => listWorkers(grpc, call),

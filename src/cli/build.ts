@@ -1,6 +1,6 @@
-import { imageId, tagImage } from '../engine/index.ts'
-import { InvalidOptionError, parseKernelEntry, withConfig } from '../options/index.ts'
-import { openHost, prepareImage } from '../vm/image.ts'
+import { imageId, pushImage, tagImage } from '../engine/index.ts'
+import { InvalidOptionError, parseCacheReference, parseKernelEntry, withConfig } from '../options/index.ts'
+import { type Host, openHost, prepareImage } from '../vm/image.ts'
 import type { Working } from './execute.ts'
 
 export interface BuildArguments extends Working {
@@ -11,31 +11,64 @@ export interface BuildArguments extends Working {
   readonly options: Readonly<Record<string, unknown>>
   /** Further names for the image. */
   readonly tags: readonly string[]
+  /** Whether those names are pushed. */
+  readonly push: boolean
+  /** Build caches, still to be checked. */
+  readonly cacheFrom: readonly string[]
+  readonly cacheTo: readonly string[]
 }
 
 /** Prints the image's id on standard output, and nothing else there. */
 export async function build(args: BuildArguments): Promise<number> {
-  const { kernel, config, options, tags, settings, log, progress, signal } = args
+  const { kernel, config, options, tags, push, settings, log, progress, signal } = args
   // Which controllers it needs is up to those who run it.
   const entry = parseKernelEntry('build', { ...options, kernel: withConfig(kernel, config), controllers: 'partial' })
-  // Before the build, which may take minutes.
-  for (const tag of tags) checkImageName(tag)
+  // All that can be wrong before the build, which may take minutes.
+  checkNames(tags, push)
+  const cache = cachesOf(args)
   const host = await openHost({ settings, log, signal })
-  const image = await prepareImage({ host, entry, log, signal, onBuildStatus: progress.update.bind(progress) })
-  for (const tag of tags) await tagImage(host.engine, image.ref, tag)
-  // Or its last picture would take the line away.
+  const image = await prepareImage({ host, entry, cache, log, signal, onBuildStatus: progress.update.bind(progress) })
+  // Or its last picture would take lines away.
   progress.end()
+  for (const tag of tags) await tagImage(host.engine, image.ref, tag)
+  if (push) await pushAll(tags, host, args)
   process.stdout.write(`${await imageId(host.engine, image.ref)}\n`)
   return 0
+}
+
+function cachesOf({ cacheFrom, cacheTo, settings: { environment } }: BuildArguments) {
+  const from = cacheFrom.map((text) =>
+    parseCacheReference(text, { name: '--cache-from', direction: 'from', environment }),
+  )
+  const to = cacheTo.map((text) => parseCacheReference(text, { name: '--cache-to', direction: 'to', environment }))
+  // Who asks for a cache by name wants it written, image or not.
+  return { from, to, solve: to.length > 0 ? 'always' : 'when missing' } as const
+}
+
+async function pushAll(tags: readonly string[], { engine }: Host, { settings, log, signal }: Working): Promise<void> {
+  const { credentialsFor } = await import('../buildkit/index.ts')
+  const credentials = (registry: string) => credentialsFor(registry, settings.dockerConfigDirectory)
+  for (const tag of tags) {
+    log.info(`pushing ${tag}`)
+    await pushImage(engine, tag, { credentials, signal, log })
+  }
 }
 
 /** `[HOST[:PORT]/]NAME[:TAG]`, as the engine takes it. */
 const IMAGE_NAME = /^(?:[a-zA-Z0-9.-]+(?::\d+)?\/)?[a-z0-9]+(?:[._/-]+[a-z0-9]+)*(?::[\w][\w.-]{0,127})?$/
 
-function checkImageName(name: string): void {
-  if (IMAGE_NAME.test(name)) return
-  throw new InvalidOptionError({
-    what: `'${name}' cannot be the name of an image`,
-    remedy: 'write --tag as NAME or NAME:TAG, with NAME in lower case',
-  })
+function checkNames(tags: readonly string[], push: boolean): void {
+  const wrong = tags.find((tag) => !IMAGE_NAME.test(tag))
+  if (wrong !== undefined) {
+    throw new InvalidOptionError({
+      what: `'${wrong}' cannot be the name of an image`,
+      remedy: 'write --tag as NAME or NAME:TAG, with NAME in lower case',
+    })
+  }
+  if (push && tags.length === 0) {
+    throw new InvalidOptionError({
+      what: '--push has nothing to push',
+      remedy: 'name the image with --tag, such as --tag registry.example.org/kernel:1',
+    })
+  }
 }

@@ -23,6 +23,8 @@ export interface Engine {
   readonly cpuCount: number
   readonly memoryMib: number
   readonly rootless: boolean
+  /** Where its images are: with containerd's, its BuildKit can write caches to other places than into the image. */
+  readonly imageStore: 'containerd' | 'graphdriver'
   /** Whether bind mounts show this machine's files and containers' addresses can be reached from it. */
   readonly locality: 'local' | 'remote'
 }
@@ -48,6 +50,8 @@ export interface ConnectOptions {
 /** The API of 20.10, the first engine whose BuildKit can do what our images need. */
 const OLDEST_API_VERSION = '1.41'
 const OLDEST_ENGINE = '20.10'
+/** What an engine says of the driver of containerd's image store. */
+const SNAPSHOTTER = 'io.containerd.snapshotter.v1'
 
 /**
  * Asks the engine who it is, and refuses one that cannot do.
@@ -93,6 +97,7 @@ export async function connectEngine(options: ConnectOptions): Promise<Engine> {
     cpuCount: info.NCPU,
     memoryMib: Math.floor(info.MemTotal / 2 ** 20),
     rootless,
+    imageStore: (info.DriverStatus ?? []).flat().some((word) => word === SNAPSHOTTER) ? 'containerd' : 'graphdriver',
     locality: sameMachine && !rootless ? 'local' : 'remote',
   }
   log.debug(`Docker engine ${engine.version} (API ${apiVersion}) at ${where}, ${engine.locality}`)
@@ -122,6 +127,7 @@ interface EngineInfo {
   readonly CgroupVersion?: string
   readonly NCPU: number
   readonly MemTotal: number
+  readonly DriverStatus?: readonly (readonly string[])[] | null
   readonly SecurityOptions?: readonly string[] | null
 }
 

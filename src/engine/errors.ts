@@ -45,6 +45,11 @@ export class ImagePullError extends TestkernelsError {
   readonly code = 'IMAGE_PULL_FAILED'
 }
 
+/** The engine could not push an image. */
+export class ImagePushError extends TestkernelsError {
+  readonly code = 'IMAGE_PUSH_FAILED'
+}
+
 /** The engine did not take or give the content of an image. */
 export class ImageTransferError extends TestkernelsError {
   readonly code = 'IMAGE_TRANSFER_FAILED'

@@ -19,6 +19,7 @@ export {
   EngineUnsupportedError,
   ImageMissingError,
   ImagePullError,
+  ImagePushError,
   ImageTransferError,
 } from './errors.ts'
 export { labelsOfImages } from './image-labels.ts'
@@ -42,6 +43,8 @@ export type { LineStream } from './line-stream.ts'
 export { acquireMachineLock, type LockOptions } from './machine-lock.ts'
 export { type Owner, type OwnerState, ownerState, parseOwner } from './owner.ts'
 export { type PruneOptions, type PruneResult, prune, type RefusedRemains } from './prune.ts'
-export { type PullOptions, pullImage, type RegistryCredentials } from './pull.ts'
+export { type PullOptions, pullImage } from './pull.ts'
+export { type PushOptions, pushImage } from './push.ts'
+export type { RegistryCredentials } from './registry-transfer.ts'
 export type { Remains } from './remains.ts'
 export { removeVolume } from './volumes.ts'

@@ -6,8 +6,11 @@ import { listCaches, listRunRemains, type Remains, type RemovableRemains } from 
 import { statusOf } from './request-error.ts'
 
 export interface PruneOptions {
-  /** Whether images, and volumes that cache what was made from them, go as well. @default 'keep' */
-  readonly caches?: 'keep' | 'remove'
+  /**
+   * Whether images, and volumes that cache what was made from them, go as well: all of them, those of one kind, or none.
+   * @default 'keep'
+   */
+  readonly caches?: 'keep' | 'remove' | 'remove images' | 'remove volumes'
   /**
    * Whether the remains of processes that cannot be seen from here, on other machines or in other containers, go as well.
    * @default 'keep'
@@ -40,7 +43,11 @@ export async function prune(engine: Engine, options: PruneOptions = {}): Promise
   })
   const removed: Remains[] = []
   const refused: RefusedRemains[] = []
-  for (const remains of [...abandoned, ...(caches === 'remove' ? await listCaches(engine) : [])]) {
+  const unwanted =
+    caches === 'keep'
+      ? []
+      : (await listCaches(engine)).filter(({ kind }) => caches === 'remove' || caches === `remove ${kind}s`)
+  for (const remains of [...abandoned, ...unwanted]) {
     signal?.throwIfAborted()
     const { kind, id, name } = remains
     const reason = await tryRemove(remains)

@@ -2,7 +2,8 @@ import { expect, test } from 'vitest'
 import { answerJson, goodInfo, goodVersion, startFakeEngine } from '../../fixtures/engine/fake-engine.ts'
 import { connectEngine } from './connect.ts'
 import { splitRef } from './images.ts'
-import { pullImage, registryOf } from './pull.ts'
+import { pullImage } from './pull.ts'
+import { registryOf } from './registry-transfer.ts'
 
 const connecting = answerJson({
   '/version': goodVersion,

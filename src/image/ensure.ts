@@ -1,5 +1,6 @@
 import { hasImage } from '../engine/index.ts'
 import { kernelLabel } from '../options/index.ts'
+import { checkCaches } from './cache.ts'
 import { kernelFacts } from './kernel-facts.ts'
 import { formatVmLabels } from './labels.ts'
 import { planKernel } from './plan.ts'
@@ -13,14 +14,16 @@ export interface VmImage {
 
 /**
  * The image of one kernel: taken from the engine's store when its graph was solved before, else built.
- * @throws BaseImageUnavailableError; SolveError; SolveCancelledError; EngineGoneError; what `onKernel` throws
+ * @throws CacheUnsupportedError; BaseImageUnavailableError; SolveError; SolveCancelledError; EngineGoneError; what `onKernel` throws
  */
 export async function ensureVmImage(request: VmImageRequest): Promise<VmImage> {
+  checkCaches(request.engine, request.cache)
   const { kernel, planImage } = await planKernel(request)
   const facts = await kernelFacts(kernel, request)
   request.onKernel(facts)
   const plan = await planImage()
-  if (await hasImage(request.engine, plan.ref)) return { ref: plan.ref, origin: 'store' }
+  const wanted = request.cache.solve === 'always' && request.cache.to.length > 0
+  if (!wanted && (await hasImage(request.engine, plan.ref))) return { ref: plan.ref, origin: 'store' }
   request.log.info(`building the image of kernel ${kernelLabel(request.kernel)} (${plan.ref})`)
   // Loaded only now, and gRPC with it: most calls end a line above.
   const { buildImage } = await import('./build.ts')

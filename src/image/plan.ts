@@ -5,6 +5,7 @@ import { imagePaths, standaloneArguments } from '../qemu/index.ts'
 import { ensureBaseImage } from './base/index.ts'
 import { vmLabels } from './labels.ts'
 import { neededOptions } from './preflight/index.ts'
+import { markOurs } from './recipes/build-mark.ts'
 import type { Ingredient } from './recipes/ingredient.ts'
 import { kernel } from './recipes/kernel/index.ts'
 import { rootfs } from './recipes/rootfs/index.ts'
@@ -40,7 +41,7 @@ export async function planKernel(request: VmImageRequest) {
   }
   const base = async (suite: string) => (await ensureBaseImage({ engine, suite, mirror, credentials, signal, log })).ref
   const baseRef = await base(BASE_SUITE)
-  const from = llb.image(baseRef, { name: `[base] ${baseRef}` })
+  const from = markOurs(llb.image(baseRef, { name: `[base] ${baseRef}` }))
   const withTools = tools(from, { mirror, suite: BASE_SUITE })
   const ingredient = await kernel(request.kernel, {
     ...request,

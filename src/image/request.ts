@@ -2,6 +2,7 @@ import type { Buildkit, SolveStatus } from '../buildkit/index.ts'
 import type { Engine } from '../engine/index.ts'
 import type { Logger } from '../log/index.ts'
 import type { KernelReference, RootfsReference } from '../options/index.ts'
+import type { CachePlan } from './cache.ts'
 import type { KernelFacts } from './preflight/index.ts'
 
 /** What an image is to be made of, and with. */
@@ -14,6 +15,7 @@ export interface VmImageRequest {
   /** The guest's command in place of dockerd. */
   readonly init: readonly string[] | undefined
   readonly mirror: string | undefined
+  readonly cache: CachePlan
   /** Where sources of the kernel are taken from in place of kernel.org. */
   readonly kernelMirror: string | undefined
   /** Directory of docker's config.json, for registries that ask who we are. */

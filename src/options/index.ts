@@ -1,3 +1,4 @@
+export { type CacheReference, parseCacheReference } from './cache-reference.ts'
 export type { DebianKernel } from './debian-kernel.ts'
 export type { DockerfileOptions, DockerfileReference } from './dockerfile-reference.ts'
 export { DuplicateEntryError, InvalidOptionError, UnknownKernelError } from './errors.ts'

@@ -1,5 +1,6 @@
 import { homedir, tmpdir } from 'node:os'
 import { isAbsolute, join } from 'node:path'
+import { type CacheReference, parseCacheReference } from './cache-reference.ts'
 import { InvalidOptionError } from './errors.ts'
 
 /** What the environment says, read once; nothing else in the library reads `process.env`. */
@@ -8,6 +9,9 @@ export interface Settings {
   readonly debug: boolean
   /** `BUILDKIT_PROGRESS`: how builds are shown where no option says. Default: `auto`, live on a terminal and else in lines */
   readonly progress: ProgressKind
+  /** `TESTKERNELS_CACHE_FROM`, `TESTKERNELS_CACHE_TO`: build caches to read and write, separated by blanks. Default: none */
+  readonly cacheFrom: readonly CacheReference[]
+  readonly cacheTo: readonly CacheReference[]
   /** `TESTKERNELS_DEBIAN_MIRROR`: the Debian archive to build from. Default: that of the machine's apt configuration. */
   readonly debianMirror: string | undefined
   /** `TESTKERNELS_KERNEL_MIRROR`: where `version:` takes sources from, laid out like kernel.org's pub/linux/kernel. */
@@ -45,6 +49,8 @@ export function readSettings(environment: Readonly<Record<string, string | undef
   return Object.freeze({
     debug: debug !== '' && debug !== '0',
     progress: progressKind(environment),
+    cacheFrom: caches(environment, 'TESTKERNELS_CACHE_FROM', 'from'),
+    cacheTo: caches(environment, 'TESTKERNELS_CACHE_TO', 'to'),
     debianMirror: environment['TESTKERNELS_DEBIAN_MIRROR'] || undefined,
     kernelMirror: httpUrl(environment, 'TESTKERNELS_KERNEL_MIRROR'),
     cacheDirectory: absolute(
@@ -92,4 +98,13 @@ function progressKind(environment: Readonly<Record<string, string | undefined>>)
     what: `BUILDKIT_PROGRESS must be one of ${progressKinds.join(', ')}, got '${value}'`,
     remedy: 'set BUILDKIT_PROGRESS to one of them, or unset it',
   })
+}
+
+function caches(
+  environment: Readonly<Record<string, string | undefined>>,
+  name: string,
+  direction: 'from' | 'to',
+): readonly CacheReference[] {
+  const words = (environment[name] ?? '').split(/\s+/).filter((word) => word !== '')
+  return words.map((word) => parseCacheReference(word, { name, direction, environment }))
 }

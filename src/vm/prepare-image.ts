@@ -1,5 +1,6 @@
 import type { SolveStatus } from '../buildkit/progress/index.ts'
 import {
+  type CachePlan,
   debianMirror,
   ensureVmImage,
   type PreflightRequest,
@@ -16,6 +17,8 @@ import { buildkitOf, type Host } from './host.ts'
 export interface PrepareOptions {
   readonly host: Host
   readonly entry: KernelEntry
+  /** Build caches in addition to those that the environment names. */
+  readonly cache?: Partial<CachePlan> | undefined
   /** Takes the steps of an image's build. */
   readonly onBuildStatus?: (status: SolveStatus) => void
   readonly log?: Logger
@@ -26,6 +29,7 @@ export interface PrepareOptions {
 export async function prepareImage({
   host,
   entry,
+  cache = {},
   onBuildStatus,
   log = silentLogger,
   signal,
@@ -38,6 +42,11 @@ export async function prepareImage({
     rootfs: entry.rootfsReference,
     init: entry.init,
     mirror: await debianMirror(host.settings.debianMirror),
+    cache: {
+      from: [...(cache.from ?? []), ...host.settings.cacheFrom],
+      to: [...(cache.to ?? []), ...host.settings.cacheTo],
+      solve: cache.solve ?? 'when missing',
+    },
     kernelMirror: host.settings.kernelMirror,
     cacheDirectory: host.settings.cacheDirectory,
     dockerConfigDirectory: host.settings.dockerConfigDirectory,

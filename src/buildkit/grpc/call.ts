@@ -1,5 +1,5 @@
 import type { DescMessage, MessageInitShape, MessageShape } from '@bufbuild/protobuf'
-import type { Client, ClientDuplexStream, ClientReadableStream, Metadata } from '@grpc/grpc-js'
+import { type Client, type ClientDuplexStream, type ClientReadableStream, Metadata } from '@grpc/grpc-js'
 import { bindMethod, type Method } from './method.ts'
 
 export interface CallOptions {
@@ -12,7 +12,7 @@ export function callUnary<I extends DescMessage, O extends DescMessage>(
   client: Client,
   method: Method<I, O>,
   request: MessageInitShape<I>,
-  { signal }: CallOptions = {},
+  { signal, metadata = new Metadata() }: CallOptions & { readonly metadata?: Metadata } = {},
 ): Promise<MessageShape<O>> {
   const bound = bindMethod(method)
   return new Promise((resolve, reject) => {
@@ -22,6 +22,7 @@ export function callUnary<I extends DescMessage, O extends DescMessage>(
       bound.requestSerialize,
       bound.responseDeserialize,
       request,
+      metadata,
       (error, response) => {
         signal?.removeEventListener('abort', cancel)
         if (error !== null) reject(error)

@@ -10,6 +10,8 @@ export interface ExecMeta {
   readonly env?: Readonly<Record<string, string>> | undefined
   readonly cwd?: string | undefined
   readonly user?: string | undefined
+  /** Words in front of each command. */
+  readonly prefix?: readonly string[] | undefined
   /** `host` needs the entitlement `network.host` of the solve. @default 'sandbox' */
   readonly network?: Network | undefined
   readonly platform?: Platform | undefined
@@ -17,7 +19,7 @@ export interface ExecMeta {
 
 export type Network = 'sandbox' | 'host' | 'none'
 
-export interface RunOptions extends Omit<ExecMeta, 'platform'>, Command {
+export interface RunOptions extends Omit<ExecMeta, 'platform' | 'prefix'>, Command {
   readonly mounts?: readonly Mount[] | undefined
   readonly extraHosts?: readonly { readonly host: string; readonly ip: string }[] | undefined
   readonly hostname?: string | undefined
@@ -66,7 +68,7 @@ export function exec(root: HasOutput, meta: ExecMeta, options: RunOptions): Exec
       case: 'exec',
       value: {
         meta: {
-          args: argsOf(options),
+          args: [...(meta.prefix ?? []), ...argsOf(options)],
           env: Object.entries({ ...meta.env, ...options.env })
             .sort(([a], [b]) => (a < b ? -1 : 1))
             .map(([name, value]) => `${name}=${value}`),

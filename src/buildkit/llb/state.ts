@@ -32,6 +32,11 @@ export class State implements HasOutput {
     return this.#inherit({ user })
   }
 
+  /** Puts words in front of the commands of runs, such as `nice`. */
+  prefix(words: readonly string[]): State {
+    return this.#inherit({ prefix: words })
+  }
+
   network(network: Network): State {
     return this.#inherit({ network })
   }

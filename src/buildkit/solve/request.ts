@@ -4,6 +4,7 @@ import { type Definition, definitionMessage } from '../llb/index.ts'
 import type { SolveStatus } from '../progress/status.ts'
 import type { Attachable } from '../session/attachable.ts'
 import type { Exporter } from './exporter.ts'
+import type { ImageConfig } from './image-config.ts'
 
 /** What to solve: a graph, or what a frontend such as `dockerfile.v0` makes of its attributes and inputs. */
 export interface SolveRequest {
@@ -11,6 +12,8 @@ export interface SolveRequest {
   readonly frontend?: string | undefined
   readonly frontendAttrs?: Readonly<Record<string, string>> | undefined
   readonly frontendInputs?: Readonly<Record<string, Definition>> | undefined
+  /** Of the image that a definition becomes. @default one that starts nothing */
+  readonly imageConfig?: ImageConfig | undefined
   /** @default none: the result stays in the engine's build cache */
   readonly exporter?: Exporter | undefined
   readonly cacheImports?: readonly CacheEntry[] | undefined
@@ -42,10 +45,12 @@ export function solveMessage(
   const { definition, frontend = '', frontendAttrs = {}, frontendInputs = {}, exporter } = request
   if ((definition === undefined) === (frontend === ''))
     throw new TypeError('a solve needs either a definition or a frontend')
+  // With an image's configuration the graph comes later: see configured.ts.
+  const isServed = request.imageConfig !== undefined
   return {
     ref,
     session,
-    ...(definition === undefined ? {} : { definition: definitionMessage(definition) }),
+    ...(definition === undefined || isServed ? {} : { definition: definitionMessage(definition) }),
     frontend,
     frontendAttrs: { ...frontendAttrs },
     frontendInputs: mapValues(frontendInputs, definitionMessage),
@@ -56,7 +61,7 @@ export function solveMessage(
   }
 }
 
-function cacheMessages(entries: readonly CacheEntry[] = []) {
+export function cacheMessages(entries: readonly CacheEntry[] = []) {
   return entries.map(({ type, attrs = {} }) => ({ type, attrs: { ...attrs } }))
 }
 

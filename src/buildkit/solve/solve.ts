@@ -5,6 +5,8 @@ import { callServerStream, callUnary } from '../grpc/call.ts'
 import { explainCallFailure, isServiceError } from '../grpc/failure.ts'
 import { toSolveStatus } from '../progress/status.ts'
 import { openSession } from '../session/session.ts'
+import { solveAsFrontend } from './as-frontend.ts'
+import { configuredResult } from './configured.ts'
 import { SolveCancelledError } from './errors.ts'
 import { explainFailure } from './failure.ts'
 import { type SolveRequest, type SolveResult, solveMessage } from './request.ts'
@@ -28,7 +30,16 @@ export async function solve(client: Client, request: SolveRequest): Promise<Solv
   const following = followStatus(client, ref, { request, trace })
   try {
     const message = solveMessage(request, { ref, session: session.id })
-    const { exporterResponse } = await callUnary(client, Control.method.solve, message, { signal })
+    const { imageConfig } = request
+    const { exporterResponse } =
+      imageConfig === undefined
+        ? await callUnary(client, Control.method.solve, message, { signal })
+        : await solveAsFrontend(client, {
+            ref,
+            message,
+            signal,
+            serve: (ask) => configuredResult(ask, request, imageConfig),
+          })
     await following.end(LAST_STATUS_MS)
     return { exporterResponse }
   } catch (error) {

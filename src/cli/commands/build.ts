@@ -1,6 +1,15 @@
 import { Command } from 'commander'
 import { execute } from '../execute.ts'
-import { configOption, initOption, kernelOption, progressOption, repeated, rootfsOption } from './options.ts'
+import {
+  cacheFromOption,
+  cacheToOption,
+  configOption,
+  initOption,
+  kernelOption,
+  progressOption,
+  repeated,
+  rootfsOption,
+} from './options.ts'
 
 export function buildCommand(): Command {
   return new Command('build')
@@ -10,11 +19,15 @@ export function buildCommand(): Command {
     .addOption(rootfsOption())
     .addOption(initOption())
     .option('-t, --tag <name>', 'a further name for the image; may be repeated', repeated, [])
+    .option('--push', 'push the image to the registries of its --tag names')
+    .addOption(cacheFromOption())
+    .addOption(cacheToOption())
     .addOption(progressOption())
-    .action(async ({ kernel, config, rootfs, init, tag }, self: Command) => {
+    .action(async ({ kernel, config, rootfs, init, tag, push, cacheFrom, cacheTo }, self: Command) => {
       await execute(self, async (working) => {
         const { build } = await import('../build.ts')
-        return await build({ kernel, config, options: { rootfs, init }, tags: tag, ...working })
+        const options = { rootfs, init }
+        return await build({ kernel, config, options, tags: tag, push: push === true, cacheFrom, cacheTo, ...working })
       })
     })
 }

@@ -18,6 +18,19 @@ export const rootfsOption = () =>
 export const initOption = () =>
   new Option('--init <command>', 'what the guest runs in place of dockerd: words, or a JSON array').argParser(words)
 
+export const cacheFromOption = () =>
+  new Option(
+    '--cache-from <cache>',
+    'build cache to read, as docker buildx has it: type=registry,ref=...; may be repeated',
+  )
+    .argParser(repeated)
+    .default([], 'none')
+
+export const cacheToOption = () =>
+  new Option('--cache-to <cache>', 'build cache to write: type=inline, or what the engine can; may be repeated')
+    .argParser(repeated)
+    .default([], 'none')
+
 export const progressOption = () =>
   new Option('--progress <kind>', 'how builds are shown; auto is tty on a terminal, else plain').choices(progressKinds)
 

@@ -1,0 +1,33 @@
+import type { Engine } from '../engine/index.ts'
+import type { CacheReference } from '../options/index.ts'
+import { CacheUnsupportedError } from './errors.ts'
+
+/** The build caches of one image. */
+export interface CachePlan {
+  readonly from: readonly CacheReference[]
+  readonly to: readonly CacheReference[]
+  /** `always`: an image that is there is solved all the same, so that its cache gets written. */
+  readonly solve: 'when missing' | 'always'
+}
+
+/** Types by what an engine keeps its images in. Its BuildKit tells only in the middle of a build that it knows no other. */
+const supported = {
+  graphdriver: { from: ['registry'], to: ['inline'] },
+  containerd: { from: ['registry', 'gha', 's3', 'azblob'], to: ['inline', 'registry', 'gha', 's3', 'azblob'] },
+} as const
+
+/** @throws CacheUnsupportedError before anything is built */
+export function checkCaches({ imageStore, version }: Engine, { from, to }: CachePlan): void {
+  refuseUnknown(from, supported[imageStore].from, 'read')
+  refuseUnknown(to, supported[imageStore].to, 'write')
+
+  function refuseUnknown(caches: readonly CacheReference[], known: readonly string[], verb: 'read' | 'write'): void {
+    const other = caches.find(({ type }) => !known.includes(type))
+    if (other === undefined) return
+    const store = imageStore === 'graphdriver' ? ', or an engine with the containerd image store' : ''
+    throw new CacheUnsupportedError({
+      what: `the Docker engine ${version} cannot ${verb} a build cache of type=${other.type}`,
+      remedy: `use type=${known.join(', type=')}${store}`,
+    })
+  }
+}
