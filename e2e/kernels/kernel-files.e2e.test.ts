@@ -9,6 +9,7 @@ import { exporters, llb } from '../../src/buildkit/index.ts'
 import { connect, unique } from '../buildkit/support.ts'
 import { cpio } from '../support/cpio.ts'
 import { baseImage } from '../support/env.ts'
+import { stepsOf } from '../support/plain-progress.ts'
 import { testkernels } from '../support/run.ts'
 
 const engine = new Docker()
@@ -54,12 +55,6 @@ async function build(kernel: string, ...options: string[]) {
   const { code } = await run.program.exit
   const { stdout, stderr } = run.program
   return { code, stdout, stderr, error: stderr.slice(Math.max(stderr.indexOf('error ['), 0)) }
-}
-
-/** The steps of a plain progress display, by what became of them. */
-function stepsOf(progress: string, outcome: 'CACHED' | 'DONE'): string[] {
-  const names = new Map([...progress.matchAll(/^#(\d+) (\[.*)$/gm)].map(([, id, name = '']) => [id, name]))
-  return [...progress.matchAll(new RegExp(`^#(\\d+) ${outcome}`, 'gm'))].map(([, id]) => names.get(id) ?? '')
 }
 
 test('an image with a kernel in it', async () => {
@@ -150,6 +145,13 @@ test.each([
   expect(code).toBe(125)
   expect(error).toContain('error [SOLVE_FAILED]')
   expect(error).toContain(reason)
+})
+
+test('a kernel that is not there', async () => {
+  const { code, stderr, error } = await build('file:///nonexistent/vmlinuz')
+  expect(code).toBe(125)
+  expect(error).toContain('the kernel /nonexistent/vmlinuz is not there')
+  expect(stderr).toBe(error)
 })
 
 test('the kernel of a machine that does not have it on its disk', async () => {

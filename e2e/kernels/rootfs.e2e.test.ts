@@ -53,11 +53,6 @@ test('any image is a guest for a command of its own, and has our ssh', async () 
     await using vm = await new KernelVm({ kernel, rootfs, init: ['sleep', '100000'] }).start()
     const { stdout } = await vm.exec(['sh', '-c', 'cat /proc/1/comm; uname -r; ps | grep -c "sleep 10000[0]"'])
     expect(stdout).toMatch(/^agent\n6\.1\..*\n1\n$/)
-
-    await expect(new KernelVm({ kernel, rootfs, name: 'no-dockerd' }).start()).rejects.toMatchObject({
-      code: 'SOLVE_FAILED',
-      message: expect.stringContaining('the rootfs has no dockerd in it'),
-    })
   } finally {
     await host.getImage(fixtureImage).remove()
   }
@@ -78,10 +73,30 @@ test('a tar is a guest too', async () => {
   }
 })
 
-test('a Dockerfile that fails is one error that names its command', async () => {
-  const rootfs = { dockerfile: join(fixtures, 'Dockerfile.fails'), buildArgs: { BASE: baseImage } }
+/** Every name in the engine's store. */
+async function names(): Promise<string[]> {
+  return (await new Docker().listImages()).flatMap(({ RepoTags }) => RepoTags ?? []).toSorted()
+}
+
+test.each([
+  ['a Dockerfile that fails', { dockerfile: join(fixtures, 'Dockerfile.fails') }, 'about to fail'],
+  ['an image without dockerd', `docker-image://${baseImage}`, 'the rootfs has no dockerd in it'],
+  ['a file that is no tar', `file://${join(fixtures, 'Dockerfile')}`, 'This does not look like a tar archive'],
+])('%s is one error that says so, and leaves no name in the store', async (_, given, reason) => {
+  const rootfs = typeof given === 'string' ? given : { ...given, buildArgs: { BASE: baseImage } }
+  const before = await names()
   await expect(new KernelVm({ kernel, rootfs }).start()).rejects.toMatchObject({
     code: 'SOLVE_FAILED',
-    message: expect.stringContaining('about to fail'),
+    message: expect.stringContaining(reason),
   })
+  expect(await names()).toEqual(before)
 })
+
+test.each(['file:///nonexistent/rootfs.tar', 'dockerfile:/nonexistent/Dockerfile'])(
+  '%s is not there, and that is told before anything starts',
+  (rootfs) => {
+    expect(() => new KernelVm({ kernel, rootfs })).toThrow(
+      expect.objectContaining({ code: 'INVALID_OPTION', message: expect.stringContaining('/nonexistent/') }),
+    )
+  },
+)

@@ -10,6 +10,8 @@ export KBUILD_BUILD_TIMESTAMP
 build=/tmp/build
 log=/tmp/log
 mkdir -p $build
+# What is told at the end is of this build.
+ccache --zero-stats >/dev/null
 cp /config/config $build/.config
 kbuild() { make --no-print-directory -C /tree O=$build ARCH=x86_64 CC="ccache gcc" HOSTCC="ccache gcc" "$@"; }
 
