@@ -118,13 +118,17 @@ export function testkernels(args: readonly string[], options?: RunOptions): Prom
   return Run.start([process.execPath, join(root, 'dist/cli/main.js'), ...args], options)
 }
 
-/** `vitest run ARGS` in a fixture's directory. */
-export function vitest(fixture: string, args: readonly string[], options?: RunOptions): Promise<Run> {
+/** `vitest run ARGS` in a fixture's directory; or another of Vitest's commands. */
+export function vitest(
+  fixture: string,
+  args: readonly string[],
+  { command = 'run', ...options }: RunOptions & { readonly command?: string } = {},
+): Promise<Run> {
   const cli = join(root, 'node_modules/vitest/vitest.mjs')
   const cwd = join(root, 'fixtures', fixture)
-  return Run.start([process.execPath, cli, 'run', ...args], {
+  return Run.start([process.execPath, cli, command, ...args], {
     ...options,
     cwd,
-    env: { NO_COLOR: '1', ...options?.env },
+    env: { NO_COLOR: '1', ...options.env },
   })
 }
