@@ -8,7 +8,8 @@ test('SIGTERM ends the command, then the VM', async ({ annotate }) => {
   await using run = await testkernels([...bookworm, '--', 'sh', '-c', 'echo up; exec sleep 1000'])
   await run.program.printed('stdout', /^up$/m)
   const qemus = await run.qemus()
-  expect(run.sockets).toHaveLength(2)
+  // QEMU's control port and monitor, and the guest's dockerd.
+  expect(run.sockets).toHaveLength(3)
   run.program.kill('SIGTERM')
   await annotate(`nothing left after ${await run.gone(qemus)} ms`)
   expect(await run.program.exit).toEqual({ code: 143, signal: null })
@@ -26,7 +27,7 @@ test('SIGKILL of the runner ends the VM', async ({ annotate }) => {
 })
 
 test('Ctrl-C during the boot is no error', async ({ annotate }) => {
-  await using run = await testkernels([...bookworm, '--', 'true'])
+  await using run = await testkernels([...bookworm, '--no-template', '--', 'true'])
   const qemus = await run.qemus()
   run.program.kill('SIGINT')
   await annotate(`nothing left after ${await run.gone(qemus)} ms`)

@@ -9,7 +9,16 @@ const docker = new Docker()
 const CONSOLE_DEADLINE_MS = 60_000
 
 test('a boot that hangs ends at its deadline, with the tail of its console', async ({ annotate }) => {
-  await using run = await testkernels(['run', '--name', 'stuck', '--boot-timeout-ms', '30000', '--', 'true'])
+  await using run = await testkernels([
+    'run',
+    '--name',
+    'stuck',
+    '--no-template',
+    '--boot-timeout-ms',
+    '30000',
+    '--',
+    'true',
+  ])
   const qemus = await run.qemus()
   const console = () => {
     const name = readdirSync(consoles).find((file) => file.startsWith(`stuck-${run.program.pid}-`))

@@ -4,6 +4,7 @@ import { runCommand } from './command.ts'
 import type { Working } from './execute.ts'
 import { readImageArgument } from './image-argument.ts'
 import { shellExports } from './shell-exports.ts'
+import { drawTimings } from './timings.ts'
 
 export interface RunArguments extends Working {
   readonly name: string
@@ -14,6 +15,8 @@ export interface RunArguments extends Working {
   readonly config: readonly string[]
   /** The other options of the entry, still to be checked. */
   readonly options: Readonly<Record<string, unknown>>
+  /** Whether to draw where the time of the start went. */
+  readonly timings: boolean | undefined
   /** Empty: stay up until a signal. */
   readonly command: readonly string[]
 }
@@ -28,6 +31,7 @@ export async function run(args: RunArguments): Promise<number> {
   // What comes next is the VM's, and then the command's: the picture of the build must not move any more.
   progress.end()
   await using vm = await startVm({ host, entry, image, log, signal })
+  if (args.timings) process.stderr.write(drawTimings(vm.steps))
   return command.length === 0 ? await stayUp(vm, signal) : await runCommand({ vm, argv: command, signal })
 }
 

@@ -18,6 +18,8 @@ export interface Engine {
   /** Such as `1.41`. */
   readonly apiVersion: string
   readonly architecture: 'amd64'
+  /** The engine's own identifier, which stays when it is started again. */
+  readonly id: string
   readonly kernelVersion: string
   readonly cgroupVersion: 1 | 2
   readonly cpuCount: number
@@ -92,6 +94,7 @@ export async function connectEngine(options: ConnectOptions): Promise<Engine> {
     version: version.Version,
     apiVersion,
     architecture: 'amd64',
+    id: info.ID,
     kernelVersion: info.KernelVersion,
     cgroupVersion: info.CgroupVersion === '2' ? 2 : 1,
     cpuCount: info.NCPU,
@@ -122,6 +125,7 @@ interface EngineVersion {
 }
 
 interface EngineInfo {
+  readonly ID: string
   readonly Name: string
   readonly KernelVersion: string
   readonly CgroupVersion?: string

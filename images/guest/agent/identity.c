@@ -66,6 +66,24 @@ static void set_clock(const char *value) {
   if (sscanf(value, "%ld.%9ld", &now.tv_sec, &now.tv_nsec) == 2) clock_settime(CLOCK_REALTIME, &now);
 }
 
+// The host asks what time it is here, and how long that took tells it how far to trust the answer.
+static void tell_time(const char *question) {
+  char text[96];
+  struct timespec now;
+  clock_gettime(CLOCK_REALTIME, &now);
+  snprintf(text, sizeof text, "%.32s %lld.%09ld", question, (long long)now.tv_sec, now.tv_nsec);
+  control_event("time", text);
+}
+
+// Unlike a time, a difference does not get older on its way.
+static void shift_clock(const char *microseconds) {
+  struct timespec now;
+  clock_gettime(CLOCK_REALTIME, &now);
+  long long us = now.tv_sec * 1000000LL + now.tv_nsec / 1000 + atoll(microseconds);
+  now = (struct timespec){.tv_sec = us / 1000000, .tv_nsec = us % 1000000 * 1000};
+  clock_settime(CLOCK_REALTIME, &now);
+}
+
 // Credits the host's bytes and reseeds at once, so that a restored guest shares no random number with its siblings.
 static void add_entropy(const char *hex) {
   struct {
@@ -152,6 +170,8 @@ bool identity_handle(const char *verb, const char *value) {
   mkdir(SSH_DIR, 0700);
   if (strcmp(verb, "hostname") == 0) set_hostname(value);
   else if (strcmp(verb, "clock") == 0) set_clock(value);
+  else if (strcmp(verb, "time") == 0) tell_time(value);
+  else if (strcmp(verb, "shift") == 0) shift_clock(value);
   else if (strcmp(verb, "entropy") == 0) add_entropy(value);
   else if (strcmp(verb, "hostkey") == 0) set_host_key(value);
   else if (strcmp(verb, "authorize") == 0) authorize(value);

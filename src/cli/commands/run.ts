@@ -7,6 +7,7 @@ const NAMES_KERNEL = ['kernel', 'config', 'rootfs', 'init']
 /** A matrix has these for each of its entries. */
 const OF_ONE_ENTRY = [
   ...['image', 'name', 'cgroup', 'controllers', 'memoryMib', 'cpus', 'scratchMib', 'accelerator', 'bootTimeoutMs'],
+  'timings',
   ...NAMES_KERNEL,
 ]
 
@@ -31,6 +32,8 @@ export function runCommand(): Command {
     .option('--scratch-mib <mib>', "size of the guest's writable disk in MiB", wholeNumber)
     .option('--accelerator <kind>', 'auto, kvm or tcg (software emulation)')
     .option('--boot-timeout-ms <ms>', "longest wait for the guest's dockerd in milliseconds", wholeNumber)
+    .option('--no-template', 'boot cold, where a saved VM would start in a fraction of a second')
+    .option('--timings', 'draw where the time of the start went')
     .addOption(progressOption())
     .addOption(
       new Option(
@@ -44,13 +47,13 @@ export function runCommand(): Command {
     .action(async (command: string[], { matrix, parallel, ...one }, self: Command) => {
       if (matrix !== undefined) return await runWithMatrix(self, { file: matrix, parallel, command })
       if (parallel) self.error("error: option '--parallel' needs --matrix")
-      const { name, image, kernel, config, progress: _, ...options } = one
+      const { name, image, kernel, config, timings, progress: _, ...options } = one
       const namesKernel = ['image', ...NAMES_KERNEL].some((option) => self.getOptionValueSource(option) === 'cli')
       // A command would want the input for itself.
       const fromPipe = !namesKernel && command.length === 0 && inputIsPipe()
       await execute(self, async (working) => {
         const { run } = await import('../run.ts')
-        return await run({ name, image: fromPipe ? '-' : image, kernel, config, options, command, ...working })
+        return await run({ name, image: fromPipe ? '-' : image, kernel, config, options, timings, command, ...working })
       })
     })
 }

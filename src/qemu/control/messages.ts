@@ -8,6 +8,8 @@ export type GuestMessage =
   | { readonly committed: string }
   /** Clock and random pool are those of now. */
   | { readonly refreshed: string }
+  /** The number of a question, and the guest's wall clock in seconds since 1970. */
+  | { readonly time: string }
   /** The keys are no more, nor is the sshd that used them. */
   | { readonly forgot: string }
   /** `at rest`, or `never at rest`. */
@@ -24,6 +26,7 @@ const guestMessage = v.union([
   v.object({ phase: v.string(), uptime: v.number() }),
   v.object({ committed: v.string() }),
   v.object({ refreshed: v.string() }),
+  v.object({ time: v.string() }),
   v.object({ forgot: v.string() }),
   v.object({ settled: v.string() }),
   v.object({ log: v.string() }),
@@ -58,7 +61,7 @@ export interface GuestIdentity {
 /** The lines that push an identity. `commit` comes back in the guest's `committed`. */
 export function identityLines(identity: GuestIdentity, commit: string, unixTimeMs: number): string {
   return [
-    // First, because what comes before it makes it late.
+    // Right to within the way here; first, because what comes before it makes it later.
     clockLine(unixTimeMs),
     `hostname ${identity.hostname}`,
     `machineid ${identity.machineId}`,
@@ -70,14 +73,13 @@ export function identityLines(identity: GuestIdentity, commit: string, unixTimeM
   ].join('\n')
 }
 
-/** The line that sets the guest's clock. */
-export function clockLine(unixTimeMs: number): string {
+/** The lines that a guest which was stopped, and has its keys, answers with `refreshed`. */
+export function refreshLines(entropy: Uint8Array): string {
+  return `entropy ${Buffer.from(entropy).toString('hex')}\nrefreshed\n`
+}
+
+function clockLine(unixTimeMs: number): string {
   const seconds = Math.floor(unixTimeMs / 1000)
   const nanoseconds = Math.round((unixTimeMs - seconds * 1000) * 1e6)
   return `clock ${seconds}.${String(nanoseconds).padStart(9, '0')}`
-}
-
-/** The lines for a guest that was stopped, and that has its keys. */
-export function refreshLines(entropy: Uint8Array, unixTimeMs: number): string {
-  return `${clockLine(unixTimeMs)}\nentropy ${Buffer.from(entropy).toString('hex')}\nrefreshed\n`
 }

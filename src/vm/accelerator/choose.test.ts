@@ -22,7 +22,7 @@ afterEach(() => rm(cacheDirectory, { recursive: true }))
 
 /** The engine answers nothing but who it is: a probe would fail. */
 async function choose(asked: 'auto' | 'kvm' | 'tcg', verdict: AcceleratorVerdict) {
-  const engine = { docker: { info: async () => ({ ID: 'engine' }) }, kernelVersion: '6.1.0', locality: 'remote' }
+  const engine = { id: 'engine', kernelVersion: '6.1.0', locality: 'remote' }
   const host = { engine, settings: { cacheDirectory }, ownership: { run: 'r', owner: 'o' } } as unknown as Host
   await rememberVerdict(verdictFile(cacheDirectory, [image, 'engine', '6.1.0', '']), verdict)
   const entry = parseKernelEntry('old', { kernel: 'debian:bookworm', accelerator: asked })

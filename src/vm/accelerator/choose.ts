@@ -53,8 +53,7 @@ async function verdictOn({ host, image, log, signal, entry }: ChooseOptions): Pr
 
 /** What a verdict is about: another engine, kernel or boot of the machine may give another. */
 async function machineOf({ engine }: Host): Promise<string[]> {
-  const { ID } = await engine.docker.info()
   const boot =
     engine.locality === 'local' ? await readFile('/proc/sys/kernel/random/boot_id', 'utf8').catch(() => '') : ''
-  return [ID, engine.kernelVersion, boot.trim()]
+  return [engine.id, engine.kernelVersion, boot.trim()]
 }

@@ -51,7 +51,8 @@ async function boot(options: BootOptions, beginning: Beginning, place: Place) {
     const ready = timeline.time('dockerd', () => guest.control.phase('ready', guest.signal))
     await Promise.all([connecting, ready])
   }
-  const ssh = await connecting
+  // Only now is the guest quick to answer.
+  const [ssh] = await Promise.all([connecting, guest.control.setClock(guest.signal)])
   const docker = await forwardDocker(options, guest, { connection: ssh, place })
   return { guest, ssh, docker }
 }

@@ -24,7 +24,8 @@ export async function makeSpare(template: TemplateLocation, options: BootOptions
       vm,
       wake: async (signal) => {
         await resume(qmp)
-        await guest.control.refresh(randomBytes(32), AbortSignal.any([signal, vm.gone]))
+        const until = AbortSignal.any([signal, vm.gone])
+        await Promise.all([guest.control.refresh(randomBytes(32), until), guest.control.setClock(until)])
         return vm
       },
     }

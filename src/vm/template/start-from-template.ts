@@ -9,6 +9,7 @@ import {
   TemplateUnusableError,
   templatesToEvict,
 } from '../../template/index.ts'
+import { untilAlive } from '../boot/boot.ts'
 import { type BootedVm, bootOnce } from '../boot/boot-once.ts'
 import { headlineOf } from '../death/death.ts'
 import { type MakeTemplateOptions, makeTemplate } from './make-template.ts'
@@ -24,7 +25,9 @@ const MAKES = 2
 export async function startFromTemplate(options: MakeTemplateOptions): Promise<BootedVm> {
   for (let makes = 0; ; makes++) {
     try {
-      return await bootOnce(options, { kind: 'restore', template: options.template })
+      return await untilAlive(options, (signal) =>
+        bootOnce({ ...options, signal }, { kind: 'restore', template: options.template }),
+      )
     } catch (thrown) {
       if (!(thrown instanceof TemplateUnusableError) || makes === MAKES) throw thrown
       if (thrown.why !== 'missing') options.log.warn(`${headlineOf(thrown)}; it is made anew`)

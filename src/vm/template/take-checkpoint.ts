@@ -75,6 +75,6 @@ async function takeOver(
     await handOver(source, target, { source: imagePaths.runDirectory, target: MEETING_DIRECTORY })
   } finally {
     await resume(source).finally(() => source.close())
-    guest.control.setClock()
+    await guest.control.setClock(signal)
   }
 }

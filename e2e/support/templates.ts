@@ -1,0 +1,53 @@
+import { execFile } from 'node:child_process'
+import { promisify } from 'node:util'
+import Docker from 'dockerode'
+
+const run = promisify(execFile)
+const docker = new Docker()
+const MOUNT = '/var/lib/testkernels/templates'
+
+/** A volume with templates of a test's own, and what is in it. */
+export class TemplateVolume implements AsyncDisposable {
+  readonly name: string
+  readonly #previous = process.env['TESTKERNELS_TEMPLATE_VOLUME']
+
+  private constructor(name: string) {
+    this.name = name
+    process.env['TESTKERNELS_TEMPLATE_VOLUME'] = name
+  }
+
+  /** Programs and VMs that are started from here on use it. @param sizeMib of a disk that gets full. @default none */
+  static async create({ sizeMib }: { readonly sizeMib?: number } = {}): Promise<TemplateVolume> {
+    const name = `testkernels-e2e-${process.pid}-${Math.random().toString(36).slice(2, 8)}`
+    const DriverOpts: Record<string, string> =
+      sizeMib === undefined ? {} : { type: 'tmpfs', device: 'tmpfs', o: `size=${sizeMib}m,mode=0777` }
+    await docker.createVolume({ Name: name, DriverOpts })
+    return new TemplateVolume(name)
+  }
+
+  /** Runs a shell script where the templates are, each a directory. */
+  async shell(script: string): Promise<string> {
+    const args = ['run', '--rm', '-v', `${this.name}:${MOUNT}`, '-w', MOUNT, '--entrypoint', 'sh']
+    const { stdout } = await run('docker', [...args, await vmImage(), '-euc', script])
+    return stdout.trim()
+  }
+
+  /** The names of the templates that are whole. */
+  async keys(): Promise<readonly string[]> {
+    return (await this.shell('ls -1')).split('\n').filter((name) => name !== '')
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    if (this.#previous === undefined) delete process.env['TESTKERNELS_TEMPLATE_VOLUME']
+    else process.env['TESTKERNELS_TEMPLATE_VOLUME'] = this.#previous
+    await docker.getVolume(this.name).remove()
+  }
+}
+
+/** Any image of ours has the tools. */
+async function vmImage(): Promise<string> {
+  const images = await docker.listImages({ filters: { label: ['testkernels.image=vm'] } })
+  const [image] = images.toSorted((one, other) => other.Created - one.Created)
+  if (image === undefined) throw new Error('there is no image of a VM yet')
+  return image.Id
+}
