@@ -12,7 +12,7 @@ export async function cachedFacts({ key }: KernelPlan, request: VmImageRequest):
   const refs = request.cache.from.filter(({ type }) => type === 'registry').map(({ attrs }) => attrs['ref'] ?? '')
   if (refs.length === 0) return undefined
   const attachables = [registryAuth({ configDir: request.dockerConfigDirectory })]
-  await using buildkit = await request.connectBuildkit()
+  await using buildkit = await request.builder.connect()
   const asked = refs.map((ref) => buildkit.remoteImage({ ref, attachables, signal: request.signal }))
   const images = await Promise.all(asked)
   return images
@@ -28,7 +28,7 @@ export async function solveFacts(kernel: KernelPlan, request: VmImageRequest): P
     .file(llb.copy(kernel.state, '/facts', '/', { contents: true }), { name: '[kernel] facts' })
   const directory = await mkdtemp(join(tmpdir(), 'testkernels-facts-'))
   try {
-    await using buildkit = await request.connectBuildkit()
+    await using buildkit = await request.builder.connect()
     await buildkit.solve({
       definition: facts.definition(),
       attachables: [localDirs(kernel.directories ?? {}), registryAuth({ configDir: request.dockerConfigDirectory })],
