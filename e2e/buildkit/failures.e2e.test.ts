@@ -1,8 +1,7 @@
-import { once } from 'node:events'
-import { connect as connectSocket, createServer, type Socket } from 'node:net'
 import { join } from 'node:path'
 import { expect, test } from 'vitest'
 import { connectBuildkit, EngineGoneError, llb, SolveError } from '../../src/buildkit/index.ts'
+import { startEngineRelay } from '../support/engine-relay.ts'
 import { baseRef, connect, endpoint, scratchDir, unique } from './support.ts'
 
 test('a step that fails is told by name, command, exit code and its last lines', async () => {
@@ -51,7 +50,7 @@ test('a frontend that the engine lacks is told at once', async () => {
 
 test('when the engine goes away in the middle of a step, the solve says so', async () => {
   await using dir = await scratchDir()
-  await using relay = await startRelay(join(dir.path, 'engine.sock'))
+  await using relay = await startEngineRelay(join(dir.path, 'engine.sock'), endpoint())
   await using buildkit = await connectBuildkit({ kind: 'docker', socketPath: relay.path })
   const run = llb.image(baseRef()).run({ script: `echo ${unique()} started; sleep 600` })
   const solving = buildkit.solve({
@@ -72,28 +71,3 @@ test('a socket where nothing listens is told with what to do', async () => {
     remedy: expect.stringContaining('start'),
   })
 })
-
-/** The engine at another address, where it can be cut off. */
-async function startRelay(path: string) {
-  const open = new Set<Socket>()
-  const server = createServer((near) => {
-    const target = endpoint()
-    const far = 'socketPath' in target ? connectSocket(target.socketPath) : connectSocket(target.port, target.host)
-    for (const socket of [near, far]) {
-      open.add(socket)
-      socket.on('error', () => {})
-      socket.on('close', () => cutAll([near, far]))
-    }
-    near.pipe(far).pipe(near)
-  })
-  const cutAll = (sockets: Iterable<Socket>) => {
-    for (const socket of sockets) socket.destroy()
-  }
-  server.listen(path)
-  await once(server, 'listening')
-  const cut = () => {
-    server.close()
-    cutAll(open)
-  }
-  return { path, cut, [Symbol.asyncDispose]: async () => cut() }
-}

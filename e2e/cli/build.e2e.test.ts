@@ -1,7 +1,11 @@
 import { randomBytes } from 'node:crypto'
 import { readdirSync, readFileSync } from 'node:fs'
+import { mkdtemp, rm } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
 import Docker from 'dockerode'
 import { expect, test } from 'vitest'
+import { startEngineRelay } from '../support/engine-relay.ts'
 import { testkernels } from '../support/run.ts'
 
 const docker = new Docker()
@@ -37,6 +41,27 @@ test("Ctrl-C during a build ends the engine's step", async ({ annotate }) => {
   )
   expect(run.program.stdout).toBe('')
   expect(run.program.stderr).not.toContain('error [')
+  const images = await docker.listImages({ filters: { reference: ['testkernels/vm'] } })
+  expect(images.flatMap(({ RepoTags }) => RepoTags ?? []).filter((name) => name.includes(flavour))).toEqual([])
+})
+
+test('an engine that goes away during a build is one error, and nothing has a name', async () => {
+  const flavour = `e2e-${randomBytes(8).toString('hex')}`
+  const directory = await mkdtemp(join(tmpdir(), 'tk-relay-'))
+  await using relay = await startEngineRelay(join(directory, 'engine.sock'), { socketPath: '/var/run/docker.sock' })
+  await using run = await testkernels(['build', '--kernel', `debian:bookworm/${flavour}`], {
+    env: { DOCKER_HOST: `unix://${relay.path}` },
+  })
+  const { pid } = run.program
+  await expect.poll(() => processesWith(flavour, pid), { timeout: STEP_DEADLINE_MS, interval: 50 }).not.toEqual([])
+  relay.cut()
+  expect(await run.program.exit).toEqual({ code: 125, signal: null })
+  await rm(directory, { recursive: true })
+  expect(run.program.stdout).toBe('')
+  expect(run.program.stderr.match(/^error \[/gm)).toHaveLength(1)
+  expect(run.program.stderr).toMatch(/^error \[ENGINE_GONE\]: .*\n {2}cause: .*\n {2}remedy: /m)
+  // The engine is there all the same, and has cancelled what nobody waits for.
+  await expect.poll(() => processesWith(flavour, pid), { timeout: STEP_DEADLINE_MS, interval: 50 }).toEqual([])
   const images = await docker.listImages({ filters: { reference: ['testkernels/vm'] } })
   expect(images.flatMap(({ RepoTags }) => RepoTags ?? []).filter((name) => name.includes(flavour))).toEqual([])
 })

@@ -53,6 +53,26 @@ test.each([
     says: /UNKNOWN_KERNEL.*debian:potato[\s\S]*remedy: .*debian:trixie/,
   },
   { mistake: 'a kernel without its kind', args: ['build', '--kernel', '6.12'], says: /UNKNOWN_KERNEL.*'6\.12'/ },
+  { mistake: '--keep without --all', args: ['prune', '--keep', 'images'], says: /--keep.*give both/ },
+  { mistake: 'an unknown thing to keep', args: ['prune', '--all', '--keep', 'disk'], says: /images, templates, cache/ },
+  {
+    mistake: 'an unknown way to show a build',
+    args: ['build', '--progress', 'fancy'],
+    says: /tty, plain, rawjson, quiet/,
+  },
+  { mistake: 'a push of nothing', args: ['build', '--push'], says: /INVALID_OPTION.*nothing to push/ },
+  {
+    mistake: 'a cache without a type',
+    args: ['build', '--cache-to', 'ref=x'],
+    says: /--cache-to 'ref=x' names no type/,
+  },
+  {
+    mistake: 'an image and a kernel',
+    args: ['run', '--image', 'x', '--kernel', 'debian:sid'],
+    says: /cannot be used with/,
+  },
+  { mistake: 'a rootfs of no kind', args: ['build', '--rootfs', 'trixie'], says: /INVALID_OPTION.*unknown rootfs/ },
+  { mistake: 'an init that is no list', args: ['run', '--init', '["a", 1]'], says: /JSON array of strings/ },
   {
     mistake: 'a tag that no image can have',
     args: ['build', '--tag', 'Not A Name'],

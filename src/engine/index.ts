@@ -22,6 +22,7 @@ export {
   ImagePushError,
   ImageTransferError,
 } from './errors.ts'
+export { execStream } from './exec-stream.ts'
 export { labelsOfImages } from './image-labels.ts'
 export {
   hasImage,

@@ -11,7 +11,10 @@ export interface BuildCachePruneResult {
  * start from nothing, some kilobytes of ours among them, say not whose they are and stay until BuildKit clears them away. What is in use, or
  * part of an image that is there, stays as well.
  */
-export async function pruneBuildCache(buildkit: Buildkit, signal: AbortSignal): Promise<BuildCachePruneResult> {
+export async function pruneBuildCache(
+  buildkit: Pick<Buildkit, 'diskUsage' | 'prune'>,
+  signal: AbortSignal,
+): Promise<BuildCachePruneResult> {
   const ours = recordsOfOurs(await buildkit.diskUsage({ signal }))
   // No filter at all would be everything.
   if (ours.length === 0) return { records: 0, sizeBytes: 0 }

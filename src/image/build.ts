@@ -1,22 +1,43 @@
-import { exporters, localDirs, registryAuth } from '../buildkit/index.ts'
+import { PassThrough } from 'node:stream'
+import { type Exporter, exporters, localDirs, registryAuth } from '../buildkit/index.ts'
+import { type Engine, loadImages } from '../engine/index.ts'
 import { type ImagePlan, imageConfig } from './plan.ts'
 import type { VmImageRequest } from './request.ts'
 
 /** Solves the plan's graph into the engine's store. The tag appears with the whole image, or not at all. */
 export async function buildImage(
   { ref, definition, directories }: ImagePlan,
-  { connectBuildkit, dockerConfigDirectory, cache, signal, onStatus }: VmImageRequest,
+  { engine, builder, dockerConfigDirectory, cache, signal, onStatus }: VmImageRequest,
   labels: Readonly<Record<string, string>>,
 ): Promise<void> {
-  await using buildkit = await connectBuildkit()
-  await buildkit.solve({
-    definition,
-    imageConfig: { ...imageConfig, labels: { ...imageConfig.labels, ...labels } },
-    attachables: [localDirs(directories), registryAuth({ configDir: dockerConfigDirectory })],
-    cacheImports: cache.from,
-    cacheExports: cache.to,
-    exporter: exporters.moby({ names: [ref] }),
-    signal,
-    onStatus,
-  })
+  await using buildkit = await builder.connect()
+  const solveWith = async (exporter: Exporter) => {
+    await buildkit.solve({
+      definition,
+      imageConfig: { ...imageConfig, labels: { ...imageConfig.labels, ...labels } },
+      attachables: [localDirs(directories), registryAuth({ configDir: dockerConfigDirectory })],
+      cacheImports: cache.from,
+      cacheExports: cache.to,
+      exporter,
+      signal,
+      onStatus,
+    })
+  }
+  if (builder.kind === 'engine') await solveWith(exporters.moby({ names: [ref] }))
+  else await solveAndLoad(engine, (to) => solveWith(exporters.docker({ names: [ref], to })), signal)
+}
+
+/** The engine loads the archive while it is made; one that ends early is none. */
+async function solveAndLoad(engine: Engine, solveInto: (to: PassThrough) => Promise<void>, signal: AbortSignal) {
+  const archive = new PassThrough()
+  const loading = loadImages(engine, archive, { signal })
+  // Of the two that fail together, the solve says why.
+  loading.catch(() => {})
+  try {
+    await solveInto(archive)
+  } catch (thrown) {
+    archive.destroy(thrown instanceof Error ? thrown : undefined)
+    throw thrown
+  }
+  await loading
 }

@@ -1,5 +1,6 @@
 import type { Engine } from '../engine/index.ts'
 import type { CacheReference } from '../options/index.ts'
+import type { Builder } from './builder.ts'
 import { CacheUnsupportedError } from './errors.ts'
 
 /** The build caches of one image. */
@@ -10,23 +11,33 @@ export interface CachePlan {
   readonly solve: 'when missing' | 'always'
 }
 
+const remote = {
+  from: ['registry', 'gha', 's3', 'azblob'],
+  to: ['inline', 'registry', 'gha', 's3', 'azblob'],
+} as const
 /** Types by what an engine keeps its images in. Its BuildKit tells only in the middle of a build that it knows no other. */
 const supported = {
   graphdriver: { from: ['registry'], to: ['inline'] },
-  containerd: { from: ['registry', 'gha', 's3', 'azblob'], to: ['inline', 'registry', 'gha', 's3', 'azblob'] },
+  containerd: remote,
+  buildkitd: remote,
 } as const
 
 /** @throws CacheUnsupportedError before anything is built */
-export function checkCaches({ imageStore, version }: Engine, { from, to }: CachePlan): void {
-  refuseUnknown(from, supported[imageStore].from, 'read')
-  refuseUnknown(to, supported[imageStore].to, 'write')
+export function checkCaches({ imageStore, version }: Engine, { kind }: Builder, { from, to }: CachePlan): void {
+  const able = supported[kind === 'buildkitd' ? kind : imageStore]
+  const named = kind === 'buildkitd' ? 'with a buildkitd, testkernels' : `the Docker engine ${version}`
+  refuseUnknown(from, able.from, 'read')
+  refuseUnknown(to, able.to, 'write')
 
   function refuseUnknown(caches: readonly CacheReference[], known: readonly string[], verb: 'read' | 'write'): void {
     const other = caches.find(({ type }) => !known.includes(type))
     if (other === undefined) return
-    const store = imageStore === 'graphdriver' ? ', or an engine with the containerd image store' : ''
+    const store =
+      able === supported.graphdriver
+        ? '; or name a buildkitd in BUILDKIT_HOST, or an engine with the containerd image store'
+        : ''
     throw new CacheUnsupportedError({
-      what: `the Docker engine ${version} cannot ${verb} a build cache of type=${other.type}`,
+      what: `${named} cannot ${verb} a build cache of type=${other.type}`,
       remedy: `use type=${known.join(', type=')}${store}`,
     })
   }

@@ -17,7 +17,7 @@ export interface VmImage {
  * @throws CacheUnsupportedError; BaseImageUnavailableError; SolveError; SolveCancelledError; EngineGoneError; what `onKernel` throws
  */
 export async function ensureVmImage(request: VmImageRequest): Promise<VmImage> {
-  checkCaches(request.engine, request.cache)
+  checkCaches(request.engine, request.builder, request.cache)
   const { kernel, planImage } = await planKernel(request)
   const facts = await kernelFacts(kernel, request)
   request.onKernel(facts)

@@ -1,5 +1,10 @@
 import { TestkernelsError } from '../errors/index.ts'
 
+/** What is to be built needs the engine's own BuildKit, and another was named. */
+export class BuilderUnsuitableError extends TestkernelsError {
+  readonly code = 'BUILDER_UNSUITABLE'
+}
+
 /** The engine's BuildKit cannot read or write a build cache of this kind. */
 export class CacheUnsupportedError extends TestkernelsError {
   readonly code = 'CACHE_UNSUPPORTED'

@@ -2,7 +2,7 @@ import { createHash } from 'node:crypto'
 import { type Definition, type LocalDir, llb } from '../buildkit/graph.ts'
 import { kernelLabel } from '../options/index.ts'
 import { imagePaths, standaloneArguments } from '../qemu/index.ts'
-import { ensureBaseImage } from './base/index.ts'
+import { ensureBaseImage, officialBaseImage } from './base/index.ts'
 import { vmLabels } from './labels.ts'
 import { neededOptions } from './preflight/index.ts'
 import { markOurs } from './recipes/build-mark.ts'
@@ -34,12 +34,16 @@ export const imageConfig = {
 
 /** Plans the kernel, and then the image with it: nothing is done for the rootfs when the kernel turns out to be unsuitable. */
 export async function planKernel(request: VmImageRequest) {
-  const { engine, mirror, log, signal } = request
+  const { engine, builder, mirror, log, signal } = request
   const credentials = async (registry: string) => {
     const { credentialsFor } = await import('../buildkit/index.ts')
     return await credentialsFor(registry, request.dockerConfigDirectory)
   }
-  const base = async (suite: string) => (await ensureBaseImage({ engine, suite, mirror, credentials, signal, log })).ref
+  const base = async (suite: string) => {
+    // A buildkitd sees no image of the engine; it pulls the official one itself.
+    if (builder.kind === 'buildkitd') return officialBaseImage(suite)
+    return (await ensureBaseImage({ engine, suite, mirror, credentials, signal, log })).ref
+  }
   const baseRef = await base(BASE_SUITE)
   const from = markOurs(llb.image(baseRef, { name: `[base] ${baseRef}` }))
   const withTools = tools(from, { mirror, suite: BASE_SUITE })

@@ -1,15 +1,15 @@
-import type { Buildkit, SolveStatus } from '../buildkit/index.ts'
+import type { SolveStatus } from '../buildkit/index.ts'
 import type { Engine } from '../engine/index.ts'
 import type { Logger } from '../log/index.ts'
 import type { KernelReference, RootfsReference } from '../options/index.ts'
+import type { Builder } from './builder.ts'
 import type { CachePlan } from './cache.ts'
 import type { KernelFacts } from './preflight/index.ts'
 
 /** What an image is to be made of, and with. */
 export interface VmImageRequest {
   readonly engine: Engine
-  /** Called only when something has to be built. */
-  readonly connectBuildkit: () => Promise<Buildkit>
+  readonly builder: Builder
   readonly kernel: KernelReference
   readonly rootfs: RootfsReference
   /** The guest's command in place of dockerd. */

@@ -1,6 +1,6 @@
-import { mkdtemp, readFile, rm } from 'node:fs/promises'
-import { tmpdir } from 'node:os'
-import { join } from 'node:path'
+import { PassThrough, type Readable } from 'node:stream'
+import { text } from 'node:stream/consumers'
+import { extract } from 'tar-stream'
 import { exporters, llb, localDirs, registryAuth } from '../buildkit/index.ts'
 import { KERNEL_LABEL, kernelFactsIn } from './labels.ts'
 import type { KernelPlan } from './plan.ts'
@@ -12,7 +12,7 @@ export async function cachedFacts({ key }: KernelPlan, request: VmImageRequest):
   const refs = request.cache.from.filter(({ type }) => type === 'registry').map(({ attrs }) => attrs['ref'] ?? '')
   if (refs.length === 0) return undefined
   const attachables = [registryAuth({ configDir: request.dockerConfigDirectory })]
-  await using buildkit = await request.connectBuildkit()
+  await using buildkit = await request.builder.connect()
   const asked = refs.map((ref) => buildkit.remoteImage({ ref, attachables, signal: request.signal }))
   const images = await Promise.all(asked)
   return images
@@ -26,29 +26,35 @@ export async function solveFacts(kernel: KernelPlan, request: VmImageRequest): P
   const facts = llb
     .scratch()
     .file(llb.copy(kernel.state, '/facts', '/', { contents: true }), { name: '[kernel] facts' })
-  const directory = await mkdtemp(join(tmpdir(), 'testkernels-facts-'))
-  try {
-    await using buildkit = await request.connectBuildkit()
-    await buildkit.solve({
-      definition: facts.definition(),
-      attachables: [localDirs(kernel.directories ?? {}), registryAuth({ configDir: request.dockerConfigDirectory })],
-      cacheImports: request.cache.from,
-      exporter: exporters.local({ directory }),
-      onStatus: request.onStatus,
-      signal: request.signal,
-    })
-    return await readFacts(directory)
-  } finally {
-    await rm(directory, { recursive: true, force: true })
-  }
+  const archive = new PassThrough()
+  const reading = readFiles(archive)
+  // Of the two that fail together, the solve says why.
+  reading.catch(() => {})
+  await using buildkit = await request.builder.connect()
+  await buildkit.solve({
+    definition: facts.definition(),
+    attachables: [localDirs(kernel.directories ?? {}), registryAuth({ configDir: request.dockerConfigDirectory })],
+    cacheImports: request.cache.from,
+    exporter: exporters.tar({ to: archive }),
+    onStatus: request.onStatus,
+    signal: request.signal,
+  })
+  return toFacts(await reading)
 }
 
-async function readFacts(directory: string): Promise<KernelFacts> {
-  const read = (name: string) => readFile(join(directory, name), 'utf8')
-  const config = await read('config').catch(() => undefined)
+/** The files of a small archive, by name. */
+async function readFiles(archive: Readable): Promise<ReadonlyMap<string, string>> {
+  const files = new Map<string, string>()
+  for await (const entry of archive.pipe(extract())) files.set(entry.header.name, await text(entry))
+  return files
+}
+
+function toFacts(files: ReadonlyMap<string, string>): KernelFacts {
+  const read = (name: string) => files.get(name)?.trim() ?? ''
+  const config = files.get('config')
   return {
-    release: (await read('release')).trim(),
-    modules: (await read('modules')).trim() === 'present' ? 'present' : 'absent',
+    release: read('release'),
+    modules: read('modules') === 'present' ? 'present' : 'absent',
     config: config === undefined ? undefined : parseKernelConfig(config, neededOptions),
   }
 }

@@ -9,6 +9,10 @@ export interface Settings {
   readonly debug: boolean
   /** `BUILDKIT_PROGRESS`: how builds are shown where no option says. Default: `auto`, live on a terminal and else in lines */
   readonly progress: ProgressKind
+  /** `BUILDKIT_HOST`: a buildkitd that images are built with, in place of the engine's BuildKit. Default: none */
+  readonly buildkitHost: string | undefined
+  /** `TESTKERNELS_BUILDKIT_TLS_DIR`: `ca.pem`, `cert.pem` and `key.pem` for it, as `buildctl --tlsdir` has them. Default: none */
+  readonly buildkitTlsDirectory: string | undefined
   /** `TESTKERNELS_CACHE_FROM`, `TESTKERNELS_CACHE_TO`: build caches to read and write, separated by blanks. Default: none */
   readonly cacheFrom: readonly CacheReference[]
   readonly cacheTo: readonly CacheReference[]
@@ -49,6 +53,8 @@ export function readSettings(environment: Readonly<Record<string, string | undef
   return Object.freeze({
     debug: debug !== '' && debug !== '0',
     progress: progressKind(environment),
+    buildkitHost: environment['BUILDKIT_HOST'] || undefined,
+    buildkitTlsDirectory: environment['TESTKERNELS_BUILDKIT_TLS_DIR'] || undefined,
     cacheFrom: caches(environment, 'TESTKERNELS_CACHE_FROM', 'from'),
     cacheTo: caches(environment, 'TESTKERNELS_CACHE_TO', 'to'),
     debianMirror: environment['TESTKERNELS_DEBIAN_MIRROR'] || undefined,

@@ -12,6 +12,7 @@ import {
 } from '../image/index.ts'
 import { type Logger, silentLogger } from '../log/index.ts'
 import { type KernelEntry, kernelText } from '../options/index.ts'
+import { builderOf } from './builder.ts'
 import { buildkitOf, type Host } from './host.ts'
 
 export interface PrepareOptions {
@@ -37,7 +38,7 @@ export async function prepareImage({
   const working = signal ?? new AbortController().signal
   return await ensureVmImage({
     engine: host.engine,
-    connectBuildkit: () => buildkitOf(host, { signal: working, log }),
+    builder: builderOf(host, { signal: working, log }),
     kernel: entry.reference,
     rootfs: entry.rootfsReference,
     init: entry.init,
@@ -68,7 +69,8 @@ export async function preparePreloads({
   const { dockerConfigDirectory } = host.settings
   const context = {
     engine: host.engine,
-    connectBuildkit: () => buildkitOf(host, { signal, log }),
+    // What it makes goes into the guest through the engine's store, and not into our graph.
+    builder: { kind: 'engine', connect: () => buildkitOf(host, { signal, log }) } as const,
     credentials: async (registry: string) => {
       const { credentialsFor } = await import('../buildkit/index.ts')
       return await credentialsFor(registry, dockerConfigDirectory)

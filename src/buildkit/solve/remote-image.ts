@@ -14,16 +14,18 @@ export interface RemoteImageRequest {
 
 /** What a registry says of an image that is not pulled for it. */
 export interface RemoteImage {
+  /** `sha256:…` of its manifest. */
+  readonly digest: string
   readonly labels: Readonly<Record<string, string>>
 }
 
 /** @returns undefined when there is no such image, or no such registry */
 export async function remoteImage(client: Client, request: RemoteImageRequest): Promise<RemoteImage | undefined> {
-  const { ref: image, attachables = [], signal } = request
+  const { ref: name, attachables = [], signal } = request
   signal?.throwIfAborted()
   await using session = await openSession(client, attachables)
   const ref = randomBytes(16).toString('hex')
-  let config: Uint8Array | undefined
+  let image: RemoteImage | undefined
   try {
     await solveAsFrontend(client, {
       ref,
@@ -31,15 +33,15 @@ export async function remoteImage(client: Client, request: RemoteImageRequest): 
       signal,
       serve: async (ask) => {
         // Not what the engine may have under that name: it can be of another time.
-        const resolved = await ask(LLBBridge.method.resolveImageConfig, { ref: image, resolveMode: 'pull' })
-        config = resolved.config
+        const resolved = await ask(LLBBridge.method.resolveImageConfig, { ref: name, resolveMode: 'pull' })
+        image = { digest: resolved.digest, labels: labelsIn(resolved.config) }
         return {}
       },
     })
   } catch {
     signal?.throwIfAborted()
   }
-  return config === undefined ? undefined : { labels: labelsIn(config) }
+  return image
 }
 
 function labelsIn(config: Uint8Array): Record<string, string> {

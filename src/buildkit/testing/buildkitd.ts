@@ -1,4 +1,4 @@
-import { once } from 'node:events'
+import { EventEmitter, once } from 'node:events'
 import { createServer as createHttpServer } from 'node:http'
 import { createServer as createHttpsServer, type ServerOptions } from 'node:https'
 import { type AddressInfo, createServer, type Server as NetServer, type Socket } from 'node:net'
@@ -10,23 +10,39 @@ import {
   type sendUnaryData,
   type UntypedHandleCall,
 } from '@grpc/grpc-js'
-import { Control, type SolveRequest, type StatusRequest } from '../gen/control_pb.ts'
+import { BytesMessageSchema, Control, type SolveRequest, type StatusRequest } from '../gen/control_pb.ts'
+import { FileSend } from '../gen/filesync_pb.ts'
+import { LLBBridge, type ReturnRequest } from '../gen/gateway_pb.ts'
 import { Health } from '../gen/health_pb.ts'
 import { Secrets } from '../gen/secrets_pb.ts'
 import { bindMethod, type Method } from '../grpc/method.ts'
 import { type SessionCall, SessionCaller } from './session-caller.ts'
 
+/** What a test makes of a solve, in place of building. */
+export interface Made {
+  readonly exporter: string
+  readonly attrs: Readonly<Record<string, string>>
+  /** That the client, as the frontend, gave the image. */
+  readonly imageConfig: Readonly<Record<string, unknown>> | undefined
+}
+
 /**
  * A server that speaks BuildKit's protocol, for the transports that the engine at hand does not have. It builds nothing:
- * a solve asks the session for its health and the secret `token`, and answers with them.
+ * a solve asks the session for its health and the secret `token`, and answers with them; or, given `make`, sends what that makes for
+ * the exporter.
  */
 export class Buildkitd implements AsyncDisposable {
   readonly solves: SolveRequest[] = []
   readonly #grpc = new Server()
   readonly #servers: NetServer[] = []
+  readonly #make: ((made: Made) => Promise<Buffer>) | undefined
+  /** What clients that are frontends return, by the solve that they serve. */
+  readonly #returned = new EventEmitter()
   readonly #sessions = new Map<string, { session: Promise<SessionCaller>; opened: (caller: SessionCaller) => void }>()
 
-  constructor() {
+  constructor({ make }: { readonly make?: (made: Made) => Promise<Buffer> } = {}) {
+    this.#make = make
+    this.#serveFrontends()
     const { solve, status, session, listWorkers } = Control.method
     this.#serve(listWorkers, 'unary', (_call: unknown, answer: sendUnaryData<object>) =>
       answer(null, { record: [{ id: 'worker', platforms: [{ os: 'linux', architecture: 'amd64' }] }] }),
@@ -109,8 +125,32 @@ export class Buildkitd implements AsyncDisposable {
     return entry
   }
 
-  async #solve({ session: id, exporterAttrs }: SolveRequest): Promise<Record<string, string>> {
+  #serveFrontends(): void {
+    const { solve, return: giveBack } = LLBBridge.method
+    this.#serve(solve, 'unary', (_call: unknown, answer: sendUnaryData<object>) =>
+      answer(null, { result: { result: { case: 'ref', value: { id: 'result' } } } }),
+    )
+    this.#serve(giveBack, 'unary', (call: ServerUnaryCall<ReturnRequest, object>, answer: sendUnaryData<object>) => {
+      this.#returned.emit(String(call.metadata.get('buildkit-controlapi-buildid')[0]), call.request)
+      answer(null, {})
+    })
+  }
+
+  async #imageConfig({ ref, definition }: SolveRequest): Promise<Made['imageConfig']> {
+    if (definition !== undefined) return undefined
+    const [{ result }] = (await once(this.#returned, ref)) as [ReturnRequest]
+    return JSON.parse(Buffer.from(result?.metadata['containerimage.config'] ?? []).toString())
+  }
+
+  async #solve(request: SolveRequest): Promise<Record<string, string>> {
+    const { session: id, exporter, exporterAttrs } = request
+    const config = this.#make === undefined ? undefined : this.#imageConfig(request)
     const session = await this.#session(id).session
+    if (this.#make !== undefined) {
+      const made = await this.#make({ exporter, attrs: exporterAttrs, imageConfig: await config })
+      await session.send(FileSend.method.diffCopy, BytesMessageSchema, [{ data: made }])
+      return {}
+    }
     const { status } = await session.call(Health.method.check, {})
     const { data } = await session.call(Secrets.method.getSecret, { id: 'token' })
     return { ...exporterAttrs, health: String(status), token: Buffer.from(data).toString() }

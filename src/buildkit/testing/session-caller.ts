@@ -13,6 +13,9 @@ import type { ServerDuplexStream } from '@grpc/grpc-js'
 import type { BytesMessage } from '../gen/control_pb.ts'
 import { type Method, methodPath } from '../grpc/method.ts'
 
+/** In front of each message: whether it is compressed, and its length. */
+const PREFIX_BYTES = 5
+
 export type SessionCall = ServerDuplexStream<BytesMessage, { data: Uint8Array }>
 
 /** Calls the session behind a `Control.Session` stream the way BuildKit does: HTTP/2 inside the stream. */
@@ -29,6 +32,21 @@ export class SessionCaller {
     method: Method<I, O>,
     request: MessageInitShape<I>,
   ): Promise<MessageShape<O>> {
+    const response = await this.#exchange(method, [toBinary(method.input, create(method.input, request))])
+    return fromBinary(method.output, response.subarray(PREFIX_BYTES))
+  }
+
+  /** Messages on a stream, on which nothing comes back. */
+  async send<D extends DescMessage>(
+    method: Parameters<typeof methodPath>[0],
+    message: D,
+    values: readonly MessageInitShape<D>[],
+  ): Promise<void> {
+    const bodies = values.map((value) => toBinary(message, create(message, value)))
+    await this.#exchange(method, bodies)
+  }
+
+  async #exchange(method: Parameters<typeof methodPath>[0], bodies: readonly Uint8Array[]): Promise<Buffer> {
     const headers = {
       ':method': 'POST',
       ':path': methodPath(method),
@@ -36,10 +54,12 @@ export class SessionCaller {
       te: 'trailers',
     }
     const stream = this.#client.request(headers)
-    const body = toBinary(method.input, create(method.input, request))
-    const prefix = Buffer.alloc(5)
-    prefix.writeUInt32BE(body.byteLength, 1)
-    stream.end(Buffer.concat([prefix, body]))
+    const frames = bodies.flatMap((body) => {
+      const prefix = Buffer.alloc(PREFIX_BYTES)
+      prefix.writeUInt32BE(body.byteLength, 1)
+      return [prefix, body]
+    })
+    stream.end(Buffer.concat(frames))
     let status = {}
     const listen = (received: Record<string, unknown>) => {
       if ('grpc-status' in received) status = received
@@ -47,9 +67,9 @@ export class SessionCaller {
     stream.on('response', listen)
     stream.on('trailers', listen)
     const response = await buffer(stream)
-    const { 'grpc-status': code, 'grpc-message': message } = status as Record<string, unknown>
-    if (String(code) !== '0') throw new Error(`${method.name}: ${code} ${decodeURIComponent(String(message))}`)
-    return fromBinary(method.output, response.subarray(5))
+    const { 'grpc-status': code, 'grpc-message': text } = status as Record<string, unknown>
+    if (String(code) !== '0') throw new Error(`${method.name}: ${code} ${decodeURIComponent(String(text))}`)
+    return response
   }
 }
 

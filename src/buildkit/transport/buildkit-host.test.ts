@@ -1,3 +1,4 @@
+import { PassThrough } from 'node:stream'
 import { expect, test } from 'vitest'
 import { buildkitdEndpoint } from './buildkit-host.ts'
 
@@ -9,7 +10,15 @@ test.each([
   expect(buildkitdEndpoint(address)).toMatchObject({ kind: 'buildkitd', ...expected })
 })
 
-test.each(['', 'buildkitd', 'unix://', 'tcp://host', 'ssh://host:22', '/run/buildkitd.sock'])(
+test('a container is reached through connections that its engine makes', () => {
+  const dialContainer = async () => new PassThrough()
+  expect(buildkitdEndpoint('docker-container://builder', { dialContainer })).toMatchObject({
+    kind: 'buildkitd',
+    name: 'docker-container://builder',
+  })
+})
+
+test.each(['', 'buildkitd', 'unix://', 'tcp://host', 'ssh://host:22', 'docker-container://', '/run/buildkitd.sock'])(
   '%j is not',
   (address) => {
     expect(() => buildkitdEndpoint(address)).toThrow(expect.objectContaining({ code: 'BUILDKIT_UNREACHABLE' }))

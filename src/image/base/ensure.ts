@@ -35,9 +35,14 @@ export interface BaseImage {
 /** Names the archive that an image was made from; by its digest, because a URL may hold a password. */
 const MIRROR_LABEL = 'testkernels.mirror'
 
+/** The one that registries have. */
+export function officialBaseImage(suite: string): string {
+  return `debian:${suite}-slim`
+}
+
 /** The names that a base image of `suite` can have in the engine's store, in order of preference. */
 export function baseImageRefs(suite: string): readonly [official: string, bootstrapped: string] {
-  return [`debian:${suite}-slim`, `testkernels/base:${suite}`]
+  return [officialBaseImage(suite), `testkernels/base:${suite}`]
 }
 
 /**

@@ -1,15 +1,9 @@
-import {
-  type Buildkit,
-  dockerfileSolve,
-  exporters,
-  registryAuth,
-  type SolveStatus,
-  secrets,
-} from '../../buildkit/index.ts'
+import { dockerfileSolve, exporters, registryAuth, type SolveStatus, secrets } from '../../buildkit/index.ts'
 import type { DockerfileReference } from '../../options/index.ts'
+import type { Builder } from '../builder.ts'
 
 export interface DockerfileContext {
-  readonly connectBuildkit: () => Promise<Buildkit>
+  readonly builder: Builder
   readonly onStatus: (status: SolveStatus) => void
   readonly dockerConfigDirectory: string
   readonly signal: AbortSignal
@@ -27,7 +21,7 @@ export async function buildDockerfile(
   const named = target !== undefined && { target }
   const solve = await dockerfileSolve({ contextDir, dockerfile, buildArgs, labels, ...named })
   const secretSources = Object.entries(secretFiles).map(([id, file]) => [id, { file }] as const)
-  await using buildkit = await context.connectBuildkit()
+  await using buildkit = await context.builder.connect()
   const { exporterResponse } = await buildkit.solve({
     ...solve,
     attachables: [

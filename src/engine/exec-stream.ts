@@ -1,0 +1,47 @@
+import { Duplex } from 'node:stream'
+import type { Engine } from './connect.ts'
+import { createDemultiplexer } from './demultiplex.ts'
+
+/** So much of what the program wrote on standard error is kept, for the error. */
+const STDERR_BYTES = 2_000
+
+/**
+ * A program in a running container, as a connection: what is written is its standard input, what it prints is read. When it ends, so
+ * does the connection, with what it wrote on standard error if it wrote nothing else.
+ */
+export async function execStream(engine: Engine, container: string, argv: readonly string[]): Promise<Duplex> {
+  const attach = { AttachStdin: true, AttachStdout: true, AttachStderr: true }
+  const exec = await engine.docker.getContainer(container).exec({ Cmd: [...argv], ...attach })
+  const carrier = (await exec.start({ hijack: true, stdin: true })) as Duplex
+  let said = ''
+  let hasOutput = false
+  const connection = new Duplex({
+    read: () => carrier.resume(),
+    write: (chunk: Buffer, _encoding, done) => {
+      carrier.write(chunk, done)
+    },
+    final: (done) => {
+      carrier.end(done)
+    },
+    destroy: (error, done) => {
+      carrier.destroy()
+      done(error)
+    },
+  })
+  const demultiplex = createDemultiplexer({
+    stdout: (chunk) => {
+      hasOutput = true
+      if (!connection.push(chunk)) carrier.pause()
+    },
+    stderr: (chunk) => {
+      said = (said + chunk).slice(0, STDERR_BYTES)
+    },
+  })
+  carrier.on('data', demultiplex)
+  carrier.on('error', (error) => connection.destroy(error))
+  carrier.on('close', () => {
+    if (hasOutput) connection.push(null)
+    else connection.destroy(new Error(said.trim() || `${argv.join(' ')} ended at once in the container ${container}`))
+  })
+  return connection
+}
