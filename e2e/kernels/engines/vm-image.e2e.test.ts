@@ -1,6 +1,4 @@
 // Our own images on the engine in a guest, which is newer than that of this machine.
-import { execFile } from 'node:child_process'
-import { promisify } from 'node:util'
 import Docker from 'dockerode'
 import { expect, test } from 'vitest'
 import { silentLogger } from '../../../src/log/index.ts'
@@ -9,6 +7,7 @@ import { openHost, prepareImage } from '../../../src/vm/index.ts'
 import { connect } from '../../buildkit/support.ts'
 import { fixtureImage, fixtureTar } from '../../support/env.ts'
 import { loadTar } from '../../support/load-tar.ts'
+import { Program } from '../../support/program.ts'
 
 const docker = new Docker()
 
@@ -19,7 +18,7 @@ test('the engine is newer than 20.10, and its BuildKit answers', async ({ annota
   expect(Number.parseInt(Version, 10)).toBeGreaterThanOrEqual(26)
 })
 
-test('an image of a VM is built on it, and the second time found', async () => {
+test('an image of a VM is built on it, found the second time, and boots', async () => {
   await loadTar(docker, fixtureImage, fixtureTar)
   const host = await openHost({ settings: readSettings(), log: silentLogger })
   const entry = parseKernelEntry('nested', {
@@ -31,14 +30,8 @@ test('an image of a VM is built on it, and the second time found', async () => {
   expect(origin).toBe('built')
   expect(await prepareImage({ host, entry })).toEqual({ ref, origin: 'store' })
 
-  const { Config } = await docker.getImage(ref).inspect()
-  expect(Config).toMatchObject({
-    Entrypoint: ['/testkernels/entrypoint'],
-    Cmd: expect.arrayContaining(['microvm,acpi=on,rtc=on']),
-  })
-  const script =
-    'cd /testkernels; fsck.erofs rootfs.erofs && fsck.erofs kernel.erofs && qemu-system-x86_64 --version && ls'
-  const { stdout } = await promisify(execFile)('docker', ['run', '--rm', '--entrypoint', 'sh', ref, '-ec', script])
-  expect(stdout).toMatch(/^QEMU emulator version /m)
-  expect(stdout.split('\n')).toEqual(expect.arrayContaining(['entrypoint', 'initrd', 'tsc-khz', 'vmlinuz']))
+  // Emulation in emulation: its kernel and init come up as they do on any engine, and slower.
+  await using vm = new Program(['docker', 'run', '--rm', ref])
+  await vm.printed('stdout', /^testkernels: the command runs after \d+ s\r?$/m)
+  expect(vm.stdout).toMatch(/^\[ +0\.000000\] Linux version 6\.1\./m)
 })

@@ -3,6 +3,8 @@ const small = { memoryMib: 1024, cpus: 1 } as const
 /** From 6.12 on, Debian's kernels have neither memory nor cpusets on cgroup v1. */
 const withoutMemory = { ...small, cgroup: 1, controllers: 'partial' } as const
 
+const source = { source: 'debian/trixie', config: ['cgroup-v1'] } as const
+
 export const matrix = {
   'bullseye-v1': { ...small, kernel: 'debian:bullseye', cgroup: 1 },
   'bullseye-v2': { ...small, kernel: 'debian:bullseye', cgroup: 2 },
@@ -14,6 +16,9 @@ export const matrix = {
   'sid-v1': { ...withoutMemory, kernel: 'debian:sid' },
   'sid-v2': { ...small, kernel: 'debian:sid', cgroup: 2 },
   'trixie-backports-v2': { ...small, kernel: 'debian:trixie-backports', cgroup: 2 },
+  // With the v1 controllers that Debian's own build of this source lacks.
+  'source-v1': { ...small, kernel: source, cgroup: 1 },
+  'source-v2': { ...small, kernel: source, cgroup: 2 },
 } as const
 
 /** What `uname -r` says on each. */
@@ -28,4 +33,6 @@ export const releases: Readonly<Record<keyof typeof matrix, RegExp>> = {
   'sid-v1': /^[789]\.\d+\.\d+\+deb\d+-cloud-amd64$/,
   'sid-v2': /^[789]\.\d+\.\d+\+deb\d+-cloud-amd64$/,
   'trixie-backports-v2': /^[789]\.\d+\.\d+\+deb13-cloud-amd64$/,
+  'source-v1': /^6\.12\.\d+$/,
+  'source-v2': /^6\.12\.\d+$/,
 }

@@ -16,6 +16,7 @@ test('all entries of the matrix are up', () => {
 
 describe.each(kernels())('$name', (kernel) => {
   const release = releases[kernel.name as keyof typeof releases]
+  const { controllers = 'all' } = matrix[kernel.name as keyof typeof matrix] as { controllers?: 'all' | 'partial' }
 
   beforeAll(async () => {
     const loading = await kernel.docker().loadImage(createReadStream(fixtureTar))
@@ -23,12 +24,26 @@ describe.each(kernels())('$name', (kernel) => {
   })
 
   test('its dockerd answers, on this kernel and cgroup version', async () => {
-    const { KernelVersion, CgroupVersion, MemoryLimit } = await kernel.docker().info()
+    const { KernelVersion, CgroupVersion, MemoryLimit, SwapLimit } = await kernel.docker().info()
     expect(KernelVersion).toMatch(release)
     expect(CgroupVersion).toBe(String(kernel.cgroup))
-    const { controllers = 'all' } = matrix[kernel.name as keyof typeof matrix] as { controllers?: string }
-    expect(MemoryLimit).toBe(controllers === 'all')
-    expect(await inContainer(kernel, 'uname', '-r')).toMatch(release)
+    const isComplete = controllers === 'all'
+    expect({ MemoryLimit, SwapLimit }).toEqual({ MemoryLimit: isComplete, SwapLimit: isComplete })
+    expect(await docker(kernel, 'info', '--format', '{{.KernelVersion}} {{.CgroupVersion}}')).toBe(
+      `${KernelVersion} ${CgroupVersion}`,
+    )
+    expect(await inGuest(kernel, 'uname -r')).toBe(KernelVersion)
+    expect(await inContainer(kernel, 'uname', '-r')).toBe(KernelVersion)
+  })
+
+  test.runIf(controllers === 'all')('limits memory and swap of a container', async () => {
+    const file = kernel.cgroup === 1 ? 'memory/memory.limit_in_bytes' : 'memory.max'
+    const swapFile = kernel.cgroup === 1 ? 'memory/memory.memsw.limit_in_bytes' : 'memory.swap.max'
+    const limits = ['--memory', '64m', '--memory-swap', '96m']
+    const argv = ['run', '--rm', ...limits, '--workdir', '/sys/fs/cgroup', fixtureImage, 'cat', file, swapFile]
+    // On v1 the second is of both together.
+    const swap = kernel.cgroup === 1 ? 100_663_296 : 33_554_432
+    expect(await docker(kernel, ...argv)).toBe(`67108864\n${swap}`)
   })
 
   test('has the files of the kernel under /boot, which nobody can write to', async () => {
@@ -46,17 +61,26 @@ describe.each(kernels())('$name', (kernel) => {
     expect(modules).toContain('Read-only file system')
   })
 
+  test.runIf(kernel.name.startsWith('source'))('was built with the config under /boot', async () => {
+    expect(
+      await inGuest(
+        kernel,
+        'zcat /proc/config.gz | cmp - /boot/config && grep -E "^CONFIG_(MEMCG|CPUSETS)_V1=" /boot/config',
+      ),
+    ).toBe('CONFIG_MEMCG_V1=y\nCONFIG_CPUSETS_V1=y')
+  })
+
   test("loads a module late, with the rootfs's modprobe and with ours when the kernel asks for it", async () => {
     const script = `
       cut -d : -f 1 /lib/modules/$(uname -r)/modules.dep | while read -r file; do
         [ -f "/lib/modules/$(uname -r)/$file" ] || echo "absent: $file"
       done
-      lsmod | grep -cE "^(dummy|ifb) "
-      /sbin/modprobe dummy
+      lsmod | grep -cE "^(dummy|sch_netem) "
+      /sbin/modprobe sch_netem
       echo /.testkernels/bin/modprobe >/proc/sys/kernel/modprobe
-      /.testkernels/bin/ip link add ifb9 type ifb
-      lsmod | grep -oE "^(dummy|ifb) " | sort`
-    expect(await inGuest(kernel, script)).toBe('0\ndummy \nifb')
+      /.testkernels/bin/ip link add dummy9 type dummy
+      lsmod | grep -oE "^(dummy|sch_netem) " | sort`
+    expect(await inGuest(kernel, script)).toBe('0\ndummy \nsch_netem')
   })
 })
 

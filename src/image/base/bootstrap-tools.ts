@@ -23,6 +23,8 @@ const mmdebstrap: BootstrapTool = {
       '--variant=minbase',
       '--architectures=amd64',
       '--format=tar',
+      // A mirror may lag behind, and then has a sid that is past its date, and still signed. Stays in the image's apt.
+      '--aptopt=Acquire::Check-Valid-Until "false"',
       ...extraPackages(mirror),
       // What debian:*-slim leaves out as well.
       '--dpkgopt=path-exclude=/usr/share/doc/*',
