@@ -20,7 +20,7 @@ async function fatesIn(): Promise<Fates> {
 }
 
 function watching(path: string): FateWatch {
-  const watch = new FateWatch(path, { holds: 'process' })
+  const watch = new FateWatch(path)
   cleanUps.push(() => watch[Symbol.dispose]())
   return watch
 }

@@ -15,6 +15,7 @@ export type KernelProjectOptions = Omit<NonNullable<TestProjectInlineConfigurati
 
 const globalSetup = moduleBeside('global-setup')
 const setupFile = moduleBeside('setup-file')
+const runner = moduleBeside('runner')
 
 /** Longest wait for a test, in milliseconds. Vitest's 5 s is less than one `docker run` under software emulation. */
 const TEST_TIMEOUT_MS = 120_000
@@ -66,6 +67,7 @@ function project(name: string, request: KernelRequest, options: KernelProjectOpt
     test: {
       testTimeout: TEST_TIMEOUT_MS,
       hookTimeout: TEST_TIMEOUT_MS,
+      runner,
       ...options,
       name,
       globalSetup: [globalSetup, ...asArray(options.globalSetup)],

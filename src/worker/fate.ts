@@ -23,18 +23,20 @@ const INTERVAL_MS = 100
 export class FateWatch implements Disposable {
   readonly #path: string
   readonly #gone = new AbortController()
+  readonly #toError: (failure: Failure) => Error
   readonly #look = () => this.#read()
   #fate: Fate = {}
   #onChange: () => void = () => {}
 
   /**
-   * @param path the file; it may be still to come
-   * @param holds whether the process stays alive for it
+   * @param path the file; it may be still to come. No process stays alive for it.
+   * @param toError makes the error that the test runner prints best
    */
-  constructor(path: string, { holds }: { readonly holds: 'process' | 'nothing' }) {
+  constructor(path: string, toError: (failure: Failure) => Error = withoutFrames) {
     this.#path = path
-    // The system's own timer, not inotify, of which a machine has few; and not ours, which tests may have replaced.
-    watchFile(path, { interval: INTERVAL_MS, persistent: holds === 'process' }, this.#look)
+    this.#toError = toError
+    // libuv's own timer, not inotify, of which a machine has few; and not JavaScript's, which tests may have replaced.
+    watchFile(path, { interval: INTERVAL_MS, persistent: false }, this.#look)
     this.#read()
   }
 
@@ -64,7 +66,7 @@ export class FateWatch implements Disposable {
       throw thrown
     }
     const { failure } = this.#fate
-    if (failure !== undefined) this.#gone.abort(errorOf(failure))
+    if (failure !== undefined) this.#gone.abort(this.#toError(failure))
     this.#onChange()
   }
 
@@ -73,8 +75,8 @@ export class FateWatch implements Disposable {
   }
 }
 
-/** With no stack: where in our code it was made helps no user. */
-function errorOf({ title, message }: Failure): Error {
+/** Where in our code it was made helps no user. */
+function withoutFrames({ title, message }: Failure): Error {
   const error = new Error(message)
   error.name = title
   error.stack = `${title}: ${message}`
