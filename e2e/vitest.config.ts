@@ -26,7 +26,7 @@ export default defineConfig({
         test: {
           ...shared,
           name: 'engine',
-          include: ['{buildkit,engine,cli,vitest,faults,standalone}/**/*.e2e.test.ts'],
+          include: ['{buildkit,engine,cli,vitest,jest,faults,standalone}/**/*.e2e.test.ts'],
           globalSetup: [fixtures, './support/images.ts'],
         },
       },

@@ -1,5 +1,4 @@
 // Global setup of each e2e project: the image that tests run in their guests, made once for all.
-// @ts-expect-error a script without types; its two names are used as strings
 import { FIXTURE_IMAGE, FIXTURE_TAR, makeFixtureImage } from '../../scripts/fixture-image.mjs'
 
 const KEY = Symbol.for('testkernels.e2e.fixtures')

@@ -1,0 +1,56 @@
+import { expect, test } from 'vitest'
+import { fixtureTar } from '../../support/env.ts'
+import { booted, jest } from '../../support/jest.ts'
+
+const both = ['bookworm-cgroupv1', 'bookworm-cgroupv2']
+const good = ['--config', 'configs/good.config.cjs']
+
+test('all projects with workers, in CommonJS and ES modules: each VM boots once, for projects and suite', async ({
+  annotate,
+}) => {
+  const env = { NODE_OPTIONS: '--experimental-vm-modules' }
+  await using run = await jest('jest-demo', ['--maxWorkers', '2'], { env })
+  const { code } = await run.program.exit
+  expect(code, run.program.stderr).toBe(0)
+  expect(run.program.stderr).toMatch(/^Test Suites: 7 passed, 7 total$/m)
+  expect(booted(run)).toEqual(both)
+  await annotate(`nothing left after ${await run.gone()} ms`)
+})
+
+test('a suite alone in worker threads', async () => {
+  await using run = await jest('jest-demo', ['--selectProjects', 'kernels', '--workerThreads', '--maxWorkers', '2'])
+  const { code } = await run.program.exit
+  expect(code, run.program.stderr).toBe(0)
+  expect(run.program.stderr).toMatch(/^Tests: +5 passed, 5 total$/m)
+  expect(booted(run)).toEqual(both)
+  await run.gone()
+})
+
+test('a death is a result: the test fails with the reason, the next one at once, the other entry goes on', async ({
+  annotate,
+}) => {
+  await using run = await jest('jest-faults', [...good, 'panics'], { env: { FIXTURE_TAR: fixtureTar } })
+  const { code } = await run.program.exit
+  expect(code).toBe(1)
+  const { stdout, stderr } = run.program
+  expect(stderr).toMatch(/^Tests: +2 failed, 2 passed, 4 total$/m)
+  const reason =
+    /VmDiedError \[VM_DIED\]: one: the VM ended on debian:bookworm, cgroup v1: kernel panic: sysrq triggered crash/g
+  expect(stderr.match(reason)?.length).toBeGreaterThanOrEqual(2)
+  expect(stdout).toContain('the next test of two was run')
+  expect(stdout).not.toContain('the next test of one was run')
+  const [, crashed, cleaned] = /crashing at (\d+)[\s\S]*the clean-up was run at (\d+)/.exec(stdout) ?? []
+  expect(cleaned, stdout).toBeDefined()
+  await annotate(`both tests had failed ${Number(cleaned) - Number(crashed)} ms after the crash`)
+  await run.gone()
+})
+
+test.each(['SIGINT', 'SIGTERM', 'SIGKILL'] as const)('%s in the middle of a test leaves nothing', async (signal) => {
+  await using run = await jest('jest-faults', [...good, '--selectProjects', 'one', '--runInBand', 'waits'])
+  await run.program.printed('stdout', /^waiting with unix:.+$/m)
+  const qemus = await run.qemus()
+  run.program.kill(signal)
+  const ms = await run.gone(qemus)
+  console.log(`nothing left ${ms} ms after ${signal}`)
+  await run.program.exit
+})

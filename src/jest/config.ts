@@ -1,0 +1,99 @@
+import { createHash } from 'node:crypto'
+import type { Config } from 'jest'
+import { inConfiguration } from '../errors/index.ts'
+import {
+  InvalidOptionError,
+  type KernelMatrix,
+  type KernelMatrixOptions,
+  kernelMatrix as makeMatrix,
+  matrixRows,
+  type NamedKernelOptions,
+  readSettings,
+} from '../options/index.ts'
+import type { Scope } from '../worker/index.ts'
+import { findTestEnvironment } from './find-environment.ts'
+import { writeProjectFiles } from './project-files.ts'
+import type { KernelRequest } from './request.ts'
+
+/** One project, as Jest's `projects` take it. */
+export type JestProject = Omit<Config, 'projects' | 'testTimeout'>
+
+/** Jest's options, as they may stand in a project, less those that testkernels sets. */
+export type KernelProjectOptions = Omit<
+  Config,
+  'displayName' | 'globalSetup' | 'globalTeardown' | 'projects' | 'testTimeout'
+> & {
+  /** Longest wait for a test or a hook that names none, in milliseconds. @default 120_000 */
+  readonly testTimeout?: number
+}
+
+/** Jest's 5 s is less than one `docker run` under software emulation. */
+const TEST_TIMEOUT_MS = 120_000
+
+/**
+ * One Jest project for each entry, named after it: `jest --selectProjects cgroupv1`. In its tests DOCKER_HOST and the variables
+ * of Testcontainers point at the entry's VM.
+ *
+ *     module.exports = { projects: [...kernelProjects(kernels, { testMatch: ['<rootDir>/test/*.vm.test.js'] })] }
+ *
+ * @throws InvalidOptionError; UnknownKernelError; DuplicateEntryError
+ */
+export function kernelProjects(matrix: KernelMatrix, options: KernelProjectOptions = {}): JestProject[] {
+  return inConfiguration(() =>
+    matrixRows(matrix).map((row) => project(row.name, { rows: [row], scope: 'project' }, options)),
+  )
+}
+
+/**
+ * One Jest project with the VMs of all entries: `describe.each(kernels())('on $name', (kernel) => ...)`.
+ * @throws InvalidOptionError; UnknownKernelError; DuplicateEntryError
+ */
+export function kernelSuite(name: string, matrix: KernelMatrix, options: KernelProjectOptions = {}): JestProject {
+  return inConfiguration(() => project(name, { rows: matrixRows(matrix), scope: 'suite' }, options))
+}
+
+/**
+ * A matrix of all combinations: `kernelMatrix({ kernel: ['debian:bullseye', 'debian:bookworm'], cgroup: [1, 2] })`, with
+ * `exclude` and `include` as GitHub Actions has them.
+ * @throws InvalidOptionError; UnknownKernelError; DuplicateEntryError
+ */
+export function kernelMatrix(options: KernelMatrixOptions): readonly NamedKernelOptions[] {
+  return inConfiguration(() => makeMatrix(options))
+}
+
+interface Asked {
+  readonly rows: readonly NamedKernelOptions[]
+  readonly scope: Scope
+}
+
+function project(name: string, asked: Asked, options: KernelProjectOptions): JestProject {
+  refuseGlobalHooks(name, options)
+  const { testTimeout: testTimeoutMs = TEST_TIMEOUT_MS, testEnvironment = 'node', ...others } = options
+  const environment = findTestEnvironment(testEnvironment, options.rootDir)
+  const id = createHash('sha256')
+    .update(JSON.stringify([name, asked, testTimeoutMs, environment]))
+    .digest('hex')
+    .slice(0, 16)
+  const request: KernelRequest = { id, ...asked, testTimeoutMs }
+  const files = writeProjectFiles({ request, environment, cacheDirectory: readSettings().cacheDirectory })
+  return {
+    ...others,
+    displayName: name,
+    globalSetup: files.globalSetup,
+    globalTeardown: files.globalTeardown,
+    testEnvironment: files.testEnvironment,
+    setupFiles: [files.guard],
+    // Jest runs setupFiles before its environment is set up, when the VM may not be there yet; these run right after.
+    setupFilesAfterEnv: [...(options.setupFiles ?? []), ...(options.setupFilesAfterEnv ?? [])],
+  }
+}
+
+/** Jest takes one of each for a project, and ours it must be. */
+function refuseGlobalHooks(name: string, options: object): void {
+  const refused = ['globalSetup', 'globalTeardown'].find((option) => option in options)
+  if (refused === undefined) return
+  throw new InvalidOptionError({
+    what: `project ${name} has a ${refused} of its own, and Jest takes one for each project`,
+    remedy: `move it to the top of Jest's configuration, where it is run as well`,
+  })
+}

@@ -1,0 +1,80 @@
+import { assignEnvironment, type Failure, FateWatch, kernelOf, neededBy, type ProvidedKernel } from '../worker/index.ts'
+import type { CircusEvent, CircusState, EnvironmentClass, EnvironmentModule } from './jest-types.ts'
+import { KEY } from './kernels.cjs'
+import { makeTestsMortal } from './mortal-tests.ts'
+import { fatesVariable, type KernelRequest } from './request.ts'
+
+/**
+ * A test environment that has the project's VMs. It is the one place of a Jest worker that is outside of the tests' sandbox, and
+ * the only one that can set variables which child processes of tests will see.
+ */
+export function withKernels(module: EnvironmentModule, request: KernelRequest): EnvironmentClass {
+  const Base = classOf(module)
+  return class KernelEnvironment extends Base {
+    readonly #vms = fatesOf(request).map((fate, index) => ({
+      name: request.rows[index]?.name ?? '',
+      fate: new FateWatch(fate, toError),
+    }))
+    readonly #configuresTimeout: boolean
+    #kernels: readonly ProvidedKernel[] = []
+    #restore = () => {}
+
+    constructor(...args: ConstructorParameters<EnvironmentClass>) {
+      super(...args)
+      this.#configuresTimeout = args[0].globalConfig.testTimeout !== undefined
+      Object.assign(this.global, { [KEY]: () => this.#kernels.map(kernelOf) })
+    }
+
+    override async setup(): Promise<void> {
+      await super.setup()
+      this.#kernels = await Promise.all(this.#vms.map(({ fate }) => fate.ready()))
+      if (request.scope === 'project') this.#point()
+    }
+
+    override async handleTestEvent(event: CircusEvent, state: CircusState): Promise<void> {
+      if (event.name === 'setup' && !this.#configuresTimeout) state.testTimeout = request.testTimeoutMs
+      if (event.name === 'run_start') makeTestsMortal(state.rootDescribeBlock, (fullName) => this.#neededBy(fullName))
+      await super.handleTestEvent?.(event, state)
+    }
+
+    override async teardown(): Promise<void> {
+      for (const { fate } of this.#vms) fate[Symbol.dispose]()
+      this.#restore()
+      await super.teardown()
+    }
+
+    /** The sandbox has a copy of the environment; child processes get that of the worker. */
+    #point(): void {
+      const environment = Object.assign({}, ...this.#kernels.map((kernel) => kernel.environment))
+      this.#restore = assignEnvironment(environment)
+      for (const name of Object.keys(environment)) {
+        const value = process.env[name]
+        if (value === undefined) delete this.global.process.env[name]
+        else this.global.process.env[name] = value
+      }
+    }
+
+    #neededBy(fullName: string): readonly AbortSignal[] {
+      return neededBy(fullName, { scope: request.scope, kernels: this.#vms }).map(({ fate }) => fate.gone)
+    }
+  }
+}
+
+function classOf(module: EnvironmentModule): EnvironmentClass {
+  if (typeof module === 'function') return module
+  const found = module.TestEnvironment ?? module.default
+  if (found === undefined) throw new TypeError('the test environment exports no class')
+  return found
+}
+
+/** Jest takes all lines of a stack but its first for frames, so there is none, and then it prints the message. */
+function toError({ title, message }: Failure): Error {
+  const error = new Error(`${title}: ${message}`)
+  error.stack = ''
+  return error
+}
+
+/** The files that tell of the VMs, which the global setup of the project named. */
+function fatesOf(request: KernelRequest): readonly string[] {
+  return JSON.parse(process.env[fatesVariable(request)] ?? '[]')
+}

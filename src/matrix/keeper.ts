@@ -1,0 +1,120 @@
+import { rmSync } from 'node:fs'
+import { dirname } from 'node:path'
+import { Worker } from 'node:worker_threads'
+import type { NamedKernelOptions } from '../options/index.ts'
+
+export type KeeperRequest =
+  | { readonly kind: 'use'; readonly id: number; readonly rows: readonly NamedKernelOptions[] }
+  | { readonly kind: 'release'; readonly id: number }
+
+export type KeeperReply =
+  | { readonly kind: 'line'; readonly line: string }
+  | { readonly kind: 'holds'; readonly id: number; readonly fates: readonly string[] }
+  | { readonly kind: 'failed'; readonly id: number }
+  | { readonly kind: 'released'; readonly id: number }
+
+interface Waiting {
+  readonly resolve: (reply: KeeperReply) => void
+  readonly reject: (cause: unknown) => void
+}
+
+/** VMs that are kept for somebody. */
+export interface Kept {
+  /** For each of them the file that tells what becomes of it. */
+  readonly fates: readonly string[]
+  /** Whether one of them did not start. */
+  readonly failed: boolean
+  release(): Promise<void>
+}
+
+/**
+ * Keeps VMs in a thread of its own. For test runners that run tests in their own process: a test that waits for the docker command
+ * line without letting go of its thread would wait forever, if that thread also had to pass on what the command says to the VM.
+ * The thread goes with the process, and so do the VMs.
+ */
+export class Keeper {
+  readonly #write: (line: string) => void
+  readonly #waiting = new Map<string, Waiting>()
+  readonly #failed = new Set<number>()
+  readonly #held = new Set<number>()
+  #thread: Worker | undefined
+  #remove = () => {}
+  #count = 0
+
+  /** @param write takes a line for people */
+  constructor(write: (line: string) => void) {
+    this.#write = write
+  }
+
+  /** Starts the VMs, or shares those that run, and does not wait for them. */
+  async use(rows: readonly NamedKernelOptions[]): Promise<Kept> {
+    const id = this.#count++
+    this.#held.add(id)
+    const reply = await this.#ask({ kind: 'use', id, rows }, `holds ${id}`)
+    const fates = reply.kind === 'holds' ? reply.fates : []
+    this.#removeWithProcess(fates)
+    const failed = this.#failed
+    let released: Promise<void> | undefined
+    return {
+      fates,
+      get failed() {
+        return failed.has(id)
+      },
+      release: () => {
+        released ??= this.#release(id)
+        return released
+      },
+    }
+  }
+
+  async #release(id: number): Promise<void> {
+    await this.#ask({ kind: 'release', id }, `released ${id}`)
+    this.#held.delete(id)
+    if (this.#held.size > 0) return
+    const thread = this.#thread
+    this.#thread = undefined
+    await thread?.terminate()
+    this.#remove()
+    process.off('exit', this.#remove)
+    this.#remove = () => {}
+  }
+
+  /** A thread has no last word when its process exits. All the files are in one directory. */
+  #removeWithProcess([fate]: readonly string[]): void {
+    if (fate === undefined) return
+    process.off('exit', this.#remove)
+    this.#remove = () => rmSync(dirname(fate), { recursive: true, force: true })
+    process.once('exit', this.#remove)
+  }
+
+  async #ask(request: KeeperRequest, answer: string): Promise<KeeperReply> {
+    this.#thread ??= this.#start()
+    this.#thread.ref()
+    this.#thread.postMessage(request)
+    return await new Promise((resolve, reject) => this.#waiting.set(answer, { resolve, reject }))
+  }
+
+  #start(): Worker {
+    const thread = new Worker(new URL('./keeper-thread.js', import.meta.url))
+    thread.on('message', (reply: KeeperReply) => this.#take(reply))
+    thread.on('error', (cause) => {
+      for (const { reject } of this.#waiting.values()) reject(cause)
+      this.#waiting.clear()
+    })
+    return thread
+  }
+
+  #take(reply: KeeperReply): void {
+    if (reply.kind === 'line') this.#write(reply.line)
+    else if (reply.kind === 'failed') this.#failed.add(reply.id)
+    else this.#answer(reply)
+  }
+
+  #answer(reply: KeeperReply & { readonly id: number }): void {
+    const answer = `${reply.kind} ${reply.id}`
+    this.#waiting.get(answer)?.resolve(reply)
+    this.#waiting.delete(answer)
+    // Only who waits for it keeps the process alive.
+    if (this.#waiting.size === 0) this.#thread?.unref()
+  }
+}
