@@ -4,3 +4,8 @@ import { TestkernelsError } from '../errors/index.ts'
 export class CommandNotFoundError extends TestkernelsError {
   readonly code = 'COMMAND_NOT_FOUND'
 }
+
+/** The file of `--matrix` cannot be read, or exports no matrix. */
+export class MatrixFileError extends TestkernelsError {
+  readonly code = 'MATRIX_FILE'
+}

@@ -3,6 +3,13 @@ import { execute } from '../execute.ts'
 import { inputIsPipe } from '../image-argument.ts'
 import { configOption, initOption, kernelOption, progressOption, rootfsOption, wholeNumber } from './options.ts'
 
+const NAMES_KERNEL = ['kernel', 'config', 'rootfs', 'init']
+/** A matrix has these for each of its entries. */
+const OF_ONE_ENTRY = [
+  ...['image', 'name', 'cgroup', 'controllers', 'memoryMib', 'cpus', 'scratchMib', 'accelerator', 'bootTimeoutMs'],
+  ...NAMES_KERNEL,
+]
+
 export function runCommand(): Command {
   return new Command('run')
     .description('Start a VM and run a command with DOCKER_HOST pointing at its dockerd; without a command, stay up.')
@@ -10,7 +17,7 @@ export function runCommand(): Command {
       new Option(
         '--image <ref>',
         'a VM of this image, an id that `testkernels build` printed; - reads it from stdin',
-      ).conflicts(['kernel', 'config', 'rootfs', 'init']),
+      ).conflicts(NAMES_KERNEL),
     )
     .addOption(kernelOption())
     .addOption(configOption())
@@ -25,12 +32,20 @@ export function runCommand(): Command {
     .option('--accelerator <kind>', 'auto, kvm or tcg (software emulation)')
     .option('--boot-timeout-ms <ms>', "longest wait for the guest's dockerd in milliseconds", wholeNumber)
     .addOption(progressOption())
+    .addOption(
+      new Option(
+        '--matrix <file>',
+        'run the command once for each entry of the matrix that this file exports, such as testkernels.config.ts',
+      ).conflicts(OF_ONE_ENTRY),
+    )
+    .option('--parallel', 'with --matrix: as many entries at a time as there are cores')
     .argument('[command...]', 'command and its arguments, after --')
     .passThroughOptions()
-    .action(async (command: string[], { name, image, kernel, config, progress: _, ...options }, self: Command) => {
-      const namesKernel = ['image', 'kernel', 'config', 'rootfs', 'init'].some(
-        (option) => self.getOptionValueSource(option) === 'cli',
-      )
+    .action(async (command: string[], { matrix, parallel, ...one }, self: Command) => {
+      if (matrix !== undefined) return await runWithMatrix(self, { file: matrix, parallel, command })
+      if (parallel) self.error("error: option '--parallel' needs --matrix")
+      const { name, image, kernel, config, progress: _, ...options } = one
+      const namesKernel = ['image', ...NAMES_KERNEL].some((option) => self.getOptionValueSource(option) === 'cli')
       // A command would want the input for itself.
       const fromPipe = !namesKernel && command.length === 0 && inputIsPipe()
       await execute(self, async (working) => {
@@ -38,4 +53,18 @@ export function runCommand(): Command {
         return await run({ name, image: fromPipe ? '-' : image, kernel, config, options, command, ...working })
       })
     })
+}
+
+interface MatrixOptions {
+  readonly file: string
+  readonly parallel: boolean | undefined
+  readonly command: readonly string[]
+}
+
+async function runWithMatrix(self: Command, { file, parallel, command }: MatrixOptions): Promise<void> {
+  if (command.length === 0) self.error("error: option '--matrix' needs a command after --")
+  await execute(self, async (working) => {
+    const { runMatrix } = await import('../matrix/run-matrix.ts')
+    return await runMatrix({ file, order: parallel ? 'parallel' : 'in-turn', command, ...working })
+  })
 }

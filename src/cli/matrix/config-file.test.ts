@@ -1,0 +1,43 @@
+import { mkdtemp, readdir, rm, writeFile } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { afterEach, beforeEach, expect, test } from 'vitest'
+import { loadMatrix } from './config-file.ts'
+
+let directory = ''
+
+beforeEach(async () => {
+  directory = await mkdtemp(join(tmpdir(), 'tk-matrix-'))
+})
+
+afterEach(() => rm(directory, { recursive: true }))
+
+async function load(name: string, text: string) {
+  const path = join(directory, name)
+  await writeFile(path, text)
+  return await loadMatrix(path)
+}
+
+test.each([
+  ['testkernels.config.ts', "const kernel: string = 'debian:trixie'\nexport default { v2: { kernel } } as const"],
+  ['testkernels.config.mjs', "export default [{ name: 'v2', kernel: 'debian:trixie' }]"],
+  ['testkernels.config.cjs', "module.exports = { v2: { kernel: 'debian:trixie' } }"],
+  ['testkernels.config.json', '{ "v2": { "kernel": "debian:trixie" } }'],
+])('reads %s, and leaves nothing beside it', async (name, text) => {
+  expect(await load(name, text)).toMatchObject([{ name: 'v2', kernel: 'debian:trixie', cgroup: 2 }])
+  expect(await readdir(directory)).toEqual([name])
+})
+
+test.each([
+  ['export const kernels = 1', 'kernels: expected an object of options'],
+  ['export default 1', 'exports no matrix'],
+  ['export default {', 'cannot read the matrix in'],
+  ["throw new Error('mine')", 'cause: mine'],
+  ["export default { v2: { kernel: 'debian:trixie', memory: 1 } }", "v2: unknown option 'memory'"],
+])('refuses %j', async (text, message) => {
+  await expect(load('testkernels.config.ts', text)).rejects.toThrow(message)
+})
+
+test('refuses a file that is not there', async () => {
+  await expect(loadMatrix(join(directory, 'none.ts'))).rejects.toMatchObject({ code: 'MATRIX_FILE' })
+})
