@@ -53,6 +53,11 @@ export class Program implements AsyncDisposable {
     this.#child.stdin?.end(text)
   }
 
+  /** Keys that it reads on standard input, which stays open. */
+  type(keys: string): void {
+    this.#child.stdin?.write(keys)
+  }
+
   kill(signal: NodeJS.Signals): void {
     this.#child.kill(signal)
   }

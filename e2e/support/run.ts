@@ -123,13 +123,17 @@ export function shell(script: string, options?: RunOptions): Promise<Run> {
   return Run.start(['sh', '-c', script, 'sh', process.execPath, join(root, 'dist/cli/main.js')], options)
 }
 
-/** `vitest run ARGS` in a fixture's directory. */
-export function vitest(fixture: string, args: readonly string[], options?: RunOptions): Promise<Run> {
+/** `vitest run ARGS` in a fixture's directory; or another of Vitest's commands. */
+export function vitest(
+  fixture: string,
+  args: readonly string[],
+  { command = 'run', ...options }: RunOptions & { readonly command?: string } = {},
+): Promise<Run> {
   const cli = join(root, 'node_modules/vitest/vitest.mjs')
   const cwd = join(root, 'fixtures', fixture)
-  return Run.start([process.execPath, cli, 'run', ...args], {
+  return Run.start([process.execPath, cli, command, ...args], {
     ...options,
     cwd,
-    env: { NO_COLOR: '1', ...options?.env },
+    env: { NO_COLOR: '1', ...options.env },
   })
 }

@@ -29,3 +29,15 @@ test.each(['SIGINT', 'SIGKILL'] as const)('%s in the middle of a test leaves not
   console.log(`nothing left ${ms} ms after ${signal}`)
   await run.program.exit
 })
+
+test('list names every test, in its project, and boots nothing', async () => {
+  await using run = await vitest('vitest-demo', ['--json'], { command: 'list' })
+  expect(await run.program.exit).toEqual({ code: 0, signal: null })
+  const listed = JSON.parse(run.program.stdout) as { name: string; projectName: string }[]
+  expect(listed.map(({ projectName }) => projectName).sort()).toEqual([
+    ...['cgroupv1', 'cgroupv1', 'cgroupv2', 'cgroupv2'],
+    ...['kernels', 'kernels'],
+  ])
+  expect(listed.map(({ name }) => name)).toContain("on 'cgroupv1' > dockerd says the cgroup version that was asked for")
+  expect(started(run)).toEqual([])
+})

@@ -2,10 +2,16 @@ import type { TestProject } from 'vitest/node'
 import { toReport } from '../errors/index.ts'
 import { describeVm, running, type VmUse } from '../matrix/index.ts'
 import type { KernelEntry } from '../options/index.ts'
+import { isListing, unstarted } from './listing.ts'
 import { entriesOf, projectsToRun, requestOf } from './selected.ts'
 
 /** Vitest's global setup of each of our projects: VMs up before its first test, and down after the last project that uses them. */
 export default async function setup(project: TestProject): Promise<() => Promise<void>> {
+  const scope = requestOf(project)?.scope ?? 'suite'
+  if (isListing()) {
+    project.provide('testkernels', { scope, kernels: entriesOf(project).map(unstarted), fates: [] })
+    return async () => {}
+  }
   const here = running((line) => project.vitest.logger.log(line))
   const uses: VmUse[] = []
   const use = (entry: KernelEntry) => {
@@ -24,7 +30,7 @@ export default async function setup(project: TestProject): Promise<() => Promise
     }
     const started = await Promise.all(own.map((one) => one.started))
     project.provide('testkernels', {
-      scope: requestOf(project)?.scope ?? 'suite',
+      scope,
       kernels: started.map(describeVm),
       fates: await Promise.all(own.map((one) => here.fates.follow(one))),
     })

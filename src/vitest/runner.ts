@@ -20,9 +20,10 @@ const { TestRunner, functionOf, hooksOf } = await findTestRunner()
 
 export default class MortalTestRunner extends TestRunner {
   readonly #provided = vitest.inject('testkernels')
-  readonly #vms = this.#provided.kernels.map(({ name }, index) => ({
-    name,
-    fate: new FateWatch(this.#provided.fates[index] ?? ''),
+  /** None when tests are only listed. */
+  readonly #vms = this.#provided.fates.map((fate, index) => ({
+    name: this.#provided.kernels[index]?.name ?? '',
+    fate: new FateWatch(fate),
   }))
 
   /** What comes before a test ends with its VM as well. What comes after, stays: there may be more to clean up. */
