@@ -1,4 +1,5 @@
 export { describeVm, Fates } from './fates.ts'
 export { Keeper, type Kept } from './keeper.ts'
+export { RunLogs } from './run-logs.ts'
 export { type Running, running } from './running.ts'
 export { SharedVms, type StartEntry, type VmUse } from './shared-vms.ts'

@@ -1,8 +1,9 @@
 import { createProgress } from '../buildkit/progress/index.ts'
-import { createLogger } from '../log/index.ts'
+import { createLogger, type Logger } from '../log/index.ts'
 import { readSettings, type Settings } from '../options/index.ts'
 import { openHost, startVm } from '../vm/index.ts'
 import { Fates } from './fates.ts'
+import { RunLogs } from './run-logs.ts'
 import { SharedVms, type StartEntry } from './shared-vms.ts'
 
 /** The VMs of this process, and how its workers hear of them. */
@@ -28,25 +29,36 @@ export function running(write: (line: string) => void): Running {
 
 function create(write: (line: string) => void): Running {
   const settings = readSettings()
+  const log = createLogger({
+    write: (line) => write(`testkernels ${line}`),
+    level: settings.debug ? 'debug' : 'info',
+  })
+  const logs = new RunLogs({ cacheDirectory: settings.cacheDirectory, log })
   return {
-    vms: new SharedVms(starter({ settings, write })),
+    vms: new SharedVms(starter({ settings, logs, log, write }), { beforeEnd: (vm) => logs.keep(vm) }),
     fates: new Fates(settings.runtimeDirectory),
     allRequested: false,
   }
 }
 
+interface Starting {
+  readonly settings: Settings
+  readonly logs: RunLogs
+  readonly log: Logger
+  readonly write: (line: string) => void
+}
+
 /** How VMs are started in a test runner's process: on one host, which lets no more start at a time than its machine can. */
-function starter({ settings, write }: { settings: Settings; write: (line: string) => void }): StartEntry {
-  const log = createLogger({
-    write: (line) => write(`testkernels ${line}`),
-    level: settings.debug ? 'debug' : 'info',
-  })
+function starter({ settings, logs, log, write }: Starting): StartEntry {
   // Plain lines: test runners have a live summary already, and two live displays fight.
   const progress = createProgress({ mode: 'plain', write: lineWise(write) })
   const host = onceSucceeded(() => openHost({ settings, log }))
   const onBuildStatus = progress.update.bind(progress)
-  return async (entry, signal) =>
-    startVm({ host: await host(), entry, log: log.named(entry.name), signal, onBuildStatus })
+  return async (entry, signal) => {
+    const vm = await startVm({ host: await host(), entry, log: log.named(entry.name), signal, onBuildStatus })
+    await logs.follow(vm)
+    return vm
+  }
 }
 
 function lineWise(write: (line: string) => void): (text: string) => void {

@@ -23,10 +23,16 @@ export interface VmUse {
  */
 export class SharedVms {
   readonly #start: StartEntry
+  readonly #beforeEnd: (vm: StartedKernelVm) => Promise<void>
   readonly #vms = new Map<string, Shared>()
 
-  constructor(start: StartEntry) {
+  /** @param beforeEnd is done with a VM before it is ended, and must not fail */
+  constructor(
+    start: StartEntry,
+    { beforeEnd = async () => {} }: { readonly beforeEnd?: (vm: StartedKernelVm) => Promise<void> } = {},
+  ) {
     this.#start = start
+    this.#beforeEnd = beforeEnd
   }
 
   /** The entry's VM, started if need be. Must be released, also when its start failed. */
@@ -60,7 +66,9 @@ export class SharedVms {
     this.#forget(key, shared)
     shared.stopped.abort()
     const vm = await shared.starting.catch(() => undefined)
-    await vm?.stop()
+    if (vm === undefined) return
+    await this.#beforeEnd(vm)
+    await vm.stop()
   }
 
   #forget(key: string, shared: Shared): void {

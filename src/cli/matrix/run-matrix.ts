@@ -1,6 +1,7 @@
 import { availableParallelism } from 'node:os'
 import { reasonOf } from '../../errors/index.ts'
 import { Slots } from '../../lifetime/index.ts'
+import { RunLogs } from '../../matrix/index.ts'
 import { type KernelEntry, kernelText } from '../../options/index.ts'
 import { type Host, openHost, type StartedKernelVm, startVm } from '../../vm/index.ts'
 import { runCommand } from '../command.ts'
@@ -30,7 +31,8 @@ export async function runMatrix({ file, order, command, ...working }: RunMatrixA
   const host = await openHost({ settings, log, signal })
   // A boot keeps a core busy: more of them at a time than there are cores would be no faster.
   const slots = new Slots(order === 'parallel' ? Math.max(2, availableParallelism()) : 1)
-  const results = await Promise.all(entries.map((entry) => runEntry({ entry, host, command, slots, ...working })))
+  const logs = new RunLogs({ cacheDirectory: settings.cacheDirectory, log })
+  const results = await Promise.all(entries.map((entry) => runEntry({ entry, host, command, logs, slots, ...working })))
   for (const line of ['', ...summaryLines(results)]) log.info(line)
   signal.throwIfAborted()
   if (results.every(isPassed)) return 0
@@ -43,6 +45,7 @@ interface EntryRun extends Working {
   readonly entry: KernelEntry
   readonly host: Host
   readonly command: readonly string[]
+  readonly logs: RunLogs
   readonly slots: Slots
 }
 
@@ -64,10 +67,19 @@ async function runEntry({ slots, ...run }: EntryRun): Promise<EntryResult> {
   return { entry: entry.name, kernel: kernelText(entry.kernel), outcome, ms }
 }
 
-async function runInVm({ entry, host, command, log, progress, signal }: Omit<EntryRun, 'slots'>): Promise<Outcome> {
+async function runInVm({
+  entry,
+  host,
+  command,
+  logs,
+  log,
+  progress,
+  signal,
+}: Omit<EntryRun, 'slots'>): Promise<Outcome> {
   const named = log.named(entry.name)
   const onBuildStatus = progress.update.bind(progress)
   await using vm = await startVm({ host, entry, log: named, signal, onBuildStatus })
+  await logs.follow(vm)
   const status = await runCommand({
     vm: { environment: { ...vm.environment, TESTKERNELS_ENTRY: entry.name }, gone: vm.gone },
     argv: command,
@@ -75,6 +87,7 @@ async function runInVm({ entry, host, command, log, progress, signal }: Omit<Ent
     signal: AbortSignal.any([signal, vm.gone]),
     output: prefixed(entry.name),
   })
+  await logs.keep(vm)
   return vm.gone.aborted ? { kind: 'vm-failed', why: whyGone(vm) } : { kind: 'exited', status }
 }
 

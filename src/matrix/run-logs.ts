@@ -1,0 +1,81 @@
+import { copyFile, mkdir, readdir, rm, stat, writeFile } from 'node:fs/promises'
+import { join } from 'node:path'
+import { reasonOf } from '../errors/index.ts'
+import { startDeadline } from '../lifetime/index.ts'
+import type { Logger } from '../log/index.ts'
+import type { StartedKernelVm } from '../vm/index.ts'
+
+/** Of our own tools in the guest, because the rootfs need not have it. */
+const DMESG = '/.testkernels/bin/dmesg'
+/** A guest that is busy to death shall not hold up the end of the run. */
+const DMESG_DEADLINE_MS = 3_000
+const KEPT_MS = 7 * 24 * 3_600_000
+
+export interface RunLogsOptions {
+  readonly cacheDirectory: string
+  readonly log: Logger
+}
+
+/**
+ * Keeps what the guests of one run have to say: for each entry its console and, if it lived to the end, its kernel's log. In a
+ * directory of the run's own, for people and for CI to collect.
+ */
+export class RunLogs {
+  readonly #runs: string
+  readonly #log: Logger
+  readonly #kept = new Set<StartedKernelVm>()
+  #directory: Promise<string> | undefined
+
+  constructor({ cacheDirectory, log }: RunLogsOptions) {
+    this.#runs = join(cacheDirectory, 'runs')
+    this.#log = log
+  }
+
+  /** Says where the logs will be, and sees to it that those of a VM that dies are kept. */
+  async follow(vm: StartedKernelVm): Promise<void> {
+    this.#directory ??= this.#make()
+    await this.#directory
+    vm.gone.addEventListener('abort', () => void this.keep(vm), { once: true })
+  }
+
+  /** Before the VM is ended, or when it has died; once. A log that cannot be had is no failure of the run. */
+  async keep(vm: StartedKernelVm): Promise<void> {
+    if (this.#kept.has(vm) || this.#directory === undefined) return
+    this.#kept.add(vm)
+    try {
+      const directory = await this.#directory
+      const file = (kind: string) => join(directory, `${vm.hostname}.${kind}.log`)
+      await copyFile(vm.consolePath, file('console'))
+      if (!vm.gone.aborted) await writeFile(file('dmesg'), await kernelLog(vm))
+    } catch (thrown) {
+      this.#log.debug(`cannot keep the logs of ${vm.hostname}: ${reasonOf(thrown)}`)
+    }
+  }
+
+  async #make(): Promise<string> {
+    const started = new Date().toISOString().replaceAll(':', '-').replace(/\..*/, '')
+    const directory = join(this.#runs, `${started}-${process.pid}`)
+    await sweepRunLogs(this.#runs)
+    await mkdir(directory, { recursive: true })
+    this.#log.info(`consoles and kernel logs of this run: ${directory}`)
+    return directory
+  }
+}
+
+async function kernelLog(vm: StartedKernelVm): Promise<string> {
+  using deadline = startDeadline({
+    ms: DMESG_DEADLINE_MS,
+    onPassed: () => new Error(`dmesg did not end within ${DMESG_DEADLINE_MS / 1000} s`),
+    signal: vm.gone,
+  })
+  return (await vm.exec([DMESG], { signal: deadline.signal })).stdout
+}
+
+/** Removes the logs of runs that nobody will read any more. */
+export async function sweepRunLogs(runs: string, now = Date.now()): Promise<void> {
+  for (const name of await readdir(runs).catch(() => [])) {
+    const path = join(runs, name)
+    const found = await stat(path).catch(() => undefined)
+    if (found !== undefined && now - found.mtimeMs > KEPT_MS) await rm(path, { recursive: true, force: true })
+  }
+}
