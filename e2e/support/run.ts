@@ -49,6 +49,12 @@ export class Run implements AsyncDisposable {
     return new Run(new Program(argv, options), runDirectory)
   }
 
+  /** The entries whose VMs were started, from the lines that say so, in alphabetical order. */
+  get booted(): string[] {
+    const output = this.program.stdout + this.program.stderr
+    return [...output.matchAll(/^testkernels \[(.+)\] starting /gm)].map(([, name]) => name ?? '').sort()
+  }
+
   /** Our containers of this program, in whatever state. */
   async containers(): Promise<string[]> {
     const all = await docker.listContainers({ all: true, filters: { label: ['testkernels.owner'] } })

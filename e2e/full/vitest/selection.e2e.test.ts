@@ -1,6 +1,5 @@
 // What boots, by what is selected.
 import { expect, test } from 'vitest'
-import { booted } from '../../support/jest.ts'
 import { vitest } from '../../support/run.ts'
 
 const good = ['--config', 'configs/good.config.ts']
@@ -13,7 +12,7 @@ test.each([
 ])('$args', async ({ args, boots }) => {
   await using run = await vitest('vitest-faults', [...good, ...args])
   expect(await run.program.exit).toEqual({ code: 0, signal: null })
-  expect(booted(run)).toEqual(boots)
+  expect(run.booted).toEqual(boots)
   await run.gone()
 })
 
@@ -22,7 +21,7 @@ test('each shard boots what its files need', async () => {
   for (const shard of ['1/2', '2/2']) {
     await using run = await vitest('vitest-faults', ['--config', 'configs/split.config.ts', '--shard', shard])
     expect(await run.program.exit).toEqual({ code: 0, signal: null })
-    boots.push(booted(run))
+    boots.push(run.booted)
     await run.gone()
   }
   expect(boots.toSorted()).toEqual([['one'], ['two']])
@@ -36,7 +35,7 @@ test('watch keeps its VMs for the next run, and q ends them', async () => {
   run.program.type('a')
   await run.program.printed('stdout', /Waiting for file changes[\s\S]+Tests +1 passed[\s\S]+Waiting for file changes/)
   expect(run.program.stdout.match(/Tests +1 passed/g)?.length).toBeGreaterThanOrEqual(2)
-  expect(booted(run)).toEqual(['one'])
+  expect(run.booted).toEqual(['one'])
   run.program.type('q')
   expect(await run.program.exit).toEqual({ code: 0, signal: null })
   await run.gone(qemus)
