@@ -1,5 +1,6 @@
 // Vitest as users start it, in a project that has our plugin in its configuration.
-import { readdir } from 'node:fs/promises'
+import { readdir, readFile } from 'node:fs/promises'
+import { join } from 'node:path'
 import { expect, test } from 'vitest'
 import { vitest } from '../support/run.ts'
 
@@ -12,6 +13,9 @@ test('only the chosen project boots, and a failing test fails the run and leaves
   expect(run.booted).toEqual(['one'])
   await annotate(`nothing left after ${await run.gone()} ms`)
   expect(await readdir(run.runDirectory)).toEqual([])
+  const [, logs = ''] = /^testkernels consoles and kernel logs of this run: (.+)$/m.exec(run.program.stdout) ?? []
+  expect((await readdir(logs)).sort()).toEqual(['one.console.log', 'one.dmesg.log'])
+  expect(await readFile(join(logs, 'one.dmesg.log'), 'utf8')).toContain('Linux version 6.1')
 })
 
 test.each(['SIGINT', 'SIGKILL'] as const)('%s in the middle of a test leaves nothing', async (signal) => {
