@@ -1,6 +1,5 @@
 import { join } from 'node:path'
 import { expect, test } from 'vitest'
-import { booted } from '../support/jest.ts'
 import { testkernels } from '../support/run.ts'
 
 const file = join(import.meta.dirname, '../../fixtures/matrix/testkernels.config.ts')
@@ -30,5 +29,5 @@ test.each([
   await using run = await testkernels(['run', ...args])
   expect(await run.program.exit).toEqual({ code: 125, signal: null })
   expect(run.program.stderr).toContain(says)
-  expect(booted(run)).toEqual([])
+  expect(run.booted).toEqual([])
 })

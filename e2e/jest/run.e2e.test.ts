@@ -1,7 +1,7 @@
 // Jest as users start it, in a project that has our projects in its configuration.
 import { readdir } from 'node:fs/promises'
 import { expect, test } from 'vitest'
-import { booted, jest } from '../support/jest.ts'
+import { jest } from '../support/jest.ts'
 
 test('one project in band: only its VM boots, and child processes of its tests have its dockerd', async ({
   annotate,
@@ -11,7 +11,7 @@ test('one project in band: only its VM boots, and child processes of its tests h
   expect(code, run.program.stderr).toBe(0)
   expect(run.program.stderr).toMatch(/^Tests: +3 passed, 3 total$/m)
   expect(run.program.stdout + run.program.stderr).toContain('docker info: 1 bookworm-cgroupv1')
-  expect(booted(run)).toEqual(['bookworm-cgroupv1'])
+  expect(run.booted).toEqual(['bookworm-cgroupv1'])
   await annotate(`nothing left after ${await run.gone()} ms`)
   expect(await readdir(run.runDirectory)).toEqual([])
 })
@@ -36,5 +36,5 @@ test.each([
   await using run = await jest('jest-faults', ['--config', `configs/${config}.config.cjs`])
   expect(await run.program.exit).toEqual({ code: 1, signal: null })
   expect(run.program.stderr).toContain(says)
-  expect(booted(run)).toEqual([])
+  expect(run.booted).toEqual([])
 })

@@ -12,9 +12,3 @@ export function jest(fixture: string, args: readonly string[], options?: RunOpti
     env: { NO_COLOR: '1', ...options?.env },
   })
 }
-
-/** The entries that were started, from the lines that say so, in the order of the alphabet. */
-export function booted({ program }: Run): string[] {
-  const output = program.stdout + program.stderr
-  return [...output.matchAll(/^testkernels \[(.+)\] starting /gm)].map(([, name]) => name ?? '').sort()
-}

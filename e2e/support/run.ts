@@ -49,11 +49,18 @@ export class Run implements AsyncDisposable {
     return new Run(new Program(argv, options), runDirectory)
   }
 
+  /** The entries whose VMs were started, from the lines that say so, in alphabetical order. */
+  get booted(): string[] {
+    const output = this.program.stdout + this.program.stderr
+    return [...output.matchAll(/^testkernels \[(.+)\] starting /gm)].map(([, name]) => name ?? '').sort()
+  }
+
   /** Our containers of this program, in whatever state. */
   async containers(): Promise<string[]> {
     const all = await docker.listContainers({ all: true, filters: { label: ['testkernels.owner'] } })
+    const owners = [this.program.pid, ...childrenOf(this.program.pid)]
     return all
-      .filter(({ Labels }) => Labels['testkernels.owner']?.startsWith(`${this.program.pid}@`))
+      .filter(({ Labels }) => owners.some((pid) => Labels['testkernels.owner']?.startsWith(`${pid}@`)))
       .map(({ Id }) => Id)
   }
 
@@ -104,6 +111,15 @@ export class Run implements AsyncDisposable {
   }
 }
 
+/** A program in a terminal is the child of who has the terminal. */
+function childrenOf(pid: number): number[] {
+  try {
+    return readFileSync(`/proc/${pid}/task/${pid}/children`, 'utf8').trim().split(' ').map(Number)
+  } catch {
+    return []
+  }
+}
+
 /** Process ids come back: it must still be a QEMU. */
 function isQemu(pid: number): boolean {
   try {
@@ -111,6 +127,12 @@ function isQemu(pid: number): boolean {
   } catch {
     return false
   }
+}
+
+/** The same in a terminal of its own, which it reads keys from; its output is all on standard output. */
+export function inTerminal(argv: readonly string[]): string[] {
+  const quoted = argv.map((word) => `'${word.replaceAll("'", "'\\''")}'`).join(' ')
+  return ['script', '--quiet', '--return', '--flush', '--command', `exec ${quoted}`, '/dev/null']
 }
 
 /** `testkernels ARGS`, as a user runs it. */
@@ -123,15 +145,23 @@ export function shell(script: string, options?: RunOptions): Promise<Run> {
   return Run.start(['sh', '-c', script, 'sh', process.execPath, join(root, 'dist/cli/main.js')], options)
 }
 
+export interface VitestOptions extends RunOptions {
+  /** @default 'run' */
+  readonly command?: string
+  /** Whether it has a terminal of its own. */
+  readonly terminal?: boolean
+}
+
 /** `vitest run ARGS` in a fixture's directory; or another of Vitest's commands. */
 export function vitest(
   fixture: string,
   args: readonly string[],
-  { command = 'run', ...options }: RunOptions & { readonly command?: string } = {},
+  { command = 'run', terminal = false, ...options }: VitestOptions = {},
 ): Promise<Run> {
   const cli = join(root, 'node_modules/vitest/vitest.mjs')
   const cwd = join(root, 'fixtures', fixture)
-  return Run.start([process.execPath, cli, command, ...args], {
+  const argv = [process.execPath, cli, command, ...args]
+  return Run.start(terminal ? inTerminal(argv) : argv, {
     ...options,
     cwd,
     env: { NO_COLOR: '1', ...options.env },

@@ -1,22 +1,21 @@
 // Vitest as users start it, in a project that has our plugin in its configuration.
-import { readdir } from 'node:fs/promises'
+import { readdir, readFile } from 'node:fs/promises'
+import { join } from 'node:path'
 import { expect, test } from 'vitest'
-import { type Run, vitest } from '../support/run.ts'
+import { vitest } from '../support/run.ts'
 
 const good = ['--config', 'configs/good.config.ts']
-
-/** The entries that were started, from the lines that say so. */
-function started({ program }: Run): string[] {
-  return [...program.stdout.matchAll(/^testkernels \[(.+)\] starting /gm)].map(([, name]) => name ?? '')
-}
 
 test('only the chosen project boots, and a failing test fails the run and leaves nothing', async ({ annotate }) => {
   await using run = await vitest('vitest-faults', [...good, '--project', 'one', 'passes', 'fails'])
   expect(await run.program.exit).toEqual({ code: 1, signal: null })
   expect(run.program.stdout).toMatch(/Tests +1 failed \| 1 passed/)
-  expect(started(run)).toEqual(['one'])
+  expect(run.booted).toEqual(['one'])
   await annotate(`nothing left after ${await run.gone()} ms`)
   expect(await readdir(run.runDirectory)).toEqual([])
+  const [, logs = ''] = /^testkernels consoles and kernel logs of this run: (.+)$/m.exec(run.program.stdout) ?? []
+  expect((await readdir(logs)).sort()).toEqual(['one.console.log', 'one.dmesg.log'])
+  expect(await readFile(join(logs, 'one.dmesg.log'), 'utf8')).toContain('Linux version 6.1')
 })
 
 test.each(['SIGINT', 'SIGKILL'] as const)('%s in the middle of a test leaves nothing', async (signal) => {
@@ -39,5 +38,5 @@ test('list names every test, in its project, and boots nothing', async () => {
     ...['kernels', 'kernels'],
   ])
   expect(listed.map(({ name }) => name)).toContain("on 'cgroupv1' > dockerd says the cgroup version that was asked for")
-  expect(started(run)).toEqual([])
+  expect(run.booted).toEqual([])
 })

@@ -1,3 +1,4 @@
+import { homedir } from 'node:os'
 import { createProgress } from '../buildkit/progress/index.ts'
 import { createLogger, type Logger } from '../log/index.ts'
 import { readSettings, type Settings } from '../options/index.ts'
@@ -5,6 +6,7 @@ import { openHost, startVm } from '../vm/index.ts'
 import { Fates } from './fates.ts'
 import { RunLogs } from './run-logs.ts'
 import { SharedVms, type StartEntry } from './shared-vms.ts'
+import { testcontainersHostWarning } from './testcontainers-host.ts'
 
 /** The VMs of this process, and how its workers hear of them. */
 export interface Running {
@@ -33,6 +35,8 @@ function create(write: (line: string) => void): Running {
     write: (line) => write(`testkernels ${line}`),
     level: settings.debug ? 'debug' : 'info',
   })
+  const warning = testcontainersHostWarning(homedir())
+  if (warning !== undefined) log.warn(warning)
   const logs = new RunLogs({ cacheDirectory: settings.cacheDirectory, log })
   return {
     vms: new SharedVms(starter({ settings, logs, log, write }), { beforeEnd: (vm) => logs.keep(vm) }),

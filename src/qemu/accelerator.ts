@@ -18,5 +18,8 @@ export const MEASURED_AT_START = '@tsc_khz@'
  */
 export function accelerator(chosen: Accelerator): Device {
   if (chosen.kind === 'kvm') return { qemu: ['-accel', 'kvm', '-cpu', 'host'] }
-  return { qemu: ['-accel', 'tcg,thread=multi', '-cpu', 'max'], kernel: [`tsc_early_khz=${chosen.tscKhz}`, 'tsc=reliable'] }
+  return {
+    qemu: ['-accel', 'tcg,thread=multi', '-cpu', 'max'],
+    kernel: [`tsc_early_khz=${chosen.tscKhz}`, 'tsc=reliable'],
+  }
 }

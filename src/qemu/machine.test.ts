@@ -23,7 +23,7 @@ test('gives the disks in the order that the guest expects', () => {
 test('tells the kernel its console, the TSC rate and the cgroup version', () => {
   const cmdline = after('-append', qemuArguments(machine))
   expect(cmdline).toBe(
-    'tsc_early_khz=2596134 console=ttyS0 panic=-1 reboot=t testkernels.cgroup=1 cgroup_enable=memory swapaccount=1',
+    'tsc_early_khz=2596134 tsc=reliable console=ttyS0 panic=-1 reboot=t testkernels.cgroup=1 cgroup_enable=memory swapaccount=1',
   )
 })
 

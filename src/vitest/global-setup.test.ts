@@ -35,11 +35,14 @@ function register({ fails }: { fails?: string } = {}) {
 }
 
 /** Projects of one run that each ask for entries; those of `filtered` have no tests to run. */
-function projects(requests: Record<string, string[]>, { filtered = [] }: { filtered?: string[] } = {}) {
+function projects(
+  requests: Record<string, string[]>,
+  { filtered = [], shard }: { filtered?: string[]; shard?: (specs: unknown[]) => unknown[] } = {},
+) {
   const all = new Map<string, TestProject & { provided?: ProvidedKernels }>()
   const vitest = {
     logger: { log: () => {} },
-    config: {},
+    config: shard === undefined ? {} : { shard: {}, sequence: { sequencer: sequencerOf(shard) } },
     globTestSpecifications: async () =>
       [...all].filter(([name]) => !filtered.includes(name)).map(([, project]) => ({ project })),
   }
@@ -55,6 +58,34 @@ function projects(requests: Record<string, string[]>, { filtered = [] }: { filte
     all.set(name, project)
   }
   return (name: string) => all.get(name) as TestProject & { provided?: ProvidedKernels }
+}
+
+function sequencerOf(shard: (specs: unknown[]) => unknown[]) {
+  return class {
+    shard = async (specs: unknown[]) => shard(specs)
+  }
+}
+
+test('a project whose tests are all in another shard starts nothing', async () => {
+  const { started } = register()
+  const project = projects({ a: ['one'], b: ['two'] }, { shard: (specs) => specs.filter((spec) => isOf(spec, 'two')) })
+  await (await setup(project('a')))()
+  expect(started).toEqual([])
+  const tearDown = await setup(project('b'))
+  expect(started).toEqual(['two'])
+  await tearDown()
+})
+
+test('where chance decides which project the shard takes, each is ready', async () => {
+  const { started } = register()
+  const project = projects({ a: ['one'], b: ['two'] }, { shard: ([first]) => [first] })
+  const tearDown = [await setup(project('a')), await setup(project('b'))]
+  expect(started).toEqual(['one', 'two'])
+  for (const one of tearDown) await one()
+})
+
+function isOf(spec: unknown, entry: string): boolean {
+  return JSON.stringify((spec as { project: TestProject }).project.config).includes(`"name":"${entry}"`)
 }
 
 test('the first setup starts the VMs of all projects; each VM ends with its last', async () => {

@@ -3,7 +3,7 @@ import { toReport } from '../errors/index.ts'
 import { describeVm, running, type VmUse } from '../matrix/index.ts'
 import type { KernelEntry } from '../options/index.ts'
 import { isListing, unstarted } from './listing.ts'
-import { entriesOf, projectsToRun, requestOf } from './selected.ts'
+import { entriesOf, isInOtherShards, projectsToRun, requestOf } from './selected.ts'
 
 /** Vitest's global setup of each of our projects: VMs up before its first test, and down after the last project that uses them. */
 export default async function setup(project: TestProject): Promise<() => Promise<void>> {
@@ -12,6 +12,7 @@ export default async function setup(project: TestProject): Promise<() => Promise
     project.provide('testkernels', { scope, kernels: entriesOf(project).map(unstarted), fates: [] })
     return async () => {}
   }
+  if (await isInOtherShards(project)) return async () => {}
   const here = running((line) => project.vitest.logger.log(line))
   const uses: VmUse[] = []
   const use = (entry: KernelEntry) => {

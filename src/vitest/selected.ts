@@ -1,4 +1,4 @@
-import type { TestProject, Vitest } from 'vitest/node'
+import type { TestProject, TestSpecification, Vitest } from 'vitest/node'
 import { type KernelEntry, parseMatrix } from '../options/index.ts'
 import type { KernelRequest } from './provided.ts'
 
@@ -20,7 +20,21 @@ export async function projectsToRun(vitest: Vitest): Promise<ReadonlySet<TestPro
   // The filters of the command line; there in every version, and declared in none.
   const { filenamePattern } = vitest as { filenamePattern?: string[] }
   const specifications = await vitest.globTestSpecifications(filenamePattern)
-  const { shard, sequence } = vitest.config
-  const selected = shard ? await new sequence.sequencer(vitest).shard(specifications) : specifications
-  return new Set(selected.map((specification) => specification.project))
+  const selected = vitest.config.shard ? await inShard(vitest, specifications) : specifications
+  return new Set(selected.map(({ project }) => project))
+}
+
+/** Whether nothing of this project is in the shard: Vitest shares tests out only after all global setups. */
+export async function isInOtherShards(project: TestProject): Promise<boolean> {
+  return Boolean(project.vitest.config.shard) && !(await projectsToRun(project.vitest)).has(project)
+}
+
+/**
+ * Vitest orders by path alone. Where the shard ends between projects that share a file, the order in which their files were found
+ * decides which it takes, and that is chance: both may be needed.
+ */
+async function inShard(vitest: Vitest, specifications: readonly TestSpecification[]): Promise<TestSpecification[]> {
+  const sequencer = new vitest.config.sequence.sequencer(vitest)
+  const orders = [[...specifications], [...specifications].reverse()]
+  return (await Promise.all(orders.map((order) => sequencer.shard(order)))).flat()
 }

@@ -30,7 +30,9 @@ export class Consumer implements AsyncDisposable {
       const { stdout } = await execute('npm', ['pack', '--silent', '--pack-destination', directory], { cwd: root })
       await mkdir(join(consumer.#project, 'node_modules'), { recursive: true })
       const tarball = join(directory, stdout.trim())
-      await execute('npm', ['install', '--silent', ...packages, tarball], { cwd: consumer.#project })
+      await execute('npm', ['install', '--silent', '--engine-strict=false', ...packages, tarball], {
+        cwd: consumer.#project,
+      })
       return consumer
     } catch (thrown) {
       await consumer[Symbol.asyncDispose]()

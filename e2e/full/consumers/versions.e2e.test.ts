@@ -1,7 +1,6 @@
 // Other versions of the test runners than the one that this repository has, in projects of their own.
 import { expect, test } from 'vitest'
 import { fixtureTar } from '../../support/env.ts'
-import { booted } from '../../support/jest.ts'
 import { Consumer } from './consumer.ts'
 
 test('Jest 29, in CommonJS and ES modules', async () => {
@@ -11,7 +10,7 @@ test('Jest 29, in CommonJS and ES modules', async () => {
   const { code } = await run.program.exit
   expect(code, run.program.stderr).toBe(0)
   expect(run.program.stderr).toMatch(/^Test Suites: 7 passed, 7 total$/m)
-  expect(booted(run)).toEqual(['bookworm-cgroupv1', 'bookworm-cgroupv2'])
+  expect(run.booted).toEqual(['bookworm-cgroupv1', 'bookworm-cgroupv2'])
   await run.gone()
 })
 
@@ -25,7 +24,7 @@ test.each([
   await using run = await consumer.run('vitest/vitest.mjs', args, { node, env: { FIXTURE_TAR: fixtureTar } })
   expect(await run.program.exit).toEqual({ code: 1, signal: null })
   const { stdout, stderr } = run.program
-  expect(booted(run)).toEqual(['one'])
+  expect(run.booted).toEqual(['one'])
   expect(stdout + stderr).toContain('is under way when the kernel panics')
   expect(stdout + stderr).toMatch(
     /one: the VM ended on debian:bookworm, cgroup v1: kernel panic: sysrq triggered crash/,

@@ -1,6 +1,6 @@
 import { expect, test } from 'vitest'
 import { fixtureTar } from '../../support/env.ts'
-import { booted, jest } from '../../support/jest.ts'
+import { jest } from '../../support/jest.ts'
 
 const both = ['bookworm-cgroupv1', 'bookworm-cgroupv2']
 const good = ['--config', 'configs/good.config.cjs']
@@ -13,7 +13,7 @@ test('all projects with workers, in CommonJS and ES modules: each VM boots once,
   const { code } = await run.program.exit
   expect(code, run.program.stderr).toBe(0)
   expect(run.program.stderr).toMatch(/^Test Suites: 7 passed, 7 total$/m)
-  expect(booted(run)).toEqual(both)
+  expect(run.booted).toEqual(both)
   await annotate(`nothing left after ${await run.gone()} ms`)
 })
 
@@ -22,7 +22,7 @@ test('a suite alone in worker threads', async () => {
   const { code } = await run.program.exit
   expect(code, run.program.stderr).toBe(0)
   expect(run.program.stderr).toMatch(/^Tests: +5 passed, 5 total$/m)
-  expect(booted(run)).toEqual(both)
+  expect(run.booted).toEqual(both)
   await run.gone()
 })
 
