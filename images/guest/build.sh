@@ -1,10 +1,10 @@
 #!/bin/sh
 # Runs in the tools image: makes /out/guest.cpio, the part of the initrd that is the same for every kernel.
-# /src holds this directory, /src/command the guest's command, one argument a line, and /src/ready what it is ready by.
+# /sshd holds Dropbear, /src this directory, /src/command the guest's command, one argument a line, and /src/ready what it is ready by.
 set -eu
 root=/tmp/guest
 tools=$root/testkernels
-mkdir -p $tools/bin $tools/lib $tools/etc $root/etc/testkernels
+mkdir -p $tools/bin $tools/etc $root/etc/testkernels
 
 # The kernel's headers come from the C library beside musl's; musl's own go first.
 musl-gcc -idirafter /usr/include -idirafter /usr/include/x86_64-linux-gnu \
@@ -15,15 +15,7 @@ cp /bin/busybox $tools/bin/busybox
 for applet in $(/bin/busybox --list | grep -vx busybox); do ln -s busybox "$tools/bin/$applet"; done
 ln -s testkernels/bin $root/bin
 
-# Dropbear re-executes /proc/self/exe, so it cannot be started through the loader: it gets an interpreter and libraries of
-# its own instead, because the rootfs may have an older C library or none. RPATH and not RUNPATH: it holds for the
-# libraries' own libraries as well.
-cp "$(command -v dropbear)" $tools/bin/dropbear
-ldd $tools/bin/dropbear | awk '/=> \// { print $3 } /ld-linux/ { print $1 }' | xargs -I{} cp -L {} $tools/lib/
-patchelf --set-interpreter /.testkernels/lib/ld-linux-x86-64.so.2 --force-rpath --set-rpath /.testkernels/lib $tools/bin/dropbear
-mkdir -p /tmp/alone
-cp -a $tools /tmp/alone/.testkernels
-chroot /tmp/alone /.testkernels/bin/dropbear -V
+cp /sshd/dropbear $tools/bin/dropbear
 
 cp /src/init $root/init
 cp /src/command /src/ready $tools/etc/

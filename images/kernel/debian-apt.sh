@@ -1,4 +1,4 @@
-# Sourced with $suite and $mirror set: defines `apt`, which runs apt programs on that suite alone, and `update`. It is an apt
+# Sourced with $suite and $mirror set, and source_packages=yes where those are wanted: defines `apt`, which runs apt programs on that suite alone, and `update`. It is an apt
 # of its own, in which nothing is installed: a base image of that suite is not needed for its kernel. $archives is for its
 # downloads.
 #
@@ -9,6 +9,7 @@ archives=$work/archives
 mkdir -p $work/lists/partial $archives/partial
 {
   echo "deb $mirror $suite main"
+  [ -z "${source_packages:-}" ] || echo "deb-src $mirror $suite main"
   case $suite in *-backports) echo "deb $mirror ${suite%-backports} main" ;; esac
 } >$work/sources.list
 

@@ -28,7 +28,7 @@ int identity_listen(void);
 bool identity_is_known(void);
 // Takes one connection and gives it an SSH server of its own.
 void identity_accept(void);
-// Forgets the session that ended; tells the host when its server could not be started.
+// Forgets the session that ended; tells the host what its server said when it ended with an error.
 void identity_child_ended(pid_t child, int status);
 
 // ---- command.c: what the guest is for: dockerd, or the command the image names ----

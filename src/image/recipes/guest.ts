@@ -11,13 +11,18 @@ export const guestCommand = [
   '--default-address-pool=base=10.202.0.0/15,size=24',
 ] as const
 
-/**
- * A state with `/guest.cpio`: init, agent, busybox and sshd; the same for every kernel.
- * @param init the guest's command in place of dockerd
- */
-export function guest(tools: State, init: readonly string[] | undefined): State {
+export interface GuestInput {
+  readonly tools: State
+  /** A state with `/dropbear`. */
+  readonly sshd: State
+  /** The guest's command in place of dockerd. */
+  readonly init: readonly string[] | undefined
+}
+
+/** A state with `/guest.cpio`: init, agent, busybox and sshd; the same for every kernel. */
+export function guest({ tools, sshd, init }: GuestInput): State {
   const command = init ?? guestCommand
-  const withCommand = sources('guest').file(
+  const withCommand = sources('guest', { only: ['agent', 'build.sh', 'init'] }).file(
     llb
       .mkfile('/src/command', `${command.join('\n')}\n`)
       // The agent says `ready` when dockerd answers, or when a command of the user's has started.
@@ -30,6 +35,7 @@ export function guest(tools: State, init: readonly string[] | undefined): State 
       args: ['sh', '/src/build.sh'],
       mounts: [
         llb.bind('/src', withCommand, { selector: '/src' }),
+        llb.bind('/sshd', sshd),
         llb.bind('/out', llb.scratch(), { access: 'read-write' }),
       ],
     })

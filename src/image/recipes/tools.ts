@@ -7,10 +7,10 @@ export function tools(base: State, debian: { mirror: string | undefined; suite: 
     ...debian,
     name: '[tools] apt-get install compiler and packers',
     packages: [
-      // the agent, static
-      ...['gcc', 'musl-tools', 'libc6-dev', 'linux-libc-dev'],
-      // what the guest gets: a shell for init, an SSH server that forwards unix sockets
-      ...['busybox-static', 'dropbear-bin', 'patchelf'],
+      // the agent and the SSH server, static
+      ...['gcc', 'musl-tools', 'libc6-dev', 'linux-libc-dev', 'make', 'patch', 'bzip2'],
+      // what the guest gets: a shell for init
+      'busybox-static',
       // kernels and disks
       ...['kmod', 'xz-utils', 'zstd', 'cpio', 'erofs-utils'],
     ],

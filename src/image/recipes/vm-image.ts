@@ -4,6 +4,7 @@ import { guest, guestCommand } from './guest.ts'
 import type { Ingredient } from './ingredient.ts'
 import { runner, tscMeter } from './runner.ts'
 import { sources } from './sources.ts'
+import { sshd } from './sshd.ts'
 
 /** The Debian suite that runner and tools are made of; kernel and rootfs have their own. */
 export const BASE_SUITE = 'trixie'
@@ -26,6 +27,7 @@ export interface VmImageInput {
  */
 export function vmImage({ base, tools, mirror, kernel, rootfs, init }: VmImageInput): Ingredient {
   const runnerSources = sources('runner')
+  const guestFiles = guest({ tools, sshd: sshd(tools, { suite: BASE_SUITE, mirror }), init })
   const withRootfs = runner(base, { mirror, suite: BASE_SUITE }).run({
     name: '[rootfs] mkfs.erofs',
     args: ['sh', '/testkernels-src/pack-rootfs', imagePaths.rootfs, init?.[0] ?? guestCommand[0]],
@@ -41,7 +43,7 @@ export function vmImage({ base, tools, mirror, kernel, rootfs, init }: VmImageIn
   )
   const state = withKernel.file(
     llb
-      .copy(initrd(tools, kernel.state, init), '/initrd', imagePaths.initrd)
+      .copy(initrd(guestFiles, tools, kernel.state), '/initrd', imagePaths.initrd)
       .copy(tscMeter(tools), '/tsc-khz', '/testkernels/tsc-khz')
       .copy(runnerSources, '/src/entrypoint', imagePaths.entrypoint)
       .copy(runnerSources, '/src/supervise', '/testkernels/supervise')
@@ -57,14 +59,14 @@ export function vmImage({ base, tools, mirror, kernel, rootfs, init }: VmImageIn
 }
 
 /** The kernel takes several cpio archives one behind the other as one initrd. */
-function initrd(tools: State, kernelFiles: State, init: readonly string[] | undefined): State {
+function initrd(guestFiles: State, tools: State, kernelFiles: State): State {
   return tools
     .run({
       name: '[guest] join the initrd',
       script: 'cat /kernel/modules.cpio /guest/guest.cpio >/out/initrd',
       mounts: [
         llb.bind('/kernel', kernelFiles),
-        llb.bind('/guest', guest(tools, init)),
+        llb.bind('/guest', guestFiles),
         llb.bind('/out', llb.scratch(), { access: 'read-write' }),
       ],
     })

@@ -77,7 +77,7 @@ function overSocket(socket: Socket, log: Logger): ControlConnection {
     if (message === undefined) return
     if ('phase' in message) phases.push({ name: message.phase, uptimeS: message.uptime })
     if ('ended' in message) ended = message.ended
-    if ('sshd' in message) log.warn(`the guest cannot start its sshd: ${message.sshd.trim()}`)
+    if ('sshd' in message) log.debug(`the guest's sshd says: ${message.sshd.trim()}`)
     if ('warning' in message) log.warn(`the guest says: ${message.warning}`)
     if ('log' in message) commandLog = message.log
     events.emit('message', message)

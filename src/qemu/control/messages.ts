@@ -18,7 +18,7 @@ export type GuestMessage =
   | { readonly log: string }
   /** The guest's command is over (`status 1`, `signal 9`), and so is the guest. */
   | { readonly ended: string }
-  /** Its sshd cannot be started; the text is what it said. */
+  /** An SSH session ended with an error; the text is what all of them said. */
   | { readonly sshd: string }
   | { readonly warning: string }
 

@@ -1,10 +1,15 @@
 import type { ForwardedSocket } from '../../forward/index.ts'
-import type { Disposals } from '../../lifetime/index.ts'
+import { type Deadline, type Disposals, startDeadline } from '../../lifetime/index.ts'
 import type { SshConnection } from '../../ssh/index.ts'
+import { TemplateUnusableError } from '../../template/index.ts'
 import type { Beginning, BootOptions } from './boot-options.ts'
 import { type Guest, startGuest } from './guest.ts'
+import { introduce, makeGuestKeys } from './introduce.ts'
 import { inPlace, type Place } from './place.ts'
 import { connectToGuest, forwardDocker } from './reach.ts'
+
+/** A restored guest answers within a second, on a machine at rest. */
+const RESTORE_DEADLINE_MS = 60_000
 
 /** A VM whose dockerd answers, and what hangs on it. */
 export interface BootedVm {
@@ -43,16 +48,43 @@ export async function bootOnce(options: BootOptions, beginning: Beginning): Prom
 }
 
 async function boot(options: BootOptions, beginning: Beginning, place: Place) {
-  const { timeline } = options
-  const guest = await startGuest(options, beginning, place)
-  const connecting = connectToGuest(options, guest, place)
-  // dockerd takes longest, so SSH connects beside it; whichever fails first is the error. A restored one answers already.
-  if (beginning.kind === 'cold') {
-    const ready = timeline.time('dockerd', () => guest.control.phase('ready', guest.signal))
-    await Promise.all([connecting, ready])
+  if (beginning.kind === 'cold') return await bootWithin(options, beginning, place)
+  using deadline = restoreDeadline(options, place)
+  try {
+    return await bootWithin({ ...options, signal: deadline.signal }, beginning, place)
+  } catch (thrown) {
+    // What fails first when the time is up is chance.
+    throw deadline.signal.aborted ? deadline.signal.reason : thrown
   }
+}
+
+async function bootWithin(options: BootOptions, beginning: Beginning, place: Place) {
+  const { timeline, hostname } = options
+  const guest = await startGuest(options, beginning, place)
+  const { control, signal } = guest
+  const keys = makeGuestKeys()
+  const introducing = timeline.time('identity', () => introduce({ control, hostname, keys, signal })).then(guest.proven)
+  // Side by side, because all of them wait for the guest; whichever fails first is the error. It lets nobody in before it has its
+  // keys. A restored one's dockerd answers already.
+  const connecting = connectToGuest(options, { ...guest, keys }, place)
+  const ready = beginning.kind === 'cold' ? timeline.time('dockerd', () => control.phase('ready', signal)) : undefined
+  const [ssh] = await Promise.all([connecting, introducing, ready])
   // Only now is the guest quick to answer.
-  const [ssh] = await Promise.all([connecting, guest.control.setClock(guest.signal)])
+  await control.setClock(signal)
   const docker = await forwardDocker(options, guest, { connection: ssh, place })
   return { guest, ssh, docker }
+}
+
+function restoreDeadline({ entry, signal }: BootOptions, { console }: Place): Deadline {
+  return startDeadline({
+    ms: RESTORE_DEADLINE_MS,
+    signal,
+    onPassed: () =>
+      new TemplateUnusableError('dead', {
+        what: `the guest that its template became did not answer in ${RESTORE_DEADLINE_MS / 1000} s`,
+        entry: entry.name,
+        remedy: 'nothing need be done: it is made anew',
+        output: console.tail(),
+      }),
+  })
 }

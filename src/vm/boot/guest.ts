@@ -12,20 +12,17 @@ import {
   type Phase,
   resume,
 } from '../../qemu/index.ts'
-import { describeUnusable, restoreFrom, TemplateUnusableError, type TemplateUse } from '../../template/index.ts'
+import { describeUnusable, restoreFrom, type TemplateUse } from '../../template/index.ts'
 import type { ConsoleLog } from '../death/console-log.ts'
 import { type DeathWatch, describeDeath, watchForDeath } from '../death/death.ts'
 import { NoSignOfLifeError } from '../errors.ts'
 import type { Beginning, BootOptions } from './boot-options.ts'
 import { startVmContainer } from './container.ts'
-import { type GuestKeys, introduce } from './introduce.ts'
 import type { Place } from './place.ts'
 import { CONTROL_SOCKET, MONITOR_SOCKET } from './run-directory.ts'
 
 /** A guest that is up says its first word long before this, on the slowest machines seen; one that hangs never does. */
 const FIRST_WORD_DEADLINE_MS = 90_000
-/** A restored guest answers in a tenth of a second, on a machine at rest. */
-const RESTORED_ANSWER_DEADLINE_MS = 30_000
 
 /** A guest in user space. */
 export interface Guest extends DeathWatch {
@@ -41,18 +38,12 @@ export interface Guest extends DeathWatch {
   proven(): void
 }
 
-/** A guest that knows who it is, and the keys to it. */
-export interface IntroducedGuest extends Guest {
-  readonly keys: GuestKeys
-}
-
 /** @throws NoSignOfLifeError; TemplateUnusableError */
-export async function startGuest(options: BootOptions, beginning: Beginning, place: Place): Promise<IntroducedGuest> {
+export async function startGuest(options: BootOptions, beginning: Beginning, place: Place): Promise<Guest> {
   if (beginning.kind === 'restore') return await restoreGuest(options, restoreFrom(beginning.template), place)
   const guest = await watchedGuest(options, undefined, place)
   await userSpace(guest, options, place.console)
-  const { control, signal } = guest
-  return { ...guest, keys: await introduce({ control, hostname: options.hostname, signal }) }
+  return guest
 }
 
 /** Starts the container and connects to its guest, which boots, or is there to be restored. */
@@ -87,23 +78,11 @@ export async function watchedGuest(
   return { control, container, monitorSocket, gone, expectEnd, signal, address, proven }
 }
 
-async function restoreGuest(options: BootOptions, use: TemplateUse, place: Place): Promise<IntroducedGuest> {
-  const { timeline, entry, hostname, log } = options
+async function restoreGuest(options: BootOptions, use: TemplateUse, place: Place): Promise<Guest> {
+  const { timeline, entry, log } = options
   const guest = await watchedGuest(options, use, place)
-  using deadline = startDeadline({
-    ms: RESTORED_ANSWER_DEADLINE_MS,
-    signal: guest.signal,
-    onPassed: () =>
-      new TemplateUnusableError('dead', {
-        what: `the guest that its template became did not answer in ${RESTORED_ANSWER_DEADLINE_MS / 1000} s`,
-        entry: entry.name,
-        remedy: 'nothing need be done: it is made anew',
-        output: place.console.tail(),
-      }),
-  })
-  const { signal } = deadline
   await timeline.time('restore', async () => {
-    const qmp = await connectQmp(guest.monitorSocket, { signal, log, entry: entry.name })
+    const qmp = await connectQmp(guest.monitorSocket, { signal: guest.signal, log, entry: entry.name })
     try {
       await loadState(qmp, use.stateFile)
       await resume(qmp)
@@ -113,9 +92,7 @@ async function restoreGuest(options: BootOptions, use: TemplateUse, place: Place
       qmp.close()
     }
   })
-  const keys = await timeline.time('identity', () => introduce({ control: guest.control, hostname, signal }))
-  guest.proven()
-  return { ...guest, keys }
+  return guest
 }
 
 /** A QEMU that cannot load a state says why and ends; its monitor is closed a little before we hear of that. */

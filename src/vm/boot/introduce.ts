@@ -5,6 +5,7 @@ import { dropbearPrivateKey, generateKeyPair, publicKeyLine, type SshKeyPair } f
 export interface Introduction {
   readonly control: ControlConnection
   readonly hostname: string
+  readonly keys: GuestKeys
   readonly signal: AbortSignal
 }
 
@@ -14,17 +15,18 @@ export interface GuestKeys {
   readonly clientKey: SshKeyPair
 }
 
-/** Makes the keys of this VM and pushes its identity. The private host key leaves this process only towards its guest. */
-export async function introduce({ control, hostname, signal }: Introduction): Promise<GuestKeys> {
-  const hostKey = generateKeyPair()
-  const clientKey = generateKeyPair()
+export function makeGuestKeys(): GuestKeys {
+  return { hostKey: generateKeyPair(), clientKey: generateKeyPair() }
+}
+
+/** Pushes a VM's identity. The private host key leaves this process only towards its guest. */
+export async function introduce({ control, hostname, keys, signal }: Introduction): Promise<void> {
   const identity = {
     hostname,
     machineId: randomBytes(16).toString('hex'),
-    hostKey: dropbearPrivateKey(hostKey),
-    authorizedKey: publicKeyLine(clientKey),
+    hostKey: dropbearPrivateKey(keys.hostKey),
+    authorizedKey: publicKeyLine(keys.clientKey),
     entropy: randomBytes(32),
   }
   await control.pushIdentity(identity, signal)
-  return { hostKey, clientKey }
 }

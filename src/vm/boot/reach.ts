@@ -4,13 +4,14 @@ import { guestLink } from '../../qemu/index.ts'
 import { connectSsh, type SshConnection } from '../../ssh/index.ts'
 import { headlineOf } from '../death/death.ts'
 import type { BootOptions } from './boot-options.ts'
-import type { IntroducedGuest } from './guest.ts'
+import type { Guest } from './guest.ts'
+import type { GuestKeys } from './introduce.ts'
 import type { Place } from './place.ts'
 
 /** Connects to the guest's sshd, waiting for it. */
 export function connectToGuest(
   { log, timeline, entry, silence }: BootOptions,
-  { address, signal, keys }: IntroducedGuest,
+  { address, signal, keys }: Pick<Guest, 'address' | 'signal'> & { readonly keys: GuestKeys },
   { starting }: Place,
 ): Promise<SshConnection> {
   const connecting = timeline.time('ssh', () =>
@@ -34,7 +35,7 @@ export function connectToGuest(
 /** Makes the socket of this machine that is the guest's dockerd. */
 export async function forwardDocker(
   { log, timeline, entry }: BootOptions,
-  { gone, signal }: Pick<IntroducedGuest, 'gone' | 'signal'>,
+  { gone, signal }: Pick<Guest, 'gone' | 'signal'>,
   { connection, place }: { readonly connection: SshConnection; readonly place: Place },
 ): Promise<ForwardedSocket> {
   const docker = await timeline.time('forward', () =>
