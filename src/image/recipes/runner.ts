@@ -18,14 +18,18 @@ export function runner(base: State, debian: { mirror: string | undefined; suite:
   })
 }
 
-/** Compiles what measures the host's TSC; a state with `/tsc-khz`. */
-export function tscMeter(tools: State): State {
+/** Compiles the runner's programs (images/runner/*.c), static: a state with `/tsc-khz` and `/digest`. */
+export function runnerPrograms(tools: State): State {
   return tools
     .run({
-      name: '[runner] compile tsc-khz',
-      args: ['musl-gcc', '-static', '-Os', '-Wall', '-Werror', '-o', '/out/tsc-khz', '/src/tsc-khz.c'],
+      name: '[runner] compile tsc-khz and digest',
+      script: `
+for program in tsc-khz digest; do
+  # The checksums' header comes from where the C library's are; musl's own go first.
+  musl-gcc -idirafter /usr/include -static -O2 -Wall -Werror -o /out/$program /src/$program.c
+done`,
       mounts: [
-        llb.bind('/src', sources('runner'), { selector: '/src' }),
+        llb.bind('/src', sources('runner', { only: ['tsc-khz.c', 'digest.c'] }), { selector: '/src' }),
         llb.bind('/out', llb.scratch(), { access: 'read-write' }),
       ],
     })

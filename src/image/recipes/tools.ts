@@ -9,6 +9,8 @@ export function tools(base: State, debian: { mirror: string | undefined; suite: 
     packages: [
       // the agent and the SSH server, static
       ...['gcc', 'musl-tools', 'libc6-dev', 'linux-libc-dev', 'make', 'patch', 'bzip2'],
+      // checksums of templates
+      'libxxhash-dev',
       // what the guest gets: a shell for init
       'busybox-static',
       // kernels and disks

@@ -2,7 +2,7 @@ import { llb, type State } from '../../buildkit/graph.ts'
 import { imagePaths } from '../../qemu/index.ts'
 import { guest, guestCommand } from './guest.ts'
 import type { Ingredient } from './ingredient.ts'
-import { runner, tscMeter } from './runner.ts'
+import { runner, runnerPrograms } from './runner.ts'
 import { sources } from './sources.ts'
 import { sshd } from './sshd.ts'
 
@@ -27,6 +27,7 @@ export interface VmImageInput {
  */
 export function vmImage({ base, tools, mirror, kernel, rootfs, init }: VmImageInput): Ingredient {
   const runnerSources = sources('runner')
+  const programs = runnerPrograms(tools)
   const guestFiles = guest({ tools, sshd: sshd(tools, { suite: BASE_SUITE, mirror }), init })
   const withRootfs = runner(base, { mirror, suite: BASE_SUITE }).run({
     name: '[rootfs] mkfs.erofs',
@@ -44,7 +45,8 @@ export function vmImage({ base, tools, mirror, kernel, rootfs, init }: VmImageIn
   const state = withKernel.file(
     llb
       .copy(initrd(guestFiles, tools, kernel.state), '/initrd', imagePaths.initrd)
-      .copy(tscMeter(tools), '/tsc-khz', '/testkernels/tsc-khz')
+      .copy(programs, '/tsc-khz', '/testkernels/tsc-khz')
+      .copy(programs, '/digest', '/testkernels/digest')
       .copy(runnerSources, '/src/entrypoint', imagePaths.entrypoint)
       .copy(runnerSources, '/src/supervise', '/testkernels/supervise')
       .copy(runnerSources, '/src/template', imagePaths.template)

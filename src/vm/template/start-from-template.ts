@@ -54,7 +54,8 @@ async function keepWithinBound({ host, template, log }: MakeTemplateOptions, con
   const limitBytes = host.settings.templatesMib * 2 ** 20
   const evicted = templatesToEvict(await listTemplates(volume, context), { limitBytes, keep })
   if (evicted.length === 0) return
-  log.info(`removing ${evicted.length} templates that were used least recently (TESTKERNELS_TEMPLATES_MIB)`)
+  const what = evicted.length === 1 ? '1 template that was' : `${evicted.length} templates that were`
+  log.info(`removing ${what} used least recently (TESTKERNELS_TEMPLATES_MIB)`)
   await removeTemplates(volume, evicted, context)
 }
 
