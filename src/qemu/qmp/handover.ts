@@ -1,8 +1,12 @@
+import { QemuCommandError } from '../errors.ts'
 import type { QmpConnection } from './connection.ts'
 import { endOfMigration, setIgnoreShared } from './migration.ts'
 
 /** Id of the guest's writable disk in every machine of ours. */
 const SCRATCH = 'scratch'
+const JOB = 'handover'
+/** No limit: QEMU's default, 128 MiB a second, is for networks. */
+const BYTES_PER_SECOND = 2 ** 40
 
 /** Where the two QEMUs meet: one directory, as each of them sees it. */
 export interface MeetingPlace {
@@ -21,6 +25,7 @@ export async function handOver(source: QmpConnection, target: QmpConnection, pla
   // RAM travels as a whole here, whatever the mappings on both sides.
   await setIgnoreShared(source, false)
   await setIgnoreShared(target, false)
+  await source.execute('migrate-set-parameters', { 'max-bandwidth': BYTES_PER_SECOND })
   const left = endOfMigration(source)
   const arrived = endOfMigration(target)
   for (const end of [left, arrived]) end.catch(() => {})
@@ -34,16 +39,37 @@ async function copyDisk(source: QmpConnection, target: QmpConnection, place: Mee
   const addr = { type: 'unix', data: { path: `${place.target}/disk.sock` } }
   await target.execute('nbd-server-start', { addr })
   await target.execute('nbd-server-add', { device: SCRATCH, name: SCRATCH, writable: true })
-  const ended = source.event(({ event }) => event === 'BLOCK_JOB_COMPLETED' || event === 'BLOCK_JOB_ERROR')
-  ended.catch(() => {})
-  await source.execute('drive-backup', {
-    'job-id': 'handover',
+  const ready = jobEvent(source, 'BLOCK_JOB_READY')
+  await source.execute('drive-mirror', {
+    'job-id': JOB,
     device: SCRATCH,
     target: `nbd+unix:///${SCRATCH}?socket=${place.source}/disk.sock`,
     sync: 'full',
     mode: 'existing',
     format: 'raw',
+    // A backup job would write zeros where the source has holes.
+    unmap: true,
   })
+  await ready
+  // What is stopped writes nothing: the copy is whole, and the source stays with its own disk.
+  const ended = jobEvent(source, 'BLOCK_JOB_COMPLETED')
+  await source.execute('block-job-cancel', { device: JOB })
   await ended
   await target.execute('nbd-server-stop')
+}
+
+/** Listens at once: a small disk is copied before the command is answered. @throws QemuCommandError when the job fails */
+function jobEvent(qmp: QmpConnection, wanted: string): Promise<void> {
+  const seen = qmp
+    .event(({ event }) => event === wanted || event === 'BLOCK_JOB_ERROR' || event === 'BLOCK_JOB_COMPLETED')
+    .then(({ event, data }) => {
+      if (event === wanted && data?.['error'] === undefined) return
+      throw new QemuCommandError({
+        what: "QEMU could not copy the guest's disk",
+        cause: String(data?.['error'] ?? event),
+        remedy: "see whether the engine's disk is full",
+      })
+    })
+  seen.catch(() => {})
+  return seen
 }
