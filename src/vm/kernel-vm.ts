@@ -54,6 +54,21 @@ export class KernelVm {
     return this.#with({ cpus })
   }
 
+  /** Images that the guest's dockerd has from the start; in place of those named before. @default none */
+  withImages(images: NonNullable<KernelOptions['images']>): KernelVm {
+    return this.#with({ images })
+  }
+
+  /** Clones kept ready for `fork()`. @default 0 */
+  withSpares(spares: number): KernelVm {
+    return this.#with({ spares })
+  }
+
+  /** `none`: boots cold, each time. @default 'saved' */
+  withTemplate(template: 'saved' | 'none'): KernelVm {
+    return this.#with({ template: template === 'saved' })
+  }
+
   /** Builds what is missing, boots, and waits until the guest's dockerd answers. @throws as `bootVm` and `ensureVmImage` do */
   async start({ signal, log }: KernelVmStartOptions = {}): Promise<StartedKernelVm> {
     const settings = readSettings()

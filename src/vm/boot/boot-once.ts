@@ -70,7 +70,7 @@ async function bootWithin(options: BootOptions, beginning: Beginning, place: Pla
   const ready = beginning.kind === 'cold' ? timeline.time('dockerd', () => control.phase('ready', signal)) : undefined
   const [ssh] = await Promise.all([connecting, introducing, ready])
   // Only now is the guest quick to answer.
-  await control.setClock(signal)
+  await timeline.time('clock', () => control.setClock(signal))
   const docker = await forwardDocker(options, guest, { connection: ssh, place })
   return { guest, ssh, docker }
 }

@@ -1,0 +1,119 @@
+// From a container of the engine into the guest, through our tap device and through QEMU's own user network: one guest that has both.
+import { mkdtemp, rm } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import Docker from 'dockerode'
+import { runLabels, startLease } from '../../dist/engine/index.js'
+import { silentLogger as log } from '../../dist/log/index.js'
+import { parseKernelEntry, readSettings } from '../../dist/options/index.js'
+import { connectControl, guestLink, imagePaths, qemuArguments } from '../../dist/qemu/index.js'
+import { connectSsh } from '../../dist/ssh/index.js'
+import { chooseAccelerator } from '../../dist/vm/accelerator/choose.js'
+import { introduce, makeGuestKeys } from '../../dist/vm/boot/introduce.js'
+import { openHost, prepareImage } from '../../dist/vm/index.js'
+import { FIXTURE_IMAGE, loadFixture } from './fixture.mjs'
+import { during, median, repeated, timed } from './statistics.mjs'
+
+const PORT = 5001
+const MIB = 256
+/** As QEMU's user network has them. */
+const SLOW = { guest: '10.0.2.15/24', gateway: '10.0.2.2' }
+const busybox = '/.testkernels/bin/busybox'
+
+export async function benchNetwork() {
+  return await during(loadFixture(), () =>
+    during(startServer(), ({ address }) => during(startGuest(), ({ ssh }) => compare(ssh, address))),
+  )
+}
+
+async function compare(ssh, address) {
+  const tap = median(await repeated(3, () => receive(ssh, address)))
+  const link = `ip link set eth1 up; ip addr add ${SLOW.guest} dev eth1; ip route add ${address} via ${SLOW.gateway} dev eth1`
+  const { exitCode, stderr } = await ssh.exec(['sh', '-c', link.replaceAll('ip ', `${busybox} ip `)])
+  if (exitCode !== 0) throw new Error(stderr)
+  const user = median(await repeated(3, () => receive(ssh, address)))
+  const sshMbits = median(await repeated(3, () => throughSsh(ssh)))
+  return { tapMbits: tap, userNetworkMbits: user, tapToUserNetwork: tap / user, sshMbits, sshToTap: sshMbits / tap }
+}
+
+/** Mbit a second of an SSH channel, which is what the forwarded socket is made of, without dockerd. */
+async function throughSsh(ssh) {
+  const bytes = 32 * 2 ** 20
+  const ms = await timed(async () => {
+    const remote = await ssh.spawn(['head', '-c', String(bytes), '/dev/zero'])
+    let received = 0
+    for await (const chunk of remote.stdout) received += chunk.length
+    if (received !== bytes) throw new Error(`${received} bytes came`)
+  })
+  return (bytes * 8) / 1e3 / ms
+}
+
+/** Mbit a second, by the guest's clock. */
+async function receive(ssh, address) {
+  const transfer = `${busybox} nc ${address} ${PORT} </dev/null | wc -c`
+  const { stdout } = await ssh.exec(['sh', '-c', `t=$(date +%s%N); ${transfer}; echo $(($(date +%s%N) - t))`])
+  const [bytes, ns] = stdout.trim().split('\n').map(Number)
+  if (bytes !== MIB * 2 ** 20) throw new Error(`${bytes} bytes came`)
+  return (bytes * 8e3) / ns
+}
+
+async function startServer() {
+  const docker = new Docker()
+  const container = await docker.createContainer({
+    Image: FIXTURE_IMAGE,
+    Cmd: ['nc', '-ll', '-p', String(PORT), '-e', 'dd', 'if=/dev/zero', 'bs=64k', `count=${MIB * 16}`],
+    HostConfig: { AutoRemove: true },
+  })
+  await container.start()
+  const { NetworkSettings } = await container.inspect()
+  return {
+    address: NetworkSettings.Networks.bridge.IPAddress,
+    [Symbol.asyncDispose]: () => container.remove({ force: true }),
+  }
+}
+
+/** A cold guest like any of ours, with a second network device. */
+async function startGuest() {
+  const signal = AbortSignal.timeout(240_000)
+  const host = await openHost({ settings: readSettings(), log, signal })
+  const entry = parseKernelEntry('bench', { kernel: 'debian:bookworm' })
+  const { ref: image } = await prepareImage({ host, entry, signal })
+  const { accelerator } = await chooseAccelerator({ host, entry, image, log, signal })
+  const runDirectory = await mkdtemp(join(tmpdir(), 'tk-bench-'))
+  const controlSocket = `${imagePaths.runDirectory}/control.sock`
+  const { memoryMib, cpus, cgroup } = entry
+  const second = ['-netdev', 'user,id=slow', '-device', 'virtio-net-device,netdev=slow']
+  const lease = await startLease(
+    host.engine,
+    {
+      image,
+      labels: runLabels(host.ownership),
+      command: [...qemuArguments({ accelerator, memoryMib, cpus, cgroup, controlSocket }), ...second],
+      environment: { TESTKERNELS_RUN_DIR: imagePaths.runDirectory, TESTKERNELS_LEASE: '1', TESTKERNELS_UID: '0' },
+      mounts: [{ kind: 'bind', source: runDirectory, target: imagePaths.runDirectory, access: 'read-write' }],
+      devices: ['/dev/net/tun', ...(accelerator.kind === 'kvm' ? ['/dev/kvm'] : [])],
+      capabilities: ['NET_ADMIN', 'SETUID', 'SETGID', 'SETPCAP'],
+      rootFilesystem: 'writable',
+    },
+    { signal, log },
+  )
+  const control = await connectControl(join(runDirectory, 'control.sock'), { signal, log })
+  await control.phase('ready', signal)
+  const keys = makeGuestKeys()
+  await introduce({ control, hostname: entry.name, keys, signal })
+  const ssh = await connectSsh({
+    host: lease.ipAddress,
+    port: guestLink.sshPort,
+    user: 'root',
+    hostPublicKey: keys.hostKey.publicKey,
+    clientKey: keys.clientKey,
+    signal,
+  })
+  const end = async () => {
+    await ssh.close()
+    control.close()
+    await lease.stop()
+    await rm(runDirectory, { recursive: true, force: true })
+  }
+  return { ssh, [Symbol.asyncDispose]: end }
+}
