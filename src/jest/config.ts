@@ -3,11 +3,13 @@ import type { Config } from 'jest'
 import { inConfiguration } from '../errors/index.ts'
 import {
   InvalidOptionError,
+  type Isolation,
   type KernelMatrix,
   type KernelMatrixOptions,
   kernelMatrix as makeMatrix,
   matrixRows,
   type NamedKernelOptions,
+  parseIsolation,
   readSettings,
 } from '../options/index.ts'
 import type { Scope } from '../worker/index.ts'
@@ -25,6 +27,11 @@ export type KernelProjectOptions = Omit<
 > & {
   /** Longest wait for a test or a hook that names none, in milliseconds. @default 120_000 */
   readonly testTimeout?: number
+  /**
+   * How many tests have a VM to themselves; VMs of workers and files are forks of the first. Workers are told apart by JEST_WORKER_ID.
+   * @default 'project'
+   */
+  readonly isolation?: Isolation
 }
 
 /** Jest's 5 s is less than one `docker run` under software emulation. */
@@ -68,13 +75,14 @@ interface Asked {
 
 function project(name: string, asked: Asked, options: KernelProjectOptions): JestProject {
   refuseGlobalHooks(name, options)
-  const { testTimeout: testTimeoutMs = TEST_TIMEOUT_MS, testEnvironment = 'node', ...others } = options
+  const { testTimeout: testTimeoutMs = TEST_TIMEOUT_MS, testEnvironment = 'node', isolation, ...others } = options
+  const wanted = { ...asked, isolation: parseIsolation(name, isolation), testTimeoutMs }
   const environment = findTestEnvironment(testEnvironment, options.rootDir)
   const id = createHash('sha256')
-    .update(JSON.stringify([name, asked, testTimeoutMs, environment]))
+    .update(JSON.stringify([name, wanted, environment]))
     .digest('hex')
     .slice(0, 16)
-  const request: KernelRequest = { id, ...asked, testTimeoutMs }
+  const request: KernelRequest = { id, ...wanted }
   const files = writeProjectFiles({ request, environment, cacheDirectory: readSettings().cacheDirectory })
   return {
     ...others,

@@ -1,8 +1,16 @@
-import { assignEnvironment, type Failure, FateWatch, kernelOf, neededBy, type ProvidedKernel } from '../worker/index.ts'
+import {
+  assignEnvironment,
+  type Failure,
+  kernelOf,
+  neededBy,
+  type TakenVm,
+  takeVms,
+  type VmSource,
+} from '../worker/index.ts'
 import type { CircusEvent, CircusState, EnvironmentClass, EnvironmentModule } from './jest-types.ts'
 import { KEY } from './kernels.cjs'
 import { makeTestsMortal } from './mortal-tests.ts'
-import { fatesVariable, type KernelRequest } from './request.ts'
+import { type KernelRequest, sourcesVariable } from './request.ts'
 
 /**
  * A test environment that has the project's VMs. It is the one place of a Jest worker that is outside of the tests' sandbox, and
@@ -11,23 +19,19 @@ import { fatesVariable, type KernelRequest } from './request.ts'
 export function withKernels(module: EnvironmentModule, request: KernelRequest): EnvironmentClass {
   const Base = classOf(module)
   return class KernelEnvironment extends Base {
-    readonly #vms = fatesOf(request).map((fate, index) => ({
-      name: request.rows[index]?.name ?? '',
-      fate: new FateWatch(fate, toError),
-    }))
     readonly #configuresTimeout: boolean
-    #kernels: readonly ProvidedKernel[] = []
+    #vms: readonly TakenVm[] = []
     #restore = () => {}
 
     constructor(...args: ConstructorParameters<EnvironmentClass>) {
       super(...args)
       this.#configuresTimeout = args[0].globalConfig.testTimeout !== undefined
-      Object.assign(this.global, { [KEY]: () => this.#kernels.map(kernelOf) })
+      Object.assign(this.global, { [KEY]: () => this.#vms.map(({ kernel }) => kernelOf(kernel)) })
     }
 
     override async setup(): Promise<void> {
       await super.setup()
-      this.#kernels = await Promise.all(this.#vms.map(({ fate }) => fate.ready()))
+      this.#vms = await takeVms(sourcesOf(request), { worker: process.env['JEST_WORKER_ID'] ?? '', toError })
       if (request.scope === 'project') this.#point()
     }
 
@@ -38,14 +42,14 @@ export function withKernels(module: EnvironmentModule, request: KernelRequest): 
     }
 
     override async teardown(): Promise<void> {
-      for (const { fate } of this.#vms) fate[Symbol.dispose]()
+      for (const vm of this.#vms) vm.release()
       this.#restore()
       await super.teardown()
     }
 
     /** The sandbox has a copy of the environment; child processes get that of the worker. */
     #point(): void {
-      const environment = Object.assign({}, ...this.#kernels.map((kernel) => kernel.environment))
+      const environment = Object.assign({}, ...this.#vms.map(({ kernel }) => kernel.environment))
       this.#restore = assignEnvironment(environment)
       for (const name of Object.keys(environment)) {
         const value = process.env[name]
@@ -55,7 +59,7 @@ export function withKernels(module: EnvironmentModule, request: KernelRequest): 
     }
 
     #neededBy(fullName: string): readonly AbortSignal[] {
-      return neededBy(fullName, { scope: request.scope, kernels: this.#vms }).map(({ fate }) => fate.gone)
+      return neededBy(fullName, { scope: request.scope, kernels: this.#vms }).map(({ gone }) => gone)
     }
   }
 }
@@ -74,7 +78,7 @@ function toError({ title, message }: Failure): Error {
   return error
 }
 
-/** The files that tell of the VMs, which the global setup of the project named. */
-function fatesOf(request: KernelRequest): readonly string[] {
-  return JSON.parse(process.env[fatesVariable(request)] ?? '[]')
+/** As the global setup of the project left them. */
+function sourcesOf(request: KernelRequest): readonly VmSource[] {
+  return JSON.parse(process.env[sourcesVariable(request)] ?? '[]')
 }

@@ -1,6 +1,6 @@
 // What Jest's process does for a project: its VMs up when its tests are about to run, and down after them.
 import { Keeper, type Kept } from '../matrix/index.ts'
-import { fatesVariable, type KernelRequest } from './request.ts'
+import { type KernelRequest, sourcesVariable } from './request.ts'
 
 /** The part of Jest's configuration that says whether there will be another run. */
 export interface RunMode {
@@ -32,9 +32,13 @@ export async function setUp(request: KernelRequest): Promise<void> {
   // Those of the run before, in watch mode. Who failed is given up first, to be started anew; who lives, once it is held again.
   const former = kept.get(request.id)
   if (former?.failed) await former.release()
-  const now = await keeper.use(request.rows)
+  const now = await keeper.use({
+    rows: request.rows,
+    isolation: request.isolation,
+    owner: request.isolation === 'project' ? undefined : request.id,
+  })
   kept.set(request.id, now)
-  process.env[fatesVariable(request)] = JSON.stringify(now.fates)
+  process.env[sourcesVariable(request)] = JSON.stringify(now.sources)
   await former?.release()
 }
 

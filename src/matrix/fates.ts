@@ -1,31 +1,28 @@
-import { rmSync } from 'node:fs'
 import { rename, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { reasonOf, titleOf } from '../errors/index.ts'
 import { kernelText } from '../options/index.ts'
-import { makeRunDirectory, type StartedKernelVm } from '../vm/index.ts'
+import type { StartedKernelVm } from '../vm/index.ts'
 import type { Failure, Fate, ProvidedKernel } from '../worker/index.ts'
 import type { VmUse } from './shared-vms.ts'
 
 /**
- * Tells workers, which are other processes or threads, what becomes of VMs: a file for each, in a private directory that goes
- * with this process. Plain files, because they need no connection and no event loop of ours to be read.
+ * Tells workers, which are other processes or threads, what becomes of VMs: a file for each, in a private directory. Plain files,
+ * because they need no connection and no event loop of ours to be read.
  */
 export class Fates {
-  readonly #runtimeDirectory: string
-  #directory: Promise<string> | undefined
+  readonly #directory: () => Promise<string>
   #count = 0
 
-  constructor(runtimeDirectory: string) {
-    this.#runtimeDirectory = runtimeDirectory
+  constructor(directory: () => Promise<string>) {
+    this.#directory = directory
   }
 
   /** Writes down whether the VM starts, and how it dies if it does. @returns the path of the file, which is there later */
   async follow({ started }: Pick<VmUse, 'started'>): Promise<string> {
     // It may fail before the directory is there.
     started.catch(() => {})
-    this.#directory ??= makeDirectory(this.#runtimeDirectory)
-    const path = join(await this.#directory, `${this.#count++}.json`)
+    const path = join(await this.#directory(), `${this.#count++}.json`)
     void record(started, path)
     return path
   }
@@ -63,10 +60,4 @@ async function write(path: string, fate: Fate): Promise<void> {
     // The directory goes with the run, and then nobody reads any more.
     if ((thrown as NodeJS.ErrnoException).code !== 'ENOENT') throw thrown
   }
-}
-
-async function makeDirectory(runtimeDirectory: string): Promise<string> {
-  const directory = await makeRunDirectory(runtimeDirectory)
-  process.once('exit', () => rmSync(directory, { recursive: true, force: true }))
-  return directory
 }

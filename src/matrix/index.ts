@@ -1,4 +1,5 @@
 export { describeVm, Fates } from './fates.ts'
+export { type Hold, holdVms, type Wanted } from './hold.ts'
 export { Keeper, type Kept } from './keeper.ts'
 export { RunLogs } from './run-logs.ts'
 export { type Running, running } from './running.ts'

@@ -1,25 +1,27 @@
 // The thread that keeps VMs for a test runner; see keeper.ts.
 import { parentPort } from 'node:worker_threads'
 import { parseMatrix } from '../options/index.ts'
+import { type Hold, holdVms } from './hold.ts'
 import type { KeeperReply, KeeperRequest } from './keeper.ts'
 import { running } from './running.ts'
-import type { VmUse } from './shared-vms.ts'
 
 const port = parentPort
 if (port === null) throw new Error('this module is for a thread')
 const tell = (reply: KeeperReply) => port.postMessage(reply)
 
-const { vms, fates } = running((line) => tell({ kind: 'line', line }))
-const held = new Map<number, readonly VmUse[]>()
+const here = running((line) => tell({ kind: 'line', line }))
+const held = new Map<number, Hold>()
 
 port.on('message', async (request: KeeperRequest) => {
+  const { id } = request
   if (request.kind === 'release') {
-    await Promise.all((held.get(request.id) ?? []).map((use) => use.release()))
-    held.delete(request.id)
-    return tell({ kind: 'released', id: request.id })
+    await held.get(id)?.release()
+    held.delete(id)
+    return tell({ kind: 'released', id })
   }
-  const uses = parseMatrix(request.rows).map((entry) => vms.use(entry))
-  held.set(request.id, uses)
-  for (const { started } of uses) started.catch(() => tell({ kind: 'failed', id: request.id }))
-  tell({ kind: 'holds', id: request.id, fates: await Promise.all(uses.map((use) => fates.follow(use))) })
+  const { rows, isolation, owner } = request
+  const hold = await holdVms(here, { entries: parseMatrix(rows), isolation, owner })
+  held.set(id, hold)
+  for (const { started } of hold.uses) started.catch(() => tell({ kind: 'failed', id }))
+  tell({ kind: 'holds', id, sources: hold.sources })
 })

@@ -1,15 +1,23 @@
 import { rmSync } from 'node:fs'
 import { dirname } from 'node:path'
 import { Worker } from 'node:worker_threads'
-import type { NamedKernelOptions } from '../options/index.ts'
+import type { Isolation, NamedKernelOptions } from '../options/index.ts'
+import type { VmSource } from '../worker/index.ts'
+
+/** As plain data, which can go to a thread. */
+export interface WantedRows {
+  readonly rows: readonly NamedKernelOptions[]
+  readonly isolation: Isolation
+  readonly owner: string | undefined
+}
 
 export type KeeperRequest =
-  | { readonly kind: 'use'; readonly id: number; readonly rows: readonly NamedKernelOptions[] }
+  | ({ readonly kind: 'use'; readonly id: number } & WantedRows)
   | { readonly kind: 'release'; readonly id: number }
 
 export type KeeperReply =
   | { readonly kind: 'line'; readonly line: string }
-  | { readonly kind: 'holds'; readonly id: number; readonly fates: readonly string[] }
+  | { readonly kind: 'holds'; readonly id: number; readonly sources: readonly VmSource[] }
   | { readonly kind: 'failed'; readonly id: number }
   | { readonly kind: 'released'; readonly id: number }
 
@@ -20,8 +28,8 @@ interface Waiting {
 
 /** VMs that are kept for somebody. */
 export interface Kept {
-  /** For each of them the file that tells what becomes of it. */
-  readonly fates: readonly string[]
+  /** Where workers hear of them. */
+  readonly sources: readonly VmSource[]
   /** Whether one of them did not start. */
   readonly failed: boolean
   release(): Promise<void>
@@ -47,16 +55,16 @@ export class Keeper {
   }
 
   /** Starts the VMs, or shares those that run, and does not wait for them. */
-  async use(rows: readonly NamedKernelOptions[]): Promise<Kept> {
+  async use(wanted: WantedRows): Promise<Kept> {
     const id = this.#count++
     this.#held.add(id)
-    const reply = await this.#ask({ kind: 'use', id, rows }, `holds ${id}`)
-    const fates = reply.kind === 'holds' ? reply.fates : []
-    this.#removeWithProcess(fates)
+    const reply = await this.#ask({ kind: 'use', id, ...wanted }, `holds ${id}`)
+    const sources = reply.kind === 'holds' ? reply.sources : []
+    this.#removeWithProcess(sources)
     const failed = this.#failed
     let released: Promise<void> | undefined
     return {
-      fates,
+      sources,
       get failed() {
         return failed.has(id)
       },
@@ -80,10 +88,11 @@ export class Keeper {
   }
 
   /** A thread has no last word when its process exits. All the files are in one directory. */
-  #removeWithProcess([fate]: readonly string[]): void {
-    if (fate === undefined) return
+  #removeWithProcess([source]: readonly VmSource[]): void {
+    if (source === undefined) return
+    const directory = dirname(source.kind === 'own' ? source.socket : source.fate)
     process.off('exit', this.#remove)
-    this.#remove = () => rmSync(dirname(fate), { recursive: true, force: true })
+    this.#remove = () => rmSync(directory, { recursive: true, force: true })
     process.once('exit', this.#remove)
   }
 

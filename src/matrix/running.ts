@@ -4,16 +4,20 @@ import { createLogger, type Logger } from '../log/index.ts'
 import { readSettings, type Settings } from '../options/index.ts'
 import { openHost, startVm } from '../vm/index.ts'
 import { Fates } from './fates.ts'
+import { privateDirectory } from './private-directory.ts'
 import { RunLogs } from './run-logs.ts'
-import { SharedVms, type StartEntry } from './shared-vms.ts'
+import { SharedVms, type StartEntry, type VmUse } from './shared-vms.ts'
 import { testcontainersHostWarning } from './testcontainers-host.ts'
 
 /** The VMs of this process, and how its workers hear of them. */
 export interface Running {
   readonly vms: SharedVms
   readonly fates: Fates
-  /** Whether the first project of the run has asked for the VMs of all others. */
-  allRequested: boolean
+  readonly logs: RunLogs
+  /** For what only workers of this process may reach. */
+  readonly directory: () => Promise<string>
+  /** What the first project of the run has asked for others, by their names. */
+  ahead: ReadonlyMap<string, readonly VmUse[]> | undefined
 }
 
 const KEY = Symbol.for('testkernels.running')
@@ -38,10 +42,13 @@ function create(write: (line: string) => void): Running {
   const warning = testcontainersHostWarning(homedir())
   if (warning !== undefined) log.warn(warning)
   const logs = new RunLogs({ cacheDirectory: settings.cacheDirectory, log })
+  const directory = privateDirectory(settings.runtimeDirectory)
   return {
     vms: new SharedVms(starter({ settings, logs, log, write }), { beforeEnd: (vm) => logs.keep(vm) }),
-    fates: new Fates(settings.runtimeDirectory),
-    allRequested: false,
+    fates: new Fates(directory),
+    logs,
+    directory,
+    ahead: undefined,
   }
 }
 

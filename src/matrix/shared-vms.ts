@@ -35,9 +35,12 @@ export class SharedVms {
     this.#beforeEnd = beforeEnd
   }
 
-  /** The entry's VM, started if need be. Must be released, also when its start failed. */
-  use(entry: KernelEntry): VmUse {
-    const key = entryKey(entry)
+  /**
+   * The entry's VM, started if need be. Must be released, also when its start failed.
+   * @param owner shares it only with those who name the same. @default all who name none
+   */
+  use(entry: KernelEntry, owner = ''): VmUse {
+    const key = `${owner} ${entryKey(entry)}`
     const shared = this.#vms.get(key) ?? this.#share(entry, key)
     shared.users++
     let released: Promise<void> | undefined

@@ -2,16 +2,28 @@ import { fileURLToPath } from 'node:url'
 import type { TestProjectInlineConfiguration } from 'vitest/config'
 import { inConfiguration } from '../errors/index.ts'
 import {
+  type Isolation,
   type KernelMatrix,
   type KernelMatrixOptions,
   matrixRows,
   type NamedKernelOptions,
+  type OnTestsRerun,
+  parseIsolation,
+  parseOnTestsRerun,
   kernelMatrix as product,
 } from '../options/index.ts'
 import type { KernelRequest } from './provided.ts'
 
-/** Vitest's options of a project, less those that testkernels sets. */
-export type KernelProjectOptions = Omit<NonNullable<TestProjectInlineConfiguration['test']>, 'name'>
+/** Vitest's options of a project, less those that testkernels sets, and how VMs are shared among its tests. */
+export interface KernelProjectOptions extends Omit<NonNullable<TestProjectInlineConfiguration['test']>, 'name'> {
+  /**
+   * How many tests have a VM to themselves; VMs of workers and files are forks of the first. Workers are told apart by VITEST_POOL_ID.
+   * @default 'project'
+   */
+  readonly isolation?: Isolation
+  /** In watch mode, whether tests that run again find the VMs as they left them, or as they were at the start. @default 'keep' */
+  readonly onTestsRerun?: OnTestsRerun
+}
 
 const globalSetup = moduleBeside('global-setup')
 const setupFile = moduleBeside('setup-file')
@@ -61,7 +73,18 @@ function rowsOf(matrix: KernelMatrix): readonly NamedKernelOptions[] {
   return inConfiguration(() => matrixRows(matrix))
 }
 
-function project(name: string, request: KernelRequest, options: KernelProjectOptions): TestProjectInlineConfiguration {
+type Asked = Pick<KernelRequest, 'rows' | 'scope'>
+
+function project(
+  name: string,
+  asked: Asked,
+  { isolation, onTestsRerun, ...options }: KernelProjectOptions,
+): TestProjectInlineConfiguration {
+  const request = inConfiguration(() => ({
+    ...asked,
+    isolation: parseIsolation(name, isolation),
+    onTestsRerun: parseOnTestsRerun(name, onTestsRerun),
+  }))
   return {
     extends: true,
     test: {

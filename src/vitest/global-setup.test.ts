@@ -30,7 +30,7 @@ function register({ fails }: { fails?: string } = {}) {
       stop: async () => void running.delete(entry.name),
     } as unknown as StartedKernelVm
   })
-  holder[KEY] = { vms, fates: { follow: async () => '/fate.json' }, allRequested: false }
+  holder[KEY] = { vms, fates: { follow: async () => '/fate.json' }, ahead: undefined }
   return { running, started }
 }
 
@@ -49,7 +49,9 @@ function projects(
   for (const [name, entries] of Object.entries(requests)) {
     const rows = entries.map((entry) => ({ name: entry, kernel: 'debian:bookworm' }))
     const project = {
+      name,
       vitest,
+      onTestsRerun: () => {},
       config: { provide: { testkernelsRequest: { rows, scope: 'project' } } },
       provide: (_: string, value: ProvidedKernels) => {
         project.provided = value
@@ -99,8 +101,9 @@ test('the first setup starts the VMs of all projects; each VM ends with its last
   expect(project('both').provided?.kernels.map(({ name }) => name)).toEqual(['one', 'two'])
 
   await tearDownBoth()
-  await tearDownB()
   expect([...running]).toEqual(['one', 'two'])
+  await tearDownB()
+  expect([...running]).toEqual(['one'])
   await tearDownA()
   expect([...running]).toEqual([])
 })

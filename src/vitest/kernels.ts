@@ -1,21 +1,37 @@
 import { TestkernelsError } from '../errors/index.ts'
-import { type Kernel, kernelOf, type ProvidedKernel } from '../worker/index.ts'
+import { type Kernel, kernelOf, type ProvidedKernel, type TakenVm } from '../worker/index.ts'
 
 /** There are no VMs where they were asked for. */
 export class NoKernelsError extends TestkernelsError {
   readonly code = 'NO_KERNELS'
 }
 
-const KEY = Symbol.for('testkernels.vitest.kernels')
+const KEY = Symbol.for('testkernels.vitest.vms')
 
-interface Holder {
-  [KEY]?: readonly ProvidedKernel[]
+/** The VMs of one test file. */
+export interface FileVms {
+  readonly taken: readonly TakenVm[]
+  readonly kernels: readonly ProvidedKernel[]
 }
 
-/** Leaves the VMs for `kernels()`; the setup file does so. */
-export function setKernels(kernels: readonly ProvidedKernel[]): void {
-  const holder = globalThis as Holder
-  holder[KEY] = kernels
+/** On `globalThis`, because Vitest evaluates modules more than once. */
+const holder = globalThis as { [KEY]?: FileVms }
+
+/** Leaves the VMs for `kernels()` and for the test runner; the setup file does so. */
+export function setVms(vms: FileVms): void {
+  releaseVms()
+  holder[KEY] = vms
+}
+
+/** The VMs that this worker holds. */
+export function takenVms(): readonly TakenVm[] {
+  return holder[KEY]?.taken ?? []
+}
+
+/** Gives up the VMs of the test file that was run. */
+export function releaseVms(): void {
+  for (const vm of takenVms()) vm.release()
+  delete holder[KEY]
 }
 
 /**
@@ -24,8 +40,8 @@ export function setKernels(kernels: readonly ProvidedKernel[]): void {
  * @throws NoKernelsError outside of tests
  */
 export function kernels(): Kernel[] {
-  const provided = (globalThis as Holder)[KEY]
-  if (provided !== undefined) return provided.map(kernelOf)
+  const vms = holder[KEY]
+  if (vms !== undefined) return vms.kernels.map(kernelOf)
   throw new NoKernelsError({
     what: 'kernels() was called where there are none',
     remedy: 'call it in test files of a project that kernelProjects() or kernelSuite() made',

@@ -1,18 +1,21 @@
-import type { NamedKernelOptions } from '../options/index.ts'
-import type { ProvidedKernel, Scope } from '../worker/index.ts'
+import type { Isolation, NamedKernelOptions, OnTestsRerun } from '../options/index.ts'
+import type { ProvidedKernel, Scope, VmSource } from '../worker/index.ts'
 
 /** What a project asks for; put into its configuration by `kernelProjects` and `kernelSuite`. */
 export interface KernelRequest {
   readonly rows: readonly NamedKernelOptions[]
   readonly scope: Scope
+  readonly isolation: Isolation
+  readonly onTestsRerun: OnTestsRerun
 }
 
 /** What workers get. */
 export interface ProvidedKernels {
   readonly scope: Scope
+  /** The VMs, when they are there for all workers, or are only listed; else none. */
   readonly kernels: readonly ProvidedKernel[]
-  /** For each kernel the file that says what becomes of it. */
-  readonly fates: readonly string[]
+  /** Where a worker gets its VMs, or hears of them; none when they are only listed. */
+  readonly vms: readonly VmSource[]
 }
 
 declare module 'vitest' {

@@ -1,7 +1,8 @@
 // Vitest's own test runner, whose tests hear of the end of the VM that they run on.
 import type { RunnerTask, RunnerTestCase, RunnerTestSuite } from 'vitest'
 import * as vitest from 'vitest'
-import { FateWatch, mortal, neededBy, type TestFunction } from '../worker/index.ts'
+import { mortal, neededBy, type TestFunction } from '../worker/index.ts'
+import { releaseVms, takenVms } from './kernels.ts'
 
 type TestRunnerClass = typeof vitest.TestRunner
 
@@ -19,12 +20,7 @@ async function findTestRunner() {
 const { TestRunner, functionOf, hooksOf } = await findTestRunner()
 
 export default class MortalTestRunner extends TestRunner {
-  readonly #provided = vitest.inject('testkernels')
-  /** None when tests are only listed. */
-  readonly #vms = this.#provided.fates.map((fate, index) => ({
-    name: this.#provided.kernels[index]?.name ?? '',
-    fate: new FateWatch(fate),
-  }))
+  readonly #scope = vitest.inject('testkernels').scope
 
   /** What comes before a test ends with its VM as well. What comes after, stays: there may be more to clean up. */
   override async onBeforeRunSuite(suite: RunnerTestSuite): Promise<void> {
@@ -40,13 +36,12 @@ export default class MortalTestRunner extends TestRunner {
   }
 
   override onAfterRunFiles(): void {
-    for (const { fate } of this.#vms) fate[Symbol.dispose]()
+    releaseVms()
     super.onAfterRunFiles()
   }
 
   #neededBy(task: RunnerTask): readonly AbortSignal[] {
-    const { scope } = this.#provided
-    return neededBy(fullName(task), { scope, kernels: this.#vms }).map(({ fate }) => fate.gone)
+    return neededBy(fullName(task), { scope: this.#scope, kernels: takenVms() }).map(({ gone }) => gone)
   }
 }
 

@@ -1,9 +1,11 @@
-// Runs in each worker before its test files: points the Docker clients of this worker at its VM.
+// Runs in each worker before each of its test files: points the Docker clients of this worker at its VM.
 import { inject } from 'vitest'
-import { assignEnvironment } from '../worker/index.ts'
-import { setKernels } from './kernels.ts'
+import { assignEnvironment, takeVms } from '../worker/index.ts'
+import { setVms } from './kernels.ts'
 
-const { scope, kernels } = inject('testkernels')
-setKernels(kernels)
+const { scope, kernels: listed, vms } = inject('testkernels')
+const taken = await takeVms(vms, { worker: process.env['VITEST_POOL_ID'] ?? '' })
+const kernels = vms.length === 0 ? listed : taken.map(({ kernel }) => kernel)
+setVms({ taken, kernels })
 const [own] = kernels
 if (scope === 'project' && own !== undefined) assignEnvironment(own.environment)

@@ -15,27 +15,23 @@ import { Timeline } from './timeline.ts'
 /** What a clone writes to before it does anything: on this side of it, no VM gets going. */
 const CLONE_NEEDS_MIB = 128
 
-/** The VMs of one plan, and the spares that they share. It ends with the last of them. */
+/** The VMs of one plan, and the spares that they share. The spares end with the last of them. */
 export class Family {
   readonly #plan: VmPlan
   readonly #log: Logger
-  readonly #pool: SparePool | undefined
+  #pool: SparePool | undefined
   #living = 0
 
   constructor(plan: VmPlan, log: Logger) {
     this.#plan = plan
     this.#log = log
-    const { template, entry } = plan
-    if (template === undefined || entry.spares === 0) return
-    const make = (signal: AbortSignal) =>
-      this.#admitted(signal, () => makeSpare(template, { ...plan, ...this.#next(signal) }))
-    this.#pool = new SparePool({ count: entry.spares, make, log })
   }
 
   /** The first VM. @throws as `startVm` */
   async start(start: OneStart): Promise<StartedKernelVm> {
     const booted = await this.#admitted(start.signal, () => bootPlanned(this.#plan, start))
-    start.log.info(`ready in ${start.timeline.summary()}`)
+    const who = start.hostname === this.#plan.entry.name ? '' : `${start.hostname} is `
+    start.log.info(`${who}ready in ${start.timeline.summary()}`)
     return this.#member(booted, start.timeline)
   }
 
@@ -67,6 +63,7 @@ export class Family {
   #member(booted: BootedVm, timeline: Timeline): StartedKernelVm {
     this.#living++
     booted.disposals.defer('family', () => this.#left())
+    this.#pool ??= this.#newPool()
     void this.#pool?.fill()
     return new StartedKernelVm({
       entry: this.#plan.entry,
@@ -81,8 +78,19 @@ export class Family {
     if (--this.#living === 0 && this.#plan.origin === 'image') await this.#end()
   }
 
+  /** There may be VMs after it, and then other spares. */
   async #end(): Promise<void> {
-    await this.#pool?.[Symbol.asyncDispose]()
+    const pool = this.#pool
+    this.#pool = undefined
+    await pool?.[Symbol.asyncDispose]()
+  }
+
+  #newPool(): SparePool | undefined {
+    const { template, entry } = this.#plan
+    if (template === undefined || entry.spares === 0) return undefined
+    const make = (signal: AbortSignal) =>
+      this.#admitted(signal, () => makeSpare(template, { ...this.#plan, ...this.#next(signal) }))
+    return new SparePool({ count: entry.spares, make, log: this.#log })
   }
 
   /** Waits for its turn; the VM's end makes room for another. */

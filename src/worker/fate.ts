@@ -45,7 +45,7 @@ export class FateWatch implements Disposable {
     return this.#gone.signal
   }
 
-  /** The VM, when its dockerd answers. @throws why it does not */
+  /** The VM, when its dockerd answers, or once did. @throws why it never did */
   async ready(): Promise<ProvidedKernel> {
     while (this.#fate.kernel === undefined) {
       const changed = new Promise<void>((resolve) => {
@@ -53,7 +53,6 @@ export class FateWatch implements Disposable {
       })
       await orAborted(changed, this.gone)
     }
-    this.gone.throwIfAborted()
     return this.#fate.kernel
   }
 

@@ -45,6 +45,20 @@ test('a death is a result: the test fails with the reason, the next one at once,
   await run.gone()
 })
 
+test('watch keeps its VMs for the next run, and q ends them', async () => {
+  const args = ['--selectProjects', 'bookworm-cgroupv1', '--watchAll']
+  await using run = await jest('jest-demo', args, { terminal: true })
+  const ranOnce = /Tests: +2 passed[\s\S]+Watch Usage/
+  await run.program.printed('stdout', ranOnce)
+  const qemus = await run.qemus()
+  run.program.type('\r')
+  await run.program.printed('stdout', new RegExp(`${ranOnce.source}[\\s\\S]+${ranOnce.source}`))
+  expect(run.booted).toEqual(['bookworm-cgroupv1'])
+  run.program.type('q')
+  expect(await run.program.exit).toEqual({ code: 0, signal: null })
+  await run.gone(qemus)
+})
+
 test.each(['SIGINT', 'SIGTERM', 'SIGKILL'] as const)('%s in the middle of a test leaves nothing', async (signal) => {
   await using run = await jest('jest-faults', [...good, '--selectProjects', 'one', '--runInBand', 'waits'])
   await run.program.printed('stdout', /^waiting with unix:.+$/m)
