@@ -1,5 +1,6 @@
 // VMs that start from one template: alike in what they have, and each itself.
 import { createReadStream } from 'node:fs'
+import { join } from 'node:path'
 import Docker from 'dockerode'
 import { KernelVm, type Logger, type StartedKernelVm } from 'testkernels'
 import { afterAll, beforeAll, expect, test } from 'vitest'
@@ -21,10 +22,16 @@ const kernel = () =>
     name: 'cloned',
     kernel: 'debian:bookworm',
     memoryMib: 1024,
-    images: [storedImage, fixtureTar],
+    images: [
+      storedImage,
+      fixtureTar,
+      { dockerfile, tag: builtImage, buildArgs: { BASE: storedImage, WHO: 'the guest' } },
+    ],
   })
 /** The same image by another name, which only the engine's own store has. */
 const storedImage = 'testkernels-e2e/stored:1'
+const dockerfile = join(import.meta.dirname, '../../fixtures/preload/Dockerfile')
+const builtImage = 'testkernels-e2e/built'
 const engine = new Docker()
 let volume: TemplateVolume
 let first: StartedKernelVm
@@ -71,6 +78,8 @@ test('each has the images that were preloaded, and runs containers of them', asy
   ] as const) {
     expect(await docker(vm, ['run', '--rm', '--network', 'none', image, 'echo', 'in it'])).toBe('in it')
   }
+  const run = ['run', '--rm', '--network', 'none', builtImage, 'cat', '/greeting.txt']
+  expect(await docker(second, run)).toBe('built for\nthe guest')
 })
 
 test.each([

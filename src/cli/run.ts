@@ -1,5 +1,13 @@
 import { type KernelEntry, parseKernelEntry, withConfig } from '../options/index.ts'
-import { openHost, type PrepareOptions, prepareImage, type StartedKernelVm, startVm, takeImage } from '../vm/index.ts'
+import {
+  openHost,
+  type PrepareOptions,
+  prepareImage,
+  type StartedKernelVm,
+  startVm,
+  Timeline,
+  takeImage,
+} from '../vm/index.ts'
 import { runCommand } from './command.ts'
 import type { Working } from './execute.ts'
 import { readImageArgument } from './image-argument.ts'
@@ -26,11 +34,13 @@ export async function run(args: RunArguments): Promise<number> {
   const { command, settings, log, progress, signal } = args
   const ref = args.image === '-' ? await readImageArgument(process.stdin, signal) : args.image
   const entry = entryOf(args, ref)
-  const host = await openHost({ settings, log, signal })
-  const image = await imageOf(ref, { host, entry, log, signal, onBuildStatus: progress.update.bind(progress) })
+  const timeline = new Timeline()
+  const host = await timeline.time('engine', () => openHost({ settings, log, signal }))
+  const onBuildStatus = progress.update.bind(progress)
+  const image = await timeline.time('image', () => imageOf(ref, { host, entry, log, signal, onBuildStatus }))
   // What comes next is the VM's, and then the command's: the picture of the build must not move any more.
   progress.end()
-  await using vm = await startVm({ host, entry, image, log, signal })
+  await using vm = await startVm({ host, entry, image, timeline, log, signal })
   if (args.timings) process.stderr.write(drawTimings(vm.steps))
   return command.length === 0 ? await stayUp(vm, signal) : await runCommand({ vm, argv: command, signal })
 }

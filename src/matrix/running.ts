@@ -2,7 +2,7 @@ import { homedir } from 'node:os'
 import { createProgress } from '../buildkit/progress/index.ts'
 import { createLogger, type Logger } from '../log/index.ts'
 import { readSettings, type Settings } from '../options/index.ts'
-import { openHost, startVm } from '../vm/index.ts'
+import { openHost, startVm, Timeline } from '../vm/index.ts'
 import { Fates } from './fates.ts'
 import { privateDirectory } from './private-directory.ts'
 import { RunLogs } from './run-logs.ts'
@@ -66,7 +66,9 @@ function starter({ settings, logs, log, write }: Starting): StartEntry {
   const host = onceSucceeded(() => openHost({ settings, log }))
   const onBuildStatus = progress.update.bind(progress)
   return async (entry, signal) => {
-    const vm = await startVm({ host: await host(), entry, log: log.named(entry.name), signal, onBuildStatus })
+    const timeline = new Timeline()
+    const opened = await timeline.time('engine', host)
+    const vm = await startVm({ host: opened, entry, timeline, log: log.named(entry.name), signal, onBuildStatus })
     await logs.follow(vm)
     return vm
   }

@@ -4,6 +4,7 @@ import { type KernelEntry, type KernelOptions, parseKernelEntry, readSettings } 
 import { openHost } from './host.ts'
 import { startVm } from './start.ts'
 import type { StartedKernelVm } from './started-kernel-vm.ts'
+import { Timeline } from './timeline.ts'
 
 export interface KernelVmStartOptions {
   /** Cancels the start; what was started is ended. */
@@ -74,8 +75,9 @@ export class KernelVm {
     const settings = readSettings()
     const logger =
       log ?? createLogger({ write: (line) => settings.debug && process.stderr.write(`${line}\n`), level: 'debug' })
-    const host = await openHost({ settings, log: logger, signal })
-    return await startVm({ host, entry: this.entry, log: logger, ...(signal && { signal }) })
+    const timeline = new Timeline()
+    const host = await timeline.time('engine', () => openHost({ settings, log: logger, signal }))
+    return await startVm({ host, entry: this.entry, timeline, log: logger, ...(signal && { signal }) })
   }
 
   #with(change: Partial<KernelOptions>): KernelVm {

@@ -11,13 +11,14 @@ import { Timeline } from './timeline.ts'
 export interface StartOptions extends PrepareOptions {
   /** The entry's image, where it is there already. @default prepared first */
   readonly image?: string
+  /** What was done for this start before. @default nothing */
+  readonly timeline?: Timeline
 }
 
 /** Starts the VM of an entry: image, accelerator, boot. What was started is ended when a later step fails. */
 export async function startVm(options: StartOptions): Promise<StartedKernelVm> {
-  const { host, entry, log = silentLogger } = options
+  const { host, entry, log = silentLogger, timeline = new Timeline() } = options
   const signal = options.signal ?? new AbortController().signal
-  const timeline = new Timeline()
   signal.throwIfAborted()
   await sweepRunDirectories(host.settings.runtimeDirectory)
   await sweepConsoleLogs(consoleDirectory(host.settings))

@@ -37,6 +37,18 @@ test('an entry whose VM dies has failed with the reason, and its command ends; t
   await run.gone()
 })
 
+test('--no-template boots every entry cold', async () => {
+  await using run = await testkernels([...matrix, '--no-template', '--', 'true'])
+  expect(await run.program.exit).toEqual({ code: 0, signal: null })
+  const starts = run.program.stderr.match(/ready in .*/g) ?? []
+  expect(starts).toHaveLength(2)
+  for (const start of starts) {
+    expect(start).toMatch(/ kernel [\d.]+, init /)
+    expect(start).not.toContain('restore')
+  }
+  await run.gone()
+})
+
 test('Ctrl-C ends the command, and the rest is not run', async () => {
   await using run = await testkernels([...matrix, '--', 'sh', '-c', 'echo up; exec sleep 1000'])
   await run.program.printed('stdout', /^\[bookworm-cgroupv1\] up$/m)

@@ -45,7 +45,8 @@ export function runCommand(): Command {
     .argument('[command...]', 'command and its arguments, after --')
     .passThroughOptions()
     .action(async (command: string[], { matrix, parallel, ...one }, self: Command) => {
-      if (matrix !== undefined) return await runWithMatrix(self, { file: matrix, parallel, command })
+      if (matrix !== undefined)
+        return await runWithMatrix(self, { file: matrix, parallel, template: one.template, command })
       if (parallel) self.error("error: option '--parallel' needs --matrix")
       const { name, image, kernel, config, timings, progress: _, ...options } = one
       const namesKernel = ['image', ...NAMES_KERNEL].some((option) => self.getOptionValueSource(option) === 'cli')
@@ -61,13 +62,20 @@ export function runCommand(): Command {
 interface MatrixOptions {
   readonly file: string
   readonly parallel: boolean | undefined
+  readonly template: boolean
   readonly command: readonly string[]
 }
 
-async function runWithMatrix(self: Command, { file, parallel, command }: MatrixOptions): Promise<void> {
+async function runWithMatrix(self: Command, { file, parallel, template, command }: MatrixOptions): Promise<void> {
   if (command.length === 0) self.error("error: option '--matrix' needs a command after --")
   await execute(self, async (working) => {
     const { runMatrix } = await import('../matrix/run-matrix.ts')
-    return await runMatrix({ file, order: parallel ? 'parallel' : 'in-turn', command, ...working })
+    return await runMatrix({
+      file,
+      order: parallel ? 'parallel' : 'in-turn',
+      template: template ? 'as-entries-say' : 'never',
+      command,
+      ...working,
+    })
   })
 }

@@ -17,6 +17,8 @@ export interface RunMatrixArguments extends Working {
   /** The file that exports the matrix. */
   readonly file: string
   readonly order: 'in-turn' | 'parallel'
+  /** `never`: all entries boot cold, whatever they say. */
+  readonly template: 'as-entries-say' | 'never'
   readonly command: readonly string[]
 }
 
@@ -25,9 +27,11 @@ export interface RunMatrixArguments extends Working {
  * @returns 0 when it passed for all; 1 when it failed for some; 125 when only VMs failed
  * @throws MatrixFileError, InvalidOptionError, ... before anything starts; InterruptedError after the table
  */
-export async function runMatrix({ file, order, command, ...working }: RunMatrixArguments): Promise<number> {
+export async function runMatrix({ file, order, template, command, ...working }: RunMatrixArguments): Promise<number> {
   const { settings, log, signal } = working
-  const entries = await loadMatrix(file)
+  const entries = (await loadMatrix(file)).map((entry) =>
+    template === 'never' ? { ...entry, template: false } : entry,
+  )
   const host = await openHost({ settings, log, signal })
   // A boot keeps a core busy: more of them at a time than there are cores would be no faster.
   const slots = new Slots(order === 'parallel' ? Math.max(2, availableParallelism()) : 1)
