@@ -43,7 +43,7 @@ module.exports = {
       from: { path: '^src', pathNot: notTests },
       to: {
         dependencyTypes: ['npm-dev', 'npm-no-pkg', 'npm-unknown'],
-        pathNot: 'node_modules/(vitest|jest|testcontainers|vite)/',
+        pathNot: 'node_modules/(vitest|jest|@jest/reporters|testcontainers|vite)/',
       },
     },
   ],

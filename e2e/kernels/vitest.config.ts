@@ -17,10 +17,13 @@ const shared = {
   hookTimeout: TEST_TIMEOUT_MS,
 }
 
+/** Room for a VM in the VM. */
+const memoryMib = 4096
+
 /** The engines are those of the root file systems: 26.1 and 28.5 at the time of writing. */
 const engines = {
-  'engine-trixie': { kernel: 'debian:trixie', rootfs: 'debian:trixie' },
-  'engine-sid': { kernel: 'debian:trixie', rootfs: 'debian:sid' },
+  'engine-trixie': { kernel: 'debian:trixie', rootfs: 'debian:trixie', memoryMib },
+  'engine-sid': { kernel: 'debian:trixie', rootfs: 'debian:sid', memoryMib },
 } as const
 
 export default defineConfig({

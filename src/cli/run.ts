@@ -1,3 +1,4 @@
+import { keepAlive } from '../lifetime/index.ts'
 import { type KernelEntry, parseKernelEntry, withConfig } from '../options/index.ts'
 import {
   openHost,
@@ -57,6 +58,7 @@ async function imageOf(ref: string | undefined, options: PrepareOptions): Promis
 async function stayUp(vm: StartedKernelVm, signal: AbortSignal): Promise<number> {
   process.stdout.write(shellExports(vm.environment))
   process.stderr.write('The VM is up. Ctrl-C ends it.\n')
+  using _alive = keepAlive()
   await aborted(AbortSignal.any([signal, vm.gone]))
   if (vm.gone.aborted) throw vm.gone.reason
   return 0
@@ -65,15 +67,6 @@ async function stayUp(vm: StartedKernelVm, signal: AbortSignal): Promise<number>
 function aborted(signal: AbortSignal): Promise<void> {
   return new Promise((resolve) => {
     if (signal.aborted) return resolve()
-    // A listener alone keeps no process alive.
-    const alive = setInterval(() => {}, 60_000)
-    signal.addEventListener(
-      'abort',
-      () => {
-        clearInterval(alive)
-        resolve()
-      },
-      { once: true },
-    )
+    signal.addEventListener('abort', () => resolve(), { once: true })
   })
 }

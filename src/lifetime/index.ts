@@ -1,3 +1,4 @@
 export { type Deadline, type DeadlineOptions, orAborted, startDeadline } from './deadline.ts'
 export { Disposals } from './disposals.ts'
+export { keepAlive } from './keep-alive.ts'
 export { Slots } from './slots.ts'

@@ -1,5 +1,5 @@
 import { readFileSync, unwatchFile, watchFile } from 'node:fs'
-import { orAborted } from '../lifetime/index.ts'
+import { keepAlive, orAborted } from '../lifetime/index.ts'
 import type { ProvidedKernel } from './provided.ts'
 
 /** An error, as it goes to workers: what is printed of it. */
@@ -47,6 +47,7 @@ export class FateWatch implements Disposable {
 
   /** The VM, when its dockerd answers, or once did. @throws why it never did */
   async ready(): Promise<ProvidedKernel> {
+    using _alive = keepAlive()
     while (this.#fate.kernel === undefined) {
       const changed = new Promise<void>((resolve) => {
         this.#onChange = resolve

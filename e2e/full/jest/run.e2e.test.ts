@@ -45,6 +45,18 @@ test('a death is a result: the test fails with the reason, the next one at once,
   await run.gone()
 })
 
+test('annotations of GitHub Actions carry the name of the entry; a reporter that does nothing meanwhile ends no run early', async () => {
+  const args = [...good, '--reporters', 'testkernels/jest/github-actions']
+  await using run = await jest('jest-faults', ['fails', ...args], { env: { GITHUB_ACTIONS: 'true' } })
+  expect(await run.program.exit).toEqual({ code: 1, signal: null })
+  for (const entry of ['one', 'two']) {
+    expect(run.program.stderr).toMatch(
+      new RegExp(`^::error file=.*fails\\.vm\\.test\\.cjs,line=\\d+,title=\\[${entry}\\] › fails::`, 'm'),
+    )
+  }
+  await run.gone()
+})
+
 test('watch keeps its VMs for the next run, and q ends them', async () => {
   const args = ['--selectProjects', 'bookworm-cgroupv1', '--watchAll']
   await using run = await jest('jest-demo', args, { terminal: true })
