@@ -22,11 +22,22 @@ export interface IsolatedEngine extends AsyncDisposable {
  * A second dockerd that shares nothing with the machine's: no image, no registry, and no network. That one is a namespace of
  * its own, because a dockerd changes the bridge and the packet filter of the network that it starts in, whoever uses them.
  */
-export async function startIsolatedEngine(): Promise<IsolatedEngine> {
+export async function startIsolatedEngine({
+  storageDriver = 'vfs',
+}: {
+  /** The default works on every file system, and copies each layer whole. @default 'vfs' */
+  readonly storageDriver?: 'vfs' | 'overlay2'
+} = {}): Promise<IsolatedEngine> {
   const directory = await mkdtemp(join(tmpdir(), 'tk-engine-'))
   const socketPath = join(directory, 'docker.sock')
   const place = ['--data-root', join(directory, 'data'), '--exec-root', join(directory, 'exec')]
-  const files = ['--pidfile', join(directory, 'pid'), '--host', `unix://${socketPath}`, '--storage-driver=vfs']
+  const files = [
+    '--pidfile',
+    join(directory, 'pid'),
+    '--host',
+    `unix://${socketPath}`,
+    `--storage-driver=${storageDriver}`,
+  ]
   // The machine's own configuration is for the machine's engine.
   const config = ['--config-file', join(directory, 'daemon.json')]
   await writeFile(join(directory, 'daemon.json'), '{}')

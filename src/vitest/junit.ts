@@ -14,12 +14,26 @@ async function findJUnitReporter(): Promise<Base> {
 const JUnitReporter = await findJUnitReporter()
 
 type Attributes = Record<string, unknown>
+type Options = NonNullable<ConstructorParameters<Base>[0]>
+
+/** Vitest 5 names suites as it is told to, and writes them in an order of its own. */
+const takesTemplates = 'resolveSuiteNameTemplate' in JUnitReporter.prototype
+const template = ({ displayName, filename }: { displayName: string; filename: string }) => named(displayName, filename)
+const templates = takesTemplates ? { suiteNameTemplate: template, classnameTemplate: template } : {}
+
+function named(project: string | undefined, name: unknown): string {
+  return project ? `[${project}] ${name}` : String(name)
+}
 
 /** Test suites and the classes of test cases are named `[cgroupv1] test/limits.vm.test.ts`. Takes the options of Vitest's own. */
 export default class KernelJUnitReporter extends JUnitReporter {
-  /** The projects of the test suites that are still to be written. */
+  /** The projects of the test suites that are still to be written, where the names are up to us. */
   #projects: string[] = []
-  #prefix = ''
+  #project: string | undefined
+
+  constructor(options?: Options) {
+    super({ ...templates, ...options } as Options)
+  }
 
   override async onTestRunEnd(...args: Parameters<JUnitReporterClass['onTestRunEnd']>): Promise<void> {
     const [modules] = args
@@ -40,13 +54,13 @@ export default class KernelJUnitReporter extends JUnitReporter {
   }
 
   #named(element: string, attributes: Attributes): Attributes {
+    if (takesTemplates) return attributes
     if (element === 'testsuite') {
-      const project = this.#projects.shift()
-      this.#prefix = project ? `[${project}] ` : ''
-      return { ...attributes, name: `${this.#prefix}${attributes['name']}` }
+      this.#project = this.#projects.shift()
+      return { ...attributes, name: named(this.#project, attributes['name']) }
     }
     return element === 'testcase'
-      ? { ...attributes, classname: `${this.#prefix}${attributes['classname']}` }
+      ? { ...attributes, classname: named(this.#project, attributes['classname']) }
       : attributes
   }
 }

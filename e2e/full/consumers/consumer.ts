@@ -1,12 +1,19 @@
 import { execFile } from 'node:child_process'
-import { cp, mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises'
+import { cp, mkdir, mkdtemp, readdir, readFile, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { promisify } from 'node:util'
 import { Run, type RunOptions } from '../../support/run.ts'
 
-const root = join(import.meta.dirname, '../../..')
+export const root = join(import.meta.dirname, '../../..')
 const execute = promisify(execFile)
+
+/** The package as `npm publish` would send it, of the dist that is there. @returns its path */
+export async function packTarball(directory: string): Promise<string> {
+  const args = ['pack', '--silent', '--ignore-scripts', '--pack-destination', directory]
+  const { stdout } = await execute('npm', args, { cwd: root })
+  return join(directory, stdout.trim())
+}
 
 /** A fixture outside of this repository, with the package installed as `npm publish` would send it. */
 export class Consumer implements AsyncDisposable {
@@ -16,23 +23,34 @@ export class Consumer implements AsyncDisposable {
     this.#directory = directory
   }
 
-  /** @param packages what else it installs */
-  static async install(fixture: string, packages: readonly string[]): Promise<Consumer> {
+  /**
+   * @param packages what else it installs
+   * @param options of `npm install`
+   */
+  static async install(
+    fixture: string,
+    packages: readonly string[],
+    options: readonly string[] = [],
+  ): Promise<Consumer> {
     const directory = await mkdtemp(join(tmpdir(), 'tk-consumer-'))
     const consumer = new Consumer(directory)
     try {
       await cp(join(root, 'fixtures', fixture), consumer.#project, { recursive: true })
-      const type = fixture.startsWith('vitest') ? 'module' : 'commonjs'
+      const type = fixture.startsWith('jest') ? 'commonjs' : 'module'
       await writeFile(
         join(consumer.#project, 'package.json'),
         JSON.stringify({ name: 'consumer', private: true, type }),
       )
-      const { stdout } = await execute('npm', ['pack', '--silent', '--pack-destination', directory], { cwd: root })
       await mkdir(join(consumer.#project, 'node_modules'), { recursive: true })
-      const tarball = join(directory, stdout.trim())
-      await execute('npm', ['install', '--silent', '--engine-strict=false', ...packages, tarball], {
-        cwd: consumer.#project,
-      })
+      const args = [
+        'install',
+        '--silent',
+        '--engine-strict=false',
+        ...options,
+        ...packages,
+        await packTarball(directory),
+      ]
+      await execute('npm', args, { cwd: consumer.#project })
       return consumer
     } catch (thrown) {
       await consumer[Symbol.asyncDispose]()
@@ -44,7 +62,7 @@ export class Consumer implements AsyncDisposable {
   run(
     script: string,
     args: readonly string[],
-    { node = process.execPath, ...options }: RunOptions & { node?: string },
+    { node = process.execPath, ...options }: RunOptions & { node?: string } = {},
   ) {
     const path = (name: string) => join(this.#project, 'node_modules', name)
     const program = node === process.execPath ? node : path(node)
@@ -53,6 +71,16 @@ export class Consumer implements AsyncDisposable {
       cwd: this.#project,
       env: { NO_COLOR: '1', ...options.env },
     })
+  }
+
+  /** A file that it wrote. */
+  async read(name: string): Promise<string> {
+    return await readFile(join(this.#project, name), 'utf8')
+  }
+
+  /** The packages at the top of its node_modules. */
+  async installed(): Promise<string[]> {
+    return await readdir(join(this.#project, 'node_modules'))
   }
 
   get #project(): string {
