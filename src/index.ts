@@ -15,7 +15,11 @@ export {
   type ForkOptions,
   KernelVm,
   type KernelVmStartOptions,
+  type LogConsumer,
   StartedKernelVm,
   type Step,
+  type UntilReady,
+  Wait,
+  WaitStrategy,
   type WorkerEnvironment,
 } from './vm/index.ts'

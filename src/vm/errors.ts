@@ -20,6 +20,11 @@ export class VmDiedError extends TestkernelsError {
   readonly code = 'VM_DIED'
 }
 
+/** The guest's dockerd answers, and what a wait strategy waits for did not come. */
+export class VmNotReadyError extends TestkernelsError {
+  readonly code = 'VM_NOT_READY'
+}
+
 /** KVM was asked for by name and no guest runs with it. */
 export class KvmUnavailableError extends TestkernelsError {
   readonly code = 'KVM_UNAVAILABLE'

@@ -11,6 +11,7 @@ import { SparePool } from './pool/spare-pool.ts'
 import { StartedKernelVm } from './started-kernel-vm.ts'
 import { takeCheckpoint } from './template/take-checkpoint.ts'
 import { Timeline } from './timeline.ts'
+import { waitUntilReady } from './wait.ts'
 
 /** What a clone writes to before it does anything: on this side of it, no VM gets going. */
 const CLONE_NEEDS_MIB = 128
@@ -30,9 +31,10 @@ export class Family {
   /** The first VM. @throws as `startVm` */
   async start(start: OneStart): Promise<StartedKernelVm> {
     const booted = await this.#admitted(start.signal, () => bootPlanned(this.#plan, start))
+    const vm = await this.#member(booted, start)
     const who = start.hostname === this.#plan.entry.name ? '' : `${start.hostname} is `
     start.log.info(`${who}ready in ${start.timeline.summary()}`)
-    return this.#member(booted, start.timeline)
+    return vm
   }
 
   async #fork({ signal = new AbortController().signal }: ForkOptions = {}): Promise<StartedKernelVm> {
@@ -40,7 +42,7 @@ export class Family {
     if (spare === undefined) return await this.start(this.#next(signal))
     const timeline = new Timeline()
     try {
-      return this.#member(await timeline.time('spare', () => spare.wake(signal)), timeline)
+      return await this.#member(await timeline.time('spare', () => spare.wake(signal)), { timeline, signal })
     } catch (thrown) {
       await spare.vm.disposals.dispose()
       throw thrown
@@ -60,18 +62,30 @@ export class Family {
     })
   }
 
-  #member(booted: BootedVm, timeline: Timeline): StartedKernelVm {
+  async #member(
+    booted: BootedVm,
+    { timeline, signal }: Pick<OneStart, 'timeline' | 'signal'>,
+  ): Promise<StartedKernelVm> {
     this.#living++
     booted.disposals.defer('family', () => this.#left())
     this.#pool ??= this.#newPool()
     void this.#pool?.fill()
-    return new StartedKernelVm({
+    const vm = new StartedKernelVm({
       entry: this.#plan.entry,
       booted,
       timeline,
       fork: (options) => this.#fork(options),
       checkpoint: (options) => this.#checkpoint(booted, options),
     })
+    const { waitStrategy } = this.#plan
+    if (waitStrategy === undefined) return vm
+    try {
+      await timeline.time('wait', () => waitUntilReady(vm, waitStrategy, signal))
+      return vm
+    } catch (thrown) {
+      await vm.stop()
+      throw thrown
+    }
   }
 
   async #left(): Promise<void> {

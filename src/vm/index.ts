@@ -1,3 +1,4 @@
+export type { LogConsumer } from './boot/boot-options.ts'
 export { makeRunDirectory } from './boot/run-directory.ts'
 export { Checkpoint, CheckpointRemovedError } from './checkpoint.ts'
 export {
@@ -7,6 +8,7 @@ export {
   KvmUnavailableError,
   NoSignOfLifeError,
   VmDiedError,
+  VmNotReadyError,
 } from './errors.ts'
 export type { ForkOptions } from './fork.ts'
 export * from './image.ts'
@@ -14,4 +16,5 @@ export { KernelVm, type KernelVmStartOptions } from './kernel-vm.ts'
 export { type StartOptions, startVm } from './start.ts'
 export { type ExecOptions, StartedKernelVm } from './started-kernel-vm.ts'
 export { type Step, Timeline } from './timeline.ts'
+export { type UntilReady, Wait, WaitStrategy } from './wait.ts'
 export { type WorkerEnvironment, workerEnvironment } from './worker-environment.ts'

@@ -1,10 +1,13 @@
 import type { Logger } from '../log/index.ts'
 import { createLogger } from '../log/index.ts'
 import { type KernelEntry, type KernelOptions, parseKernelEntry, readSettings } from '../options/index.ts'
+import type { LogConsumer } from './boot/boot-options.ts'
 import { openHost } from './host.ts'
+import type { PlanOptions } from './plan.ts'
 import { startVm } from './start.ts'
 import type { StartedKernelVm } from './started-kernel-vm.ts'
 import { Timeline } from './timeline.ts'
+import type { WaitStrategy } from './wait.ts'
 
 export interface KernelVmStartOptions {
   /** Cancels the start; what was started is ended. */
@@ -12,6 +15,9 @@ export interface KernelVmStartOptions {
   /** @default silent, or standard error with `TESTKERNELS_DEBUG=1` */
   readonly log?: Logger
 }
+
+/** What is no option of an entry, because it is code. */
+type Hooks = Pick<PlanOptions, 'logConsumer' | 'waitStrategy'>
 
 /**
  * A VM to be started, in the manner of a Testcontainers module. Each `withX` gives a new one; nothing is changed in place.
@@ -21,6 +27,7 @@ export interface KernelVmStartOptions {
 export class KernelVm {
   readonly #name: string
   readonly #options: KernelOptions
+  #hooks: Hooks = {}
 
   /** @throws InvalidOptionError; UnknownKernelError */
   constructor(options: KernelOptions & { readonly name?: string }) {
@@ -37,12 +44,27 @@ export class KernelVm {
 
   /** Hostname of the guest and the name in messages. @default 'kernel' */
   withName(name: string): KernelVm {
-    return new KernelVm({ ...this.#options, name })
+    return this.#with({}, { name })
   }
 
   /** @default 2 */
   withCgroup(cgroup: 1 | 2): KernelVm {
     return this.#with({ cgroup })
+  }
+
+  /** `partial` accepts a kernel that lacks cgroup controllers. @default 'all' */
+  withControllers(controllers: 'all' | 'partial'): KernelVm {
+    return this.#with({ controllers })
+  }
+
+  /** @default 'debian:trixie' */
+  withRootfs(rootfs: NonNullable<KernelOptions['rootfs']>): KernelVm {
+    return this.#with({ rootfs })
+  }
+
+  /** A command that the guest is for. @default dockerd */
+  withInit(init: readonly string[]): KernelVm {
+    return this.#with({ init: [...init] })
   }
 
   /** @default 2048 */
@@ -53,6 +75,16 @@ export class KernelVm {
   /** @default 2 */
   withCpus(cpus: number): KernelVm {
     return this.#with({ cpus })
+  }
+
+  /** Size of the guest's writable disk in MiB. @default 8192 */
+  withScratchMib(scratchMib: number): KernelVm {
+    return this.#with({ scratchMib })
+  }
+
+  /** @default 'auto' */
+  withAccelerator(accelerator: 'auto' | 'kvm' | 'tcg'): KernelVm {
+    return this.#with({ accelerator })
   }
 
   /** Images that the guest's dockerd has from the start; in place of those named before. @default none */
@@ -70,17 +102,50 @@ export class KernelVm {
     return this.#with({ template: template === 'saved' })
   }
 
-  /** Builds what is missing, boots, and waits until the guest's dockerd answers. @throws as `bootVm` and `ensureVmImage` do */
+  /** Longest wait in milliseconds until the guest's dockerd answers. @default 240_000 */
+  withStartupTimeout(bootTimeoutMs: number): KernelVm {
+    return this.#with({ bootTimeoutMs })
+  }
+
+  /**
+   * Called for each VM, forks included, with a stream of strings: the lines of its console from the first on.
+   * @default nobody hears them
+   */
+  withLogConsumer(logConsumer: LogConsumer): KernelVm {
+    return this.#with({}, { logConsumer })
+  }
+
+  /** What a start waits for, forks' as well, when the guest's dockerd answers. @default nothing more */
+  withWaitStrategy(waitStrategy: WaitStrategy): KernelVm {
+    return this.#with({}, { waitStrategy })
+  }
+
+  /**
+   * Builds what is missing, boots, and waits until the guest's dockerd answers.
+   * @throws as `bootVm` and `ensureVmImage` do; VmNotReadyError
+   */
   async start({ signal, log }: KernelVmStartOptions = {}): Promise<StartedKernelVm> {
     const settings = readSettings()
     const logger =
       log ?? createLogger({ write: (line) => settings.debug && process.stderr.write(`${line}\n`), level: 'debug' })
     const timeline = new Timeline()
     const host = await timeline.time('engine', () => openHost({ settings, log: logger, signal }))
-    return await startVm({ host, entry: this.entry, timeline, log: logger, ...(signal && { signal }) })
+    return await startVm({
+      host,
+      entry: this.entry,
+      timeline,
+      log: logger,
+      ...this.#hooks,
+      ...(signal && { signal }),
+    })
   }
 
-  #with(change: Partial<KernelOptions>): KernelVm {
-    return new KernelVm({ ...this.#options, ...change, name: this.#name })
+  #with(
+    change: Partial<KernelOptions>,
+    { name = this.#name, ...hooks }: Hooks & { readonly name?: string } = {},
+  ): KernelVm {
+    const changed = new KernelVm({ ...this.#options, ...change, name })
+    changed.#hooks = { ...this.#hooks, ...hooks }
+    return changed
   }
 }

@@ -7,9 +7,11 @@ import type { KernelEntry } from '../options/index.ts'
 import type { Accelerator } from '../qemu/index.ts'
 import { type TemplateLocation, templateKey } from '../template/index.ts'
 import { chooseAccelerator } from './accelerator/choose.ts'
+import type { LogConsumer } from './boot/boot-options.ts'
 import type { Host } from './host.ts'
 import { type PrepareOptions, prepareImage, preparePreloads } from './prepare-image.ts'
 import type { Timeline } from './timeline.ts'
+import type { WaitStrategy } from './wait.ts'
 
 /** All that is settled before a VM starts; every VM of one plan is a clone of the same template. */
 export interface VmPlan {
@@ -26,14 +28,24 @@ export interface VmPlan {
   readonly origin: 'image' | 'checkpoint'
   /** What the guest's dockerd has from the start. */
   readonly preloads: readonly Preload[]
+  readonly logConsumer: LogConsumer | undefined
+  /** When a VM is ready, beyond that its dockerd answers. */
+  readonly waitStrategy: WaitStrategy | undefined
+}
+
+/** What a plan is made from. */
+export interface PlanOptions extends PrepareOptions {
+  /** The entry's image, where it is there already. @default prepared first */
+  readonly image?: string
+  /** Gets what consoles say, forks' as well. @default nobody does */
+  readonly logConsumer?: LogConsumer | undefined
+  /** What a VM's start waits for, beyond that its dockerd answers. @default nothing more */
+  readonly waitStrategy?: WaitStrategy | undefined
 }
 
 /** Sees to the image, and finds out what runs it and whether it may start from a template. */
-export async function planVm(
-  options: PrepareOptions & { readonly image?: string },
-  timeline: Timeline,
-): Promise<VmPlan> {
-  const { host, entry, log = silentLogger } = options
+export async function planVm(options: PlanOptions, timeline: Timeline): Promise<VmPlan> {
+  const { host, entry, logConsumer, waitStrategy, log = silentLogger } = options
   const signal = options.signal ?? new AbortController().signal
   const image = options.image ?? (await timeline.time('image', () => prepareImage(options))).ref
   const { accelerator, why } = await timeline.time('accelerator', () =>
@@ -41,11 +53,12 @@ export async function planVm(
   )
   const preloads = entry.preload.length === 0 ? [] : await timeline.time('preload', () => preparePreloads(options))
   const template = await locateTemplate({ host, entry, image, accelerator, preloads }, log)
-  return { host, entry, image, accelerator, runsOn: why, template, origin: 'image', preloads }
+  const settled = { host, entry, image, accelerator, runsOn: why, template, preloads }
+  return { ...settled, origin: 'image', logConsumer, waitStrategy }
 }
 
 async function locateTemplate(
-  { host, entry, image, accelerator, preloads }: Omit<VmPlan, 'runsOn' | 'template' | 'origin'>,
+  { host, entry, image, accelerator, preloads }: Pick<VmPlan, 'host' | 'entry' | 'image' | 'accelerator' | 'preloads'>,
   log: Logger,
 ): Promise<TemplateLocation | undefined> {
   if (!entry.template) return undefined

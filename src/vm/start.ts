@@ -3,14 +3,11 @@ import { kernelText } from '../options/index.ts'
 import { sweepRunDirectories } from './boot/run-directory.ts'
 import { consoleDirectory, sweepConsoleLogs } from './death/console-log.ts'
 import { Family } from './family.ts'
-import { planVm } from './plan.ts'
-import type { PrepareOptions } from './prepare-image.ts'
+import { type PlanOptions, planVm } from './plan.ts'
 import type { StartedKernelVm } from './started-kernel-vm.ts'
 import { Timeline } from './timeline.ts'
 
-export interface StartOptions extends PrepareOptions {
-  /** The entry's image, where it is there already. @default prepared first */
-  readonly image?: string
+export interface StartOptions extends PlanOptions {
   /** What was done for this start before. @default nothing */
   readonly timeline?: Timeline
 }

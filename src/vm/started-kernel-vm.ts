@@ -1,3 +1,4 @@
+import { Readable } from 'node:stream'
 import { orAborted } from '../lifetime/index.ts'
 import type { KernelEntry } from '../options/index.ts'
 import type { ExecResult } from '../ssh/index.ts'
@@ -59,7 +60,15 @@ export class StartedKernelVm implements AsyncDisposable {
 
   /** The file that receives the guest's console. */
   get consolePath(): string {
-    return this.#booted.consolePath
+    return this.#booted.console.path
+  }
+
+  /**
+   * What the guest's console says, as strings, each a line: from the first on, and on until the VM ends. The console of a VM that started
+   * from a saved one begins where that was saved.
+   */
+  logs(): Readable {
+    return Readable.from(this.#booted.console.follow())
   }
 
   /** Variables for processes that shall use this VM's dockerd; `undefined` means: unset it. */

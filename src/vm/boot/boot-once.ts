@@ -1,7 +1,9 @@
+import { Readable } from 'node:stream'
 import type { ForwardedSocket } from '../../forward/index.ts'
 import { type Deadline, type Disposals, startDeadline } from '../../lifetime/index.ts'
 import type { SshConnection } from '../../ssh/index.ts'
 import { TemplateUnusableError } from '../../template/index.ts'
+import type { ConsoleLog } from '../death/console-log.ts'
 import type { Beginning, BootOptions } from './boot-options.ts'
 import { type Guest, startGuest } from './guest.ts'
 import { introduce, makeGuestKeys } from './introduce.ts'
@@ -25,7 +27,7 @@ export interface BootedVm {
   readonly address: string
   /** Aborts when the VM is gone without having been ended; its reason is the error that says why. */
   readonly gone: AbortSignal
-  readonly consolePath: string
+  readonly console: Pick<ConsoleLog, 'path' | 'follow'>
 }
 
 /**
@@ -34,6 +36,7 @@ export interface BootedVm {
  */
 export async function bootOnce(options: BootOptions, beginning: Beginning): Promise<BootedVm> {
   return await inPlace(options, async (place) => {
+    options.logConsumer?.(Readable.from(place.console.follow()))
     const { guest, ssh, docker } = await boot(options, beginning, place)
     const { gone, address, expectEnd } = guest
     const disposals = place.starting.move()
@@ -43,7 +46,7 @@ export async function bootOnce(options: BootOptions, beginning: Beginning): Prom
     })
     const { hostname } = options
     const { runDirectory, console } = place
-    return { disposals, guest, ssh, docker, hostname, runDirectory, address, gone, consolePath: console.path }
+    return { disposals, guest, ssh, docker, hostname, runDirectory, address, gone, console }
   })
 }
 

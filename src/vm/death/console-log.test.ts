@@ -26,6 +26,34 @@ test('every line is in the file, the last ones in the tail', async () => {
   expect(text.split('\n')).toHaveLength(301)
 })
 
+test('who follows gets every line from the first on, whenever he comes, until the console ends', async () => {
+  const console = await ConsoleLog.open(path)
+  const first = collect(console.follow())
+  for (let n = 0; n < 300; n++) console.add(`line ${n}`)
+  const late = collect(console.follow())
+  console.add('the last')
+  const expected = [...Array.from({ length: 300 }, (_, n) => `line ${n}`), 'the last']
+  await expect.poll(() => late.length).toBe(301)
+  await console.close('remove')
+  expect(await first.done).toEqual(expected)
+  expect(await late.done).toEqual(expected)
+  expect(await collect(console.follow()).done).toEqual([])
+})
+
+function collect(lines: AsyncIterable<string>) {
+  const got: string[] = []
+  const done = (async () => {
+    for await (const line of lines) got.push(line)
+    return got
+  })()
+  return {
+    done,
+    get length() {
+      return got.length
+    },
+  }
+}
+
 test('the lines around a panic explain it, however much it prints', async () => {
   const console = await ConsoleLog.open(path)
   for (let n = 0; n < 250; n++) console.add(`before ${n}`)

@@ -1,7 +1,8 @@
-import { once } from 'node:events'
-import { createWriteStream, type WriteStream } from 'node:fs'
+import { EventEmitter, on, once } from 'node:events'
+import { createReadStream, createWriteStream, existsSync, type WriteStream } from 'node:fs'
 import { mkdir, readdir, rm, stat } from 'node:fs/promises'
 import { dirname, join } from 'node:path'
+import { createInterface } from 'node:readline'
 import type { Settings } from '../../options/index.ts'
 import { DirectoryUnusableError } from '../errors.ts'
 
@@ -18,6 +19,7 @@ export class ConsoleLog {
   readonly path: string
   readonly #file: WriteStream
   readonly #lines: string[] = []
+  readonly #followers = new EventEmitter<{ line: [string]; end: [] }>().setMaxListeners(0)
   #added = 0
   /** Number of the line that gives the reason. */
   #reasonAt: number | undefined
@@ -55,6 +57,25 @@ export class ConsoleLog {
     this.#initFailure ??= INIT_FATAL.exec(line)?.[1]
     if (this.reason !== undefined) this.#reasonAt ??= this.#added
     this.#added++
+    this.#followers.emit('line', line)
+  }
+
+  /** Every line from the first on, as it comes; ends with the console. Once its log is gone, none. */
+  async *follow(): AsyncGenerator<string> {
+    const written = this.#added
+    const coming = this.#file.writableEnded ? [] : on(this.#followers, 'line', { close: ['end'] })
+    if (written > 0) yield* this.#firstLines(written)
+    for await (const [line] of coming) yield line
+  }
+
+  async *#firstLines(count: number): AsyncGenerator<string> {
+    if (!this.#file.writableEnded) await new Promise((resolve) => this.#file.write('', resolve))
+    if (!existsSync(this.path)) return
+    let left = count
+    for await (const line of createInterface({ input: createReadStream(this.path) })) {
+      yield line
+      if (--left === 0) return
+    }
   }
 
   /** Why the guest stopped, as far as its console says: our init's reason before the kernel's. */
@@ -78,6 +99,7 @@ export class ConsoleLog {
   async close(fate: 'keep' | 'remove'): Promise<void> {
     const closed = this.#file.closed || once(this.#file, 'close')
     this.#file.end()
+    this.#followers.emit('end')
     await closed
     if (fate === 'remove') await rm(this.path, { force: true })
   }
