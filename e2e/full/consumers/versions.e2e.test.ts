@@ -46,6 +46,17 @@ test.each([
   await run.gone()
 })
 
+test('a monorepo with coverage: projects of packages and of the root, each entry booted once', async () => {
+  const packages = ['vitest@4.1.12', '@vitest/coverage-v8@4.1.12']
+  await using consumer = await Consumer.install('vitest-monorepo', packages)
+  await using run = await consumer.run('vitest/vitest.mjs', ['run', '--coverage'])
+  expect(await run.program.exit, run.program.stderr).toEqual({ code: 0, signal: null })
+  expect(run.program.stdout).toMatch(/^ +Tests +4 passed \(4\)$/m)
+  expect(run.program.stdout).toMatch(/^ *info-arguments\.ts +\| +100 \|/m)
+  expect(run.booted).toEqual(['cgroupv1', 'cgroupv2'])
+  await run.gone()
+})
+
 test.each([
   { vitest: '3.2.7', packages: [], node: process.execPath },
   // Needs Node 22.
