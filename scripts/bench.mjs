@@ -4,9 +4,10 @@ import { execFileSync } from 'node:child_process'
 import { writeFileSync } from 'node:fs'
 import { cpus } from 'node:os'
 import { parseArgs } from 'node:util'
-import { benchNoOpBuild, benchPeers } from './bench/commands.mjs'
+import { benchNoOpBuild } from './bench/commands.mjs'
 import { benchForward } from './bench/forward.mjs'
 import { benchNetwork } from './bench/network.mjs'
+import { benchPeers } from './bench/peers.mjs'
 import { benchForks, benchMemory, benchStarts } from './bench/starts.mjs'
 
 const parts = {

@@ -33,8 +33,12 @@ export class Program implements AsyncDisposable {
   }
 
   /** Resolves when the pattern is in the output. */
-  async printed(stream: 'stdout' | 'stderr', pattern: RegExp): Promise<RegExpExecArray> {
-    const deadline = AbortSignal.timeout(DEADLINE_MS)
+  async printed(
+    stream: 'stdout' | 'stderr',
+    pattern: RegExp,
+    deadlineMs: number = DEADLINE_MS,
+  ): Promise<RegExpExecArray> {
+    const deadline = AbortSignal.timeout(deadlineMs)
     for (;;) {
       const found = pattern.exec(this[stream])
       if (found !== null) return found

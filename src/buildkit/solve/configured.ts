@@ -18,6 +18,8 @@ export async function configuredResult(
     ...(definition && { definition: definitionMessage(definition) }),
     allowResultReturn: true,
     allowResultArrayRef: true,
+    // Else newer engines answer before anything is built, and of steps that are cancelled then they say no more.
+    evaluate: true,
     cacheImports: cacheMessages(cacheImports),
   })
   const metadata = { 'containerimage.config': Buffer.from(JSON.stringify(ociImageConfig(imageConfig))) }
