@@ -59,7 +59,8 @@ test('annotations of GitHub Actions carry the name of the entry; a reporter that
 
 test('watch keeps its VMs for the next run, and q ends them', async () => {
   const args = ['--selectProjects', 'bookworm-cgroupv1', '--watchAll']
-  await using run = await jest('jest-demo', args, { terminal: true })
+  // In CI there is nobody to press keys, thinks Jest.
+  await using run = await jest('jest-demo', args, { terminal: true, env: { CI: 'false' } })
   // Jest is colourful on a terminal, whatever NO_COLOR says.
   const ranOnce = /Tests: +\S*2 passed[\s\S]+Watch Usage/
   await run.program.printed('stdout', ranOnce)

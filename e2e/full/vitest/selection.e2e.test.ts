@@ -32,7 +32,7 @@ test('watch keeps its VMs for the next run, and q ends them', async () => {
   await using run = await vitest('vitest-faults', [...good, '--project', 'one', 'passes'], options)
   await run.program.printed('stdout', /Waiting for file changes/)
   const qemus = await run.qemus()
-  run.program.type('a')
+  run.program.type('r')
   await run.program.printed('stdout', /Waiting for file changes[\s\S]+Tests +1 passed[\s\S]+Waiting for file changes/)
   expect(run.program.stdout.match(/Tests +1 passed/g)?.length).toBeGreaterThanOrEqual(2)
   expect(run.booted).toEqual(['one'])
