@@ -74,9 +74,9 @@ export class Run implements AsyncDisposable {
 
   async #findQemus(): Promise<number[]> {
     const tops = (await this.containers()).map((id) => docker.getContainer(id).top({ ps_args: '-eo pid,comm' }))
-    // A container that is being made or removed has no processes.
+    // A container that is being made or removed has no processes, or the engine lists none.
     const found = (await Promise.allSettled(tops)).flatMap((top) =>
-      top.status === 'fulfilled' ? top.value.Processes : [],
+      top.status === 'fulfilled' ? (top.value.Processes ?? []) : [],
     )
     return found.filter(([, name]) => name?.startsWith('qemu-system')).map(([pid]) => Number(pid))
   }

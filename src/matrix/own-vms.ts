@@ -41,7 +41,7 @@ export class OwnVms implements AsyncDisposable {
 
   private constructor(options: OwnVmsOptions) {
     this.#options = options
-    this.#server = createServer((connection) => void this.#serve(connection))
+    this.#server = createServer((connection) => this.#serve(connection))
     // The test runner lives for its tests, and ends when they have; so with the connections.
     this.#server.unref()
   }
@@ -68,7 +68,7 @@ export class OwnVms implements AsyncDisposable {
     await Promise.all([...this.#held].map((held) => this.#giveBack(held)))
   }
 
-  async #serve(connection: Socket): Promise<void> {
+  #serve(connection: Socket): void {
     this.#connections.add(connection)
     connection.unref()
     connection.once('close', () => this.#connections.delete(connection))
