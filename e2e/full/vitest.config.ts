@@ -1,4 +1,4 @@
-// The long suite of test runners and of whole matrices: what `npm test` has no time for. `npm run build` first.
+// The long suite of test runners, consumers and whole matrices: what `npm test` has no time for. `npm run build` first.
 import { defineConfig } from 'vitest/config'
 
 const TEST_TIMEOUT_MS = 600_000

@@ -1,7 +1,7 @@
 // The making of templates: by several at once, by one that is killed, on a disk that gets full, and within a limit.
 import { expect, test } from 'vitest'
-import { testkernels } from '../support/run.ts'
-import { TemplateVolume } from '../support/templates.ts'
+import { testkernels } from '../../support/run.ts'
+import { TemplateVolume } from '../../support/templates.ts'
 
 const MAKING_DEADLINE_MS = 240_000
 const small = ['run', '--kernel', 'debian:bookworm', '--memory-mib', '512']
