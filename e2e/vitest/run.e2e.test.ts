@@ -40,3 +40,11 @@ test('list names every test, in its project, and boots nothing', async () => {
   expect(listed.map(({ name }) => name)).toContain("on 'cgroupv1' > dockerd says the cgroup version that was asked for")
   expect(run.booted).toEqual([])
 })
+
+test('in vm contexts, which lack some of what Node has', async () => {
+  const args = [...good, '--project', 'one', '--pool', 'vmThreads', 'passes']
+  await using run = await vitest('vitest-faults', args)
+  const { code } = await run.program.exit
+  expect(code, run.program.stdout + run.program.stderr).toBe(0)
+  await run.gone()
+})

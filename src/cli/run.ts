@@ -58,8 +58,9 @@ async function imageOf(ref: string | undefined, options: PrepareOptions): Promis
 async function stayUp(vm: StartedKernelVm, signal: AbortSignal): Promise<number> {
   process.stdout.write(shellExports(vm.environment))
   process.stderr.write('The VM is up. Ctrl-C ends it.\n')
-  using _alive = keepAlive()
+  const letGo = keepAlive()
   await aborted(AbortSignal.any([signal, vm.gone]))
+  letGo()
   if (vm.gone.aborted) throw vm.gone.reason
   return 0
 }

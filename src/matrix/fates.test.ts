@@ -21,7 +21,7 @@ async function fatesIn(): Promise<Fates> {
 
 function watching(path: string): FateWatch {
   const watch = new FateWatch(path)
-  cleanUps.push(() => watch[Symbol.dispose]())
+  cleanUps.push(() => watch.close())
   return watch
 }
 

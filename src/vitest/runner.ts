@@ -25,7 +25,9 @@ export default class MortalTestRunner extends TestRunner {
   /** What comes before a test ends with its VM as well. What comes after, stays: there may be more to clean up. */
   override async onBeforeRunSuite(suite: RunnerTestSuite): Promise<void> {
     const vms = this.#neededBy(suite)
-    const { beforeAll, beforeEach } = hooksOf(suite) as Record<'beforeAll' | 'beforeEach', TestFunction[]>
+    // None in a file whose setup failed, as when its VM did not start.
+    const found = hooksOf(suite) as Record<'beforeAll' | 'beforeEach', TestFunction[]> | undefined
+    const { beforeAll = [], beforeEach = [] } = found ?? {}
     // In place: there is nothing to set them with in every version.
     for (const hooks of [beforeAll, beforeEach]) hooks.splice(0, hooks.length, ...hooks.map((run) => mortal(run, vms)))
     await super.onBeforeRunSuite(suite)

@@ -20,7 +20,7 @@ export interface Fate {
 const INTERVAL_MS = 100
 
 /** A VM's fate, seen from a worker. */
-export class FateWatch implements Disposable {
+export class FateWatch {
   readonly #path: string
   readonly #gone = new AbortController()
   readonly #toError: (failure: Failure) => Error
@@ -47,14 +47,18 @@ export class FateWatch implements Disposable {
 
   /** The VM, when its dockerd answers, or once did. @throws why it never did */
   async ready(): Promise<ProvidedKernel> {
-    using _alive = keepAlive()
-    while (this.#fate.kernel === undefined) {
-      const changed = new Promise<void>((resolve) => {
-        this.#onChange = resolve
-      })
-      await orAborted(changed, this.gone)
+    const letGo = keepAlive()
+    try {
+      while (this.#fate.kernel === undefined) {
+        const changed = new Promise<void>((resolve) => {
+          this.#onChange = resolve
+        })
+        await orAborted(changed, this.gone)
+      }
+      return this.#fate.kernel
+    } finally {
+      letGo()
     }
-    return this.#fate.kernel
   }
 
   #read(): void {
@@ -70,7 +74,8 @@ export class FateWatch implements Disposable {
     this.#onChange()
   }
 
-  [Symbol.dispose](): void {
+  /** Hears no more. */
+  close(): void {
     unwatchFile(this.#path, this.#look)
   }
 }

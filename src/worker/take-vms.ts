@@ -33,7 +33,7 @@ async function take(source: VmSource, { worker, toError }: TakeVmsOptions): Prom
   const held = source.kind === 'own' ? await askForVm(source, worker) : { fate: source.fate, release: () => {} }
   const fate = new FateWatch(held.fate, toError)
   const release = () => {
-    fate[Symbol.dispose]()
+    fate.close()
     held.release()
   }
   try {
