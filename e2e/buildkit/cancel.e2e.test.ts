@@ -1,32 +1,18 @@
 import { expect, test } from 'vitest'
-import { llb, SolveCancelledError, type SolveStatus } from '../../src/buildkit/index.ts'
-import { baseRef, connect, unique } from './support.ts'
-
-/** The output of a solve until it has `text` in it. */
-function onceLogged(text: string, then: () => void): (status: SolveStatus) => void {
-  let output = ''
-  return ({ logs }) => {
-    output += logs.map(({ data }) => Buffer.from(data).toString()).join('')
-    if (output.includes(text)) then()
-  }
-}
+import { llb, SolveCancelledError } from '../../src/buildkit/index.ts'
+import { baseRef, connect, onceLogged, oneAtATime, unique } from './support.ts'
 
 test('an abort ends the step that runs on the engine', async () => {
   await using buildkit = await connect()
-  const id = `cancel-${unique()}`
-  // Only one step at a time gets a locked cache mount: who has it after the first did not wait for the end of the sleep.
-  const holding = (script: string) =>
-    llb
-      .image(baseRef())
-      .run({ script, mounts: [llb.cache('/lock', { id, sharing: 'locked' })] })
-      .definition()
+  const holding = oneAtATime()
   const controller = new AbortController()
+  const whenHolding = onceLogged('holding', () => controller.abort(new Error('Ctrl-C')))
   const ended: string[] = []
   const running = buildkit.solve({
     definition: holding('echo holding; sleep 600; echo slept'),
     signal: controller.signal,
     onStatus: (status) => {
-      onceLogged('holding', () => controller.abort(new Error('Ctrl-C')))(status)
+      whenHolding(status)
       for (const { error } of status.vertexes) if (error !== undefined) ended.push(error)
     },
   })

@@ -1,6 +1,6 @@
 import { afterAll, expect, test } from 'vitest'
 import { exporters, llb } from '../../src/buildkit/index.ts'
-import { baseRef, connect, docker, unique } from './support.ts'
+import { baseRef, connect, docker, onceLogged, oneAtATime, unique } from './support.ts'
 
 const names: string[] = []
 afterAll(async () => {
@@ -76,24 +76,18 @@ test('a step that fails is told as without a configuration, and no image is left
 
 test('an abort ends the step', async () => {
   await using buildkit = await connect()
-  const id = `abort-${unique()}`
-  // Only one step at a time gets a locked cache mount: who has it after the first did not wait for the end of the sleep.
-  const holding = (script: string) =>
-    llb
-      .image(baseRef())
-      .run({ script: `: ${id}; ${script}`, mounts: [llb.cache('/lock', { id, sharing: 'locked' })] })
-      .definition()
+  const holding = oneAtATime()
   const controller = new AbortController()
+  const whenHolding = onceLogged('holding', () => controller.abort(new Error('Ctrl-C')))
   const ended: string[] = []
   const solving = buildkit.solve({
     definition: holding('echo holding; sleep 600'),
     imageConfig: { cmd: ['true'] },
     signal: controller.signal,
-    onStatus: ({ vertexes, logs }) => {
+    onStatus: (status) => {
       // Not before the step runs: of one that is cancelled while it is being started, Docker 26.1 loses sight, and it sleeps on.
-      if (logs.some(({ data }) => Buffer.from(data).toString().includes('holding')))
-        controller.abort(new Error('Ctrl-C'))
-      for (const { error } of vertexes) if (error !== undefined) ended.push(error)
+      whenHolding(status)
+      for (const { error } of status.vertexes) if (error !== undefined) ended.push(error)
     },
   })
   await expect(solving).rejects.toMatchObject({ code: 'SOLVE_CANCELLED' })

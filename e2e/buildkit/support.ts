@@ -3,7 +3,14 @@ import { mkdtemp, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import Docker from 'dockerode'
-import { type Buildkit, connectBuildkit, type Definition, exporters } from '../../src/buildkit/index.ts'
+import {
+  type Buildkit,
+  connectBuildkit,
+  type Definition,
+  exporters,
+  llb,
+  type SolveStatus,
+} from '../../src/buildkit/index.ts'
 
 /** The engine under test. */
 export function endpoint(): { kind: 'docker' } & ({ socketPath: string } | { host: string; port: number }) {
@@ -31,6 +38,28 @@ export const connect = (): Promise<Buildkit> => connectBuildkit(endpoint())
 
 /** Makes a step or a name differ from that of any other run of the tests, so that no cache has it. */
 export const unique = (): string => randomBytes(6).toString('hex')
+
+/**
+ * Makes steps of which only one at a time runs, because they share a locked cache mount: who runs after one that sleeps did not wait
+ * for the end of its sleep.
+ */
+export function oneAtATime(): (script: string) => Definition {
+  const id = unique()
+  return (script) =>
+    llb
+      .image(baseRef())
+      .run({ script: `: ${id}; ${script}`, mounts: [llb.cache('/lock', { id, sharing: 'locked' })] })
+      .definition()
+}
+
+/** Calls `then` with each status of a solve whose output has `text` in it by then. */
+export function onceLogged(text: string, then: () => void): (status: SolveStatus) => void {
+  let output = ''
+  return ({ logs }) => {
+    output += logs.map(({ data }) => Buffer.from(data).toString()).join('')
+    if (output.includes(text)) then()
+  }
+}
 
 export interface Scratch extends AsyncDisposable {
   readonly path: string

@@ -27,5 +27,5 @@ async function systemdGuest() {
     encoding: 'utf8',
     stdio: ['ignore', 'pipe', 'inherit'],
   })
-  return median(await repeated(3, () => timed(() => bootSystemdGuest(image.trim()))))
+  return median(await repeated(3, () => bootSystemdGuest(image.trim())))
 }

@@ -1,10 +1,12 @@
 // What VMs of one's own take, as they are usually made: Debian with systemd and dockerd on a disk, in QEMU's usual machine. To the moment
 // that dockerd says it is ready. The same QEMU as ours, from an image of ours.
 import { execFileSync, spawn, spawnSync } from 'node:child_process'
-import { existsSync, mkdirSync, rmSync, writeFileSync } from 'node:fs'
+import { once } from 'node:events'
+import { copyFileSync, existsSync, mkdirSync, readdirSync, renameSync, rmSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { createInterface } from 'node:readline'
 import { fileURLToPath } from 'node:url'
+import { timed } from './statistics.mjs'
 
 const directory = fileURLToPath(new URL('../../.testkernels/systemd-guest/', import.meta.url))
 const packages = ['linux-image-cloud-amd64', 'systemd-sysv', 'udev', 'docker.io', 'iptables']
@@ -34,15 +36,18 @@ export async function makeSystemdGuest() {
     ],
     { stdio: ['ignore', 'ignore', 'inherit'] },
   )
-  const inBoot = (name) => execFileSync('sh', ['-c', `ls ${directory}root/boot/${name}-*`], { encoding: 'utf8' }).trim()
-  for (const name of ['vmlinuz', 'initrd.img']) execFileSync('cp', [inBoot(name), join(directory, name)])
+  const boot = join(directory, 'root/boot')
+  for (const name of ['vmlinuz', 'initrd.img']) {
+    const found = readdirSync(boot).find((file) => file.startsWith(`${name}-`))
+    copyFileSync(join(boot, found), join(directory, name))
+  }
   const disk = join(directory, 'disk.part')
   execFileSync('mke2fs', ['-q', '-t', 'ext4', '-d', join(directory, 'root'), disk, '4G'])
   rmSync(join(directory, 'root'), { recursive: true })
-  execFileSync('mv', [disk, join(directory, 'disk.ext4')])
+  renameSync(disk, join(directory, 'disk.ext4'))
 }
 
-/** Boots it, to dockerd. @param image one of ours, for its QEMU */
+/** Boots it, to dockerd, and ends it. @param image one of ours, for its QEMU @returns the milliseconds until dockerd was ready */
 export async function bootSystemdGuest(image) {
   const qemu = [
     ...['qemu-system-x86_64', '-M', 'q35', '-accel', 'tcg,thread=multi', '-cpu', 'max', '-m', '2048', '-smp', '2'],
@@ -51,15 +56,22 @@ export async function bootSystemdGuest(image) {
     ...['-drive', 'file=/guest/disk.ext4,if=virtio,format=raw,snapshot=on'],
   ]
   const args = ['run', '--rm', '--interactive', '--volume', `${directory}:/guest:ro`, '--entrypoint', qemu[0], image]
-  const vm = spawn('docker', [...args, ...qemu.slice(1)], { stdio: ['pipe', 'pipe', 'inherit'] })
   const lines = []
-  for await (const line of createInterface({ input: vm.stdout })) {
-    lines.push(line)
-    if (line.includes(READY)) break
-  }
-  vm.kill('SIGTERM')
+  let ended
+  const ms = await timed(async () => {
+    const vm = spawn('docker', [...args, ...qemu.slice(1)], { stdio: ['pipe', 'pipe', 'inherit'] })
+    ended = once(vm, 'exit')
+    for await (const line of createInterface({ input: vm.stdout })) {
+      lines.push(line)
+      if (line.includes(READY)) break
+    }
+    vm.kill('SIGTERM')
+  })
+  // The next one shall have the machine to itself.
+  await ended
   const ready = lines.at(-1)?.includes(READY)
   writeFileSync(join(directory, 'console.log'), lines.join('\n'))
   if (!ready)
     throw new Error(`the systemd guest ended before its dockerd was ready; its console is ${directory}console.log`)
+  return ms
 }

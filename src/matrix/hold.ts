@@ -24,15 +24,20 @@ export interface Hold {
 
 /** Starts the VMs that a project needs, or shares those that are there; does not wait for them. */
 export async function holdVms(here: Running, { entries, isolation, owner }: Wanted): Promise<Hold> {
-  const uses = entries.map((entry) => here.vms.use(entry, owner))
+  const { fates, logs, directory } = here
+  const uses = entries.map((entry) => ({ name: entry.name, ...here.vms.use(entry, owner) }))
   const release = async () => void (await Promise.all(uses.map((use) => use.release())))
   try {
-    if (isolation === 'project') return { uses, sources: await sharedSources(here, { uses, entries }), release }
-    const { fates, logs, directory } = here
+    if (isolation === 'project') {
+      const shared = uses.map(
+        async (use) => ({ kind: 'shared', name: use.name, fate: await fates.follow(use) }) as const,
+      )
+      return { uses, sources: await Promise.all(shared), release }
+    }
     const { vms, socket } = await OwnVms.open({ firsts: uses, isolation, directory, fates, logs })
     return {
       uses,
-      sources: entries.map(({ name }, index) => ({ kind: 'own', name, socket, index })),
+      sources: uses.map(({ name }, index) => ({ kind: 'own', name, socket, index })),
       release: async () => {
         await vms[Symbol.asyncDispose]()
         await release()
@@ -42,12 +47,4 @@ export async function holdVms(here: Running, { entries, isolation, owner }: Want
     await release()
     throw thrown
   }
-}
-
-async function sharedSources(
-  { fates }: Running,
-  { uses, entries }: { readonly uses: readonly VmUse[]; readonly entries: readonly KernelEntry[] },
-): Promise<VmSource[]> {
-  const paths = await Promise.all(uses.map((use) => fates.follow(use)))
-  return paths.map((fate, index) => ({ kind: 'shared', name: entries[index]?.name ?? '', fate }))
 }

@@ -23,5 +23,5 @@ port.on('message', async (request: KeeperRequest) => {
   const hold = await holdVms(here, { entries: parseMatrix(rows), isolation, owner })
   held.set(id, hold)
   for (const { started } of hold.uses) started.catch(() => tell({ kind: 'failed', id }))
-  tell({ kind: 'holds', id, sources: hold.sources })
+  tell({ kind: 'holds', id, sources: hold.sources, directory: await here.directory() })
 })

@@ -1,5 +1,4 @@
 import { rmSync } from 'node:fs'
-import { dirname } from 'node:path'
 import { Worker } from 'node:worker_threads'
 import type { Isolation, NamedKernelOptions } from '../options/index.ts'
 import type { VmSource } from '../worker/index.ts'
@@ -17,9 +16,17 @@ export type KeeperRequest =
 
 export type KeeperReply =
   | { readonly kind: 'line'; readonly line: string }
-  | { readonly kind: 'holds'; readonly id: number; readonly sources: readonly VmSource[] }
+  | Holds
   | { readonly kind: 'failed'; readonly id: number }
   | { readonly kind: 'released'; readonly id: number }
+
+interface Holds {
+  readonly kind: 'holds'
+  readonly id: number
+  readonly sources: readonly VmSource[]
+  /** With all that the sources name. */
+  readonly directory: string
+}
 
 interface Waiting {
   readonly resolve: (reply: KeeperReply) => void
@@ -58,9 +65,8 @@ export class Keeper {
   async use(wanted: WantedRows): Promise<Kept> {
     const id = this.#count++
     this.#held.add(id)
-    const reply = await this.#ask({ kind: 'use', id, ...wanted }, `holds ${id}`)
-    const sources = reply.kind === 'holds' ? reply.sources : []
-    this.#removeWithProcess(sources)
+    const { sources, directory } = (await this.#ask({ kind: 'use', id, ...wanted }, `holds ${id}`)) as Holds
+    this.#removeWithProcess(directory)
     const failed = this.#failed
     let released: Promise<void> | undefined
     return {
@@ -87,10 +93,8 @@ export class Keeper {
     this.#remove = () => {}
   }
 
-  /** A thread has no last word when its process exits. All the files are in one directory. */
-  #removeWithProcess([source]: readonly VmSource[]): void {
-    if (source === undefined) return
-    const directory = dirname(source.kind === 'own' ? source.socket : source.fate)
+  /** A thread has no last word when its process exits. */
+  #removeWithProcess(directory: string): void {
     process.off('exit', this.#remove)
     this.#remove = () => rmSync(directory, { recursive: true, force: true })
     process.once('exit', this.#remove)

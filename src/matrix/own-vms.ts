@@ -20,6 +20,8 @@ export interface OwnVmsOptions {
 
 interface Held {
   readonly started: Promise<StartedKernelVm>
+  /** The file that says what becomes of it. */
+  readonly fate: Promise<string>
   readonly unwanted: AbortController
   ended?: Promise<void>
 }
@@ -78,10 +80,9 @@ export class OwnVms implements AsyncDisposable {
     lines.once('line', async (line) => {
       const held = this.#handOut(JSON.parse(line) as OwnVmRequest)
       if (this.#options.isolation === 'file') connection.once('close', () => void this.#giveBack(held))
-      const fate = await this.#options.fates.follow(held)
       // Told when there is something to tell, so that nobody has to look twice.
       await held.started.catch(() => {})
-      const reply: OwnVmReply = { fate }
+      const reply: OwnVmReply = { fate: await held.fate }
       connection.write(`${JSON.stringify(reply)}\n`)
     })
   }
@@ -89,17 +90,20 @@ export class OwnVms implements AsyncDisposable {
   #handOut({ index, worker }: OwnVmRequest): Held {
     if (this.#options.isolation === 'file') return this.#hold(index)
     const key = `${index} ${worker}`
-    const held = this.#ofWorkers.get(key) ?? this.#hold(index)
+    const former = this.#ofWorkers.get(key)
+    if (former !== undefined) return former
+    const held = this.#hold(index)
     this.#ofWorkers.set(key, held)
     // Whoever asks after it has died gets another.
-    const forget = () => this.#ofWorkers.get(key) === held && this.#ofWorkers.delete(key)
+    const forget = () => this.#ofWorkers.delete(key)
     held.started.then(({ gone }) => gone.addEventListener('abort', forget, { once: true })).catch(forget)
     return held
   }
 
   #hold(index: number): Held {
     const unwanted = new AbortController()
-    const held: Held = { started: this.#start(index, unwanted.signal), unwanted }
+    const started = this.#start(index, unwanted.signal)
+    const held: Held = { started, fate: this.#options.fates.follow({ started }), unwanted }
     this.#held.add(held)
     return held
   }

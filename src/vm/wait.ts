@@ -83,10 +83,15 @@ export async function waitUntilReady(vm: StartedKernelVm, strategy: WaitStrategy
       remedy: 'give it more time with withStartupTimeout(), or see in its console what it does (withLogConsumer())',
     })
   using deadline = startDeadline({ ms, onPassed: notReady, signal: AbortSignal.any([signal, vm.gone]) })
+  const over = new AbortController()
   try {
-    await orAborted(Promise.resolve(strategy.until(vm, deadline.signal)), deadline.signal)
+    const until = strategy.until(vm, AbortSignal.any([deadline.signal, over.signal]))
+    await orAborted(Promise.resolve(until), deadline.signal)
   } catch (thrown) {
     deadline.signal.throwIfAborted()
     throw thrown instanceof VmNotReadyError ? thrown : notReady(thrown)
+  } finally {
+    // Of several strategies one may have failed: the others would go on, and keep the process alive.
+    over.abort(new Error('this is waited for no more'))
   }
 }

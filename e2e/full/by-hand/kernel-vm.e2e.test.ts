@@ -55,6 +55,22 @@ test('what does not come in time is told, and nothing is left', async () => {
   })
 })
 
+test('of several, one that fails ends the others', async () => {
+  const ended = new AbortController()
+  const failing = new WaitStrategy('nothing', async () => {
+    throw new Error('it cannot be')
+  })
+  const endless = new WaitStrategy('ever', (_, signal) => {
+    signal.addEventListener('abort', () => ended.abort(signal.reason), { once: true })
+    return new Promise(() => {})
+  })
+  await expect(kernel.withWaitStrategy(Wait.forAll([failing, endless])).start()).rejects.toMatchObject({
+    code: 'VM_NOT_READY',
+    message: expect.stringContaining('it cannot be'),
+  })
+  expect(ended.signal.reason).toMatchObject({ message: 'this is waited for no more' })
+})
+
 test('a VM that dies is not waited for', async () => {
   const dying = new WaitStrategy('the end', async (vm) => {
     await vm.exec(['sh', '-c', 'echo c >/proc/sysrq-trigger'])

@@ -1,10 +1,10 @@
 // The shell scripts in the workflow that docs/ci.md offers, run as they stand there.
-import { mkdtemp, readFile, rm, stat } from 'node:fs/promises'
-import { tmpdir } from 'node:os'
+import { readFile, stat } from 'node:fs/promises'
 import { join } from 'node:path'
 import Docker from 'dockerode'
 import { expect, test } from 'vitest'
 import { parse } from 'yaml'
+import { scratchDir } from '../../buildkit/support.ts'
 import { canIsolate, startIsolatedEngine } from '../../support/isolated-engine.ts'
 import { Program } from '../../support/program.ts'
 import { testkernels } from '../../support/run.ts'
@@ -27,13 +27,8 @@ async function runStep(name: string, cwd: string, env: Record<string, string>): 
   expect(await program.exit, program.stderr).toEqual({ code: 0, signal: null })
 }
 
-async function workDirectory() {
-  const path = await mkdtemp(join(tmpdir(), 'tk-job-'))
-  return { path, [Symbol.asyncDispose]: () => rm(path, { recursive: true, force: true }) }
-}
-
 test.runIf(canIsolate)('images go into the cache and come out of it: nothing is built', async () => {
-  await using job = await workDirectory()
+  await using job = await scratchDir()
   await using first = await startIsolatedEngine({ storageDriver: 'overlay2' })
   await copyImage(first.dockerHost)
   await runStep('Keep the images', job.path, { DOCKER_HOST: first.dockerHost })
@@ -47,7 +42,7 @@ test.runIf(canIsolate)('images go into the cache and come out of it: nothing is 
 })
 
 test('saved VMs go into the cache and come out of it: none is made anew', async ({ annotate }) => {
-  await using job = await workDirectory()
+  await using job = await scratchDir()
   const run = ['run', '--kernel', 'debian:bookworm', '--memory-mib', '512', '--', 'true']
   {
     await using volume = await TemplateVolume.create()
