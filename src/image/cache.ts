@@ -12,8 +12,8 @@ export interface CachePlan {
 }
 
 const remote = {
-  from: ['registry', 'gha', 's3', 'azblob'],
-  to: ['inline', 'registry', 'gha', 's3', 'azblob'],
+  from: ['registry', 'local', 'gha', 's3', 'azblob'],
+  to: ['inline', 'registry', 'local', 'gha', 's3', 'azblob'],
 } as const
 /** Types by what an engine keeps its images in. Its BuildKit tells only in the middle of a build that it knows no other. */
 const supported = {

@@ -26,8 +26,15 @@ test.each([
   ['type=registry,a/b', "has 'a/b' where KEY=VALUE is wanted"],
   ['type=inline', 'an inline cache is read from its image'],
   ['type=gha', 'ACTIONS_RUNTIME_TOKEN'],
+  ['type=local,dest=/x', 'names no src'],
 ])('%j is refused', (text, problem) => {
   expect(() => from(text)).toThrow(problem)
+})
+
+test('a cache in a directory is read from src, and written to dest', () => {
+  expect(from('type=local,src=/x')).toEqual({ type: 'local', attrs: { src: '/x' } })
+  expect(to('type=local,dest=/x,mode=max')).toEqual({ type: 'local', attrs: { dest: '/x', mode: 'max' } })
+  expect(() => to('type=local,src=/x')).toThrow('names no dest')
 })
 
 test("GitHub's own variables say where its cache is", () => {

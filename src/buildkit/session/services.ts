@@ -11,15 +11,20 @@ import {
   type Server,
   type ServerDuplexStream,
   type ServerUnaryCall,
+  type ServerWritableStream,
   type StatusObject,
   type sendUnaryData,
   status,
 } from '@grpc/grpc-js'
 import { reasonOf } from '../../errors/index.ts'
 import { bindMethod, type Method, methodPath } from '../grpc/method.ts'
+import { send } from './message-stream.ts'
 
-/** A stream of one type of message in both directions. */
-export type MessageStream<D extends DescMessage> = ServerDuplexStream<MessageShape<D>, MessageInitShape<D>>
+/** A stream of messages in both directions: of one type, or of one for each. */
+export type MessageStream<I extends DescMessage, O extends DescMessage = I> = ServerDuplexStream<
+  MessageShape<I>,
+  MessageInitShape<O>
+>
 
 /** The gRPC services of one session. In a session we are the server, and the engine calls. */
 export class SessionServices {
@@ -39,15 +44,15 @@ export class SessionServices {
 
   unary<I extends DescMessage, O extends DescMessage>(
     method: Method<I, O>,
-    answer: (request: MessageShape<I>) => MessageInitShape<O> | Promise<MessageInitShape<O>>,
+    answer: (request: MessageShape<I>, metadata: Metadata) => MessageInitShape<O> | Promise<MessageInitShape<O>>,
   ): void {
     const { path, requestDeserialize, responseSerialize } = bindMethod(method)
     const handle = async (
-      { request }: ServerUnaryCall<MessageShape<I>, MessageInitShape<O>>,
+      { request, metadata }: ServerUnaryCall<MessageShape<I>, MessageInitShape<O>>,
       callback: sendUnaryData<MessageInitShape<O>>,
     ) => {
       try {
-        callback(null, await answer(request))
+        callback(null, await answer(request, metadata))
       } catch (error) {
         callback(this.#failed(error))
       }
@@ -55,8 +60,34 @@ export class SessionServices {
     this.#added(path, this.#server.register(path, handle, responseSerialize, requestDeserialize, 'unary'))
   }
 
+  /** One request, answered by any number of messages. */
+  serverStream<I extends DescMessage, O extends DescMessage>(
+    method: Method<I, O>,
+    answer: (request: MessageShape<I>, metadata: Metadata) => AsyncIterable<MessageInitShape<O>>,
+  ): void {
+    const { path, requestDeserialize, responseSerialize } = bindMethod(method)
+    const handle = async (stream: ServerWritableStream<MessageShape<I>, MessageInitShape<O>>) => {
+      try {
+        for await (const message of answer(stream.request, stream.metadata)) await send(stream, message)
+        stream.end()
+      } catch (error) {
+        if (!stream.cancelled) stream.emit('error', this.#failed(error))
+      }
+    }
+    this.#added(path, this.#server.register(path, handle, responseSerialize, requestDeserialize, 'serverStream'))
+  }
+
+  duplex<I extends DescMessage, O extends DescMessage>(
+    method: Method<I, O>,
+    serve: (stream: MessageStream<I, O>, metadata: Metadata) => Promise<void>,
+  ): void {
+    const { path, requestDeserialize, responseSerialize } = bindMethod(method)
+    const handle = (stream: MessageStream<I, O>) => this.#serve(stream, serve)
+    this.#added(path, this.#server.register(path, handle, responseSerialize, requestDeserialize, 'bidi'))
+  }
+
   /**
-   * Streams are bound by the message they carry, and not by the method: BuildKit sends more than one type through
+   * As `duplex`, bound by the message that both sides send and not by the method: BuildKit sends more than one type through
    * FileSend.
    */
   stream<D extends DescMessage>(
@@ -66,16 +97,21 @@ export class SessionServices {
   ): void {
     const encode = (value: MessageInitShape<D>) => Buffer.from(toBinary(message, create(message, value)))
     const decode = (bytes: Buffer) => fromBinary(message, bytes)
-    const handle = async (stream: MessageStream<D>) => {
-      try {
-        await serve(stream, stream.metadata)
-        stream.end()
-      } catch (error) {
-        if (!stream.cancelled) stream.emit('error', this.#failed(error))
-      }
-    }
+    const handle = (stream: MessageStream<D>) => this.#serve(stream, serve)
     const path = methodPath(method)
     this.#added(path, this.#server.register(path, handle, encode, decode, 'bidi'))
+  }
+
+  async #serve<S extends MessageStream<DescMessage, DescMessage>>(
+    stream: S,
+    serve: (stream: S, metadata: Metadata) => Promise<void>,
+  ): Promise<void> {
+    try {
+      await serve(stream, stream.metadata)
+      stream.end()
+    } catch (error) {
+      if (!stream.cancelled) stream.emit('error', this.#failed(error))
+    }
   }
 
   #added(path: string, isNew: boolean): void {
@@ -84,11 +120,25 @@ export class SessionServices {
   }
 
   #failed(thrown: unknown): Partial<StatusObject> {
-    if (thrown instanceof NotFound) return { code: status.NOT_FOUND, details: thrown.message }
+    if (thrown instanceof Refusal) return { code: thrown.code, details: thrown.message }
     this.failures.push(thrown instanceof Error ? thrown : new Error(reasonOf(thrown)))
     return { code: status.UNKNOWN, details: reasonOf(thrown) }
   }
 }
 
-/** An answer, not a failure: the engine asked for something that this session does not have. */
-export class NotFound extends Error {}
+/** An answer, not a failure: the engine asked for what cannot be had, and the protocol has a code for that. */
+export class Refusal extends Error {
+  readonly code: status
+
+  constructor(code: status, message: string) {
+    super(message)
+    this.code = code
+  }
+}
+
+/** The engine asked for something that this session does not have. */
+export class NotFound extends Refusal {
+  constructor(message: string) {
+    super(status.NOT_FOUND, message)
+  }
+}

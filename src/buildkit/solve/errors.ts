@@ -31,3 +31,8 @@ export class SolveError extends TestkernelsError implements StepFailure {
 export class SolveCancelledError extends TestkernelsError {
   readonly code = 'SOLVE_CANCELLED'
 }
+
+/** A directory named for a cache of `type=local` cannot be read or written as one. */
+export class CacheDirectoryError extends TestkernelsError {
+  readonly code = 'CACHE_DIRECTORY'
+}

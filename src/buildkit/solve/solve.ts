@@ -9,6 +9,7 @@ import { solveAsFrontend } from './as-frontend.ts'
 import { configuredResult } from './configured.ts'
 import { SolveCancelledError } from './errors.ts'
 import { explainFailure } from './failure.ts'
+import { localCaches } from './local-caches.ts'
 import { type SolveRequest, type SolveResult, solveMessage } from './request.ts'
 import { SolveTrace } from './trace.ts'
 
@@ -18,13 +19,15 @@ const FIRST_STATUS_MS = 300
 
 /**
  * Solves on the engine and resolves when the result is exported.
- * @throws SolveError, SolveCancelledError, EngineGoneError, BuildkitUnsupportedError
+ * @throws SolveError, SolveCancelledError, EngineGoneError, BuildkitUnsupportedError, CacheDirectoryError
  */
-export async function solve(client: Client, request: SolveRequest): Promise<SolveResult> {
-  const { signal, exporter, attachables = [] } = request
+export async function solve(client: Client, given: SolveRequest): Promise<SolveResult> {
+  const { signal, exporter, attachables = [] } = given
   if (signal?.aborted) throw cancelled(signal)
   const receiver = exporter?.attachable === undefined ? [] : [exporter.attachable]
-  await using session = await openSession(client, [...attachables, ...receiver])
+  const caches = await localCaches(given)
+  const request = { ...given, ...caches.request }
+  await using session = await openSession(client, [...attachables, ...receiver, ...caches.attachables])
   const ref = randomBytes(16).toString('hex')
   const trace = new SolveTrace()
   const following = followStatus(client, ref, { request, trace })
@@ -41,6 +44,7 @@ export async function solve(client: Client, request: SolveRequest): Promise<Solv
             serve: (ask) => configuredResult(ask, request, imageConfig),
           })
     await following.end(LAST_STATUS_MS)
+    await caches.record(exporterResponse)
     return { exporterResponse }
   } catch (error) {
     // The job ends the stream when its steps have ended; a solve that failed before its job existed would hang here.
