@@ -59,7 +59,7 @@ test.each(['guest/init', 'runner/entrypoint'])('images/%s holds the addresses of
 })
 
 test('the agent listens for SSH where the host connects', () => {
-  const source = readFileSync(new URL('../../images/guest/agent/identity.c', import.meta.url), 'utf8')
+  const source = readFileSync(new URL('../../images/guest/agent/sessions.c', import.meta.url), 'utf8')
   expect(source).toContain(`#define SSH_ADDRESS "${guestLink.guestAddress}"`)
   expect(source).toContain(`#define SSH_PORT ${guestLink.sshPort}`)
 })

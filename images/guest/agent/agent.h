@@ -22,14 +22,23 @@ void control_read(void (*handle)(char *verb, char *value));
 // ---- identity.c: what makes this guest itself; pushed by the host after a boot and again after a restore ----
 // Takes one `verb value` line of the host; returns false for a verb that is not about identity.
 bool identity_handle(const char *verb, const char *value);
-// Listens for SSH; returns the descriptor or -1. It goes on in a restored guest, so that no start waits for a listener.
-int identity_listen(void);
 // Whether the guest has keys of its host. Before that, and in a template, nobody is let in.
 bool identity_is_known(void);
+
+// ---- sessions.c: SSH servers, one for each connection ----
+#define SSH_DIR TOOLS "/ssh"
+#define HOST_KEY SSH_DIR "/host_key"
+// Listens for SSH; returns the descriptor or -1. It goes on in a restored guest, so that no start waits for a listener.
+int sessions_listen(void);
+// Starts the server of the next connection ahead of it, unless there is one: a clone then need not start a program first, of which
+// under emulation every step is translated anew. It has read no key and no random number when it is saved with its guest.
+void sessions_prepare(void);
 // Takes one connection and gives it an SSH server of its own.
-void identity_accept(void);
+void sessions_accept(void);
+// Ends those that are connected.
+void sessions_end(void);
 // Forgets the session that ended; tells the host what its server said when it ended with an error.
-void identity_child_ended(pid_t child, int status);
+void sessions_child_ended(pid_t child, int status);
 
 // ---- command.c: what the guest is for: dockerd, or the command the image names ----
 pid_t command_start(void);

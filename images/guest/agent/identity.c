@@ -1,35 +1,19 @@
-#define _GNU_SOURCE  // accept4
 #include "agent.h"
 
-#include <arpa/inet.h>
 #include <fcntl.h>
 #include <linux/random.h>
-#include <netinet/tcp.h>
-#include <signal.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/ioctl.h>
-#include <sys/socket.h>
 #include <sys/stat.h>
-#include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
 
-#define SSH_DIR TOOLS "/ssh"
-#define HOST_KEY SSH_DIR "/host_key"
-#define SSHD_LOG TOOLS "/sshd.log"
 #define AUTHORIZED_KEYS SSH_DIR "/authorized_keys"
-// src/qemu/guest-link.ts holds the same address and port.
-#define SSH_ADDRESS "192.0.2.2"
-#define SSH_PORT 61022
-#define SESSIONS_MAX 64
 
-static int listener = -1;
 static bool known;
-// Leaders of process groups.
-static pid_t sessions[SESSIONS_MAX];
 
 static size_t from_hex(const char *hex, uint8_t *bytes, size_t limit) {
   size_t count = 0;
@@ -109,61 +93,14 @@ static void authorize(const char *line) {
   write_private(AUTHORIZED_KEYS, text, snprintf(text, sizeof text, "%s\n", line));
 }
 
-// Connections of before belong to whoever knew the old keys.
-static void end_sessions(void) {
-  for (size_t at = 0; at < SESSIONS_MAX; at++)
-    if (sessions[at] > 0) kill(-sessions[at], SIGKILL);
-}
-
 static void forget_keys(void) {
   known = false;
-  end_sessions();
+  sessions_end();
   unlink(HOST_KEY);
   unlink(AUTHORIZED_KEYS);
 }
 
-int identity_listen(void) {
-  struct sockaddr_in address = {.sin_family = AF_INET, .sin_port = htons(SSH_PORT)};
-  int one = 1;
-  inet_pton(AF_INET, SSH_ADDRESS, &address.sin_addr);
-  listener = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
-  setsockopt(listener, SOL_SOCKET, SO_REUSEADDR, &one, sizeof one);
-  if (bind(listener, (struct sockaddr *)&address, sizeof address) != 0 || listen(listener, 64) != 0) {
-    close(listener);
-    listener = -1;
-  }
-  return listener;
-}
-
 bool identity_is_known(void) { return known; }
-
-// -W: a window of 1 MiB in place of 24 KiB nearly doubles what an image load gets through (12 to 22 MB/s, emulated).
-void identity_accept(void) {
-  static char *const argv[] = {TOOLS "/bin/dropbear", "-i", "-T", "3", "-K", "0", "-W", "1048576",
-                               "-D", SSH_DIR, "-r", HOST_KEY, NULL};
-  int one = 1;
-  int connection = accept4(listener, NULL, NULL, SOCK_CLOEXEC);
-  if (connection < 0) return;
-  setsockopt(connection, IPPROTO_TCP, TCP_NODELAY, &one, sizeof one);
-  for (size_t at = 0; at < SESSIONS_MAX; at++) {
-    if (sessions[at] > 0) continue;
-    sessions[at] = spawn(argv, connection, SSHD_LOG);
-    break;
-  }
-  close(connection);
-}
-
-void identity_child_ended(pid_t child, int status) {
-  char tail[2048];
-  for (size_t at = 0; at < SESSIONS_MAX; at++)
-    if (sessions[at] == child) sessions[at] = 0, child = 0;
-  if (child != 0 || (WIFEXITED(status) && WEXITSTATUS(status) == 0)) return;
-  int file = open(SSHD_LOG, O_RDONLY | O_CLOEXEC);
-  ssize_t length = file < 0 ? 0 : read(file, tail, sizeof tail - 1);
-  close(file);
-  tail[length > 0 ? length : 0] = 0;
-  control_event("sshd", tail);
-}
 
 bool identity_handle(const char *verb, const char *value) {
   mkdir(SSH_DIR, 0700);
@@ -180,8 +117,8 @@ bool identity_handle(const char *verb, const char *value) {
     forget_keys();
     control_event("forgot", "keys");
   } else if (strcmp(verb, "commit") == 0) {
-    end_sessions();
-    unlink(SSHD_LOG);
+    // Connections of before belong to whoever knew the old keys.
+    sessions_end();
     known = true;
     control_event("committed", value);
   } else return false;

@@ -44,7 +44,10 @@ static void start_command(void) {
 static void handle(char *verb, char *value) {
   if (identity_handle(verb, value)) return;
   if (strcmp(verb, "log") == 0) command_send_log();
-  else if (strcmp(verb, "settle") == 0) settle_begin();
+  else if (strcmp(verb, "settle") == 0) {
+    sessions_prepare();
+    settle_begin();
+  }
   else if (strcmp(verb, "poweroff") == 0) power_off();
   else control_event("unknown", verb);
 }
@@ -52,7 +55,7 @@ static void handle(char *verb, char *value) {
 static void reap(void) {
   int status;
   for (pid_t child; (child = waitpid(-1, &status, WNOHANG)) > 0;) {
-    identity_child_ended(child, status);
+    sessions_child_ended(child, status);
     if (child != command) continue;
     if (!ready && starts < STARTS && uptime() - started_at >= GAVE_UP_AFTER_S) {
       control_event("warning", "dockerd gave up waiting for its containerd; it is started again");
@@ -77,7 +80,7 @@ int main(void) {
   sigprocmask(SIG_BLOCK, &set, NULL);
   struct pollfd watched[3] = {{.fd = signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK), .events = POLLIN},
                               {.fd = control_open(), .events = POLLIN}};
-  int ssh = identity_listen();
+  int ssh = sessions_listen();
   control_replay_phases();
   start_command();
   control_phase("command");
@@ -91,7 +94,7 @@ int main(void) {
         }
         reap();
       }
-      if (watched[2].revents & POLLIN) identity_accept();
+      if (watched[2].revents & POLLIN) sessions_accept();
       if (watched[1].revents & POLLIN) control_read(handle);
       // No host has the port open: poll would spin on the hang-up.
       else if (watched[1].revents & (POLLHUP | POLLERR)) usleep(POLL_MS * 1000);

@@ -16,6 +16,10 @@ tar -xf dropbear_*.debian.tar.xz -C $work/dropbear
 cd $work/dropbear
 sed '/^#/d' debian/patches/series | while read -r patch; do patch -p1 -s <"debian/patches/$patch"; done
 cp /src/sshd/localoptions.h .
+cp /src/sshd/take-connection.h src/
+sed -i -e '/^static void main_inetd() {/i #include "take-connection.h"' \
+  -e '/^static void main_inetd() {/,/^}/s/^\tcommonsetup();/\ttake_connection();\n&/' src/svr-main.c
+grep -q '^.take_connection();' src/svr-main.c
 # The kernel's headers come from the C library beside musl's; musl's own go first.
 ./configure --enable-static --enable-bundled-libtom --disable-zlib --disable-harden --disable-syslog --disable-lastlog \
   --disable-utmp --disable-utmpx --disable-wtmp --disable-wtmpx --disable-pututline --disable-pututxline \
