@@ -31,7 +31,8 @@ function installNpmPackages() {
   const lock = join(root, 'package-lock.json')
   if (existsSync(stamp) && statSync(stamp).mtimeMs >= statSync(lock).mtimeMs) return
   say('installing npm packages (npm ci)')
-  run('npm', ['ci', '--no-audit', '--no-fund'])
+  // Without scripts, and so without ssh2's native parts: as those have it who install what scripts/package.mjs makes.
+  run('npm', ['ci', '--ignore-scripts', '--no-audit', '--no-fund'])
 }
 
 async function ensureEngine() {

@@ -8,14 +8,15 @@ import { Run, type RunOptions } from '../../support/run.ts'
 export const root = join(import.meta.dirname, '../../..')
 const execute = promisify(execFile)
 
-/** The package as `npm publish` would send it, of the dist that is there. @returns its path */
-export async function packTarball(directory: string): Promise<string> {
-  const args = ['pack', '--silent', '--ignore-scripts', '--pack-destination', directory]
-  const { stdout } = await execute('npm', args, { cwd: root })
-  return join(directory, stdout.trim())
+let packed: Promise<string> | undefined
+
+/** The package as it is published, of the dist that is there: made once for all tests of a file. @returns its path */
+export function packTarball(): Promise<string> {
+  packed ??= execute('npm', ['run', '--silent', 'package'], { cwd: root }).then(({ stdout }) => stdout.trim())
+  return packed
 }
 
-/** A fixture outside of this repository, with the package installed as `npm publish` would send it. */
+/** A fixture outside of this repository, with the package installed as it is published. */
 export class Consumer implements AsyncDisposable {
   readonly #directory: string
 
@@ -42,14 +43,7 @@ export class Consumer implements AsyncDisposable {
         JSON.stringify({ name: 'consumer', private: true, type }),
       )
       await mkdir(join(consumer.#project, 'node_modules'), { recursive: true })
-      const args = [
-        'install',
-        '--silent',
-        '--engine-strict=false',
-        ...options,
-        ...packages,
-        await packTarball(directory),
-      ]
+      const args = ['install', '--silent', '--engine-strict=false', ...options, ...packages, await packTarball()]
       await execute('npm', args, { cwd: consumer.#project })
       return consumer
     } catch (thrown) {
@@ -73,14 +67,22 @@ export class Consumer implements AsyncDisposable {
     })
   }
 
+  /** Checks its types. @throws with what is wrong with them */
+  async compile(): Promise<void> {
+    const tsc = join(root, 'node_modules/typescript/bin/tsc')
+    await execute(process.execPath, [tsc, '--project', '.'], { cwd: this.#project }).catch(({ stdout }) => {
+      throw new Error(stdout)
+    })
+  }
+
   /** A file that it wrote. */
   async read(name: string): Promise<string> {
     return await readFile(join(this.#project, name), 'utf8')
   }
 
-  /** The packages at the top of its node_modules. */
+  /** All files that were installed, by their paths in node_modules. */
   async installed(): Promise<string[]> {
-    return await readdir(join(this.#project, 'node_modules'))
+    return await readdir(join(this.#project, 'node_modules'), { recursive: true })
   }
 
   get #project(): string {

@@ -1,22 +1,16 @@
-// What `npm publish` would send.
+// What is published.
 import { execFile } from 'node:child_process'
-import { mkdtemp, rm } from 'node:fs/promises'
-import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { promisify } from 'node:util'
-import { afterAll, beforeAll, expect, test } from 'vitest'
+import { beforeAll, expect, test } from 'vitest'
 import { Consumer, packTarball, root } from './consumer.ts'
 
 const run = promisify(execFile)
-let directory: string
 let tarball: string
 
 beforeAll(async () => {
-  directory = await mkdtemp(join(tmpdir(), 'tk-package-'))
-  tarball = await packTarball(directory)
+  tarball = await packTarball()
 })
-
-afterAll(() => rm(directory, { recursive: true, force: true }))
 
 test('what it exports is found, with its types, by whoever imports or requires it', async () => {
   const bin = (name: string) => join(root, 'node_modules/.bin', name)
@@ -27,17 +21,26 @@ test('what it exports is found, with its types, by whoever imports or requires i
 
 test('it has what is run, and nothing of its tests', async () => {
   const { stdout } = await run('tar', ['--list', '--gzip', '--file', tarball])
-  const files = stdout.trim().split('\n')
+  const files = stdout
+    .trim()
+    .split('\n')
+    .filter((file) => !file.startsWith('package/node_modules/'))
   expect(files.filter((file) => /\.test\.|\/testing\/|\.map$/.test(file))).toEqual([])
   const outside = files.filter((file) => !/^package\/(dist|images)\//.test(file)).toSorted()
   expect(outside).toEqual(['package/LICENSE', 'package/README.md', 'package/package.json'])
 })
 
-test('a plain script, installed without any script of a package: no native code is built, and none is needed', async () => {
-  await using consumer = await Consumer.install('script', [], ['--ignore-scripts', '--omit=optional', '--omit=peer'])
-  expect(await consumer.installed()).not.toContain('cpu-features')
+test('a plain script, installed as npm does it: no native code comes along, nor anything that would build some', async () => {
+  await using consumer = await Consumer.install('script', [], ['--ignore-scripts=false', '--omit=peer'])
+  const native = /\.node$|(?:^|\/)binding\.gyp$|(?:^|\/)(?:cpu-features|nan|node-gyp)(?:\/|$)/
+  expect((await consumer.installed()).filter((file) => native.test(file))).toEqual([])
   await using program = await consumer.run('../info.mjs', [])
   expect(await program.program.exit, program.program.stderr).toEqual({ code: 0, signal: null })
   expect(program.program.stdout).toBe('by-hand has cgroup v1\n')
   await program.gone()
+})
+
+test('a client that it gives has its type, with no package of types to install', async () => {
+  await using consumer = await Consumer.install('types', ['vitest@4.1.12', 'testcontainers@11.14.0'])
+  await consumer.compile()
 })
