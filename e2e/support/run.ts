@@ -2,6 +2,7 @@ import { lstatSync, readdirSync, readFileSync } from 'node:fs'
 import { mkdtemp, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
+import { stripVTControlCharacters } from 'node:util'
 import Docker from 'dockerode'
 import { expect } from 'vitest'
 import { Program } from './program.ts'
@@ -51,7 +52,8 @@ export class Run implements AsyncDisposable {
 
   /** The entries whose VMs were started, from the lines that say so, in alphabetical order. */
   get booted(): string[] {
-    const output = this.program.stdout + this.program.stderr
+    // Test runners in a terminal erase what was on a line before they write it.
+    const output = stripVTControlCharacters(this.program.stdout + this.program.stderr)
     return [...output.matchAll(/^testkernels \[(.+)\] starting /gm)].map(([, name]) => name ?? '').sort()
   }
 

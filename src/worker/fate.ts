@@ -1,4 +1,5 @@
-import { readFileSync, unwatchFile, watchFile } from 'node:fs'
+import { readFileSync } from 'node:fs'
+import { Socket } from 'node:net'
 import { keepAlive, orAborted } from '../lifetime/index.ts'
 import type { ProvidedKernel } from './provided.ts'
 
@@ -24,7 +25,7 @@ export class FateWatch {
   readonly #path: string
   readonly #gone = new AbortController()
   readonly #toError: (failure: Failure) => Error
-  readonly #look = () => this.#read()
+  readonly #ticks = new Socket()
   #fate: Fate = {}
   #onChange: () => void = () => {}
 
@@ -35,9 +36,10 @@ export class FateWatch {
   constructor(path: string, toError: (failure: Failure) => Error = withoutFrames) {
     this.#path = path
     this.#toError = toError
-    // libuv's own timer, not inotify, of which a machine has few; and not JavaScript's, which tests may have replaced.
-    watchFile(path, { interval: INTERVAL_MS, persistent: false }, this.#look)
-    this.#read()
+    // Not inotify, of which a machine has few; nor `watchFile`, which sees no change from what came before its first look. The timer
+    // of a socket is Node's own: tests may have replaced all that are JavaScript's.
+    this.#ticks.on('timeout', () => this.#look())
+    this.#look()
   }
 
   /** Aborts when the VM is not there any more; its reason says why. */
@@ -61,6 +63,11 @@ export class FateWatch {
     }
   }
 
+  #look(): void {
+    this.#ticks.setTimeout(INTERVAL_MS)
+    this.#read()
+  }
+
   #read(): void {
     try {
       this.#fate = JSON.parse(readFileSync(this.#path, 'utf8')) as Fate
@@ -76,7 +83,7 @@ export class FateWatch {
 
   /** Hears no more. */
   close(): void {
-    unwatchFile(this.#path, this.#look)
+    this.#ticks.destroy()
   }
 }
 
