@@ -13,7 +13,7 @@ const sum = { passed: 0, failed: 0, skipped: 0 }
 // `types` follows `build`, because e2e tests take the plugin from dist as users get it.
 const steps = [
   { script: 'lint', what: 'Lint and format (Biome)' },
-  { script: 'build', what: 'Compile src to dist (tsc)' },
+  { script: 'build', what: 'Compile src to dist (tsc, rolldown)' },
   { script: 'types', what: 'Types of everything (tsc)' },
   { script: 'layers', what: 'Layers: imports point down only (dependency-cruiser)' },
   { script: 'test:unit', what: 'Unit tests: no engine, no VM', tests: true },

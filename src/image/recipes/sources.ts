@@ -1,10 +1,10 @@
 import { readdirSync, readFileSync, statSync } from 'node:fs'
-import { join } from 'node:path'
-import { fileURLToPath } from 'node:url'
+import { createRequire } from 'node:module'
+import { dirname, join } from 'node:path'
 import { type FileActions, llb, type State } from '../../buildkit/graph.ts'
 
-/** `images/` of the package: three levels up from here, in the sources as in `dist`. */
-const imagesDirectory = fileURLToPath(new URL('../../../images', import.meta.url))
+/** `images/` of the package, wherever in it this module has come to be. */
+const imagesDirectory = join(dirname(createRequire(import.meta.url).resolve('testkernels/package.json')), 'images')
 
 /** Path of a file of `images/`. */
 export function imageFile(path: string): string {
