@@ -1,6 +1,6 @@
 // `npm run build`: `src` to `dist`. The command line goes into a few files: importing some hundred one by one took longer than a build
 // with nothing to do does otherwise. What comes from npm stays outside, as package.json says.
-import { execFileSync } from 'node:child_process'
+import { spawnSync } from 'node:child_process'
 import { rmSync } from 'node:fs'
 import { dirname, join } from 'node:path'
 import { fileURLToPath } from 'node:url'
@@ -11,7 +11,9 @@ const dist = join(root, 'dist')
 const commandLine = join(dist, 'cli')
 
 rmSync(dist, { recursive: true, force: true })
-execFileSync('tsc', ['-p', 'tsconfig.build.json'], { cwd: root, stdio: 'inherit' })
+const tsc = join(root, 'node_modules/typescript/bin/tsc')
+const { status } = spawnSync(process.execPath, [tsc, '-p', 'tsconfig.build.json'], { cwd: root, stdio: 'inherit' })
+if (status !== 0) process.exit(1)
 const bundle = await rolldown({
   input: { main: join(commandLine, 'main.js') },
   platform: 'node',
