@@ -24,4 +24,5 @@ for (const command of [program, ...program.commands]) {
     .exitOverride((error) => process.exit(error.exitCode === 0 ? 0 : EXIT_OWN_FAILURE))
 }
 
-await program.parseAsync()
+// Not awaited: what a command imports may import this file, into which the build has put what all commands share.
+void program.parseAsync()
