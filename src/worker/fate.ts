@@ -77,7 +77,11 @@ export class FateWatch {
       throw thrown
     }
     const { failure } = this.#fate
-    if (failure !== undefined) this.#gone.abort(this.#toError(failure))
+    if (failure !== undefined) {
+      this.#gone.abort(this.#toError(failure))
+      // There is no more to hear.
+      this.close()
+    }
     this.#onChange()
   }
 

@@ -26,6 +26,9 @@ export type MessageStream<I extends DescMessage, O extends DescMessage = I> = Se
   MessageInitShape<O>
 >
 
+/** What a stream of either kind has for whoever ends it. */
+type ServerStream = Pick<ServerDuplexStream<unknown, unknown>, 'cancelled' | 'emit'> & { end(): unknown }
+
 /** The gRPC services of one session. In a session we are the server, and the engine calls. */
 export class SessionServices {
   /** What went wrong here while serving; the engine tells only a text of it. */
@@ -66,14 +69,10 @@ export class SessionServices {
     answer: (request: MessageShape<I>, metadata: Metadata) => AsyncIterable<MessageInitShape<O>>,
   ): void {
     const { path, requestDeserialize, responseSerialize } = bindMethod(method)
-    const handle = async (stream: ServerWritableStream<MessageShape<I>, MessageInitShape<O>>) => {
-      try {
+    const handle = (stream: ServerWritableStream<MessageShape<I>, MessageInitShape<O>>) =>
+      this.#serve(stream, async () => {
         for await (const message of answer(stream.request, stream.metadata)) await send(stream, message)
-        stream.end()
-      } catch (error) {
-        if (!stream.cancelled) stream.emit('error', this.#failed(error))
-      }
-    }
+      })
     this.#added(path, this.#server.register(path, handle, responseSerialize, requestDeserialize, 'serverStream'))
   }
 
@@ -82,7 +81,7 @@ export class SessionServices {
     serve: (stream: MessageStream<I, O>, metadata: Metadata) => Promise<void>,
   ): void {
     const { path, requestDeserialize, responseSerialize } = bindMethod(method)
-    const handle = (stream: MessageStream<I, O>) => this.#serve(stream, serve)
+    const handle = (stream: MessageStream<I, O>) => this.#serve(stream, () => serve(stream, stream.metadata))
     this.#added(path, this.#server.register(path, handle, responseSerialize, requestDeserialize, 'bidi'))
   }
 
@@ -97,17 +96,15 @@ export class SessionServices {
   ): void {
     const encode = (value: MessageInitShape<D>) => Buffer.from(toBinary(message, create(message, value)))
     const decode = (bytes: Buffer) => fromBinary(message, bytes)
-    const handle = (stream: MessageStream<D>) => this.#serve(stream, serve)
+    const handle = (stream: MessageStream<D>) => this.#serve(stream, () => serve(stream, stream.metadata))
     const path = methodPath(method)
     this.#added(path, this.#server.register(path, handle, encode, decode, 'bidi'))
   }
 
-  async #serve<S extends MessageStream<DescMessage, DescMessage>>(
-    stream: S,
-    serve: (stream: S, metadata: Metadata) => Promise<void>,
-  ): Promise<void> {
+  /** Ends the stream when the work is done, or with what came of it. */
+  async #serve(stream: ServerStream, work: () => Promise<void>): Promise<void> {
     try {
-      await serve(stream, stream.metadata)
+      await work()
       stream.end()
     } catch (error) {
       if (!stream.cancelled) stream.emit('error', this.#failed(error))
