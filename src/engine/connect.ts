@@ -136,7 +136,9 @@ interface EngineInfo {
 }
 
 function refuseOld(version: string, apiVersion: string, where: string): void {
-  if (apiVersion.localeCompare(OLDEST_API_VERSION, 'en', { numeric: true }) >= 0) return
+  const [major = 0, minor = 0] = apiVersion.split('.').map(Number)
+  const [oldestMajor = 0, oldestMinor = 0] = OLDEST_API_VERSION.split('.').map(Number)
+  if (major > oldestMajor || (major === oldestMajor && minor >= oldestMinor)) return
   throw new EngineTooOldError({
     what: `the Docker engine at ${where} is version ${version} with API ${apiVersion}; ${OLDEST_ENGINE} with API ${OLDEST_API_VERSION} is the oldest that will do`,
     remedy: `update the engine to ${OLDEST_ENGINE} or later`,
