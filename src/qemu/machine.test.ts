@@ -73,9 +73,10 @@ test('a machine to be restored differs in nothing that the guest sees', () => {
     start: 'stopped',
   }
   const seen = (args: string[]) =>
-    args.filter((word, at) => ['-device', '-append', '-M', '-m', '-smp', '-cpu'].includes(args[at - 1] ?? '') && word)
+    args.filter((word, at) => ['-device', '-M', '-m', '-smp', '-cpu'].includes(args[at - 1] ?? '') && word)
   expect(seen(qemuArguments(clone))).toEqual(seen(qemuArguments(template)))
   expect(after('-incoming', qemuArguments(clone))).toBe('defer')
+  expect(qemuArguments(clone)).not.toContain('-kernel')
 })
 
 test('a clone can change neither the RAM nor the disk of its template', () => {

@@ -17,7 +17,7 @@ export interface TemplateInputs {
 }
 
 /** Another layout of files, or another way to save, is another template. */
-const FORMAT = 1
+const FORMAT = 2
 /** The TSC's rate is measured anew in each boot of the machine, and never twice the same to the kHz. */
 const TSC_STEP_KHZ = 10_000
 
