@@ -9,7 +9,7 @@ import { parseKernelEntry, readSettings } from '../../dist/options/index.js'
 import { connectControl, guestLink, imagePaths, qemuArguments } from '../../dist/qemu/index.js'
 import { connectSsh } from '../../dist/ssh/index.js'
 import { chooseAccelerator } from '../../dist/vm/accelerator/choose.js'
-import { introduce, makeGuestKeys } from '../../dist/vm/boot/introduce.js'
+import { admit, introduce, makeGuestKeys } from '../../dist/vm/boot/introduce.js'
 import { openHost, prepareImage } from '../../dist/vm/index.js'
 import { FIXTURE_IMAGE, loadFixture } from './fixture.mjs'
 import { during, median, repeated, timed } from './statistics.mjs'
@@ -100,7 +100,8 @@ async function startGuest() {
   const control = await connectControl(join(runDirectory, 'control.sock'), { signal, log })
   await control.phase('ready', signal)
   const keys = makeGuestKeys()
-  await introduce({ control, hostname: entry.name, keys, signal })
+  admit(keys, control)
+  await introduce({ control, hostname: entry.name, signal })
   const ssh = await connectSsh({
     host: lease.ipAddress,
     port: guestLink.sshPort,

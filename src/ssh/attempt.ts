@@ -20,6 +20,7 @@ export interface AttemptOptions {
   readonly signal: AbortSignal
   readonly entry?: string | undefined
   readonly keepaliveIntervalMs: number
+  readonly greeted?: (() => void) | undefined
 }
 
 /** A client that is authenticated, and the socket below it. */
@@ -70,6 +71,8 @@ export async function attemptConnect(options: AttemptOptions): Promise<ReadyClie
         keepaliveInterval: options.keepaliveIntervalMs,
         keepaliveCountMax,
       })
+      // Behind ssh2's own listener: the first one lets the stream flow.
+      if (options.greeted !== undefined) socket.once('data', options.greeted)
     })
     return { client, socket }
   } catch (thrown) {

@@ -21,6 +21,8 @@ export interface SshConnectOptions {
   readonly log?: Logger | undefined
   /** Kernel entry that errors name. */
   readonly entry?: string | undefined
+  /** Called when the server has said its first words, perhaps once for each attempt. @default nobody is told */
+  readonly greeted?: (() => void) | undefined
   /**
    * A server that leaves four questions of this distance unanswered is lost. 0 asks none, which a VM that gets paused
    * needs. @default 15_000

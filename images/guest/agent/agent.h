@@ -20,7 +20,8 @@ void control_replay_phases(void);
 void control_read(void (*handle)(char *verb, char *value));
 
 // ---- identity.c: what makes this guest itself; pushed by the host after a boot and again after a restore ----
-// Takes one `verb value` line of the host; returns false for a verb that is not about identity.
+// Takes one `verb value` line of the host; returns false for a verb that is not about identity. Lets the owner in at `admit`, which
+// comes as soon as there are keys: his server works beside what is left to do.
 bool identity_handle(const char *verb, const char *value);
 // Whether the guest has keys of its host. Before that, and in a template, nobody is let in.
 bool identity_is_known(void);
@@ -33,7 +34,7 @@ int sessions_listen(void);
 // Starts the server of the next connection ahead of it, unless there is one: a clone then need not start a program first, of which
 // under emulation every step is translated anew. It has read no key and no random number when it is saved with its guest.
 void sessions_prepare(void);
-// Takes one connection and gives it an SSH server of its own.
+// Takes one connection, if there is one, and gives it an SSH server of its own.
 void sessions_accept(void);
 // Ends those that are connected.
 void sessions_end(void);

@@ -15,34 +15,40 @@
 
 static bool known;
 
+static int hex_digit(char digit) {
+  return digit >= '0' && digit <= '9' ? digit - '0' : digit >= 'a' && digit <= 'f' ? digit - 'a' + 10 : -1;
+}
+
 static size_t from_hex(const char *hex, uint8_t *bytes, size_t limit) {
   size_t count = 0;
-  for (unsigned byte; count < limit && sscanf(hex + 2 * count, "%2x", &byte) == 1; count++) bytes[count] = byte;
+  for (; count < limit && hex_digit(hex[0]) >= 0 && hex_digit(hex[1]) >= 0; hex += 2)
+    bytes[count++] = hex_digit(hex[0]) << 4 | hex_digit(hex[1]);
   return count;
 }
 
-// Made unreadable before it has content, and replaced whole.
-static void write_private(const char *path, const void *content, size_t length) {
-  unlink(path);
-  int file = open(path, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
-  if (file < 0 || write(file, content, length) != (ssize_t)length) control_event("warning", path);
+// What is written over is as long, in a clone: there is nothing to cut off.
+static bool write_file(const char *path, mode_t mode, const void *content, size_t length) {
+  int file = open(path, O_WRONLY | O_CREAT | O_CLOEXEC, mode);
+  if (file < 0) return false;
+  bool written = pwrite(file, content, length, 0) == (ssize_t)length;
+  if (lseek(file, 0, SEEK_END) > (off_t)length) ftruncate(file, length);
   close(file);
+  return written;
+}
+
+static void write_private(const char *path, const void *content, size_t length) {
+  if (!write_file(path, 0600, content, length)) control_event("warning", path);
 }
 
 static void set_hostname(const char *name) {
+  char line[256];
   sethostname(name, strlen(name));
-  FILE *file = fopen("/etc/hostname", "we");
-  if (file) {
-    fprintf(file, "%s\n", name);
-    fclose(file);
-  }
+  write_file("/etc/hostname", 0644, line, snprintf(line, sizeof line, "%.250s\n", name));
 }
 
 static void set_machine_id(const char *id) {
-  FILE *file = fopen("/etc/machine-id", "we");
-  if (!file) return;
-  fprintf(file, "%s\n", id);
-  fclose(file);
+  char line[64];
+  write_file("/etc/machine-id", 0444, line, snprintf(line, sizeof line, "%.60s\n", id));
 }
 
 static void set_clock(const char *value) {
@@ -90,20 +96,27 @@ static void set_host_key(const char *hex) {
 
 static void authorize(const char *line) {
   char text[1024];
-  write_private(AUTHORIZED_KEYS, text, snprintf(text, sizeof text, "%s\n", line));
+  write_private(AUTHORIZED_KEYS, text, snprintf(text, sizeof text, "%.1000s\n", line));
 }
 
 static void forget_keys(void) {
   known = false;
   sessions_end();
-  unlink(HOST_KEY);
-  unlink(AUTHORIZED_KEYS);
+  // The files stay: to make one takes a clone longer than to fill it.
+  truncate(HOST_KEY, 0);
+  truncate(AUTHORIZED_KEYS, 0);
 }
 
 bool identity_is_known(void) { return known; }
 
+// Connections of before belong to whoever knew the old keys; the owner's may be here already.
+static void admit(void) {
+  sessions_end();
+  known = true;
+  sessions_accept();
+}
+
 bool identity_handle(const char *verb, const char *value) {
-  mkdir(SSH_DIR, 0700);
   if (strcmp(verb, "hostname") == 0) set_hostname(value);
   else if (strcmp(verb, "clock") == 0) set_clock(value);
   else if (strcmp(verb, "time") == 0) tell_time(value);
@@ -116,11 +129,8 @@ bool identity_handle(const char *verb, const char *value) {
   else if (strcmp(verb, "forget") == 0) {
     forget_keys();
     control_event("forgot", "keys");
-  } else if (strcmp(verb, "commit") == 0) {
-    // Connections of before belong to whoever knew the old keys.
-    sessions_end();
-    known = true;
-    control_event("committed", value);
-  } else return false;
+  } else if (strcmp(verb, "admit") == 0) admit();
+  else if (strcmp(verb, "commit") == 0) control_event("committed", value);
+  else return false;
   return true;
 }

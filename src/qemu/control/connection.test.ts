@@ -47,12 +47,12 @@ test('an identity is pushed when the guest says so, and an older answer does not
   await listen()
   const control = await connectControl(path, { signal: AbortSignal.timeout(DEADLINE_MS), log: silentLogger })
   const socket = await guest
-  const identity = { hostname: 'a', machineId: 'b', hostKey: Buffer.of(1), authorizedKey: 'k', entropy: Buffer.of(2) }
+  const identity = { hostname: 'a', machineId: 'b' }
   const pushed = control.pushIdentity(identity, AbortSignal.timeout(DEADLINE_MS))
   let received = ''
   for await (const chunk of socket) {
     received += chunk
-    if (received.endsWith('commit 1\n')) break
+    if (received.includes('commit 1\n')) break
   }
   expect(received).toContain('hostname a\n')
   await expect(Promise.race([pushed.then(() => 'pushed'), Promise.resolve('waiting')])).resolves.toBe('waiting')
@@ -75,12 +75,7 @@ test('a port that breaks leaves the wait to its signal', async () => {
   const gone = new AbortController()
   const waiting = control.phase('ready', gone.signal)
   // Unread bytes make the end of the connection a reset.
-  await control
-    .pushIdentity(
-      { hostname: 'a', machineId: 'b', hostKey: Buffer.of(1), authorizedKey: 'k', entropy: Buffer.of(2) },
-      AbortSignal.abort(),
-    )
-    .catch(() => {})
+  control.admit({ hostKey: Buffer.of(1), authorizedKey: 'k', entropy: Buffer.of(2) })
   socket.destroy()
   // A reset that nobody listens to would end this process here.
   await new Promise((resolve) => setImmediate(resolve))

@@ -5,7 +5,15 @@ import { orAborted } from '../../lifetime/index.ts'
 import type { Logger } from '../../log/index.ts'
 import { dialWhenThere } from '../dial.ts'
 import { type ClockOffset, type ClockReading, offsetOf } from './clock.ts'
-import { type GuestIdentity, type GuestMessage, identityLines, parseGuestMessage, refreshLines } from './messages.ts'
+import {
+  admitLines,
+  type GuestCredentials,
+  type GuestIdentity,
+  type GuestMessage,
+  identityLines,
+  parseGuestMessage,
+  refreshLines,
+} from './messages.ts'
 
 /** A clock that is known to within this is right. */
 const CLOCK_UNCERTAINTY_MS = 20
@@ -33,7 +41,9 @@ export interface ControlConnection {
   readonly commandLog: string | undefined
   /** Resolves when the guest reports the phase; at once if it did. @throws the signal's reason when that aborts first */
   phase(name: string, signal: AbortSignal): Promise<Phase>
-  /** Pushes keys, clock, hostname and entropy; resolves when the guest applied them and lets its owner in. */
+  /** Gives the guest random numbers and keys, after which it lets its owner in. That he gets in is the answer. */
+  admit(credentials: GuestCredentials): void
+  /** Pushes hostname, machine-id and a clock that is right to within the way; resolves when the guest applied them. */
   pushIdentity(identity: GuestIdentity, signal: AbortSignal): Promise<void>
   /**
    * Sets the guest's clock to within 20 ms; on a machine so busy that no answer comes in twice that time, to within half the time of
@@ -135,6 +145,9 @@ function overSocket(socket: Socket, log: Logger): ControlConnection {
       return commandLog
     },
     phase: (name, signal) => until(() => phases.find((phase) => phase.name === name), signal),
+    admit(credentials) {
+      socket.write(admitLines(credentials))
+    },
     async pushIdentity(identity, signal) {
       const commit = String(++commits)
       const lines = identityLines(identity, commit, unixTimeMs())

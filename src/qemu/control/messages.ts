@@ -4,7 +4,7 @@ import * as v from 'valibot'
 export type GuestMessage =
   /** A step of the boot was reached, at this uptime of the guest in seconds. */
   | { readonly phase: string; readonly uptime: number }
-  /** The identity was applied, and SSH is served; the number is the one that was sent. */
+  /** The identity was applied; the number is the one that was sent. */
   | { readonly committed: string }
   /** Clock and random pool are those of now. */
   | { readonly refreshed: string }
@@ -45,11 +45,8 @@ export function parseGuestMessage(line: string): GuestMessage | undefined {
   }
 }
 
-/** What makes a guest itself: pushed after a boot and after every restore, before anybody connects. */
-export interface GuestIdentity {
-  readonly hostname: string
-  /** For /etc/machine-id: 32 hexadecimal digits. */
-  readonly machineId: string
+/** What a guest's SSH server needs before its owner can come; new after a boot and after every restore. */
+export interface GuestCredentials {
   /** The SSH host key in Dropbear's format. */
   readonly hostKey: Uint8Array
   /** A line of authorized_keys: the one key that may log in. */
@@ -58,16 +55,31 @@ export interface GuestIdentity {
   readonly entropy: Uint8Array
 }
 
+/** What else makes a guest itself. */
+export interface GuestIdentity {
+  readonly hostname: string
+  /** For /etc/machine-id: 32 hexadecimal digits. */
+  readonly machineId: string
+}
+
+/** The lines after which a guest lets its owner in. The entropy comes first: no random number may be drawn before. */
+export function admitLines({ entropy, hostKey, authorizedKey }: GuestCredentials): string {
+  return [
+    `entropy ${Buffer.from(entropy).toString('hex')}`,
+    `hostkey ${Buffer.from(hostKey).toString('hex')}`,
+    `authorize ${authorizedKey}`,
+    'admit',
+    '',
+  ].join('\n')
+}
+
 /** The lines that push an identity. `commit` comes back in the guest's `committed`. */
-export function identityLines(identity: GuestIdentity, commit: string, unixTimeMs: number): string {
+export function identityLines({ hostname, machineId }: GuestIdentity, commit: string, unixTimeMs: number): string {
   return [
     // Right to within the way here; first, because what comes before it makes it later.
     clockLine(unixTimeMs),
-    `hostname ${identity.hostname}`,
-    `machineid ${identity.machineId}`,
-    `entropy ${Buffer.from(identity.entropy).toString('hex')}`,
-    `hostkey ${Buffer.from(identity.hostKey).toString('hex')}`,
-    `authorize ${identity.authorizedKey}`,
+    `hostname ${hostname}`,
+    `machineid ${machineId}`,
     `commit ${commit}`,
     '',
   ].join('\n')

@@ -6,7 +6,7 @@ import { TemplateUnusableError } from '../../template/index.ts'
 import type { ConsoleLog } from '../death/console-log.ts'
 import type { Beginning, BootOptions } from './boot-options.ts'
 import { type Guest, startGuest } from './guest.ts'
-import { introduce, makeGuestKeys } from './introduce.ts'
+import { admit, introduce, makeGuestKeys } from './introduce.ts'
 import { inPlace, type Place } from './place.ts'
 import { connectToGuest, forwardDocker } from './reach.ts'
 
@@ -66,10 +66,15 @@ async function bootWithin(options: BootOptions, beginning: Beginning, place: Pla
   const guest = await startGuest(options, beginning, place)
   const { control, signal } = guest
   const keys = makeGuestKeys()
-  const introducing = timeline.time('identity', () => introduce({ control, hostname, keys, signal })).then(guest.proven)
-  // Side by side, because all of them wait for the guest; whichever fails first is the error. It lets nobody in before it has its
-  // keys. A restored one's dockerd answers already.
-  const connecting = connectToGuest(options, { ...guest, keys }, place)
+  admit(keys, control)
+  // Side by side, because all of them wait for the guest; whichever fails first is the error. A restored one's dockerd answers
+  // already. Once the guest's SSH server is at work, the guest has a CPU for the rest.
+  let greeted = () => {}
+  const greeting = new Promise<void>((resolve) => (greeted = resolve))
+  const connecting = connectToGuest(options, { ...guest, keys, greeted }, place)
+  const introducing = greeting
+    .then(() => timeline.time('identity', () => introduce({ control, hostname, signal })))
+    .then(guest.proven)
   const ready = beginning.kind === 'cold' ? timeline.time('dockerd', () => control.phase('ready', signal)) : undefined
   const [ssh] = await Promise.all([connecting, introducing, ready])
   // Only now is the guest quick to answer.

@@ -8,10 +8,16 @@ import type { Guest } from './guest.ts'
 import type { GuestKeys } from './introduce.ts'
 import type { Place } from './place.ts'
 
+export interface GuestToReach extends Pick<Guest, 'address' | 'signal'> {
+  readonly keys: GuestKeys
+  /** Called when the guest's sshd has said its first words. */
+  readonly greeted?: () => void
+}
+
 /** Connects to the guest's sshd, waiting for it. */
 export function connectToGuest(
   { log, timeline, entry, silence }: BootOptions,
-  { address, signal, keys }: Pick<Guest, 'address' | 'signal'> & { readonly keys: GuestKeys },
+  { address, signal, keys, greeted }: GuestToReach,
   { starting }: Place,
 ): Promise<SshConnection> {
   const connecting = timeline.time('ssh', () =>
@@ -22,6 +28,7 @@ export function connectToGuest(
       hostPublicKey: keys.hostKey.publicKey,
       clientKey: keys.clientKey,
       ...(silence === 'allowed' && { keepaliveIntervalMs: 0 }),
+      ...(greeted && { greeted }),
       signal,
       log,
       entry: entry.name,

@@ -4,7 +4,7 @@ import type { Preload } from '../../image/index.ts'
 import type { Logger } from '../../log/index.ts'
 import type { BootOptions } from '../boot/boot-options.ts'
 import type { Guest } from '../boot/guest.ts'
-import { introduce, makeGuestKeys } from '../boot/introduce.ts'
+import { admit, introduce, makeGuestKeys } from '../boot/introduce.ts'
 import type { Place } from '../boot/place.ts'
 import { connectToGuest, forwardDocker } from '../boot/reach.ts'
 
@@ -40,7 +40,8 @@ export async function preloadBeforeSave(
 ): Promise<void> {
   const { control, signal } = guest
   const keys = makeGuestKeys()
-  await introduce({ control, hostname: options.hostname, keys, signal })
+  admit(keys, control)
+  await introduce({ control, hostname: options.hostname, signal })
   const connection = await connectToGuest(options, { ...guest, keys }, place)
   const socket = await forwardDocker(options, guest, { connection, place })
   await preloadImages(preloads, socket, { log: options.log, signal })
