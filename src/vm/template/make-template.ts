@@ -8,7 +8,7 @@ import type { BootOptions } from '../boot/boot-options.ts'
 import { type Guest, userSpace, watchedGuest } from '../boot/guest.ts'
 import { inPlace, type Place } from '../boot/place.ts'
 import { VmDiedError } from '../errors.ts'
-import { preloadBeforeSave } from './preload.ts'
+import { rehearse } from './rehearse.ts'
 
 export interface MakeTemplateOptions extends BootOptions {
   readonly template: TemplateLocation
@@ -16,8 +16,8 @@ export interface MakeTemplateOptions extends BootOptions {
 }
 
 /**
- * Boots a guest cold until its dockerd answers, loads images into it, and saves it. The guest learns no key that a clone could
- * be entered with.
+ * Boots a guest cold until its dockerd answers, rehearses a clone's start with it, and saves it. The guest learns no key that a
+ * clone could be entered with.
  * @throws TemplateNotMadeError where a VM without a template may do; what a cold boot throws
  */
 export async function makeTemplate(options: MakeTemplateOptions): Promise<void> {
@@ -31,9 +31,7 @@ async function make(options: MakeTemplateOptions, place: Place): Promise<void> {
     const guest = await watchedGuest(options, use, place)
     await userSpace(guest, options, place.console)
     await timeline.time('dockerd', () => guest.control.phase('ready', guest.signal))
-    if (preloads.length > 0) {
-      await timeline.time('preload', () => preloadBeforeSave(preloads, guest, { options, place }))
-    }
+    await rehearse(preloads, guest, { options, place })
     await timeline.time('settle', () => guest.control.settle(guest.signal))
     await timeline.time('save', async () => {
       const qmp = await connectQmp(guest.monitorSocket, { signal: guest.signal, log, entry: entry.name })
