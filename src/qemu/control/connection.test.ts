@@ -52,7 +52,7 @@ test('an identity is pushed when the guest says so, and an older answer does not
   let received = ''
   for await (const chunk of socket) {
     received += chunk
-    if (received.includes('commit 1\n')) break
+    if (received.endsWith('commit 1\n')) break
   }
   expect(received).toContain('hostname a\n')
   await expect(Promise.race([pushed.then(() => 'pushed'), Promise.resolve('waiting')])).resolves.toBe('waiting')

@@ -28,7 +28,7 @@ export function connectToGuest(
       hostPublicKey: keys.hostKey.publicKey,
       clientKey: keys.clientKey,
       ...(silence === 'allowed' && { keepaliveIntervalMs: 0 }),
-      ...(greeted && { greeted }),
+      greeted,
       signal,
       log,
       entry: entry.name,
