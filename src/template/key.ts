@@ -1,5 +1,5 @@
 import { createHash } from 'node:crypto'
-import type { Accelerator } from '../qemu/index.ts'
+import { type Accelerator, qemuArguments } from '../qemu/index.ts'
 
 /** All that a saved guest depends on. */
 export interface TemplateInputs {
@@ -22,11 +22,26 @@ const FORMAT = 2
 const TSC_STEP_KHZ = 10_000
 
 /** The name of the template that fits: equal inputs have one, and nothing else has it. 32 hexadecimal digits. */
-export function templateKey({ accelerator, hostCpu, ...inputs }: TemplateInputs): string {
-  const runsOn =
-    accelerator.kind === 'kvm'
-      ? { kind: 'kvm', hostCpu }
-      : { kind: 'tcg', tscKhz: Math.round(Number(accelerator.tscKhz) / TSC_STEP_KHZ) }
-  const text = JSON.stringify([FORMAT, Object.entries(inputs).sort(([a], [b]) => (a < b ? -1 : 1)), runsOn])
+export function templateKey(inputs: TemplateInputs): string {
+  const { imageId, scratchMib, preloaded, hostCpu, accelerator } = inputs
+  const machine = savedMachine(inputs)
+  const text = JSON.stringify([FORMAT, imageId, scratchMib, preloaded, machine, accelerator.kind === 'kvm' && hostCpu])
   return createHash('sha256').update(text).digest('hex').slice(0, 32)
+}
+
+/** The command line with names in place of paths: QEMU restores a guest only into the machine that it was saved on. */
+function savedMachine({ memoryMib, cpus, cgroup, accelerator }: TemplateInputs): string[] {
+  return qemuArguments({
+    memoryMib,
+    cpus,
+    cgroup,
+    accelerator:
+      accelerator.kind === 'kvm'
+        ? accelerator
+        : { kind: 'tcg', tscKhz: Math.round(Number(accelerator.tscKhz) / TSC_STEP_KHZ) * TSC_STEP_KHZ },
+    controlSocket: 'control',
+    monitorSocket: 'monitor',
+    memory: { kind: 'file', file: 'memory', mapping: 'shared' },
+    scratch: { file: 'scratch', access: 'read-write' },
+  })
 }

@@ -26,7 +26,7 @@ static size_t from_hex(const char *hex, uint8_t *bytes, size_t limit) {
   return count;
 }
 
-// What is written over is as long, in a clone: there is nothing to cut off.
+// Not O_TRUNC: what a clone writes over is as long nearly always, and a file that is cut first takes a block of the disk anew.
 static bool write_file(const char *path, mode_t mode, const void *content, size_t length) {
   int file = open(path, O_WRONLY | O_CREAT | O_CLOEXEC, mode);
   if (file < 0) return false;
@@ -48,7 +48,7 @@ static void set_hostname(const char *name) {
 
 static void set_machine_id(const char *id) {
   char line[64];
-  write_file("/etc/machine-id", 0444, line, snprintf(line, sizeof line, "%.60s\n", id));
+  write_file("/etc/machine-id", 0644, line, snprintf(line, sizeof line, "%.60s\n", id));
 }
 
 static void set_clock(const char *value) {

@@ -32,6 +32,12 @@ static struct {
   int socket;
 } waiting = {.socket = -1};
 
+static void nobody_waits(void) {
+  close(waiting.socket);
+  waiting.server = 0;
+  waiting.socket = -1;
+}
+
 int sessions_listen(void) {
   struct sockaddr_in address = {.sin_family = AF_INET, .sin_port = htons(SSH_PORT)};
   int one = 1;
@@ -93,10 +99,8 @@ void sessions_accept(void) {
     if (sessions[at] > 0) continue;
     sessions_prepare();
     hand_over(connection);
-    close(waiting.socket);
     sessions[at] = waiting.server;
-    waiting.server = 0;
-    waiting.socket = -1;
+    nobody_waits();
     logged = true;
     break;
   }
@@ -113,11 +117,7 @@ void sessions_end(void) {
 
 void sessions_child_ended(pid_t child, int status) {
   char tail[2048];
-  if (child == waiting.server) {
-    close(waiting.socket);
-    waiting.server = 0;
-    waiting.socket = -1;
-  }
+  if (child == waiting.server) nobody_waits();
   for (size_t at = 0; at < SESSIONS_MAX; at++)
     if (sessions[at] == child) sessions[at] = 0, child = 0;
   if (child != 0 || (WIFEXITED(status) && WEXITSTATUS(status) == 0)) return;

@@ -11,6 +11,8 @@ source_packages=yes
 update
 cd $archives
 apt apt-get source --download-only dropbear libsodium
+# Signatures of the archives, which match their names.
+rm -f $archives/dropbear_*.asc $archives/libsodium_*.asc
 
 # Debian's source of a package, with Debian's patches, in the directory of its name.
 unpack() {
@@ -27,7 +29,6 @@ cc=musl-gcc
 cflags='-Os -idirafter /usr/include -idirafter /usr/include/x86_64-linux-gnu'
 
 # A few files of it, which need none of what its configure would find out.
-rm -f $archives/dropbear_*.asc $archives/libsodium_*.asc
 unpack libsodium
 cd src/libsodium
 : >include/sodium/version.h
