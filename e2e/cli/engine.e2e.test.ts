@@ -2,7 +2,7 @@
 import { statSync } from 'node:fs'
 import { dirname } from 'node:path'
 import { expect, test } from 'vitest'
-import { answerJson, goodInfo, goodVersion, startFakeEngine } from '../../fixtures/engine/fake-engine.ts'
+import { answerJson, goodInfo, startFakeEngine } from '../../fixtures/engine/fake-engine.ts'
 import { type RunOptions, testkernels } from '../support/run.ts'
 
 const NOBODY = 65_534
@@ -40,7 +40,7 @@ test.runIf(asNobody)('a socket that this user may not open', async () => {
 
 test('an engine that is too old', async () => {
   await using engine = await startFakeEngine(
-    answerJson({ '/version': { ...goodVersion, Version: '19.03.15', ApiVersion: '1.40' }, '/info': goodInfo }),
+    answerJson({ '/info': { ...goodInfo, ServerVersion: '19.03.15' } }, { apiVersion: '1.40' }),
   )
   const stderr = await failure({ env: { DOCKER_HOST: `unix://${engine.address.path}` } })
   expect(stderr).toMatch(/^error \[ENGINE_TOO_OLD\]: .*19\.03\.15/)

@@ -1,12 +1,12 @@
 import { createServer } from 'node:net'
 import { afterEach, expect, test, vi } from 'vitest'
-import { answerJson, goodInfo, goodVersion, startFakeEngine } from '../../fixtures/engine/fake-engine.ts'
+import { answerJson, goodInfo, startFakeEngine } from '../../fixtures/engine/fake-engine.ts'
 import { connectEngine } from './connect.ts'
 
 afterEach(() => vi.unstubAllEnvs())
 
 test('tells what the engine is', async () => {
-  await using fake = await startFakeEngine(answerJson({ '/version': goodVersion, '/info': goodInfo }))
+  await using fake = await startFakeEngine(answerJson({ '/info': goodInfo }))
   expect(await connectEngine({ address: fake.address })).toMatchObject({
     version: '20.10.24',
     apiVersion: '1.41',
@@ -21,30 +21,32 @@ test('tells what the engine is', async () => {
 
 test('talks to the given address whatever DOCKER_HOST says', async () => {
   vi.stubEnv('DOCKER_HOST', 'tcp://127.0.0.1:1')
-  await using fake = await startFakeEngine(answerJson({ '/version': goodVersion, '/info': goodInfo }))
+  await using fake = await startFakeEngine(answerJson({ '/info': goodInfo }))
   await connectEngine({ address: fake.address })
-  expect(fake.requests.toSorted()).toEqual(['GET /info', 'GET /version'])
+  expect(fake.requests).toEqual(['GET /info'])
 })
 
 test('an engine with a later API will do', async () => {
-  const version = { ...goodVersion, ApiVersion: '1.100' }
-  await using fake = await startFakeEngine(answerJson({ '/version': version, '/info': goodInfo }))
+  await using fake = await startFakeEngine(answerJson({ '/info': goodInfo }, { apiVersion: '1.100' }))
   expect((await connectEngine({ address: fake.address })).apiVersion).toBe('1.100')
 })
 
 test('refuses an engine that is too old, and says which would do', async () => {
-  const version = { ...goodVersion, Version: '19.03.15', ApiVersion: '1.40' }
-  await using fake = await startFakeEngine(answerJson({ '/version': version }))
+  const info = { ...goodInfo, ServerVersion: '19.03.15' }
+  await using fake = await startFakeEngine(answerJson({ '/info': info }, { apiVersion: '1.40' }))
   await expect(connectEngine({ address: fake.address })).rejects.toMatchObject({
     code: 'ENGINE_TOO_OLD',
     message: expect.stringMatching(/version 19\.03\.15 with API 1\.40; 20\.10/),
   })
 })
 
-test.each([{ Arch: 'arm64' }, { Os: 'windows' }])('refuses an engine of another platform: %o', async (platform) => {
-  await using fake = await startFakeEngine(answerJson({ '/version': { ...goodVersion, ...platform } }))
-  await expect(connectEngine({ address: fake.address })).rejects.toMatchObject({ code: 'ENGINE_UNSUPPORTED' })
-})
+test.each([{ Architecture: 'aarch64' }, { OSType: 'windows' }])(
+  'refuses an engine of another platform: %o',
+  async (platform) => {
+    await using fake = await startFakeEngine(answerJson({ '/info': { ...goodInfo, ...platform } }))
+    await expect(connectEngine({ address: fake.address })).rejects.toMatchObject({ code: 'ENGINE_UNSUPPORTED' })
+  },
+)
 
 test('a socket that is missing: says where it looked and why there', async () => {
   const address = { kind: 'unix', path: '/nonexistent/docker.sock' } as const
@@ -69,6 +71,14 @@ test('a server that is no engine', async () => {
   await expect(connectEngine({ address: fake.address })).rejects.toMatchObject({
     code: 'ENGINE_UNREACHABLE',
     message: expect.stringContaining('is not a Docker engine'),
+  })
+})
+
+test('a server that answers anything, and says no API version', async () => {
+  await using fake = await startFakeEngine((_, response) => response.end('{}'))
+  await expect(connectEngine({ address: fake.address })).rejects.toMatchObject({
+    code: 'ENGINE_UNREACHABLE',
+    message: expect.stringContaining('does not answer as an engine does'),
   })
 })
 

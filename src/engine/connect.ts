@@ -6,7 +6,7 @@ import { type EngineAddress, formatAddress } from './address.ts'
 import { createClient } from './client.ts'
 import { describeConnectFailure } from './connect-failure.ts'
 import { EngineTooOldError, EngineUnreachableError, EngineUnsupportedError } from './errors.ts'
-import { requestJson } from './request.ts'
+import { requestDocument } from './request.ts'
 
 /** The Docker engine on the outside. There is nothing to close: each request has a connection of its own. */
 export interface Engine {
@@ -72,16 +72,14 @@ export async function connectEngine(options: ConnectOptions): Promise<Engine> {
       }),
   })
 
-  // Both at once: on a busy engine either may take a while.
-  const asked = { version: ask<EngineVersion>('/version'), info: ask<EngineInfo>('/info') }
-  asked.info.catch(() => {})
-  const version = await asked.version
-  const apiVersion = typeof version.ApiVersion === 'string' ? version.ApiVersion : undefined
-  if (apiVersion === undefined) throw describeConnectFailure(address, where, 'it does not answer as an engine does')
-  refuseOld(version.Version, apiVersion, where)
-  refuseForeign(version.Os, version.Arch, where)
+  // Not /version as well: for either, dockerd starts runc and docker-init to ask them theirs.
+  const { document: info, headers } = await ask()
+  const apiVersion = headers['api-version']
+  if (typeof apiVersion !== 'string')
+    throw describeConnectFailure(address, where, 'it does not answer as an engine does')
+  refuseOld(info.ServerVersion, apiVersion, where)
+  refuseForeign(info.OSType, info.Architecture, where)
 
-  const info = await asked.info
   const rootless = (info.SecurityOptions ?? []).some((option) => option.includes('name=rootless'))
   const sameMachine = info.Name === hostname() && info.KernelVersion === release()
   let docker: Docker | undefined
@@ -91,7 +89,7 @@ export async function connectEngine(options: ConnectOptions): Promise<Engine> {
       return docker
     },
     address,
-    version: version.Version,
+    version: info.ServerVersion,
     apiVersion,
     architecture: 'amd64',
     id: info.ID,
@@ -106,9 +104,9 @@ export async function connectEngine(options: ConnectOptions): Promise<Engine> {
   log.debug(`Docker engine ${engine.version} (API ${apiVersion}) at ${where}, ${engine.locality}`)
   return engine
 
-  async function ask<T>(path: string): Promise<T> {
+  async function ask() {
     try {
-      return await requestJson<T>(address, { path, signal: deadline.signal })
+      return await requestDocument<EngineInfo>(address, { path: '/info', signal: deadline.signal })
     } catch (cause) {
       deadline.signal.throwIfAborted()
       throw describeConnectFailure(address, where, cause)
@@ -116,17 +114,13 @@ export async function connectEngine(options: ConnectOptions): Promise<Engine> {
   }
 }
 
-interface EngineVersion {
-  readonly Version: string
-  /** Absent from what is no engine. */
-  readonly ApiVersion?: unknown
-  readonly Os: string
-  readonly Arch: string
-}
-
 interface EngineInfo {
   readonly ID: string
   readonly Name: string
+  readonly ServerVersion: string
+  readonly OSType: string
+  /** As the kernel has it, such as `x86_64`. */
+  readonly Architecture: string
   readonly KernelVersion: string
   readonly CgroupVersion?: string
   readonly NCPU: number
@@ -145,10 +139,10 @@ function refuseOld(version: string, apiVersion: string, where: string): void {
   })
 }
 
-function refuseForeign(system: string, architecture: string, where: string): void {
-  if (system === 'linux' && architecture === 'amd64') return
+function refuseForeign(system: string, machine: string, where: string): void {
+  if (system === 'linux' && machine === 'x86_64') return
   throw new EngineUnsupportedError({
-    what: `the Docker engine at ${where} runs ${system}/${architecture}; the images of testkernels are for linux/amd64`,
+    what: `the Docker engine at ${where} runs ${system}/${machine}; the images of testkernels are for linux/amd64`,
     remedy: 'point DOCKER_HOST or DOCKER_CONTEXT at an engine on linux/amd64',
   })
 }

@@ -1,16 +1,9 @@
 import { expect, test } from 'vitest'
-import {
-  answerJson,
-  type FakeEngine,
-  goodInfo,
-  goodVersion,
-  startFakeEngine,
-} from '../../fixtures/engine/fake-engine.ts'
+import { answerJson, type FakeEngine, goodInfo, startFakeEngine } from '../../fixtures/engine/fake-engine.ts'
 import { connectEngine } from './connect.ts'
 import { prune } from './prune.ts'
 
 const store = {
-  '/version': goodVersion,
   '/info': goodInfo,
   '/containers/json': [],
   '/networks': [],

@@ -1,12 +1,11 @@
 import { expect, test } from 'vitest'
-import { answerJson, goodInfo, goodVersion, startFakeEngine } from '../../fixtures/engine/fake-engine.ts'
+import { answerJson, goodInfo, startFakeEngine } from '../../fixtures/engine/fake-engine.ts'
 import { connectEngine } from './connect.ts'
 import { splitRef } from './images.ts'
 import { pullImage } from './pull.ts'
 import { registryOf } from './registry-transfer.ts'
 
 const connecting = answerJson({
-  '/version': goodVersion,
   '/info': goodInfo,
   '/images/a.example.org/b:c/json': { Id: 'sha256:1' },
 })

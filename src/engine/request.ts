@@ -1,4 +1,4 @@
-import { request as httpRequest, type IncomingMessage, type RequestOptions } from 'node:http'
+import { request as httpRequest, type IncomingHttpHeaders, type IncomingMessage, type RequestOptions } from 'node:http'
 import { request as httpsRequest } from 'node:https'
 import { text } from 'node:stream/consumers'
 import type { EngineAddress } from './address.ts'
@@ -7,7 +7,7 @@ import type { EngineAddress } from './address.ts'
 export interface EngineRequest {
   /** @default 'GET' */
   readonly method?: 'GET' | 'POST' | 'DELETE'
-  /** Such as `/version`; what goes into it from outside must be encoded. */
+  /** Such as `/info`; what goes into it from outside must be encoded. */
   readonly path: string
   readonly query?: Readonly<Record<string, string>>
   readonly signal?: AbortSignal | undefined
@@ -29,11 +29,19 @@ export class EngineRefusal extends Error {
  * @throws EngineRefusal; what Node throws for a connection that fails
  */
 export async function requestJson<T>(address: EngineAddress, request: EngineRequest): Promise<T> {
+  return (await requestDocument<T>(address, request)).document
+}
+
+/** The same, with what the engine says of itself in each answer's headers. */
+export async function requestDocument<T>(
+  address: EngineAddress,
+  request: EngineRequest,
+): Promise<{ readonly document: T; readonly headers: IncomingHttpHeaders }> {
   const response = await send(address, request)
   const body = await text(response)
   const status = response.statusCode ?? 0
   if (status < 200 || status > 299) throw new EngineRefusal(status, messageIn(body))
-  return (body === '' ? undefined : JSON.parse(body)) as T
+  return { document: (body === '' ? undefined : JSON.parse(body)) as T, headers: response.headers }
 }
 
 function send(address: EngineAddress, request: EngineRequest): Promise<IncomingMessage> {

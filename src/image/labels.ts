@@ -27,9 +27,14 @@ export function formatVmLabels(kernelKey: string, { kernel, init }: VmImageFacts
   }
 }
 
+/** By the label's text, some 30 KB for each kernel: every start reads the same two times. */
+const parsed = new Map<string, KernelFacts | undefined>()
+
 /** What is known of the kernel in an image with these labels; undefined if it is not one of ours, or of another time. */
 export function kernelFactsIn(labels: Labels): KernelFacts | undefined {
-  return parseKernelFacts(labels[FACTS_LABEL] ?? '')
+  const text = labels[FACTS_LABEL] ?? ''
+  if (!parsed.has(text)) parsed.set(text, parseKernelFacts(text))
+  return parsed.get(text)
 }
 
 /** Undefined for an image that is not one of ours, or of another time. */

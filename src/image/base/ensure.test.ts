@@ -1,6 +1,6 @@
 import { createHash } from 'node:crypto'
 import { expect, test } from 'vitest'
-import { answerJson, goodInfo, goodVersion, startFakeEngine } from '../../../fixtures/engine/fake-engine.ts'
+import { answerJson, goodInfo, startFakeEngine } from '../../../fixtures/engine/fake-engine.ts'
 import { connectEngine } from '../../engine/index.ts'
 import { ensureBaseImage } from './ensure.ts'
 
@@ -11,7 +11,7 @@ const madeFrom = (url: string) => ({
 })
 
 async function ensureWith(images: Record<string, unknown>) {
-  await using fake = await startFakeEngine(answerJson({ '/version': goodVersion, '/info': goodInfo, ...images }))
+  await using fake = await startFakeEngine(answerJson({ '/info': goodInfo, ...images }))
   const engine = await connectEngine({ address: fake.address })
   const signal = AbortSignal.timeout(10_000)
   return { image: await ensureBaseImage({ engine, suite: 'trixie', mirror, signal }), requests: fake.requests }
@@ -36,7 +36,6 @@ test('one that was made from another archive is not used, because its apt asks t
   await using fake = await startFakeEngine((request, response) => {
     if (request.url?.startsWith('/images/create')) pulled = true
     const bodies = {
-      '/version': goodVersion,
       '/info': goodInfo,
       '/images/testkernels/base:trixie/json': madeFrom('http://other.example.org'),
     }

@@ -16,11 +16,21 @@ export interface SourcesOptions {
   readonly only?: readonly string[]
 }
 
+/** A package's files do not change while it runs, and each start of a VM asks for them. */
+const known = new Map<string, State>()
+
 /**
  * The files of one folder of `images/`, as a state. Their content is part of the graph, so a change of any of them changes
- * the digest, and no session has to send them.
+ * the digest, and no session has to send them. Read once in a process.
  */
-export function sources(folder: 'guest' | 'runner' | 'kernel' | 'rootfs', { only }: SourcesOptions = {}): State {
+export function sources(folder: 'guest' | 'runner' | 'kernel' | 'rootfs', options: SourcesOptions = {}): State {
+  const name = JSON.stringify([folder, options.only])
+  const state = known.get(name) ?? read(folder, options)
+  known.set(name, state)
+  return state
+}
+
+function read(folder: string, { only }: SourcesOptions): State {
   const root = join(imagesDirectory, folder)
   const chain = addEntries(root, '', only ?? readdirSync(root), llb.mkdir('/src', { mode: 0o755 }))
   return llb.scratch().file(chain, { name: `[sources] images/${folder}` })
