@@ -6,7 +6,7 @@ import { connectEngine, resolveEngineAddress } from '../../src/engine/index.ts'
 
 test('the engine under test tells who it is', async () => {
   const engine = await connectEngine(await resolveEngineAddress(process.env))
-  expect(engine).toMatchObject({ architecture: 'amd64', apiVersion: expect.stringMatching(/^1\.\d+$/) })
+  expect(engine).toMatchObject({ arch: { name: 'amd64' }, apiVersion: expect.stringMatching(/^1\.\d+$/) })
   expect(engine.memoryMib).toBeGreaterThan(0)
 })
 

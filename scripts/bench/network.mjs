@@ -82,13 +82,14 @@ async function startGuest() {
   const runDirectory = await mkdtemp(join(tmpdir(), 'tk-bench-'))
   const controlSocket = `${imagePaths.runDirectory}/control.sock`
   const { memoryMib, cpus, cgroup } = entry
+  const { arch } = host.engine
   const second = ['-netdev', 'user,id=slow', '-device', 'virtio-net-device,netdev=slow']
   const lease = await startLease(
     host.engine,
     {
       image,
       labels: runLabels(host.ownership),
-      command: [...qemuArguments({ accelerator, memoryMib, cpus, cgroup, controlSocket }), ...second],
+      command: [...qemuArguments({ arch, accelerator, memoryMib, cpus, cgroup, controlSocket }), ...second],
       environment: { TESTKERNELS_RUN_DIR: imagePaths.runDirectory, TESTKERNELS_LEASE: '1', TESTKERNELS_UID: '0' },
       mounts: [{ kind: 'bind', source: runDirectory, target: imagePaths.runDirectory, access: 'read-write' }],
       devices: ['/dev/net/tun', ...(accelerator.kind === 'kvm' ? ['/dev/kvm'] : [])],

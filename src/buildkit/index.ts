@@ -14,7 +14,6 @@ export { type DockerfileOptions, type DockerfileSolve, dockerfileSolve } from '.
 export { CacheDirectoryError, SolveCancelledError, SolveError } from './solve/errors.ts'
 export type { Exporter } from './solve/exporter.ts'
 export * as exporters from './solve/exporter.ts'
-export type { ImageConfig } from './solve/image-config.ts'
 export type { RemoteImage, RemoteImageRequest } from './solve/remote-image.ts'
 export type { CacheEntry, SolveRequest, SolveResult } from './solve/request.ts'
 export type { PruneOptions, UsageOptions, UsageRecord, Worker } from './store.ts'

@@ -10,7 +10,7 @@ test('tells what the engine is', async () => {
   expect(await connectEngine({ address: fake.address })).toMatchObject({
     version: '20.10.24',
     apiVersion: '1.41',
-    architecture: 'amd64',
+    arch: { name: 'amd64' },
     cgroupVersion: 2,
     cpuCount: 4,
     memoryMib: 2048,

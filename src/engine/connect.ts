@@ -1,5 +1,6 @@
 import { hostname, release } from 'node:os'
 import type Docker from 'dockerode'
+import { type Architecture, architectureOf, architectures } from '../arch/index.ts'
 import { startDeadline } from '../lifetime/index.ts'
 import { type Logger, silentLogger } from '../log/index.ts'
 import { type EngineAddress, formatAddress } from './address.ts'
@@ -17,7 +18,8 @@ export interface Engine {
   readonly version: string
   /** Such as `1.41`. */
   readonly apiVersion: string
-  readonly architecture: 'amd64'
+  /** Of its machine, and so of its guests. */
+  readonly arch: Architecture
   /** The engine's own identifier, which stays when it is started again. */
   readonly id: string
   readonly kernelVersion: string
@@ -78,7 +80,7 @@ export async function connectEngine(options: ConnectOptions): Promise<Engine> {
   if (typeof apiVersion !== 'string')
     throw describeConnectFailure(address, where, 'it does not answer as an engine does')
   refuseOld(info.ServerVersion, apiVersion, where)
-  refuseForeign(info.OSType, info.Architecture, where)
+  const arch = architectureOfEngine(info, where)
 
   const rootless = (info.SecurityOptions ?? []).some((option) => option.includes('name=rootless'))
   const sameMachine = info.Name === hostname() && info.KernelVersion === release()
@@ -91,7 +93,7 @@ export async function connectEngine(options: ConnectOptions): Promise<Engine> {
     address,
     version: info.ServerVersion,
     apiVersion,
-    architecture: 'amd64',
+    arch,
     id: info.ID,
     kernelVersion: info.KernelVersion,
     cgroupVersion: info.CgroupVersion === '2' ? 2 : 1,
@@ -119,7 +121,7 @@ interface EngineInfo {
   readonly Name: string
   readonly ServerVersion: string
   readonly OSType: string
-  /** As the kernel has it, such as `x86_64`. */
+  /** As `uname -m` says it. */
   readonly Architecture: string
   readonly KernelVersion: string
   readonly CgroupVersion?: string
@@ -139,10 +141,12 @@ function refuseOld(version: string, apiVersion: string, where: string): void {
   })
 }
 
-function refuseForeign(system: string, machine: string, where: string): void {
-  if (system === 'linux' && machine === 'x86_64') return
+function architectureOfEngine({ OSType: system, Architecture: machine }: EngineInfo, where: string): Architecture {
+  const arch = architectureOf(machine)
+  if (system === 'linux' && arch !== undefined) return arch
+  const known = architectures.map(({ name }) => `linux/${name}`).join(' and ')
   throw new EngineUnsupportedError({
-    what: `the Docker engine at ${where} runs ${system}/${machine}; the images of testkernels are for linux/amd64`,
-    remedy: 'point DOCKER_HOST or DOCKER_CONTEXT at an engine on linux/amd64',
+    what: `the Docker engine at ${where} runs ${system}/${machine}; the images of testkernels are for ${known}`,
+    remedy: `point DOCKER_HOST or DOCKER_CONTEXT at an engine on ${known}`,
   })
 }

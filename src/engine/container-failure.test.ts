@@ -1,7 +1,8 @@
 import { expect, test } from 'vitest'
+import { amd64 } from '../arch/amd64/index.ts'
 import { containerFailure } from './container-failure.ts'
 
-const options = { image: 'a:b', labels: {}, entry: 'cgroupv1' }
+const options = { arch: amd64, image: 'a:b', labels: {}, entry: 'cgroupv1' }
 const refusal = (statusCode: number, message: string) => Object.assign(new Error(message), { statusCode })
 
 test('a missing device is named, with the module to load', () => {

@@ -1,17 +1,24 @@
+import type { Architecture } from '../arch/index.ts'
 import { reasonOf, type TestkernelsError } from '../errors/index.ts'
 import { ContainerNotStartedError, DeviceMissingError, ImageMissingError } from './errors.ts'
 import type { LeaseOptions } from './lease-options.ts'
 import { errorCodeOf, statusOf } from './request-error.ts'
 
-/** Kernel module by the device it makes. */
-const MODULES: Readonly<Record<string, string>> = { '/dev/net/tun': 'tun', '/dev/kvm': 'kvm_intel or kvm_amd' }
+export interface FailedStart extends Pick<LeaseOptions, 'image' | 'entry'> {
+  readonly arch: Architecture
+}
 
 /** The error for a container that did not come to run: which of the things it needs is missing, and how to get it. */
-export function containerFailure({ image, entry }: LeaseOptions, cause: unknown): TestkernelsError {
+export function containerFailure({ arch, image, entry }: FailedStart, cause: unknown): TestkernelsError {
   const reason = reasonOf(cause)
   const [, device] = /adding custom device "([^"]+)"/.exec(reason) ?? []
   if (device !== undefined) {
-    const module = MODULES[device]
+    // The kernel's module by the device that it makes.
+    const modules: Readonly<Record<string, string>> = {
+      '/dev/net/tun': 'tun',
+      '/dev/kvm': arch.kvmModules.join(' or '),
+    }
+    const module = modules[device]
     const load = module === undefined ? 'load its driver' : `load its driver (\`sudo modprobe ${module}\`)`
     return new DeviceMissingError({
       what: `the engine's machine has no ${device}`,

@@ -58,7 +58,7 @@ export async function startLease(engine: Engine, options: LeaseOptions, run: Run
       return await orAborted(work, signal)
     } catch (cause) {
       signal.throwIfAborted()
-      throw containerFailure(options, cause)
+      throw containerFailure({ arch: engine.arch, ...options }, cause)
     }
   }
   /** Registers the clean-up before the work is done: an abort does not stop the work, only our waiting for it. */

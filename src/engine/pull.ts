@@ -25,7 +25,7 @@ export async function pullImage(engine: Engine, ref: string, options: PullOption
     const authconfig = credentials === undefined ? {} : toAuthConfig(credentials)
     const { repository, tag } = splitPullRef(ref)
     const start = (ended: AbortSignal) => {
-      const query = { fromImage: repository, tag, platform: 'linux/amd64', abortSignal: ended }
+      const query = { fromImage: repository, tag, platform: `linux/${engine.arch.name}`, abortSignal: ended }
       return engine.docker.createImage(authconfig, query)
     }
     for await (const { id, status } of transferWithRegistry({ start, stallTimeoutMs, signal })) {

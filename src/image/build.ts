@@ -1,12 +1,12 @@
 import { PassThrough } from 'node:stream'
 import { type Exporter, exporters, localDirs, registryAuth } from '../buildkit/index.ts'
 import { type Engine, loadImages } from '../engine/index.ts'
-import { type ImagePlan, imageConfig } from './plan.ts'
+import type { ImagePlan } from './plan.ts'
 import type { VmImageRequest } from './request.ts'
 
 /** Solves the plan's graph into the engine's store. The tag appears with the whole image, or not at all. */
 export async function buildImage(
-  { ref, definition, directories }: ImagePlan,
+  { ref, definition, config, directories }: ImagePlan,
   { engine, builder, dockerConfigDirectory, cache, signal, onStatus }: VmImageRequest,
   labels: Readonly<Record<string, string>>,
 ): Promise<void> {
@@ -14,7 +14,7 @@ export async function buildImage(
   const solveWith = async (exporter: Exporter) => {
     await buildkit.solve({
       definition,
-      imageConfig: { ...imageConfig, labels: { ...imageConfig.labels, ...labels } },
+      imageConfig: { ...config, labels: { ...config.labels, ...labels } },
       attachables: [localDirs(directories), registryAuth({ configDir: dockerConfigDirectory })],
       cacheImports: cache.from,
       cacheExports: cache.to,

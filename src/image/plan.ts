@@ -1,5 +1,6 @@
 import { createHash } from 'node:crypto'
-import { type Definition, type LocalDir, llb } from '../buildkit/graph.ts'
+import type { Architecture } from '../arch/index.ts'
+import { type Definition, type ImageConfig, type LocalDir, llb } from '../buildkit/graph.ts'
 import { kernelLabel } from '../options/index.ts'
 import { imagePaths, standaloneArguments } from '../qemu/index.ts'
 import { ensureBaseImage, officialBaseImage } from './base/index.ts'
@@ -21,15 +22,18 @@ export interface KernelPlan extends Ingredient {
 export interface ImagePlan {
   readonly ref: string
   readonly definition: Definition
+  readonly config: ImageConfig
   readonly directories: Readonly<Record<string, LocalDir>>
 }
 
 /** What the images of all kernels start with. */
-export const imageConfig = {
-  entrypoint: [imagePaths.entrypoint],
-  // For `docker run IMAGE`; a VM of ours has a command of its own.
-  cmd: standaloneArguments(),
-  labels: vmLabels,
+function configFor(arch: Architecture): ImageConfig {
+  return {
+    entrypoint: [imagePaths.entrypoint],
+    // For `docker run IMAGE`; a VM of ours has a command of its own.
+    cmd: standaloneArguments(arch),
+    labels: vmLabels,
+  }
 }
 
 /** Plans the kernel, and then the image with it: nothing is done for the rootfs when the kernel turns out to be unsuitable. */
@@ -69,8 +73,9 @@ export async function planKernel(request: VmImageRequest) {
     const name = kernelLabel(request.kernel)
       .replaceAll(/^[^A-Za-z0-9]+|[^A-Za-z0-9_.-]+/g, '-')
       .slice(0, 64)
-    const ref = `testkernels/vm:${name}-${keyOf(image, imageConfig).slice(0, 16)}`
-    return { ref, definition: image.state.definition(), directories: image.directories ?? {} }
+    const config = configFor(engine.arch)
+    const ref = `testkernels/vm:${name}-${keyOf(image, config).slice(0, 16)}`
+    return { ref, definition: image.state.definition(), config, directories: image.directories ?? {} }
   }
   return { kernel: planned, planImage }
 }

@@ -1,10 +1,12 @@
 import { readFileSync } from 'node:fs'
 import { expect, test } from 'vitest'
+import { amd64 } from '../arch/amd64/index.ts'
 import { guestLink } from './guest-link.ts'
 import { type Machine, probeArguments, qemuArguments, standaloneArguments } from './machine.ts'
 
 const machine: Machine = {
-  accelerator: { kind: 'tcg', tscKhz: 2_596_134 },
+  arch: amd64,
+  accelerator: { kind: 'tcg', counterKhz: 2_596_134 },
   memoryMib: 2048,
   cpus: 2,
   cgroup: 1,
@@ -40,14 +42,14 @@ test('a machine nobody talks to has no control port', () => {
 })
 
 test('what docker run starts by itself needs no KVM, and measures the TSC where it runs', () => {
-  const args = standaloneArguments()
+  const args = standaloneArguments(amd64)
   expect(after('-accel', args)).toMatch(/^tcg/)
   const token = /tsc_early_khz=(\S+)/.exec(after('-append', args) ?? '')?.[1] ?? ''
   expect(readFileSync(new URL('../../images/runner/entrypoint', import.meta.url), 'utf8')).toContain(token)
 })
 
 test('the probe guest has neither disk nor network', () => {
-  const args = probeArguments({ kind: 'kvm' }).join(' ')
+  const args = probeArguments(amd64, { kind: 'kvm' }).join(' ')
   expect(args).toContain('testkernels.probe')
   expect(args).not.toContain('virtio')
 })

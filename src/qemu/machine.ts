@@ -1,3 +1,4 @@
+import type { Architecture } from '../arch/index.ts'
 import { type Accelerator, accelerator, MEASURED_AT_START } from './accelerator.ts'
 import { controlPort } from './devices/control-port.ts'
 import type { Device } from './devices/device.ts'
@@ -11,6 +12,7 @@ import { imagePaths } from './image-paths.ts'
 
 /** What a VM is made of. The same machine gives the same command line. */
 export interface Machine {
+  readonly arch: Architecture
   readonly accelerator: Accelerator
   readonly memoryMib: number
   readonly cpus: number
@@ -30,7 +32,7 @@ export interface Machine {
 /** QEMU's arguments for a machine that runs the image's kernel and rootfs. Pure. */
 export function qemuArguments(machine: Machine): string[] {
   const devices: Device[] = [
-    serialConsole(),
+    serialConsole(machine.arch),
     // The guest's init knows this order: vda, vdb, vdc.
     disk({ id: 'rootfs', file: imagePaths.rootfs, access: 'read-only' }),
     disk({ id: 'kernel', file: imagePaths.kernelFiles, access: 'read-only' }),
@@ -46,9 +48,9 @@ export function qemuArguments(machine: Machine): string[] {
 }
 
 /** What `docker run IMAGE` starts when nobody says what: emulation, which runs everywhere, and nobody to talk to the guest. */
-export function standaloneArguments(): string[] {
-  const emulated = { kind: 'tcg', tscKhz: MEASURED_AT_START } as const
-  return qemuArguments({ accelerator: emulated, memoryMib: 2048, cpus: 2, cgroup: 2 })
+export function standaloneArguments(arch: Architecture): string[] {
+  const emulated = { kind: 'tcg', counterKhz: MEASURED_AT_START } as const
+  return qemuArguments({ arch, accelerator: emulated, memoryMib: 2048, cpus: 2, cgroup: 2 })
 }
 
 /** Debian's kernels leave these two of v1 off unless asked; on v2 they are always there. */
@@ -57,18 +59,18 @@ function cgroupArguments(version: 1 | 2): string[] {
 }
 
 /** QEMU's arguments for a guest that says on the console that it reached user space, and ends. Pure. */
-export function probeArguments(chosen: Accelerator): string[] {
-  return boot({ accelerator: chosen, memoryMib: 256, cpus: 1 }, [serialConsole()], ['testkernels.probe'])
+export function probeArguments(arch: Architecture, chosen: Accelerator): string[] {
+  return boot({ arch, accelerator: chosen, memoryMib: 256, cpus: 1 }, [serialConsole(arch)], ['testkernels.probe'])
 }
 
-type Hardware = Pick<Machine, 'accelerator' | 'memoryMib' | 'cpus' | 'memory'>
+type Hardware = Pick<Machine, 'arch' | 'accelerator' | 'memoryMib' | 'cpus' | 'memory'>
 
 function boot(machine: Hardware, devices: readonly Device[], kernelArguments: readonly string[]): string[] {
   const cmdline = [
-    ...[accelerator(machine.accelerator), ...devices].flatMap(({ kernel }) => kernel ?? []),
+    ...[accelerator(machine.accelerator, machine.arch), ...devices].flatMap(({ kernel }) => kernel ?? []),
     // A panic ends QEMU at once, by a reset that -no-reboot turns into an exit.
     'panic=-1',
-    'reboot=t',
+    ...machine.arch.qemu.kernelArguments,
     ...kernelArguments,
   ]
   const kernel = ['-kernel', imagePaths.vmlinuz, '-initrd', imagePaths.initrd, '-append', cmdline.join(' ')]
@@ -76,16 +78,14 @@ function boot(machine: Hardware, devices: readonly Device[], kernelArguments: re
 }
 
 function hardware(
-  { accelerator: chosen, memoryMib, cpus, memory: from = { kind: 'anonymous' } }: Hardware,
+  { arch, accelerator: chosen, memoryMib, cpus, memory: from = { kind: 'anonymous' } }: Hardware,
   devices: readonly Device[],
 ): string[] {
   return [
-    // ACPI, because the kernels of distributions find virtio-mmio devices in no other way.
-    ...['-M', `microvm,acpi=on,rtc=on${from.kind === 'file' ? `,memory-backend=${MEMORY_ID}` : ''}`],
-    // SeaBIOS spins forever on this machine's disks (seen with QEMU 10.0); qboot does nothing but start the kernel.
-    ...['-bios', 'qboot.rom'],
+    ...['-M', `${arch.qemu.machine}${from.kind === 'file' ? `,memory-backend=${MEMORY_ID}` : ''}`],
+    ...(arch.qemu.firmware === undefined ? [] : ['-bios', arch.qemu.firmware]),
     ...['-smp', String(cpus)],
     ...['-nodefaults', '-no-user-config', '-no-reboot', '-display', 'none'],
-    ...[accelerator(chosen), memory({ memoryMib, memory: from }), ...devices].flatMap(({ qemu }) => qemu),
+    ...[accelerator(chosen, arch), memory({ memoryMib, memory: from }), ...devices].flatMap(({ qemu }) => qemu),
   ]
 }

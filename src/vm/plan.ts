@@ -68,7 +68,8 @@ async function locateTemplate(
   const { memoryMib, cpus, scratchMib, cgroup } = entry
   const hostCpu = await hostCpuOf(host)
   const preloaded = preloads.map(({ key }) => key)
-  const key = templateKey({ imageId: id, memoryMib, cpus, scratchMib, cgroup, accelerator, hostCpu, preloaded })
+  const { arch } = host.engine
+  const key = templateKey({ imageId: id, arch, memoryMib, cpus, scratchMib, cgroup, accelerator, hostCpu, preloaded })
   log.debug(`template ${key} in the volume ${host.settings.templateVolume}`)
   return { volume: host.settings.templateVolume, directory: key }
 }
@@ -77,7 +78,8 @@ async function locateTemplate(
 async function hostCpuOf({ engine }: Host): Promise<string> {
   if (engine.locality !== 'local') return ''
   const cpuinfo = await readFile('/proc/cpuinfo', 'utf8').catch(() => '')
-  const lines = cpuinfo.split('\n').filter((line) => /^(model name|microcode|flags)\s*:/.test(line))
+  const { cpuinfoFields } = engine.arch
+  const lines = cpuinfo.split('\n').filter((line) => cpuinfoFields.includes(line.split(':', 1)[0]?.trim() ?? ''))
   return createHash('sha256')
     .update([...new Set(lines)].join('\n'))
     .digest('hex')

@@ -2,6 +2,7 @@ import { mkdtemp, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterEach, beforeEach, expect, test } from 'vitest'
+import { amd64 } from '../../arch/amd64/index.ts'
 import { silentLogger } from '../../log/index.ts'
 import { parseKernelEntry } from '../../options/index.ts'
 import type { Host } from '../host.ts'
@@ -10,8 +11,8 @@ import type { AcceleratorVerdict } from './probe.ts'
 import { rememberVerdict, verdictFile } from './remembered.ts'
 
 const image = 'testkernels/vm:a'
-const works: AcceleratorVerdict = { kvm: 'works', reason: '', tscKhz: 2_000_000 }
-const fails: AcceleratorVerdict = { kvm: 'fails', reason: 'the machine has no /dev/kvm', tscKhz: 2_000_000 }
+const works: AcceleratorVerdict = { kvm: 'works', reason: '', counterKhz: 2_000_000 }
+const fails: AcceleratorVerdict = { kvm: 'fails', reason: 'the machine has no /dev/kvm', counterKhz: 2_000_000 }
 let cacheDirectory: string
 
 beforeEach(async () => {
@@ -22,9 +23,9 @@ afterEach(() => rm(cacheDirectory, { recursive: true }))
 
 /** The engine answers nothing but who it is: a probe would fail. */
 async function choose(asked: 'auto' | 'kvm' | 'tcg', verdict: AcceleratorVerdict) {
-  const engine = { id: 'engine', kernelVersion: '6.1.0', locality: 'remote' }
+  const engine = { arch: amd64, id: 'engine', kernelVersion: '6.1.0', locality: 'remote' }
   const host = { engine, settings: { cacheDirectory }, ownership: { run: 'r', owner: 'o' } } as unknown as Host
-  await rememberVerdict(verdictFile(cacheDirectory, [image, 'engine', '6.1.0', '']), verdict)
+  await rememberVerdict(verdictFile(cacheDirectory, [image, 'amd64', 'engine', '6.1.0', '']), verdict)
   const entry = parseKernelEntry('old', { kernel: 'debian:bookworm', accelerator: asked })
   return await chooseAccelerator({ host, entry, image, log: silentLogger, signal: new AbortController().signal })
 }
@@ -34,9 +35,9 @@ test('KVM where a guest ran with it', async () => {
   expect(await choose('kvm', works)).toMatchObject({ accelerator: { kind: 'kvm' } })
 })
 
-test('software emulation else, with the reason and the rate of the TSC', async () => {
+test('software emulation else, with the reason and the rate of the counter', async () => {
   expect(await choose('auto', fails)).toEqual({
-    accelerator: { kind: 'tcg', tscKhz: 2_000_000 },
+    accelerator: { kind: 'tcg', counterKhz: 2_000_000 },
     why: 'software emulation (TCG), because the machine has no /dev/kvm',
   })
 })

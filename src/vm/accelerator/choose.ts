@@ -25,7 +25,7 @@ export interface ChooseOptions {
 export async function chooseAccelerator(options: ChooseOptions): Promise<{ accelerator: Accelerator; why: string }> {
   const { entry } = options
   const verdict = await verdictOn(options)
-  const tcg = { kind: 'tcg', tscKhz: verdict.tscKhz } as const
+  const tcg = { kind: 'tcg', counterKhz: verdict.counterKhz } as const
   if (entry.accelerator === 'tcg') return { accelerator: tcg, why: 'software emulation (TCG), as asked for' }
   if (verdict.kvm === 'works') return { accelerator: { kind: 'kvm' }, why: 'KVM: a guest ran with it' }
   if (entry.accelerator === 'kvm') {
@@ -51,9 +51,9 @@ async function verdictOn({ host, image, log, signal, entry }: ChooseOptions): Pr
   return verdict
 }
 
-/** What a verdict is about: another engine, kernel or boot of the machine may give another. */
+/** What a verdict is about: another architecture, engine, kernel or boot of the machine may give another. */
 async function machineOf({ engine }: Host): Promise<string[]> {
   const boot =
     engine.locality === 'local' ? await readFile('/proc/sys/kernel/random/boot_id', 'utf8').catch(() => '') : ''
-  return [engine.id, engine.kernelVersion, boot.trim()]
+  return [engine.arch.name, engine.id, engine.kernelVersion, boot.trim()]
 }

@@ -9,13 +9,13 @@ export interface AcceleratorVerdict {
   readonly kvm: 'works' | 'fails'
   /** Why KVM is not used, as what follows "because"; for people. Empty when it works. */
   readonly reason: string
-  /** Rate of the time stamp counter, in kHz. */
-  readonly tscKhz: number
+  /** Rate of the counter that an emulated clock runs by, in kHz. */
+  readonly counterKhz: number
 }
 
 /** A guest under KVM is in user space within a second; one that hangs does so for good. */
 const KVM_DEADLINE_MS = 10_000
-const TSC = /^testkernels: tsc_khz (\d+)$/
+const COUNTER = /^testkernels: tsc_khz (\d+)$/
 const USER_SPACE = 'testkernels: user space reached'
 
 export interface ProbeOptions {
@@ -33,13 +33,17 @@ export interface ProbeOptions {
 export async function probeAccelerator(options: ProbeOptions): Promise<AcceleratorVerdict> {
   try {
     const devices = ['/dev/kvm']
-    const seen = await runProbe(options, { devices, command: probeArguments({ kind: 'kvm' }) })
-    if (seen.reached) return { kvm: 'works', reason: '', tscKhz: seen.tscKhz }
-    return { kvm: 'fails', reason: describeKvmFailure({ ...seen, deadlineMs: KVM_DEADLINE_MS }), tscKhz: seen.tscKhz }
+    const seen = await runProbe(options, { devices, command: probeArguments(options.engine.arch, { kind: 'kvm' }) })
+    if (seen.reached) return { kvm: 'works', reason: '', counterKhz: seen.counterKhz }
+    return {
+      kvm: 'fails',
+      reason: describeKvmFailure({ ...seen, deadlineMs: KVM_DEADLINE_MS }),
+      counterKhz: seen.counterKhz,
+    }
   } catch (thrown) {
     if (!(thrown instanceof DeviceMissingError)) throw thrown
-    const { tscKhz } = await runProbe(options, {})
-    return { kvm: 'fails', reason: 'the machine has no /dev/kvm', tscKhz }
+    const { counterKhz } = await runProbe(options, {})
+    return { kvm: 'fails', reason: 'the machine has no /dev/kvm', counterKhz }
   }
 }
 
@@ -66,15 +70,15 @@ async function runProbe({ engine, image, labels, signal, log }: ProbeOptions, ho
   }
 }
 
-async function readProbe({ stdout }: Lease): Promise<{ reached: boolean; tscKhz: number }> {
-  let tscKhz = 0
+async function readProbe({ stdout }: Lease): Promise<{ reached: boolean; counterKhz: number }> {
+  let counterKhz = 0
   for await (const line of stdout) {
-    const rate = TSC.exec(line)?.[1]
-    if (rate !== undefined) tscKhz = Number(rate)
+    const rate = COUNTER.exec(line)?.[1]
+    if (rate !== undefined) counterKhz = Number(rate)
     // The console may have other text on this line.
-    if (line.includes(USER_SPACE)) return { reached: true, tscKhz }
+    if (line.includes(USER_SPACE)) return { reached: true, counterKhz }
   }
-  return { reached: false, tscKhz }
+  return { reached: false, counterKhz }
 }
 
 /** QEMU's last line of errors. It warns of features that the guest would not miss, and its shell may add "Aborted". */

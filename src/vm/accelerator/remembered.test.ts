@@ -4,7 +4,7 @@ import { dirname, join } from 'node:path'
 import { afterEach, beforeEach, expect, test } from 'vitest'
 import { recallVerdict, rememberVerdict, verdictFile } from './remembered.ts'
 
-const verdict = { kvm: 'fails', reason: 'the machine has no /dev/kvm', tscKhz: 2_596_128 } as const
+const verdict = { kvm: 'fails', reason: 'the machine has no /dev/kvm', counterKhz: 2_596_128 } as const
 let directory: string
 let file: string
 
@@ -32,11 +32,13 @@ test('another image, engine or boot has a verdict of its own', () => {
   expect(new Set([file, ...others.map((key) => verdictFile(directory, key))]).size).toBe(5)
 })
 
-test.each(['', '{"kvm":', '{"kvm":"perhaps","reason":"","tscKhz":1}', JSON.stringify({ ...verdict, tscKhz: 0 })])(
-  'a file that holds %j is no verdict',
-  async (text) => {
-    await mkdir(dirname(file), { recursive: true })
-    await writeFile(file, text)
-    expect(await recallVerdict(file)).toBeUndefined()
-  },
-)
+test.each([
+  '',
+  '{"kvm":',
+  '{"kvm":"perhaps","reason":"","counterKhz":1}',
+  JSON.stringify({ ...verdict, counterKhz: 0 }),
+])('a file that holds %j is no verdict', async (text) => {
+  await mkdir(dirname(file), { recursive: true })
+  await writeFile(file, text)
+  expect(await recallVerdict(file)).toBeUndefined()
+})

@@ -7,7 +7,7 @@ import type { AcceleratorVerdict } from './probe.ts'
 const schema = v.object({
   kvm: v.picklist(['works', 'fails']),
   reason: v.string(),
-  tscKhz: v.pipe(v.number(), v.minValue(1)),
+  counterKhz: v.pipe(v.number(), v.minValue(1)),
 })
 
 /** The file that remembers the verdict for all that `key` names. */

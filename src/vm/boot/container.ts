@@ -26,7 +26,16 @@ export function startVmContainer(options: VmContainerOptions): Promise<Lease> {
       image,
       entry: entry.name,
       labels: runLabels(host.ownership, entry.name),
-      command: qemuArguments({ accelerator, memoryMib, cpus, cgroup, controlSocket, monitorSocket, ...use?.machine }),
+      command: qemuArguments({
+        arch: host.engine.arch,
+        accelerator,
+        memoryMib,
+        cpus,
+        cgroup,
+        controlSocket,
+        monitorSocket,
+        ...use?.machine,
+      }),
       environment: {
         TESTKERNELS_UID: String(process.getuid?.() ?? 0),
         TESTKERNELS_GID: String(process.getgid?.() ?? 0),

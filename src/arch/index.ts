@@ -1,0 +1,2 @@
+export type { Architecture } from './architecture.ts'
+export { architectureOf, architectures } from './architectures.ts'
