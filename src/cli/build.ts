@@ -27,7 +27,8 @@ export async function build(args: BuildArguments): Promise<number> {
   checkNames(tags, push)
   const cache = cachesOf(args)
   const host = await openHost({ settings, log, signal })
-  const image = await prepareImage({ host, entry, cache, log, signal, onBuildStatus: progress.update.bind(progress) })
+  const onBuildStatus = progress.update.bind(progress)
+  const image = await prepareImage({ host, entry, cache }, { log, signal, onBuildStatus })
   // Or its last picture would take lines away.
   progress.end()
   for (const tag of tags) await tagImage(host.engine, image.ref, tag)

@@ -1,13 +1,15 @@
 import { keepAlive } from '../lifetime/index.ts'
 import { type KernelEntry, parseKernelEntry, withConfig } from '../options/index.ts'
 import {
+  launchVm,
+  newStart,
   openHost,
-  type PrepareOptions,
   prepareImage,
+  type Start,
   type StartedKernelVm,
-  startVm,
   Timeline,
   takeImage,
+  type Wanted,
 } from '../vm/index.ts'
 import { runCommand } from './command.ts'
 import type { Working } from './execute.ts'
@@ -38,10 +40,13 @@ export async function run(args: RunArguments): Promise<number> {
   const timeline = new Timeline()
   const host = await timeline.time('engine', () => openHost({ settings, log, signal }))
   const onBuildStatus = progress.update.bind(progress)
-  const image = await timeline.time('image', () => imageOf(ref, { host, entry, log, signal, onBuildStatus }))
+  const start = newStart({ hostname: entry.name, timeline, log, signal, onBuildStatus })
+  const image = await timeline.time('image', () =>
+    ref === undefined ? builtImage({ host, entry }, start) : takeImage(ref, { host, entry }, start),
+  )
   // What comes next is the VM's, and then the command's: the picture of the build must not move any more.
   progress.end()
-  await using vm = await startVm({ host, entry, image, timeline, log, signal })
+  await using vm = await launchVm({ host, entry, image }, start)
   if (args.timings) process.stderr.write(drawTimings(vm.steps))
   return command.length === 0 ? await stayUp(vm, signal) : await runCommand({ vm, argv: command, signal })
 }
@@ -51,8 +56,8 @@ function entryOf({ name, kernel, config, options }: RunArguments, image: string 
   return parseKernelEntry(name, { ...options, kernel: withConfig(kernel, config) })
 }
 
-async function imageOf(ref: string | undefined, options: PrepareOptions): Promise<string> {
-  return ref === undefined ? (await prepareImage(options)).ref : await takeImage(ref, options)
+async function builtImage(wanted: Wanted, start: Start): Promise<string> {
+  return (await prepareImage(wanted, start)).ref
 }
 
 async function stayUp(vm: StartedKernelVm, signal: AbortSignal): Promise<number> {

@@ -1,7 +1,7 @@
 import type { Duplex } from 'node:stream'
 import { setTimeout as delay } from 'node:timers/promises'
 import type Docker from 'dockerode'
-import { Disposals, orAborted } from '../lifetime/index.ts'
+import { Disposals, neverAborted, orAborted } from '../lifetime/index.ts'
 import { type Logger, silentLogger } from '../log/index.ts'
 import type { Engine } from './connect.ts'
 import { type ContainerExit, type ContainerFate, followContainer } from './container-events.ts'
@@ -51,7 +51,7 @@ const REMOVAL_TIMEOUT_MS = 30_000
  */
 export async function startLease(engine: Engine, options: LeaseOptions, run: RunOptions = {}): Promise<Lease> {
   const { docker } = engine
-  const { log = silentLogger, signal = new AbortController().signal } = run
+  const { log = silentLogger, signal = neverAborted() } = run
   await using starting = new Disposals()
   const attempt = async <T>(work: Promise<T>): Promise<T> => {
     try {

@@ -1,5 +1,5 @@
 import { connect, createServer, type Server, type Socket } from 'node:net'
-import { orAborted } from '../lifetime/index.ts'
+import { neverAborted, orAborted } from '../lifetime/index.ts'
 import { type Logger, silentLogger } from '../log/index.ts'
 
 export interface LockOptions {
@@ -16,7 +16,7 @@ export interface LockOptions {
  * no such namespace and no lock: work must be safe to do twice, only wasteful.
  */
 export async function acquireMachineLock(name: string, options: LockOptions): Promise<AsyncDisposable> {
-  const { what, signal = new AbortController().signal, log = silentLogger } = options
+  const { what, signal = neverAborted(), log = silentLogger } = options
   if (process.platform !== 'linux') return { [Symbol.asyncDispose]: async () => {} }
   const path = `\0testkernels/${name}`
   let waited = false

@@ -1,4 +1,5 @@
 export { type Deadline, type DeadlineOptions, orAborted, startDeadline } from './deadline.ts'
 export { Disposals } from './disposals.ts'
 export { keepAlive } from './keep-alive.ts'
+export { neverAborted } from './never-aborted.ts'
 export { Slots } from './slots.ts'

@@ -1,58 +1,69 @@
 import { expect, test } from 'vitest'
+import { neverAborted } from './never-aborted.ts'
 import { Slots } from './slots.ts'
 
-const never = new AbortController().signal
+/** Lets everything that can go on go on. */
+const settled = () => new Promise((resolve) => setImmediate(resolve))
 
-/** Work that ends when it is told to. */
-function work() {
-  const state = { begun: false }
-  let end = () => {}
-  let fail = () => {}
-  const done = new Promise<void>((resolve, reject) => {
-    end = resolve
-    fail = reject
-  })
-  return {
-    state,
-    end,
-    fail,
-    start: () => {
-      state.begun = true
-      return done
-    },
+/** Those who have their slot, in the order in which they got it. */
+function queue(slots: Slots) {
+  const having: string[] = []
+  const take = async (who: string, signal = neverAborted()) => {
+    const slot = await slots.take(signal)
+    having.push(who)
+    return slot
   }
+  return { having, take }
 }
 
-test('does so many at a time, in the order in which they came', async () => {
-  const slots = new Slots(2)
-  const works = [work(), work(), work(), work()] as const
-  const running = works.map(({ start }) => slots.run(start, never))
-  const begun = () => works.map(({ state }) => state.begun)
-  await Promise.resolve()
-  expect(begun()).toEqual([true, true, false, false])
-  works[1].end()
-  await running[1]
-  await expect.poll(begun).toEqual([true, true, true, false])
-  works[0].fail()
-  await expect(running[0]).rejects.toBeUndefined()
-  await expect.poll(begun).toEqual([true, true, true, true])
-  works[2].end()
-  works[3].end()
-  await Promise.all([running[2], running[3]])
+test('gives out so many at a time, in the order in which they came', async () => {
+  const { having, take } = queue(new Slots(2))
+  const [first, second, third] = ['first', 'second', 'third', 'fourth'].map((who) => take(who))
+  await settled()
+  expect(having).toEqual(['first', 'second'])
+  ;(await second)?.[Symbol.dispose]()
+  await settled()
+  expect(having).toEqual(['first', 'second', 'third'])
+  ;(await first)?.[Symbol.dispose]()
+  ;(await third)?.[Symbol.dispose]()
+  await settled()
+  expect(having).toEqual(['first', 'second', 'third', 'fourth'])
+})
+
+test('a slot that is given back twice is free once', async () => {
+  const { having, take } = queue(new Slots(1))
+  const first = await take('first')
+  first[Symbol.dispose]()
+  first[Symbol.dispose]()
+  await take('second')
+  void take('third')
+  await settled()
+  expect(having).toEqual(['first', 'second'])
 })
 
 test('who gives up waiting loses no slot', async () => {
-  const slots = new Slots(1)
-  const [first, second, third] = [work(), work(), work()]
-  const running = slots.run(first.start, never)
+  const { having, take } = queue(new Slots(1))
+  const first = await take('first')
   const gaveUp = new AbortController()
-  const waiting = slots.run(second.start, gaveUp.signal)
-  const last = slots.run(third.start, never)
+  const second = take('second', gaveUp.signal)
+  const third = take('third')
   gaveUp.abort(new Error('changed my mind'))
-  await expect(waiting).rejects.toThrow('changed my mind')
-  first.end()
-  third.end()
-  await Promise.all([running, last])
-  expect(second.state.begun).toBe(false)
-  await expect(slots.run(second.start, gaveUp.signal)).rejects.toThrow('changed my mind')
+  await expect(second).rejects.toThrow('changed my mind')
+  first[Symbol.dispose]()
+  await third
+  expect(having).toEqual(['first', 'third'])
+  await expect(take('late', gaveUp.signal)).rejects.toThrow('changed my mind')
+})
+
+test('who gives up in the moment of its turn passes it on', async () => {
+  const { having, take } = queue(new Slots(1))
+  const first = await take('first')
+  const gaveUp = new AbortController()
+  const second = take('second', gaveUp.signal)
+  const third = take('third')
+  gaveUp.abort(new Error('changed my mind'))
+  first[Symbol.dispose]()
+  await expect(second).rejects.toThrow('changed my mind')
+  await third
+  expect(having).toEqual(['first', 'third'])
 })

@@ -9,17 +9,19 @@ export class Slots {
     this.#free = count
   }
 
-  /** Does the work once there is a slot for it. @throws the signal's reason when it aborts first; what the work throws */
-  async run<T>(work: () => Promise<T>, signal: AbortSignal): Promise<T> {
-    await this.#take(signal)
-    try {
-      return await work()
-    } finally {
-      this.#give()
+  /** A slot, once there is one; it is free again when it is disposed. @throws the signal's reason when it aborts first */
+  async take(signal: AbortSignal): Promise<Disposable> {
+    await this.#turn(signal)
+    let held = true
+    return {
+      [Symbol.dispose]: () => {
+        if (held) this.#give()
+        held = false
+      },
     }
   }
 
-  async #take(signal: AbortSignal): Promise<void> {
+  async #turn(signal: AbortSignal): Promise<void> {
     signal.throwIfAborted()
     if (this.#free > 0) {
       this.#free--
@@ -33,10 +35,10 @@ export class Slots {
     try {
       await orAborted(turn, signal)
     } catch (reason) {
-      const place = this.#waiting.indexOf(wake)
+      const at = this.#waiting.indexOf(wake)
       // Its turn may have come in the same moment.
-      if (place < 0) this.#give()
-      else this.#waiting.splice(place, 1)
+      if (at < 0) this.#give()
+      else this.#waiting.splice(at, 1)
       throw reason
     }
   }

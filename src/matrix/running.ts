@@ -2,7 +2,7 @@ import { homedir } from 'node:os'
 import { createProgress } from '../buildkit/progress/index.ts'
 import { createLogger, type Logger } from '../log/index.ts'
 import { readSettings, type Settings } from '../options/index.ts'
-import { openHost, startVm, Timeline } from '../vm/index.ts'
+import { launchVm, newStart, openHost, Timeline } from '../vm/index.ts'
 import { Fates } from './fates.ts'
 import { privateDirectory } from './private-directory.ts'
 import { RunLogs } from './run-logs.ts'
@@ -68,7 +68,8 @@ function starter({ settings, logs, log, write }: Starting): StartEntry {
   return async (entry, signal) => {
     const timeline = new Timeline()
     const opened = await timeline.time('engine', host)
-    const vm = await startVm({ host: opened, entry, timeline, log: log.named(entry.name), signal, onBuildStatus })
+    const start = newStart({ hostname: entry.name, timeline, log: log.named(entry.name), signal, onBuildStatus })
+    const vm = await launchVm({ host: opened, entry }, start)
     await logs.follow(vm)
     return vm
   }

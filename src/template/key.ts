@@ -1,17 +1,13 @@
 import { createHash } from 'node:crypto'
-import type { Architecture } from '../arch/index.ts'
-import { type Accelerator, qemuArguments } from '../qemu/index.ts'
+import { type Accelerator, type Machine, qemuArguments } from '../qemu/index.ts'
+import { saveInto } from './location.ts'
 
 /** All that a saved guest depends on. */
 export interface TemplateInputs {
   /** The engine's id of the image: it stands for QEMU, kernel, rootfs and our own files, and so for their versions. */
   readonly imageId: string
-  readonly arch: Architecture
-  readonly memoryMib: number
-  readonly cpus: number
+  readonly machine: Machine
   readonly scratchMib: number
-  readonly cgroup: 1 | 2
-  readonly accelerator: Accelerator
   /** Model and flags of the engine's CPU, which a guest under KVM has too; empty where they cannot be known. */
   readonly hostCpu: string
   /** What is loaded into the guest's dockerd before it is saved, by content. */
@@ -22,30 +18,23 @@ export interface TemplateInputs {
 const FORMAT = 2
 /** The counter's rate is measured anew in each boot of the machine, and never twice the same to the kHz. */
 const COUNTER_STEP_KHZ = 10_000
+/** The key itself is not in the paths that it is made of. */
+const UNNAMED = { volume: '', directory: 'KEY' }
 
 /** The name of the template that fits: equal inputs have one, and nothing else has it. 32 hexadecimal digits. */
-export function templateKey(inputs: TemplateInputs): string {
-  const { imageId, arch, scratchMib, preloaded, hostCpu, accelerator } = inputs
-  const machine = savedMachine(inputs)
+export function templateKey({ imageId, machine, scratchMib, preloaded, hostCpu }: TemplateInputs): string {
+  const accelerator = roughly(machine.accelerator)
+  // QEMU restores a guest only into the machine that it was saved on.
+  const saved = qemuArguments({ ...machine, accelerator, ...saveInto(UNNAMED, 'ATTEMPT').machine })
   const cpu = accelerator.kind === 'kvm' && hostCpu
-  const text = JSON.stringify([FORMAT, imageId, arch.name, scratchMib, preloaded, machine, cpu])
+  const text = JSON.stringify([FORMAT, imageId, machine.arch.name, scratchMib, preloaded, saved, cpu])
   return createHash('sha256').update(text).digest('hex').slice(0, 32)
 }
 
-/** The command line with names in place of paths: QEMU restores a guest only into the machine that it was saved on. */
-function savedMachine({ arch, memoryMib, cpus, cgroup, accelerator }: TemplateInputs): string[] {
-  return qemuArguments({
-    arch,
-    memoryMib,
-    cpus,
-    cgroup,
-    accelerator:
-      accelerator.kind === 'kvm'
-        ? accelerator
-        : { kind: 'tcg', counterKhz: Math.round(Number(accelerator.counterKhz) / COUNTER_STEP_KHZ) * COUNTER_STEP_KHZ },
-    controlSocket: 'control',
-    monitorSocket: 'monitor',
-    memory: { kind: 'file', file: 'memory', mapping: 'shared' },
-    scratch: { file: 'scratch', access: 'read-write' },
-  })
+function roughly(accelerator: Accelerator): Accelerator {
+  if (accelerator.kind === 'kvm') return accelerator
+  return {
+    ...accelerator,
+    counterKhz: Math.round(Number(accelerator.counterKhz) / COUNTER_STEP_KHZ) * COUNTER_STEP_KHZ,
+  }
 }

@@ -1,5 +1,4 @@
 import { readFile } from 'node:fs/promises'
-import { availableParallelism } from 'node:os'
 import type { Buildkit } from '../buildkit/index.ts'
 import { connectEngine, type Engine, newOwnership, type Ownership, resolveEngineAddress } from '../engine/index.ts'
 import type { Logger } from '../log/index.ts'
@@ -25,7 +24,7 @@ export async function openHost({ settings, log, signal }: OpenHostOptions): Prom
   const { address, source } = await resolveEngineAddress(settings.environment)
   const engine = await connectEngine({ address, source, log, ...(signal && { signal }) })
   const admission = new Admission({
-    starts: Math.max(2, availableParallelism()),
+    starts: Math.max(2, engine.cpuCount),
     availableMib: async () => (engine.locality === 'local' ? await availableMib() : undefined),
   })
   return { engine, settings, ownership: newOwnership(), admission }

@@ -1,4 +1,4 @@
-export type { LogConsumer } from './boot/boot-options.ts'
+export type { LogConsumer } from './boot/log-consumer.ts'
 export { makeRunDirectory } from './boot/run-directory.ts'
 export { Checkpoint, CheckpointRemovedError } from './checkpoint.ts'
 export {
@@ -13,7 +13,8 @@ export {
 export type { ForkOptions } from './fork.ts'
 export * from './image.ts'
 export { KernelVm, type KernelVmStartOptions } from './kernel-vm.ts'
-export { type StartOptions, startVm } from './start.ts'
+export { launchVm } from './launch.ts'
+export type { VmRequest } from './plan.ts'
 export { type ExecOptions, StartedKernelVm } from './started-kernel-vm.ts'
 export { type Step, Timeline } from './timeline.ts'
 export { type UntilReady, Wait, WaitStrategy } from './wait.ts'

@@ -1,10 +1,11 @@
 import type { Logger } from '../log/index.ts'
 import { createLogger } from '../log/index.ts'
 import { type KernelEntry, type KernelOptions, parseKernelEntry, readSettings } from '../options/index.ts'
-import type { LogConsumer } from './boot/boot-options.ts'
+import type { LogConsumer } from './boot/log-consumer.ts'
 import { openHost } from './host.ts'
-import type { PlanOptions } from './plan.ts'
-import { startVm } from './start.ts'
+import { launchVm } from './launch.ts'
+import type { VmRequest } from './plan.ts'
+import { newStart } from './start.ts'
 import type { StartedKernelVm } from './started-kernel-vm.ts'
 import { Timeline } from './timeline.ts'
 import type { WaitStrategy } from './wait.ts'
@@ -17,7 +18,7 @@ export interface KernelVmStartOptions {
 }
 
 /** What is no option of an entry, because it is code. */
-type Hooks = Pick<PlanOptions, 'logConsumer' | 'waitStrategy'>
+type Hooks = Pick<VmRequest, 'logConsumer' | 'waitStrategy'>
 
 /**
  * A VM to be started, in the manner of a Testcontainers module. Each `withX` gives a new one; nothing is changed in place.
@@ -25,21 +26,16 @@ type Hooks = Pick<PlanOptions, 'logConsumer' | 'waitStrategy'>
  *     await using vm = await new KernelVm({ kernel: 'debian:bookworm', cgroup: 1 }).withMemoryMib(4096).start()
  */
 export class KernelVm {
-  readonly #name: string
+  /** The options with all defaults. */
+  readonly entry: KernelEntry
   readonly #options: KernelOptions
   #hooks: Hooks = {}
 
   /** @throws InvalidOptionError; UnknownKernelError */
   constructor(options: KernelOptions & { readonly name?: string }) {
     const { name = 'kernel', ...rest } = options
-    this.#name = name
     this.#options = rest
-    parseKernelEntry(name, rest)
-  }
-
-  /** The options with all defaults. */
-  get entry(): KernelEntry {
-    return parseKernelEntry(this.#name, this.#options)
+    this.entry = parseKernelEntry(name, rest)
   }
 
   /** Hostname of the guest and the name in messages. @default 'kernel' */
@@ -122,7 +118,7 @@ export class KernelVm {
 
   /**
    * Builds what is missing, boots, and waits until the guest's dockerd answers.
-   * @throws as `bootVm` and `ensureVmImage` do; VmNotReadyError
+   * @throws as `launchVm` and `ensureVmImage` do; VmNotReadyError
    */
   async start({ signal, log }: KernelVmStartOptions = {}): Promise<StartedKernelVm> {
     const settings = readSettings()
@@ -130,19 +126,13 @@ export class KernelVm {
       log ?? createLogger({ write: (line) => settings.debug && process.stderr.write(`${line}\n`), level: 'debug' })
     const timeline = new Timeline()
     const host = await timeline.time('engine', () => openHost({ settings, log: logger, signal }))
-    return await startVm({
-      host,
-      entry: this.entry,
-      timeline,
-      log: logger,
-      ...this.#hooks,
-      ...(signal && { signal }),
-    })
+    const start = newStart({ hostname: this.entry.name, timeline, log: logger, signal })
+    return await launchVm({ host, entry: this.entry, ...this.#hooks }, start)
   }
 
   #with(
     change: Partial<KernelOptions>,
-    { name = this.#name, ...hooks }: Hooks & { readonly name?: string } = {},
+    { name = this.entry.name, ...hooks }: Hooks & { readonly name?: string } = {},
   ): KernelVm {
     const changed = new KernelVm({ ...this.#options, ...change, name })
     changed.#hooks = { ...this.#hooks, ...hooks }

@@ -1,4 +1,3 @@
-import type { SolveStatus } from '../buildkit/progress/index.ts'
 import {
   type CachePlan,
   debianMirror,
@@ -10,35 +9,26 @@ import {
   storedVmImage,
   type VmImage,
 } from '../image/index.ts'
-import { type Logger, silentLogger } from '../log/index.ts'
+import type { Logger } from '../log/index.ts'
 import { type KernelEntry, kernelText } from '../options/index.ts'
 import { builderOf } from './builder.ts'
 import { buildkitOf, type Host } from './host.ts'
+import type { Preparation } from './start.ts'
 
-export interface PrepareOptions {
+/** What is prepared for. */
+export interface Wanted {
   readonly host: Host
   readonly entry: KernelEntry
   /** Build caches in addition to those that the environment names. */
   readonly cache?: Partial<CachePlan> | undefined
-  /** Takes the steps of an image's build. */
-  readonly onBuildStatus?: (status: SolveStatus) => void
-  readonly log?: Logger
-  readonly signal?: AbortSignal
 }
 
 /** The image of an entry, from the engine's store or built. */
-export async function prepareImage({
-  host,
-  entry,
-  cache = {},
-  onBuildStatus,
-  log = silentLogger,
-  signal,
-}: PrepareOptions): Promise<VmImage> {
-  const working = signal ?? new AbortController().signal
+export async function prepareImage({ host, entry, cache = {} }: Wanted, preparation: Preparation): Promise<VmImage> {
+  const { log, signal, onBuildStatus } = preparation
   return await ensureVmImage({
     engine: host.engine,
-    builder: builderOf(host, { signal: working, log }),
+    builder: builderOf(host, { signal, log }),
     kernel: entry.reference,
     rootfs: entry.rootfsReference,
     init: entry.init,
@@ -52,20 +42,15 @@ export async function prepareImage({
     cacheDirectory: host.settings.cacheDirectory,
     dockerConfigDirectory: host.settings.dockerConfigDirectory,
     onKernel: (facts) => preflight(facts, preflightOf(entry, log)),
-    onStatus: onBuildStatus ?? (() => {}),
+    onStatus: onBuildStatus,
     log,
-    signal: working,
+    signal,
   })
 }
 
 /** The images that an entry wants in its guest, on this machine. */
-export async function preparePreloads({
-  host,
-  entry,
-  onBuildStatus,
-  log = silentLogger,
-  signal = new AbortController().signal,
-}: PrepareOptions): Promise<readonly Preload[]> {
+export async function preparePreloads({ host, entry }: Wanted, preparation: Preparation): Promise<readonly Preload[]> {
+  const { log, signal, onBuildStatus } = preparation
   const { dockerConfigDirectory } = host.settings
   const context = {
     engine: host.engine,
@@ -76,7 +61,7 @@ export async function preparePreloads({
       return await credentialsFor(registry, dockerConfigDirectory)
     },
     dockerConfigDirectory,
-    onStatus: onBuildStatus ?? (() => {}),
+    onStatus: onBuildStatus,
     log,
     signal,
   }
@@ -91,10 +76,7 @@ export async function preparePreloads({
  * @returns its id
  * @throws ImageUnusableError; KernelUnsuitableError
  */
-export async function takeImage(
-  ref: string,
-  { host, entry, log = silentLogger }: Pick<PrepareOptions, 'host' | 'entry' | 'log'>,
-): Promise<string> {
+export async function takeImage(ref: string, { host, entry }: Wanted, { log }: Preparation): Promise<string> {
   const { id, kernel, init } = await storedVmImage(host.engine, ref)
   preflight(kernel, preflightOf({ ...entry, init }, log))
   return id

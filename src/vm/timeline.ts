@@ -20,14 +20,16 @@ export class Timeline {
     return performance.now() - this.#origin
   }
 
-  /** Times one piece of work. A step that fails is recorded as well. */
-  async time<T>(name: string, work: () => Promise<T>): Promise<T> {
+  /** Begins a step, which ends when it is disposed; one that fails is recorded as well. */
+  step(name: string): Disposable {
     const fromMs = this.nowMs
-    try {
-      return await work()
-    } finally {
-      this.add({ name, fromMs, toMs: this.nowMs })
-    }
+    return { [Symbol.dispose]: () => this.add({ name, fromMs, toMs: this.nowMs }) }
+  }
+
+  /** A step that is one call. */
+  async time<T>(name: string, work: () => Promise<T>): Promise<T> {
+    using _step = this.step(name)
+    return await work()
   }
 
   /** A step that was timed elsewhere. */

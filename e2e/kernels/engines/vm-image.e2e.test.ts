@@ -3,7 +3,7 @@ import Docker from 'dockerode'
 import { expect, test } from 'vitest'
 import { silentLogger } from '../../../src/log/index.ts'
 import { parseKernelEntry, readSettings } from '../../../src/options/index.ts'
-import { openHost, prepareImage } from '../../../src/vm/index.ts'
+import { newStart, openHost, prepareImage } from '../../../src/vm/index.ts'
 import { connect } from '../../buildkit/support.ts'
 import { fixtureImage, fixtureTar } from '../../support/env.ts'
 import { loadTar } from '../../support/load-tar.ts'
@@ -28,9 +28,10 @@ test('an image of a VM is built on it, found the second time, and boots', async 
     rootfs: `docker-image://${fixtureImage}`,
     init: ['sleep', 'infinity'],
   })
-  const { ref, origin } = await prepareImage({ host, entry })
+  const start = newStart({ hostname: 'nested' })
+  const { ref, origin } = await prepareImage({ host, entry }, start)
   expect(origin).toBe('built')
-  expect(await prepareImage({ host, entry })).toEqual({ ref, origin: 'store' })
+  expect(await prepareImage({ host, entry }, start)).toEqual({ ref, origin: 'store' })
 
   // Emulation in emulation: its kernel and init come up as they do on any engine, and slower.
   await using vm = new Program(['docker', 'run', '--rm', ref])

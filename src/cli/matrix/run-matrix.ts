@@ -1,9 +1,8 @@
-import { availableParallelism } from 'node:os'
 import { reasonOf } from '../../errors/index.ts'
 import { Slots } from '../../lifetime/index.ts'
 import { RunLogs } from '../../matrix/index.ts'
 import { type KernelEntry, kernelText } from '../../options/index.ts'
-import { type Host, openHost, type StartedKernelVm, startVm } from '../../vm/index.ts'
+import { type Host, launchVm, newStart, openHost, type StartedKernelVm } from '../../vm/index.ts'
 import { runCommand } from '../command.ts'
 import type { Working } from '../execute.ts'
 import { EXIT_OWN_FAILURE } from '../exit.ts'
@@ -34,7 +33,7 @@ export async function runMatrix({ file, order, template, command, ...working }: 
   )
   const host = await openHost({ settings, log, signal })
   // A boot keeps a core busy: more of them at a time than there are cores would be no faster.
-  const slots = new Slots(order === 'parallel' ? Math.max(2, availableParallelism()) : 1)
+  const slots = new Slots(order === 'parallel' ? Math.max(2, host.engine.cpuCount) : 1)
   const logs = new RunLogs({ cacheDirectory: settings.cacheDirectory, log })
   const results = await Promise.all(entries.map((entry) => runEntry({ entry, host, command, logs, slots, ...working })))
   for (const line of ['', ...summaryLines(results)]) log.info(line)
@@ -56,19 +55,18 @@ interface EntryRun extends Working {
 /** Never fails: what goes wrong with one entry is its result, and the others go on. */
 async function runEntry({ slots, ...run }: EntryRun): Promise<EntryResult> {
   const { entry, log, signal } = run
-  const timed = { from: performance.now() }
-  const outcome = await slots
-    .run(async () => {
-      timed.from = performance.now()
-      return await runInVm(run)
-    }, signal)
-    .catch((thrown): Outcome => {
-      if (signal.aborted) return { kind: 'not-run' }
-      log.named(entry.name).info(reasonOf(thrown))
-      return { kind: 'vm-failed', why: firstLine(reasonOf(thrown)) }
-    })
-  const ms = outcome.kind === 'not-run' ? 0 : performance.now() - timed.from
-  return { entry: entry.name, kernel: kernelText(entry.kernel), outcome, ms }
+  const result = { entry: entry.name, kernel: kernelText(entry.kernel) }
+  let fromMs = performance.now()
+  try {
+    using _slot = await slots.take(signal)
+    fromMs = performance.now()
+    return { ...result, outcome: await runInVm(run), ms: performance.now() - fromMs }
+  } catch (thrown) {
+    if (signal.aborted) return { ...result, outcome: { kind: 'not-run' }, ms: 0 }
+    const why = reasonOf(thrown)
+    log.named(entry.name).info(why)
+    return { ...result, outcome: { kind: 'vm-failed', why: firstLine(why) }, ms: performance.now() - fromMs }
+  }
 }
 
 async function runInVm({
@@ -82,7 +80,8 @@ async function runInVm({
 }: Omit<EntryRun, 'slots'>): Promise<Outcome> {
   const named = log.named(entry.name)
   const onBuildStatus = progress.update.bind(progress)
-  await using vm = await startVm({ host, entry, log: named, signal, onBuildStatus })
+  const start = newStart({ hostname: entry.name, log: named, signal, onBuildStatus })
+  await using vm = await launchVm({ host, entry }, start)
   await logs.follow(vm)
   const status = await runCommand({
     vm: { environment: { ...vm.environment, TESTKERNELS_ENTRY: entry.name }, gone: vm.gone },

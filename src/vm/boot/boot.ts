@@ -1,31 +1,60 @@
-import { startDeadline } from '../../lifetime/index.ts'
+import type { Logger } from '../../log/index.ts'
 import { NoSignOfLifeError } from '../errors.ts'
-import { type BootedVm, bootOnce } from './boot-once.ts'
-import type { BootOptions } from './boot-options.ts'
-import { bootTimeout } from './boot-timeout.ts'
+import type { VmPlan } from '../plan.ts'
+import type { Start } from '../start.ts'
+import { preloadImages } from '../template/preload.ts'
+import { Attempt } from './attempt.ts'
+import type { BootedVm } from './booted-vm.ts'
+import { connectVm } from './connect.ts'
+import { bootDeadline } from './deadlines.ts'
+import { startGuest, userSpace } from './guest.ts'
 
-const STARTS = 3
+const ATTEMPTS = 3
 
 /**
- * Boots the guest of an entry until its dockerd answers.
- * @throws BootTimeoutError; DockerdFailedError; VmDiedError; DeviceMissingError; SshHostKeyMismatchError
+ * Boots a VM from its kernel's first instruction until its dockerd answers, and has its images.
+ * @throws BootTimeoutError; DockerdFailedError; VmDiedError; DeviceMissingError; SshHostKeyMismatchError; ImageTransferError
  */
-export async function bootVm(options: BootOptions): Promise<BootedVm> {
-  return await untilAlive(options, (signal) => bootOnce({ ...options, signal }, { kind: 'cold' }))
+export async function bootVm(plan: VmPlan, start: Start): Promise<BootedVm> {
+  const vm = await bootWithin(plan, start)
+  try {
+    const signal = AbortSignal.any([start.signal, vm.gone])
+    await preloadImages(plan.preloads, vm.docker, { log: start.log, signal })
+    return vm
+  } catch (thrown) {
+    await vm.disposals.dispose()
+    throw thrown
+  }
 }
 
-/** Does what boots a guest, within its deadline. A guest that shows no sign of life is started again. */
-export async function untilAlive<T>(
-  { entry, log, signal }: BootOptions,
-  start: (signal: AbortSignal) => Promise<T>,
-): Promise<T> {
-  using deadline = startDeadline({ ms: entry.bootTimeoutMs, signal, onPassed: () => bootTimeout(entry) })
-  for (let starts = 1; ; starts++) {
+async function bootWithin(plan: VmPlan, start: Start): Promise<BootedVm> {
+  using deadline = bootDeadline(plan.entry, start)
+  for (let attempts = 1; ; attempts++) {
     try {
-      return await start(deadline.signal)
+      return await bootOnce(plan, { ...start, signal: deadline.signal })
     } catch (thrown) {
-      if (!(thrown instanceof NoSignOfLifeError) || starts === STARTS) throw thrown
-      log.warn(`${thrown.message}\n  starting it again`)
+      unlessHopeless(thrown, { attempts, log: start.log })
     }
   }
+}
+
+async function bootOnce(plan: VmPlan, start: Start): Promise<BootedVm> {
+  await using attempt = await Attempt.open(plan, start)
+  attempt.followConsole()
+  try {
+    const guest = await startGuest(attempt, { signal: start.signal })
+    await userSpace(attempt, guest)
+    return await connectVm(attempt, guest, { dockerd: 'starting' })
+  } catch (thrown) {
+    throw attempt.failure(thrown)
+  }
+}
+
+/** Returns when a guest that showed no sign of life shall be started again. @throws what was thrown, in any other case */
+export function unlessHopeless(
+  thrown: unknown,
+  { attempts, log }: { readonly attempts: number; readonly log: Logger },
+): void {
+  if (!(thrown instanceof NoSignOfLifeError) || attempts === ATTEMPTS) throw thrown
+  log.warn(`${thrown.message}\n  starting it again`)
 }

@@ -3,23 +3,26 @@ import { type ForwardedSocket, forwardUnixSocket } from '../../forward/index.ts'
 import { guestLink } from '../../qemu/index.ts'
 import { connectSsh, type SshConnection } from '../../ssh/index.ts'
 import { headlineOf } from '../death/death.ts'
-import type { BootOptions } from './boot-options.ts'
-import type { Guest } from './guest.ts'
+import type { Attempt } from './attempt.ts'
+import type { Guest } from './booted-vm.ts'
 import type { GuestKeys } from './introduce.ts'
-import type { Place } from './place.ts'
+
+/** `allowed`: the guest will be stopped, and answers nothing then. @default 'lost': one that is silent for a minute is lost */
+export type Silence = 'allowed' | 'lost'
 
 export interface GuestToReach extends Pick<Guest, 'address' | 'signal'> {
   readonly keys: GuestKeys
   /** Called when the guest's sshd has said its first words. */
   readonly greeted?: () => void
+  readonly silence?: Silence | undefined
 }
 
 /** Connects to the guest's sshd, waiting for it. */
 export function connectToGuest(
-  { log, timeline, entry, silence }: BootOptions,
-  { address, signal, keys, greeted }: GuestToReach,
-  { starting }: Place,
+  { plan, start, resources }: Attempt,
+  { address, signal, keys, greeted, silence }: GuestToReach,
 ): Promise<SshConnection> {
+  const { log, timeline } = start
   const connecting = timeline.time('ssh', () =>
     connectSsh({
       host: address,
@@ -31,31 +34,32 @@ export function connectToGuest(
       greeted,
       signal,
       log,
-      entry: entry.name,
+      entry: plan.entry.name,
     }),
   )
   const closeSsh = (ssh: SshConnection) => ssh.close()
-  starting.defer('ssh connection', () => connecting.then(closeSsh, () => {}))
+  resources.defer('ssh connection', () => connecting.then(closeSsh, () => {}))
   return connecting
 }
 
 /** Makes the socket of this machine that is the guest's dockerd. */
 export async function forwardDocker(
-  { log, timeline, entry }: BootOptions,
+  { plan, start, runDirectory, resources }: Attempt,
   { gone, signal }: Pick<Guest, 'gone' | 'signal'>,
-  { connection, place }: { readonly connection: SshConnection; readonly place: Place },
+  connection: SshConnection,
 ): Promise<ForwardedSocket> {
+  const { log, timeline } = start
   const docker = await timeline.time('forward', () =>
     forwardUnixSocket({
       connection,
       remotePath: '/var/run/docker.sock',
-      localPath: join(place.runDirectory, 'docker.sock'),
+      localPath: join(runDirectory, 'docker.sock'),
       log,
-      entry: entry.name,
+      entry: plan.entry.name,
       diagnose: () => reasonFor(gone),
     }),
   )
-  place.starting.use('docker socket', docker)
+  resources.use('docker socket', docker)
   signal.throwIfAborted()
   gone.addEventListener('abort', () => docker.explain(headlineOf(gone.reason)), { once: true })
   return docker

@@ -1,11 +1,9 @@
 import { chmod, mkdir, mkdtemp, readdir, rm, stat } from 'node:fs/promises'
 import { join } from 'node:path'
 import { DirectoryUnusableError } from '../errors.ts'
+import { CONTROL_SOCKET } from '../machine.ts'
 
 const PREFIX = 'testkernels-'
-/** No socket in it has a longer name. */
-export const CONTROL_SOCKET = 'control.sock'
-export const MONITOR_SOCKET = 'monitor.sock'
 /** What fits into the address of a unix socket, on the system with the shortest. */
 const SOCKET_PATH_MAX_BYTES = 103
 

@@ -1,10 +1,10 @@
 import { expect, test } from 'vitest'
 import { parseKernelEntry } from '../../options/index.ts'
-import { describeDeath, headlineOf, type Remains, watchForDeath } from './death.ts'
+import { describeDeath, type EndedVm, headlineOf, watchForDeath } from './death.ts'
 
 const entry = parseKernelEntry('old', { kernel: 'debian:bookworm', cgroup: 1 })
 const quiet = { path: '/cache/old.log', reason: undefined, excerpt: '[    9.1] last line' }
-const killed: Remains = {
+const killed: EndedVm = {
   entry,
   exit: { exitCode: 137, oomKilled: false },
   console: quiet,

@@ -10,7 +10,7 @@ import type { ConsoleLog } from './console-log.ts'
 const DOCKERD_LOG_LINES = 20
 
 /** What is known about a VM whose container ended. */
-export interface Remains {
+export interface EndedVm {
   readonly exit: ContainerExit
   readonly entry: KernelEntry
   readonly console: Pick<ConsoleLog, 'path' | 'reason' | 'excerpt'>
@@ -21,7 +21,7 @@ export interface Remains {
 }
 
 /** The error that tells how a VM ended: by its dockerd, by a panic, by the engine's memory limit, or by QEMU itself. */
-export function describeDeath({ exit, entry, console, control, stderr }: Remains): TestkernelsError {
+export function describeDeath({ exit, entry, console, control, stderr }: EndedVm): TestkernelsError {
   const where = `on ${kernelText(entry.kernel)}, cgroup v${entry.cgroup}`
   if (control?.ended !== undefined) {
     return new DockerdFailedError({

@@ -1,9 +1,9 @@
 import { expect, test } from 'vitest'
+import { neverAborted } from '../../lifetime/index.ts'
 import { createLogger, silentLogger } from '../../log/index.ts'
 import { Admission } from './admission.ts'
 
-const signal = new AbortController().signal
-const quiet = { log: silentLogger, signal, neededMib: 100 }
+const waiting = { log: silentLogger, signal: neverAborted() }
 
 function gate() {
   let open = () => {}
@@ -16,22 +16,24 @@ function gate() {
 /** Lets everything that can go on go on. */
 const settled = () => new Promise((resolve) => setImmediate(resolve))
 
-test('starts no more at a time than it may, in the order in which they came', async () => {
+test('lets no more start at a time than may, in the order in which they came, and says who waits', async () => {
+  const lines: string[] = []
+  const log = createLogger({ write: (line) => lines.push(line) })
   const admission = new Admission({ starts: 1, availableMib: async () => 1000 })
   const order: string[] = []
-  const first = gate()
-  const starts = [
-    admission.start(() => first.opened.then(() => order.push('first')), quiet),
-    admission.start(async () => order.push('second'), quiet),
-    admission.start(async () => order.push('third'), quiet),
-  ]
+  const take = async (who: string) => {
+    using _turn = await admission.turn({ ...waiting, log })
+    order.push(who)
+    await settled()
+  }
+  const first = await admission.turn({ ...waiting, log })
+  const others = [take('second'), take('third')]
   await settled()
   expect(order).toEqual([])
-  expect(admission.idle).toBe(false)
-  first.open()
-  await Promise.all(starts)
-  expect(order).toEqual(['first', 'second', 'third'])
-  expect(admission.idle).toBe(true)
+  expect(lines).toEqual(Array(2).fill('waiting for another start to end: 1 at a time'))
+  first[Symbol.dispose]()
+  await Promise.all(others)
+  expect(order).toEqual(['second', 'third'])
 })
 
 test('waits for memory until a VM ends, and says so once', async () => {
@@ -39,39 +41,44 @@ test('waits for memory until a VM ends, and says so once', async () => {
   const lines: string[] = []
   const log = createLogger({ write: (line) => lines.push(line) })
   const admission = new Admission({ starts: 2, availableMib: async () => available })
-  await admission.start(async () => {}, quiet)
+  const [first, other] = [gate(), gate()]
+  for (const { opened } of [first, other]) {
+    using turn = await admission.turn(waiting)
+    await turn.memory(100)
+    turn.started(opened)
+  }
   available = 50
-  let started = false
-  const second = admission.start(
-    async () => {
-      started = true
-    },
-    { ...quiet, log },
-  )
+  let admitted = false
+  using turn = await admission.turn({ ...waiting, log })
+  const memory = turn.memory(100).then(() => {
+    admitted = true
+  })
   await settled()
-  expect(started).toBe(false)
   expect(lines).toEqual(['waiting for a VM to end: 50 MiB of memory are free, 100 are needed'])
+  first.open()
+  await settled()
+  expect(admitted).toBe(false)
+  expect(lines).toHaveLength(1)
   available = 500
-  admission.ended()
-  await second
-  expect(started).toBe(true)
+  other.open()
+  await memory
+  expect(admitted).toBe(true)
 })
 
 test('does not wait for memory that nobody would give back', async () => {
   const admission = new Admission({ starts: 1, availableMib: async () => 1 })
-  await expect(admission.start(async () => 'started', quiet)).resolves.toBe('started')
+  using turn = await admission.turn(waiting)
+  await expect(turn.memory(100)).resolves.toBeUndefined()
 })
 
 test('a wait that is called off lets the next one in', async () => {
   const admission = new Admission({ starts: 1, availableMib: async () => 1000 })
-  const first = gate()
-  const running = admission.start(() => first.opened, quiet)
+  const first = await admission.turn(waiting)
   const cancel = new AbortController()
-  const cancelled = admission.start(async () => {}, { ...quiet, signal: cancel.signal })
+  const cancelled = admission.turn({ ...waiting, signal: cancel.signal })
+  const third = admission.turn(waiting)
   cancel.abort(new Error('enough'))
   await expect(cancelled).rejects.toThrow('enough')
-  const third = admission.start(async () => 'third', quiet)
-  first.open()
-  await running
-  await expect(third).resolves.toBe('third')
+  first[Symbol.dispose]()
+  ;(await third)[Symbol.dispose]()
 })

@@ -9,11 +9,18 @@ export interface AdmissionOptions {
   readonly availableMib: () => Promise<number | undefined>
 }
 
-export interface Start {
-  /** Memory that the VM needs to get going, in MiB. */
-  readonly neededMib: number
+/** Whose turn it is: a start that says when it has to wait, until it is called off. */
+export interface Waiting {
   readonly log: Logger
   readonly signal: AbortSignal
+}
+
+/** The turn of one start, which is over when it is disposed. */
+export interface Turn extends Disposable {
+  /** Waits until the machine can give so much memory, as long as a VM of ours may still give some back. @throws the signal's reason */
+  memory(neededMib: number): Promise<void>
+  /** The VM was started, and others may wait for its end. */
+  started(ended: Promise<unknown>): void
 }
 
 interface AdmissionEvents {
@@ -22,7 +29,7 @@ interface AdmissionEvents {
 
 /**
  * Lets VMs start in the order in which they came: no more at a time than the machine has cores, because each start keeps one busy;
- * and not before there is memory, as long as a VM of ours may still give some back. Says so when one waits.
+ * and not before there is memory. Says so when one waits.
  */
 export class Admission {
   readonly #slots: Slots
@@ -39,34 +46,35 @@ export class Admission {
     this.#events.setMaxListeners(0)
   }
 
-  /** Whether a start would begin at once; what can wait leaves the machine to what cannot. */
-  get idle(): boolean {
-    return this.#starting === 0
-  }
-
-  /** @throws what `work` throws; the signal's reason */
-  async start<T>(work: () => Promise<T>, { neededMib, log, signal }: Start): Promise<T> {
+  /** Waits for a turn to start a VM. @throws the signal's reason */
+  async turn(waiting: Waiting): Promise<Turn> {
     this.#starting++
     try {
-      if (this.#starting > this.#starts) log.info(`waiting for another start to end: ${this.#starts} at a time`)
-      return await this.#slots.run(async () => {
-        await this.#memory({ neededMib, log, signal })
-        const started = await work()
-        this.#living++
-        return started
-      }, signal)
-    } finally {
+      if (this.#starting > this.#starts) waiting.log.info(`waiting for another start to end: ${this.#starts} at a time`)
+      const slot = await this.#slots.take(waiting.signal)
+      return {
+        memory: (neededMib) => this.#memory(neededMib, waiting),
+        started: (ended) => this.#await(ended),
+        [Symbol.dispose]: () => {
+          this.#starting--
+          slot[Symbol.dispose]()
+        },
+      }
+    } catch (reason) {
       this.#starting--
+      throw reason
     }
   }
 
-  /** A VM that was started is no more. */
-  ended(): void {
-    this.#living--
-    this.#events.emit('ended')
+  #await(ended: Promise<unknown>): void {
+    this.#living++
+    void ended.then(() => {
+      this.#living--
+      this.#events.emit('ended')
+    })
   }
 
-  async #memory({ neededMib, log, signal }: Start): Promise<void> {
+  async #memory(neededMib: number, { log, signal }: Waiting): Promise<void> {
     let told = false
     for (;;) {
       const available = await this.#availableMib()

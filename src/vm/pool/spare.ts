@@ -1,8 +1,9 @@
 import { randomBytes } from 'node:crypto'
 import { connectQmp, pause, resume } from '../../qemu/index.ts'
-import type { TemplateLocation } from '../../template/index.ts'
-import { type BootedVm, bootOnce } from '../boot/boot-once.ts'
-import type { BootOptions } from '../boot/boot-options.ts'
+import type { BootedVm } from '../boot/booted-vm.ts'
+import { restoreVm } from '../boot/restore.ts'
+import type { TemplatePlan } from '../plan.ts'
+import type { Start } from '../start.ts'
 
 /** A clone that is ready, SSH and forward included, and stopped: it takes memory, and no processor time. */
 export interface Spare {
@@ -11,13 +12,13 @@ export interface Spare {
   wake(signal: AbortSignal): Promise<BootedVm>
 }
 
-/** @throws as `bootOnce` */
-export async function makeSpare(template: TemplateLocation, options: BootOptions): Promise<Spare> {
-  const vm = await bootOnce({ ...options, silence: 'allowed' }, { kind: 'restore', template })
+/** @throws as `restoreVm` */
+export async function makeSpare(plan: TemplatePlan, start: Start): Promise<Spare> {
+  const vm = await restoreVm(plan, start, 'allowed')
   const { guest, disposals } = vm
-  const { log, entry } = options
   try {
-    const qmp = await connectQmp(guest.monitorSocket, { signal: vm.gone, log, entry: entry.name })
+    const monitor = { signal: vm.gone, log: start.log, entry: plan.entry.name }
+    const qmp = await connectQmp(guest.monitorSocket, monitor)
     disposals.defer('monitor', qmp.close)
     await pause(qmp)
     return {

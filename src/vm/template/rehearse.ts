@@ -1,9 +1,7 @@
 import { engineClient } from '../../engine/index.ts'
-import type { Preload } from '../../image/index.ts'
-import type { BootOptions } from '../boot/boot-options.ts'
-import type { Guest } from '../boot/guest.ts'
+import type { Attempt } from '../boot/attempt.ts'
+import type { Guest } from '../boot/booted-vm.ts'
 import { admit, introduce, makeGuestKeys } from '../boot/introduce.ts'
-import type { Place } from '../boot/place.ts'
 import { connectToGuest, forwardDocker } from '../boot/reach.ts'
 import { preloadImages } from './preload.ts'
 
@@ -15,18 +13,15 @@ import { preloadImages } from './preload.ts'
  * The keys are good for this once: the guest forgets them, and no clone ever uses them.
  * @throws ImageTransferError; what a cold boot throws
  */
-export async function rehearse(
-  preloads: readonly Preload[],
-  guest: Guest,
-  { options, place }: { readonly options: BootOptions; readonly place: Place },
-): Promise<void> {
+export async function rehearse(attempt: Attempt, guest: Guest): Promise<void> {
   const { control, signal } = guest
-  const { timeline, log, hostname } = options
+  const { preloads } = attempt.plan
+  const { timeline, log, hostname } = attempt.start
   const keys = makeGuestKeys()
   admit(keys, control)
   await introduce({ control, hostname, signal })
-  const connection = await connectToGuest(options, { ...guest, keys }, place)
-  const socket = await forwardDocker(options, guest, { connection, place })
+  const connection = await connectToGuest(attempt, { ...guest, keys })
+  const socket = await forwardDocker(attempt, guest, connection)
   if (preloads.length > 0) {
     await timeline.time('preload', () => preloadImages(preloads, socket, { log, signal }))
   }

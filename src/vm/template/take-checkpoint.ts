@@ -4,10 +4,11 @@ import { reasonOf } from '../../errors/index.ts'
 import { Disposals } from '../../lifetime/index.ts'
 import { connectQmp, handOver, imagePaths, type QmpConnection, quit, resume, saveState } from '../../qemu/index.ts'
 import { saveCopyInto, type TemplateLocation, TemplateNotMadeError } from '../../template/index.ts'
-import type { BootedVm } from '../boot/boot-once.ts'
-import type { BootOptions } from '../boot/boot-options.ts'
-import { watchedGuest } from '../boot/guest.ts'
-import { inPlace, type Place } from '../boot/place.ts'
+import { Attempt } from '../boot/attempt.ts'
+import type { BootedVm } from '../boot/booted-vm.ts'
+import { startGuest } from '../boot/guest.ts'
+import type { VmPlan } from '../plan.ts'
+import type { Start } from '../start.ts'
 import { sealed } from './make-template.ts'
 
 /** Where the source's run directory is in the container that takes its state. */
@@ -19,8 +20,8 @@ const DIRECTORY = 'checkpoint'
  * RAM and disk are copied into a second QEMU, which then is the template. (A clone's own RAM is no file that could be kept.)
  * @throws TemplateNotMadeError; what the VM died of
  */
-export async function takeCheckpoint(vm: BootedVm, options: BootOptions): Promise<TemplateLocation> {
-  const { host, entry } = options
+export async function takeCheckpoint(vm: BootedVm, plan: VmPlan, start: Start): Promise<TemplateLocation> {
+  const { host, entry } = plan
   const id = randomBytes(4).toString('hex')
   const labels = runLabels(host.ownership, entry.name)
   const location = { volume: `testkernels-checkpoint-${id}`, labels, directory: DIRECTORY }
@@ -28,9 +29,9 @@ export async function takeCheckpoint(vm: BootedVm, options: BootOptions): Promis
   // The container that has it goes first.
   failed.defer('volume', () => removeVolume(host.engine, location.volume))
   try {
-    await inPlace(options, (place) => copyInto(location, { vm, options, place }))
+    await copyOnce(location, vm, { plan, start })
   } catch (thrown) {
-    if (options.signal.aborted) throw options.signal.reason
+    start.signal.throwIfAborted()
     throw new TemplateNotMadeError({
       what: 'no checkpoint could be made of the VM',
       entry: entry.name,
@@ -42,35 +43,40 @@ export async function takeCheckpoint(vm: BootedVm, options: BootOptions): Promis
   return location
 }
 
-interface Copying {
-  readonly vm: BootedVm
-  readonly options: BootOptions
-  readonly place: Place
+async function copyOnce(
+  location: TemplateLocation,
+  vm: BootedVm,
+  { plan, start }: Pick<Attempt, 'plan' | 'start'>,
+): Promise<void> {
+  await using attempt = await Attempt.open(plan, start)
+  try {
+    await copyInto(location, vm, attempt)
+    attempt.forgetConsole()
+  } catch (thrown) {
+    throw attempt.failure(thrown)
+  }
 }
 
-async function copyInto(location: TemplateLocation, { vm, options, place }: Copying): Promise<void> {
-  const { log, entry } = options
-  const use = saveCopyInto(location, 'new')
+async function copyInto(location: TemplateLocation, vm: BootedVm, attempt: Attempt): Promise<void> {
+  const { plan, start, resources } = attempt
+  const save = saveCopyInto(location, 'new')
   const meeting = { kind: 'bind', source: vm.runDirectory, target: MEETING_DIRECTORY, access: 'read-write' } as const
-  const taker = await watchedGuest(options, { ...use, mounts: [...use.mounts, meeting] }, place)
-  const { signal } = taker
-  const target = await connectQmp(taker.monitorSocket, { signal, log, entry: entry.name })
-  place.starting.defer('monitor', target.close)
-  await takeOver(vm, target, options)
+  const use = { ...save, mounts: [...save.mounts, meeting] }
+  const taker = await startGuest(attempt, { use, signal: start.signal })
+  const monitor = { signal: taker.signal, log: start.log, entry: plan.entry.name }
+  const target = await connectQmp(taker.monitorSocket, monitor)
+  resources.defer('monitor', target.close)
+  await takeOver(vm, target, attempt)
   await saveState(target, use.stateFile)
   taker.expectEnd()
   await quit(target)
   await sealed(taker)
-  place.forgetConsole()
 }
 
 /** Whatever comes of it, the source goes on. */
-async function takeOver(
-  { guest }: BootedVm,
-  target: QmpConnection,
-  { log, entry, signal }: BootOptions,
-): Promise<void> {
-  const source = await connectQmp(guest.monitorSocket, { signal, log, entry: entry.name })
+async function takeOver({ guest }: BootedVm, target: QmpConnection, { plan, start }: Attempt): Promise<void> {
+  const { log, signal } = start
+  const source = await connectQmp(guest.monitorSocket, { signal, log, entry: plan.entry.name })
   try {
     await handOver(source, target, { source: imagePaths.runDirectory, target: MEETING_DIRECTORY })
   } finally {

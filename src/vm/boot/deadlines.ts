@@ -1,0 +1,55 @@
+import { type Deadline, startDeadline } from '../../lifetime/index.ts'
+import type { KernelEntry } from '../../options/index.ts'
+import { TemplateUnusableError } from '../../template/index.ts'
+import type { ConsoleLog } from '../death/console-log.ts'
+import { BootTimeoutError, NoSignOfLifeError } from '../errors.ts'
+import type { Start } from '../start.ts'
+
+/** A guest that is up says its first word long before this, on the slowest machines seen; one that hangs never does. */
+const FIRST_WORD_DEADLINE_MS = 90_000
+/** A restored guest answers within a second, on a machine at rest. */
+const RESTORE_DEADLINE_MS = 60_000
+
+/** The time that all attempts of one start share. */
+export function bootDeadline(entry: KernelEntry, { signal }: Pick<Start, 'signal'>): Deadline {
+  return startDeadline({ ms: entry.bootTimeoutMs, signal, onPassed: () => bootTimeout(entry) })
+}
+
+/** The error for a boot that took too long. With the console, where the boot came so far as to have one. */
+export function bootTimeout({ name, bootTimeoutMs }: KernelEntry, console?: ConsoleLog): BootTimeoutError {
+  const where = console === undefined ? '' : `; console at ${console.path}`
+  return new BootTimeoutError({
+    what: `the VM was not ready within ${bootTimeoutMs / 1000} s${where}`,
+    entry: name,
+    remedy: 'give it more time with bootTimeoutMs (--boot-timeout-ms), or see in its console what it waits for',
+    output: console?.tail(),
+  })
+}
+
+export function restoreDeadline({ name }: KernelEntry, console: ConsoleLog, signal: AbortSignal): Deadline {
+  return startDeadline({
+    ms: RESTORE_DEADLINE_MS,
+    signal,
+    onPassed: () =>
+      new TemplateUnusableError('dead', {
+        what: `the guest that its template became did not answer in ${RESTORE_DEADLINE_MS / 1000} s`,
+        entry: name,
+        remedy: 'nothing need be done: it is made anew',
+        output: console.tail(),
+      }),
+  })
+}
+
+export function firstWordDeadline({ name }: KernelEntry, console: ConsoleLog, signal: AbortSignal): Deadline {
+  return startDeadline({
+    ms: FIRST_WORD_DEADLINE_MS,
+    signal,
+    onPassed: () =>
+      new NoSignOfLifeError({
+        what: `the guest showed no sign of life in ${FIRST_WORD_DEADLINE_MS / 1000} s`,
+        entry: name,
+        remedy: `read its console at ${console.path}`,
+        output: console.tail(),
+      }),
+  })
+}

@@ -1,0 +1,52 @@
+import { connectQmp, loadState, resume } from '../../qemu/index.ts'
+import { restoreFrom } from '../../template/index.ts'
+import type { TemplatePlan } from '../plan.ts'
+import type { Start } from '../start.ts'
+import { Attempt } from './attempt.ts'
+import type { BootedVm, Guest } from './booted-vm.ts'
+import { connectVm } from './connect.ts'
+import { bootDeadline, restoreDeadline } from './deadlines.ts'
+import { startGuest } from './guest.ts'
+import type { Silence } from './reach.ts'
+
+/**
+ * Starts a VM from where its template was saved. It is the owner's when its dockerd can be asked.
+ * @throws TemplateUnusableError, after which there is a template to be made; what `bootVm` throws
+ */
+export async function restoreVm(plan: TemplatePlan, start: Start, silence?: Silence): Promise<BootedVm> {
+  using boot = bootDeadline(plan.entry, start)
+  await using attempt = await Attempt.open(plan, { ...start, signal: boot.signal })
+  attempt.followConsole()
+  using answer = restoreDeadline(plan.entry, attempt.console, boot.signal)
+  try {
+    const use = restoreFrom(plan.template)
+    const guest = await startGuest(attempt, { use, signal: answer.signal })
+    await loadGuest(attempt, guest, use.stateFile)
+    return await connectVm(attempt, guest, { dockerd: 'answers', silence })
+  } catch (thrown) {
+    throw attempt.failure(answer.signal.aborted ? answer.signal.reason : thrown)
+  }
+}
+
+async function loadGuest({ plan, start }: Attempt, guest: Guest, stateFile: string): Promise<void> {
+  using _step = start.timeline.step('restore')
+  const qmp = await connectQmp(guest.monitorSocket, { signal: guest.signal, log: start.log, entry: plan.entry.name })
+  try {
+    await loadState(qmp, stateFile)
+    await resume(qmp)
+  } catch (thrown) {
+    throw await whyNotLoaded(guest, thrown)
+  } finally {
+    qmp.close()
+  }
+}
+
+/** A QEMU that cannot load a state says why and ends; its monitor is closed a little before we hear of that. */
+async function whyNotLoaded({ container, signal }: Guest, thrown: unknown): Promise<unknown> {
+  if (signal.aborted) return signal.reason
+  await container.stop()
+  return await new Promise((resolve) => {
+    if (signal.aborted) return resolve(signal.reason)
+    signal.addEventListener('abort', () => resolve(signal.reason ?? thrown), { once: true })
+  })
+}

@@ -1,0 +1,132 @@
+import type { Logger } from '../log/index.ts'
+import { kernelText } from '../options/index.ts'
+import { bootVm } from './boot/boot.ts'
+import type { BootedVm } from './boot/booted-vm.ts'
+import { restoreVm } from './boot/restore.ts'
+import { sweepRunDirectories } from './boot/run-directory.ts'
+import { Checkpoint } from './checkpoint.ts'
+import { consoleDirectory, sweepConsoleLogs } from './death/console-log.ts'
+import { Family } from './family.ts'
+import type { ForkOptions } from './fork.ts'
+import { hasTemplate, planVm, type TemplatePlan, type VmPlan, type VmRequest } from './plan.ts'
+import { bootNeedsMib, CLONE_NEEDS_MIB, type Turn } from './pool/index.ts'
+import { makeSpare, type Spare } from './pool/spare.ts'
+import { cloneStart, type Start } from './start.ts'
+import { StartedKernelVm } from './started-kernel-vm.ts'
+import { isTemplatesFault, restoreOrMake } from './template/restore-or-make.ts'
+import { takeCheckpoint } from './template/take-checkpoint.ts'
+import { waitUntilReady } from './wait.ts'
+
+/**
+ * Starts the first VM of an entry. What was started is ended when a later step fails.
+ *
+ * The steps, each in a file of its own: plan what is started (plan.ts); wait for a turn (pool/admission.ts); restore it from its
+ * template (boot/restore.ts), which is made where there is none (template/restore-or-make.ts), or boot it (boot/boot.ts); both start
+ * a container (boot/guest.ts, boot/container.ts) and connect to its guest (boot/connect.ts); wait until it is ready (wait.ts).
+ */
+export async function launchVm(request: VmRequest, start: Start): Promise<StartedKernelVm> {
+  const { host, entry } = request
+  start.signal.throwIfAborted()
+  await sweepRunDirectories(host.settings.runtimeDirectory)
+  await sweepConsoleLogs(consoleDirectory(host.settings))
+  const plan = await planVm(request, start)
+  start.log.info(`starting ${kernelText(entry.kernel)}, cgroup v${entry.cgroup}, with ${plan.runsOn}`)
+  return await launch(newFamily(plan, start.log), start)
+}
+
+/** Starts one more VM of a plan. */
+async function launch(family: Family, start: Start): Promise<StartedKernelVm> {
+  const { plan } = family
+  const vm = await ready(family, await admitted(plan, start), start)
+  const who = start.hostname === plan.entry.name ? '' : `${start.hostname} is `
+  start.log.info(`${who}ready in ${start.timeline.summary()}`)
+  return vm
+}
+
+async function admitted(plan: VmPlan, start: Start): Promise<BootedVm> {
+  using turn = await plan.host.admission.turn(start)
+  await turn.memory(hasTemplate(plan) ? CLONE_NEEDS_MIB : bootNeedsMib(plan.entry))
+  const vm = await restoreOrBoot(plan, start, turn)
+  turn.started(vm.guest.container.exited)
+  return vm
+}
+
+/** From the template; where that cannot be, cold. */
+async function restoreOrBoot(plan: VmPlan, start: Start, turn: Turn): Promise<BootedVm> {
+  if (!hasTemplate(plan)) return await bootVm(plan, start)
+  if (plan.origin === 'checkpoint') return await restoreVm(plan, start)
+  try {
+    return await restoreOrMake(plan, start, turn)
+  } catch (thrown) {
+    if (!isTemplatesFault(thrown)) throw thrown
+    start.log.warn(`${thrown.message}\n  booting cold`)
+    await turn.memory(bootNeedsMib(plan.entry))
+    return await bootVm(plan, start)
+  }
+}
+
+async function ready(
+  family: Family,
+  booted: BootedVm,
+  { timeline, signal }: Pick<Start, 'timeline' | 'signal'>,
+): Promise<StartedKernelVm> {
+  const { entry, waitStrategy } = family.plan
+  family.add(booted)
+  const vm = new StartedKernelVm({
+    entry,
+    booted,
+    timeline,
+    fork: (options) => fork(family, options),
+    checkpoint: (options) => checkpoint(family, booted, options),
+  })
+  if (waitStrategy === undefined) return vm
+  try {
+    await timeline.time('wait', () => waitUntilReady(vm, waitStrategy, signal))
+    return vm
+  } catch (thrown) {
+    await vm.stop()
+    throw thrown
+  }
+}
+
+/** A clone: a spare that wakes up, or one that is started. */
+async function fork(family: Family, { signal }: ForkOptions = {}): Promise<StartedKernelVm> {
+  const start = cloneStart(family.plan.entry, { log: family.log, signal })
+  const spare = family.takeSpare()
+  if (spare === undefined) return await launch(family, start)
+  try {
+    await start.timeline.time('spare', () => spare.wake(start.signal))
+  } catch (thrown) {
+    await spare.vm.disposals.dispose()
+    throw thrown
+  }
+  return await ready(family, spare.vm, start)
+}
+
+async function checkpoint(family: Family, vm: BootedVm, { signal }: ForkOptions = {}) {
+  const { plan, log } = family
+  const template = await takeCheckpoint(vm, plan, cloneStart(plan.entry, { log, signal }))
+  const descendants = newFamily({ ...plan, template, origin: 'checkpoint' }, log)
+  return new Checkpoint<StartedKernelVm>({
+    host: plan.host,
+    entry: plan.entry.name,
+    volume: template.volume,
+    start: (options) => fork(descendants, options),
+    end: () => descendants.end(),
+  })
+}
+
+function newFamily(plan: VmPlan, log: Logger): Family {
+  const make = hasTemplate(plan)
+    ? (signal: AbortSignal) => admittedSpare(plan, cloneStart(plan.entry, { log, signal }))
+    : undefined
+  return new Family({ plan, makeSpare: make, log })
+}
+
+async function admittedSpare(plan: TemplatePlan, start: Start): Promise<Spare> {
+  using turn = await plan.host.admission.turn(start)
+  await turn.memory(CLONE_NEEDS_MIB)
+  const spare = await makeSpare(plan, start)
+  turn.started(spare.vm.guest.container.exited)
+  return spare
+}

@@ -1,0 +1,25 @@
+import type { KernelEntry } from '../options/index.ts'
+import { imagePaths, type Machine } from '../qemu/index.ts'
+
+/** Names of QEMU's sockets in the run directory; no socket in it has a longer one. */
+export const CONTROL_SOCKET = 'control.sock'
+export const MONITOR_SOCKET = 'monitor.sock'
+
+/**
+ * The machine of a plan, which is made once: the template's key digests it, and the box runs it. An option that only one of the two
+ * knew would restore a guest into another machine than it was saved on.
+ */
+export function machineOf(
+  { memoryMib, cpus, cgroup }: KernelEntry,
+  { arch, accelerator }: Pick<Machine, 'arch' | 'accelerator'>,
+): Machine {
+  return {
+    arch,
+    accelerator,
+    memoryMib,
+    cpus,
+    cgroup,
+    controlSocket: `${imagePaths.runDirectory}/${CONTROL_SOCKET}`,
+    monitorSocket: `${imagePaths.runDirectory}/${MONITOR_SOCKET}`,
+  }
+}
