@@ -1,5 +1,5 @@
 // The image that demo and e2e tests run in their guests: busybox, made from the base image, because no registry is needed
-// for it. Saved as a tar, as a user without a registry would bring his own.
+// for it. Saved as a tar, as a user without a registry would bring theirs.
 import { createWriteStream } from 'node:fs'
 import { mkdir, readFile, rename, writeFile } from 'node:fs/promises'
 import { dirname, join } from 'node:path'
@@ -23,18 +23,19 @@ export async function makeFixtureImage() {
   const signal = AbortSignal.timeout(15 * 60_000)
   const settings = readSettings()
   const host = await openHost({ settings, log: silentLogger, signal })
+  const { platform } = host.engine.arch
   const mirror = await debianMirror(settings.debianMirror)
   const base = await ensureBaseImage({ engine: host.engine, suite: 'trixie', mirror, signal, log: silentLogger })
 
   const busybox = llb
-    .image(base.ref)
+    .image(base.ref, { platform })
     .run({
       script: `apt-get update && apt-get install -y --no-install-recommends busybox-static
 mkdir -p /out/bin /out/etc /out/tmp
 cp /bin/busybox /out/bin/busybox
 for applet in $(busybox --list | grep -vx busybox); do ln -s busybox "/out/bin/$applet"; done
 echo 'root:x:0:0:root:/root:/bin/sh' >/out/etc/passwd`,
-      mounts: [llb.bind('/out', llb.scratch(), { access: 'read-write' })],
+      mounts: [llb.output('/out')],
       name: '[fixture] busybox',
     })
     .mountOutput('/out')
@@ -48,7 +49,7 @@ echo 'root:x:0:0:root:/root:/bin/sh' >/out/etc/passwd`,
   try {
     await buildkit.solve({
       definition,
-      imageConfig: { cmd: ['sh'], env: { PATH: '/bin' } },
+      imageConfig: { platform, cmd: ['sh'], env: { PATH: '/bin' } },
       exporter: exporters.moby({ names: [FIXTURE_IMAGE] }),
       signal,
     })

@@ -9,6 +9,7 @@ import { gzipSync } from 'node:zlib'
 import { pack } from 'tar-stream'
 import { expect, test, vi } from 'vitest'
 import { llb, registryAuth } from '../../src/buildkit/index.ts'
+import { platform } from '../support/platform.ts'
 import { connect, scratchDir, sharesLoopback, solveInto, unique } from './support.ts'
 
 test.runIf(sharesLoopback)('the credentials of docker login open a private registry', async () => {
@@ -19,7 +20,7 @@ test.runIf(sharesLoopback)('the credentials of docker login open a private regis
   await using out = await scratchDir()
   await using buildkit = await connect()
   await solveInto(buildkit, out.path, {
-    definition: llb.image(registry.ref).definition(),
+    definition: llb.image(registry.ref, { platform }).definition(),
     attachables: [registryAuth({ configDir: config.path })],
   })
   expect(await readFile(join(out.path, 'private'), 'utf8')).toBe(registry.content)
@@ -36,7 +37,7 @@ test.runIf(sharesLoopback)('a credential helper is asked for the registry', asyn
   vi.stubEnv('PATH', `${config.path}:${process.env['PATH']}`)
   await using buildkit = await connect()
   await buildkit.solve({
-    definition: llb.image(registry.ref).definition(),
+    definition: llb.image(registry.ref, { platform }).definition(),
     attachables: [registryAuth({ configDir: config.path })],
   })
   vi.unstubAllEnvs()
@@ -49,7 +50,7 @@ test.runIf(sharesLoopback)(
     await using config = await scratchDir()
     await using buildkit = await connect()
     const solving = buildkit.solve({
-      definition: llb.image(registry.ref).definition(),
+      definition: llb.image(registry.ref, { platform }).definition(),
       attachables: [registryAuth({ configDir: config.path })],
     })
     await expect(solving).rejects.toMatchObject({

@@ -1,6 +1,7 @@
 import { expect, test } from 'vitest'
 import { type Buildkit, exporters, llb, type SolveStatus } from '../../src/buildkit/index.ts'
 import { connectEngine, pushImage } from '../../src/engine/index.ts'
+import { platform } from '../support/platform.ts'
 import { startRegistry } from '../support/registry.ts'
 import { baseRef, connect, docker, sharesLoopback, unique } from './support.ts'
 
@@ -25,12 +26,12 @@ test.runIf(sharesLoopback)('a cache that is in a pushed image spares its steps w
   const engine = await connectEngine({ address: { kind: 'unix', path: '/var/run/docker.sock' } })
   const mark = unique()
   const name = `${registry.host}/e2e/${mark}:1`
-  const step = llb.image(baseRef()).run({ script: `echo ran-${mark} | tee /made` })
+  const step = llb.image(baseRef(), { platform }).run({ script: `echo ran-${mark} | tee /made` })
   const definition = llb
-    .scratch()
+    .scratch(platform)
     .file(llb.copy(step, '/made', '/taken'))
     .definition()
-  const imageConfig = { cmd: ['/taken'] }
+  const imageConfig = { platform, cmd: ['/taken'] }
   const exporter = exporters.moby({ names: [name] })
   try {
     const first = recorder()
@@ -61,7 +62,7 @@ test('a cache that cannot be read costs no more than the work', async () => {
   await using buildkit = await connect()
   const mark = unique()
   const definition = llb
-    .image(baseRef())
+    .image(baseRef(), { platform })
     .run({ script: `echo ran-${mark}` })
     .definition()
   const ref = `${registry.host}/no/such:cache`
@@ -75,8 +76,8 @@ test.runIf(sharesLoopback)('the labels of an image in a registry are read withou
   await using buildkit = await connect()
   const engine = await connectEngine({ address: { kind: 'unix', path: '/var/run/docker.sock' } })
   const name = `${registry.host}/e2e/${unique()}:1`
-  const definition = llb.scratch().file(llb.mkfile('/x', unique())).definition()
-  const imageConfig = { labels: { of: name } }
+  const definition = llb.scratch(platform).file(llb.mkfile('/x', unique())).definition()
+  const imageConfig = { platform, labels: { of: name } }
   await buildkit.solve({ definition, imageConfig, exporter: exporters.moby({ names: [name] }) })
   await pushImage(engine, name)
   await docker.getImage(name).remove()

@@ -1,5 +1,6 @@
 import { expect, test } from 'vitest'
 import { llb, SolveCancelledError } from '../../src/buildkit/index.ts'
+import { platform } from '../support/platform.ts'
 import { baseRef, connect, onceLogged, oneAtATime, unique } from './support.ts'
 
 test('an abort ends the step that runs on the engine', async () => {
@@ -27,7 +28,7 @@ test('a signal that aborted before starts nothing', async () => {
   await using buildkit = await connect()
   let heard = 0
   const solving = buildkit.solve({
-    definition: llb.scratch().file(llb.mkfile('/x', unique())).definition(),
+    definition: llb.scratch(platform).file(llb.mkfile('/x', unique())).definition(),
     signal: AbortSignal.abort(new Error('too late')),
     onStatus: () => {
       heard += 1
@@ -42,7 +43,7 @@ test('one of two solves that share a step is cancelled, and the other gets its r
   const mark = unique()
   // The step ends when the second solve waits for it: it says so through a cache mount.
   const mounts = [llb.cache('/signal', { id: `shared-${mark}` })]
-  const base = llb.image(baseRef())
+  const base = llb.image(baseRef(), { platform })
   const shared = base.run({
     script: `echo started; until test -e /signal/go; do sleep 0.05; done`,
     mounts,

@@ -2,6 +2,7 @@ import { mkdir, readdir, readFile, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { expect, test } from 'vitest'
 import { dockerfileSolve, exporters, SolveError, secrets } from '../../src/buildkit/index.ts'
+import { platform } from '../support/platform.ts'
 import { baseRef, connect, scratchDir, unique } from './support.ts'
 
 async function writeContext(directory: string, files: Readonly<Record<string, string>>): Promise<void> {
@@ -32,6 +33,7 @@ COPY nothing-of-the-kind /
     'ünï/cödé': 'ok',
   })
   const request = await dockerfileSolve({
+    platform,
     contextDir: context.path,
     dockerfile: 'docker/Dockerfile.test',
     buildArgs: { GREETING: `hello-${unique()}` },
@@ -53,7 +55,7 @@ test('a Dockerfile that fails is told by step, command, exit code and output', a
     Dockerfile: `FROM ${baseRef()}\nRUN echo ${unique()}; echo "this went wrong" >&2; exit 17\n`,
   })
   const failure = await buildkit
-    .solve(await dockerfileSolve({ contextDir: context.path }))
+    .solve(await dockerfileSolve({ contextDir: context.path, platform }))
     .catch((error: unknown) => error)
   expect(failure).toBeInstanceOf(SolveError)
   expect(failure).toMatchObject({
@@ -71,10 +73,12 @@ test('a Dockerfile with a syntax error is told by what is wrong with it', async 
   await using buildkit = await connect()
   await using context = await scratchDir()
   await writeContext(context.path, { Dockerfile: 'FROM scratch\nRUNN echo\n' })
-  await expect(buildkit.solve(await dockerfileSolve({ contextDir: context.path }))).rejects.toThrow(/RUNN/)
+  await expect(buildkit.solve(await dockerfileSolve({ contextDir: context.path, platform }))).rejects.toThrow(/RUNN/)
 })
 
 test('a Dockerfile that is not there is told by its path', async () => {
   await using context = await scratchDir()
-  await expect(dockerfileSolve({ contextDir: context.path })).rejects.toThrow(join(context.path, 'Dockerfile'))
+  await expect(dockerfileSolve({ contextDir: context.path, platform })).rejects.toThrow(
+    join(context.path, 'Dockerfile'),
+  )
 })

@@ -2,12 +2,13 @@ import { chmod, link, mkdir, readdir, readFile, readlink, rm, stat, symlink, uti
 import { join } from 'node:path'
 import { expect, test } from 'vitest'
 import { type LocalDir, llb, localDirs } from '../../src/buildkit/index.ts'
+import { platform } from '../support/platform.ts'
 import { connect, scratchDir, solveInto } from './support.ts'
 
 /** Gets into `directory` what the engine has after it got `dir`. Returns how many bytes went there. */
 async function roundTrip(dir: LocalDir, directory: string): Promise<number> {
   await using buildkit = await connect()
-  const copied = llb.scratch().file(llb.copy(llb.local('source'), '/', '/'))
+  const copied = llb.scratch(platform).file(llb.copy(llb.local('source', { platform }), '/', '/'))
   let sentBytes = 0
   await solveInto(buildkit, directory, {
     definition: copied.definition(),
@@ -123,8 +124,8 @@ test('a directory that is not there, or not offered, is told by name', async () 
   })
   await using buildkit = await connect()
   const definition = llb
-    .scratch()
-    .file(llb.copy(llb.local('other'), '/', '/'))
+    .scratch(platform)
+    .file(llb.copy(llb.local('other', { platform }), '/', '/'))
     .definition()
   await expect(
     solveInto(buildkit, out.path, { definition, attachables: [localDirs({ source: { path: out.path } })] }),

@@ -6,6 +6,7 @@ import type { AddressInfo } from 'node:net'
 import { join } from 'node:path'
 import { expect, test } from 'vitest'
 import { llb } from '../../src/buildkit/index.ts'
+import { platform } from '../support/platform.ts'
 import { connect, scratchDir, sharesLoopback, solveInto, unique } from './support.ts'
 
 /** On the loopback device of this machine, which is also that of the engine. */
@@ -23,7 +24,7 @@ test.runIf(sharesLoopback)('a download whose checksum is right is a file of the 
   await using server = await serve(content)
   await using buildkit = await connect()
   await using out = await scratchDir()
-  const source = llb.http(server.url, { checksum: checksumOf(content), filename: 'source.tar', mode: 0o640 })
+  const source = llb.http(server.url, { platform, checksum: checksumOf(content), filename: 'source.tar', mode: 0o640 })
   await solveInto(buildkit, out.path, { definition: source.definition() })
   expect(await readFile(join(out.path, 'source.tar'), 'utf8')).toBe(content)
   expect((await stat(join(out.path, 'source.tar'))).mode & 0o777).toBe(0o640)
@@ -33,7 +34,7 @@ test.runIf(sharesLoopback)('a download whose checksum is wrong fails, and tells 
   const content = unique()
   await using server = await serve(content)
   await using buildkit = await connect()
-  const source = llb.http(server.url, { checksum: checksumOf('something else') })
+  const source = llb.http(server.url, { platform, checksum: checksumOf('something else') })
   await expect(buildkit.solve({ definition: source.definition() })).rejects.toThrow(
     new RegExp(`${checksumOf(content)}[\\s\\S]*${checksumOf('something else')}`),
   )

@@ -1,5 +1,6 @@
 import { afterAll, expect, test } from 'vitest'
 import { exporters, llb } from '../../src/buildkit/index.ts'
+import { platform } from '../support/platform.ts'
 import { baseRef, connect, docker, onceLogged, oneAtATime, unique } from './support.ts'
 
 const names: string[] = []
@@ -16,7 +17,7 @@ function imageName(): string {
 test('a graph becomes an image of the engine under every name given', async () => {
   await using buildkit = await connect()
   const [first, second] = [imageName(), imageName()]
-  const graph = llb.scratch().file(llb.mkfile('/hello', unique()))
+  const graph = llb.scratch(platform).file(llb.mkfile('/hello', unique()))
   const { exporterResponse } = await buildkit.solve({
     definition: graph.definition(),
     exporter: exporters.moby({ names: [first, second] }),
@@ -29,10 +30,11 @@ test('a graph becomes an image of the engine under every name given', async () =
 test('an image has the configuration that is given, taken as it stands', async () => {
   await using buildkit = await connect()
   const configured = imageName()
-  const graph = llb.scratch().file(llb.mkdir('/work dir').mkfile('/run', unique()))
+  const graph = llb.scratch(platform).file(llb.mkdir('/work dir').mkfile('/run', unique()))
   await buildkit.solve({
     definition: graph.definition(),
     imageConfig: {
+      platform,
       entrypoint: ['/run', 'with space'],
       cmd: ['$HOME', '"quoted"'],
       env: { GREETING: 'say "hi" to $USER \\ all', PATH: '/bin' },
@@ -64,10 +66,10 @@ test('a step that fails is told as without a configuration, and no image is left
   await using buildkit = await connect()
   const name = imageName()
   names.pop()
-  const failing = llb.image(baseRef()).run({ script: `echo ${unique()}; exit 3`, name: '[e2e] fails' })
+  const failing = llb.image(baseRef(), { platform }).run({ script: `echo ${unique()}; exit 3`, name: '[e2e] fails' })
   const solving = buildkit.solve({
     definition: failing.definition(),
-    imageConfig: { cmd: ['true'] },
+    imageConfig: { platform, cmd: ['true'] },
     exporter: exporters.moby({ names: [name] }),
   })
   await expect(solving).rejects.toMatchObject({ code: 'SOLVE_FAILED', exitCode: 3, vertex: { name: '[e2e] fails' } })
@@ -82,7 +84,7 @@ test('an abort ends the step', async () => {
   const ended: string[] = []
   const solving = buildkit.solve({
     definition: holding('echo holding; sleep 600'),
-    imageConfig: { cmd: ['true'] },
+    imageConfig: { platform, cmd: ['true'] },
     signal: controller.signal,
     onStatus: (status) => {
       // Not before the step runs: of one that is cancelled while it is being started, Docker 26.1 loses sight, and it sleeps on.

@@ -2,15 +2,16 @@ import { readdir, readFile, readlink, stat } from 'node:fs/promises'
 import { join } from 'node:path'
 import { expect, test } from 'vitest'
 import { llb, type SolveStatus, secrets } from '../../src/buildkit/index.ts'
+import { platform } from '../support/platform.ts'
 import { baseRef, connect, scratchDir, solveInto, unique } from './support.ts'
 
 test('a run sees its environment, directory, user, mounts and secrets, and each writable mount is a result', async () => {
   await using buildkit = await connect()
   await using out = await scratchDir()
-  const input = llb.scratch().file(llb.mkdir('/sub').mkfile('/sub/greeting', 'hello'))
-  const seed = llb.scratch().file(llb.mkfile('/seeded', 'from the seed'))
+  const input = llb.scratch(platform).file(llb.mkdir('/sub').mkfile('/sub/greeting', 'hello'))
+  const seed = llb.scratch(platform).file(llb.mkfile('/seeded', 'from the seed'))
   const run = llb
-    .image(baseRef())
+    .image(baseRef(), { platform })
     .env({ INHERITED: 'yes', OVERRIDDEN: 'no' })
     .run({
       script: `
@@ -27,8 +28,8 @@ test('a run sees its environment, directory, user, mounts and secrets, and each 
       extraHosts: [{ host: 'mirror', ip: '192.0.2.7' }],
       mounts: [
         llb.bind('/in', input, { selector: '/sub' }),
-        llb.bind('/out', llb.scratch(), { access: 'read-write' }),
-        llb.bind('/second', llb.scratch(), { access: 'read-write' }),
+        llb.output('/out'),
+        llb.output('/second'),
         llb.secret('/run/secrets/token', { id: 'token', mode: 0o440 }),
         llb.secret('/run/secrets/absent', { id: 'absent', optional: true }),
         llb.cache('/cache', { id: `seeded-${unique()}`, source: seed }),
@@ -36,7 +37,7 @@ test('a run sees its environment, directory, user, mounts and secrets, and each 
       ],
     })
   const definition = llb
-    .scratch()
+    .scratch(platform)
     .file(
       llb
         .copy(run.mountOutput('/out'), '/', '/out', { contents: true, createDestPath: true })
@@ -64,14 +65,14 @@ test('a run sees its environment, directory, user, mounts and secrets, and each 
 test('file operations make, copy and remove in order, without a shell', async () => {
   await using buildkit = await connect()
   await using out = await scratchDir()
-  const source = llb.scratch().file(
+  const source = llb.scratch(platform).file(
     llb
       .mkdir('/a/b', { makeParents: true })
       .mkfile('/a/b/one.conf', '1', { mode: 0o600 })
       .mkfile('/a/b/two.conf', '2')
       .mkfile('/a/b/three.txt', new Uint8Array([0, 255])),
   )
-  const result = llb.scratch().file(
+  const result = llb.scratch(platform).file(
     llb
       .mkdir('/etc', { mode: 0o700 })
       .copy(source, '/a/b/*.conf', '/etc/', { wildcard: true })
@@ -94,7 +95,7 @@ test('file operations make, copy and remove in order, without a shell', async ()
 test('a vertex is told by the name it was given, and by the digest it has here', async () => {
   await using buildkit = await connect()
   const name = `[e2e] ${unique()} named`
-  const definition = llb.scratch().file(llb.mkfile('/x', unique()), { name }).definition()
+  const definition = llb.scratch(platform).file(llb.mkfile('/x', unique()), { name }).definition()
   const heard: SolveStatus['vertexes'][number][] = []
   await buildkit.solve({ definition, onStatus: ({ vertexes }) => heard.push(...vertexes) })
   expect(heard.find((vertex) => vertex.name === name)?.digest).toBe(definition.vertexes[0]?.digest)
@@ -105,7 +106,7 @@ test('a result is cached, unless the run says to ignore the cache', async () => 
   const mark = unique()
   const cachedBySolve = async (ignoreCache: boolean) => {
     const name = `[e2e] ${mark}`
-    const run = llb.image(baseRef()).run({ script: `echo ${mark}`, name, ignoreCache })
+    const run = llb.image(baseRef(), { platform }).run({ script: `echo ${mark}`, name, ignoreCache })
     const cached: boolean[] = []
     await buildkit.solve({
       definition: run.definition(),
@@ -125,10 +126,10 @@ test('a run without network has only the loopback device, and one with the host 
   await using buildkit = await connect()
   await using out = await scratchDir()
   const devices = (network: 'none' | 'host') =>
-    llb.image(baseRef()).run({
+    llb.image(baseRef(), { platform }).run({
       script: `tail -n +3 /proc/net/dev | cut -d: -f1 | tr -d ' ' > /out/${network} # ${unique()}`,
       network,
-      mounts: [llb.bind('/out', llb.scratch(), { access: 'read-write' })],
+      mounts: [llb.output('/out')],
     })
   await solveInto(buildkit, out.path, { definition: devices('none').mountOutput('/out').definition() })
   expect(await readFile(join(out.path, 'none'), 'utf8')).toBe('lo\n')
@@ -142,9 +143,9 @@ test('a run without network has only the loopback device, and one with the host 
 test('symbolic links of a result arrive as links', async () => {
   await using buildkit = await connect()
   await using out = await scratchDir()
-  const run = llb.image(baseRef()).run({
+  const run = llb.image(baseRef(), { platform }).run({
     args: ['ln', '-s', '../etc/passwd', '/out/link'],
-    mounts: [llb.bind('/out', llb.scratch(), { access: 'read-write' })],
+    mounts: [llb.output('/out')],
   })
   await solveInto(buildkit, out.path, { definition: run.mountOutput('/out').definition() })
   expect(await readlink(join(out.path, 'link'))).toBe('../etc/passwd')

@@ -1,11 +1,12 @@
 import { expect, test } from 'vitest'
 import { llb } from '../../src/buildkit/index.ts'
+import { platform } from '../support/platform.ts'
 import { baseRef, connect, unique } from './support.ts'
 
 test('what a solve leaves in the build cache is listed, and removed by its id alone', async () => {
   await using buildkit = await connect()
   const mark = unique()
-  const run = llb.image(baseRef()).run({ script: `head -c 50000 /dev/zero > /file-${mark}` })
+  const run = llb.image(baseRef(), { platform }).run({ script: `head -c 50000 /dev/zero > /file-${mark}` })
   await buildkit.solve({ definition: run.definition() })
   const before = await buildkit.diskUsage()
   const record = before.find(({ description }) => description.includes(mark))
@@ -26,7 +27,7 @@ test('a cache mount is listed under its type, and keeps its content until it is 
     const mounts = [llb.cache('/kept', { id })]
     return buildkit.solve({
       definition: llb
-        .image(baseRef())
+        .image(baseRef(), { platform })
         .run({ script: `: ${unique()}; ${script}`, mounts })
         .definition(),
     })

@@ -11,6 +11,7 @@ import {
   llb,
   type SolveStatus,
 } from '../../src/buildkit/index.ts'
+import { platform } from '../support/platform.ts'
 
 /** The engine under test. */
 export function endpoint(): { kind: 'docker' } & ({ socketPath: string } | { host: string; port: number }) {
@@ -47,7 +48,7 @@ export function oneAtATime(): (script: string) => Definition {
   const id = unique()
   return (script) =>
     llb
-      .image(baseRef())
+      .image(baseRef(), { platform })
       .run({ script: `: ${id}; ${script}`, mounts: [llb.cache('/lock', { id, sharing: 'locked' })] })
       .definition()
 }

@@ -6,10 +6,11 @@ import { buffer } from 'node:stream/consumers'
 import { extract } from 'tar-stream'
 import { expect, test } from 'vitest'
 import { exporters, llb } from '../../src/buildkit/index.ts'
+import { platform } from '../support/platform.ts'
 import { baseRef, connect, scratchDir, unique } from './support.ts'
 
 const graph = () =>
-  llb.scratch().file(llb.mkdir('/dir').mkfile('/dir/file', 'content').mkfile('/large', 'x'.repeat(200_000)))
+  llb.scratch(platform).file(llb.mkdir('/dir').mkfile('/dir/file', 'content').mkfile('/large', 'x'.repeat(200_000)))
 
 async function entriesOf(tar: Readable): Promise<Record<string, string>> {
   const entries: Record<string, string> = {}
@@ -41,7 +42,7 @@ test('a solve that fails leaves no tar, and the one from before as it was', asyn
   const to = join(out.path, 'result.tar')
   await buildkit.solve({ definition: graph().definition(), exporter: exporters.tar({ to }) })
   const before = await readFile(to)
-  const bad = llb.image(baseRef()).run({ script: `echo ${unique()}; exit 1` })
+  const bad = llb.image(baseRef(), { platform }).run({ script: `echo ${unique()}; exit 1` })
   await expect(buildkit.solve({ definition: bad.definition(), exporter: exporters.tar({ to }) })).rejects.toThrow(
     'exit code 1',
   )

@@ -3,6 +3,7 @@ import { type Buildkit, llb } from '../../src/buildkit/index.ts'
 import { pruneBuildCache } from '../../src/image/index.ts'
 import { markOurs } from '../../src/image/recipes/build-mark.ts'
 import { baseRef, connect, unique } from '../buildkit/support.ts'
+import { platform } from '../support/platform.ts'
 
 test('gives back what our steps left, cache mounts included, and nothing of a step of the user', async () => {
   await using buildkit = await connect()
@@ -11,7 +12,7 @@ test('gives back what our steps left, cache mounts included, and nothing of a st
     script: `head -c 100000 /dev/zero >/made; : ${mark} ${name}`,
     mounts: [llb.cache('/kept', { id: `testkernels-${mark}-${name}` })],
   })
-  const base = llb.image(baseRef())
+  const base = llb.image(baseRef(), { platform })
   const ours = markOurs(base).run(step('ours')).file(llb.mkfile('/on-top', mark))
   for (const state of [ours, base.run(step('theirs'))]) await buildkit.solve({ definition: state.definition() })
 

@@ -11,6 +11,7 @@ import { scratchDir, unique } from '../buildkit/support.ts'
 import setUpBaseTar from '../support/base-tar.ts'
 import { baseImage, baseTar } from '../support/env.ts'
 import { loadTar } from '../support/load-tar.ts'
+import { platform } from '../support/platform.ts'
 
 /** dockerd starts again in there, under emulation. */
 const RESTART_DEADLINE_MS = 180_000
@@ -41,9 +42,9 @@ const socketPath = () => vm.dockerHost.slice('unix://'.length)
 
 /** Solves one step that is unlike any other, and tells whether it ran. */
 function step(buildkit: Buildkit, mark: string) {
-  const made = llb.image(baseImage).run({ script: `echo ran-${mark} | tee /made`, network: 'none' })
+  const made = llb.image(baseImage, { platform }).run({ script: `echo ran-${mark} | tee /made`, network: 'none' })
   const definition = llb
-    .scratch()
+    .scratch(platform)
     .file(llb.copy(made, '/made', '/taken'))
     .definition()
   return async (caches: Pick<Parameters<Buildkit['solve']>[0], 'cacheImports' | 'cacheExports'>) => {
@@ -52,7 +53,7 @@ function step(buildkit: Buildkit, mark: string) {
       output += logs.map(({ data }) => Buffer.from(data).toString()).join('')
     }
     const exporter = exporters.moby({ names: [`e2e/${mark}:1`] })
-    await buildkit.solve({ definition, imageConfig: { cmd: ['/taken'] }, exporter, ...caches, onStatus })
+    await buildkit.solve({ definition, imageConfig: { platform, cmd: ['/taken'] }, exporter, ...caches, onStatus })
     return output.includes(`ran-${mark}`)
   }
 }

@@ -10,6 +10,7 @@ import { connect, unique } from '../buildkit/support.ts'
 import { cpio } from '../support/cpio.ts'
 import { baseImage } from '../support/env.ts'
 import { stepsOf } from '../support/plain-progress.ts'
+import { platform } from '../support/platform.ts'
 import { testkernels } from '../support/run.ts'
 
 const engine = new Docker()
@@ -21,7 +22,7 @@ let modules: string
 
 /** Debian's kernel as its package has it: boot/ and usr/lib/modules/. */
 const tree = llb
-  .image(baseImage)
+  .image(baseImage, { platform })
   .run({
     name: '[e2e] unpack a kernel',
     script: `
@@ -29,7 +30,7 @@ const tree = llb
       cd /tmp
       apt-get download $(apt-cache depends linux-image-cloud-amd64 | awk '/Depends: linux-image/ { print $2 }')
       dpkg-deb -x linux-image-*.deb /out`,
-    mounts: [llb.bind('/out', llb.scratch(), { access: 'read-write' })],
+    mounts: [llb.output('/out')],
   })
   .mountOutput('/out')
 

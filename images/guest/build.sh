@@ -7,7 +7,7 @@ tools=$root/testkernels
 mkdir -p $tools/bin $tools/etc $root/etc/testkernels
 
 # The kernel's headers come from the C library beside musl's; musl's own go first.
-musl-gcc -idirafter /usr/include -idirafter /usr/include/x86_64-linux-gnu \
+musl-gcc -idirafter /usr/include -idirafter "/usr/include/$(gcc -print-multiarch)" \
   -static -Os -Wall -Wextra -Werror -o $tools/bin/agent /src/agent/*.c
 strip $tools/bin/agent
 

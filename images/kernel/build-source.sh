@@ -1,7 +1,11 @@
 #!/bin/sh
-# Runs in the kernel tools image: builds a kernel. /tree is its source, /config/config its configuration, /ccache lasts from
+# Runs in the kernel tools image: build-source.sh ARCH DIRECTORY IMAGE
+# Builds a kernel for the ARCH of its makefiles, whose directory below arch/ makes IMAGE. /tree is its source, /config/config its configuration, /ccache lasts from
 # one build to the next. /out receives what pack.sh takes: boot/ and lib/modules/.
 set -eu
+arch=$1
+directory=$2
+image=$3
 export CCACHE_DIR=/ccache CCACHE_MAXSIZE=4G
 # The same input gives the same kernel: no time, host or build number of this run in it.
 export KBUILD_BUILD_USER=testkernels KBUILD_BUILD_HOST=testkernels KBUILD_BUILD_VERSION=1
@@ -13,10 +17,10 @@ mkdir -p $build
 # What is told at the end is of this build.
 ccache --zero-stats >/dev/null
 cp /config/config $build/.config
-kbuild() { make --no-print-directory -C /tree O=$build ARCH=x86_64 CC="ccache gcc" HOSTCC="ccache gcc" "$@"; }
+kbuild() { make --no-print-directory -C /tree O=$build ARCH=$arch CC="ccache gcc" HOSTCC="ccache gcc" "$@"; }
 
 # Some jobs go on when one has failed, and write over its message: it is told again at the end.
-targets=bzImage
+targets=$image
 ! grep -q '^CONFIG_MODULES=y' $build/.config || targets="$targets modules"
 { kbuild -j "$(nproc)" $targets 2>&1 && touch /tmp/made; } | tee $log
 if [ ! -e /tmp/made ]; then
@@ -27,10 +31,10 @@ fi
 
 release=$(kbuild --silent kernelrelease)
 mkdir -p /out/boot "/out/lib/modules/$release"
-cp $build/arch/x86/boot/bzImage "/out/boot/vmlinuz-$release"
+cp "$build/arch/$directory/boot/$image" "/out/boot/vmlinuz-$release"
 cp $build/.config "/out/boot/config-$release"
 cp $build/System.map "/out/boot/System.map-$release"
-if [ "$targets" = bzImage ]; then
+if [ "$targets" = "$image" ]; then
   # What depmod and modprobe ask for, of a kernel without modules too.
   : >"/out/lib/modules/$release/modules.order"
   : >"/out/lib/modules/$release/modules.builtin"
@@ -39,6 +43,6 @@ else
   rm -f "/out/lib/modules/$release/build" "/out/lib/modules/$release/source"
 fi
 ccache --show-stats | grep -E '^ *(Hits|Misses)' | head -n 2
-echo "Linux $release: bzImage of $(stat -c %s $build/arch/x86/boot/bzImage) bytes"
+echo "Linux $release: $image of $(stat -c %s "/out/boot/vmlinuz-$release") bytes"
 # The engine keeps what a step leaves.
 rm -rf $build $log

@@ -3,24 +3,19 @@
 #   version   what uname -r will say, as the kernel itself has it: a file's name may say something else
 #   modules   the directory with its modules, or nothing
 
-# The head of a bzImage has the offset of its version, less 512, at 0x20e.
-version_of() {
-  [ "$(dd if="$1" bs=1 skip=514 count=4 2>/dev/null)" = HdrS ] || return 1
-  offset=$(od -An -tu2 -j 526 -N 2 "$1" | tr -d ' ')
-  dd if="$1" bs=1 skip=$((offset + 512)) count=200 2>/dev/null | tr '\0' '\n' | head -n 1 | cut -d ' ' -f 1
-}
+. /arch/kernel-image.sh
 
 has_modules() {
   [ -n "$(find "$1" -name '*.ko*' -print -quit 2>/dev/null)" ]
 }
 
 found=$(
-  for file in /in/boot/vmlinuz* /in/boot/bzImage* /in/usr/lib/modules/*/vmlinuz /in/lib/modules/*/vmlinuz /in/vmlinuz*; do
-    if [ -f "$file" ] && name=$(version_of "$file"); then echo "$name $file"; fi
+  for file in /in/boot/vmlinuz* "/in/boot/$image_name"* /in/usr/lib/modules/*/vmlinuz /in/lib/modules/*/vmlinuz /in/vmlinuz*; do
+    if [ -f "$file" ] && name=$(release_of "$file"); then echo "$name $file"; fi
   done | sort -s -u -V -k 1,1
 )
 if [ -z "$found" ]; then
-  echo "testkernels: no kernel there: neither /boot/vmlinuz* nor /usr/lib/modules/*/vmlinuz is a bzImage" >&2
+  echo "testkernels: no kernel there: neither /boot/vmlinuz* nor /usr/lib/modules/*/vmlinuz is a $image_name" >&2
   exit 1
 fi
 [ "$(echo "$found" | wc -l)" = 1 ] || echo "several kernels, of which the newest is taken:" $(echo "$found" | cut -d ' ' -f 1)

@@ -5,6 +5,9 @@ export interface Architecture {
   /** As `uname -m` says it, and an engine. */
   readonly machine: string
   readonly qemu: QemuNames
+  readonly kernel: KernelNames
+  /** As OCI images have it. */
+  readonly platform: { readonly os: 'linux'; readonly architecture: string; readonly variant?: string }
   /** The guest's processor, with its features as QEMU takes them; under KVM it is the host's. */
   readonly emulatedCpu: EmulatedCpu
   /** The fields of /proc/cpuinfo that say what a guest under KVM can do on a processor. */
@@ -26,6 +29,33 @@ export interface QemuNames {
   readonly console: string
   /** What this machine's kernel is told at each boot. */
   readonly kernelArguments: readonly string[]
+}
+
+export interface KernelNames {
+  /** As its makefiles call the architecture: `make ARCH=...`. */
+  readonly arch: string
+  /** Its directory below `arch` in the source. */
+  readonly directory: string
+  /** The target that makes what QEMU boots, and the name of the file. */
+  readonly image: string
+  /** Debian's flavour for an entry that names none. */
+  readonly debianFlavour: string
+  /**
+   * What `uname -r` will say on the kernel in this file, or undefined if it is none of the architecture's.
+   * @throws what reading throws
+   */
+  readonly readRelease: (vmlinuz: string) => string | undefined
+  /** What a guest wants of its kernel on this machine. */
+  readonly needs: readonly MachineNeed[]
+}
+
+/** Of the kind that `src/image/preflight` compares a kernel's config with. */
+export interface MachineNeed {
+  /** `guest`: without it none comes up; `feature`: it goes without. */
+  readonly of: 'guest' | 'feature'
+  /** Kernel options that must all be on, without `CONFIG_`. */
+  readonly options: string
+  readonly purpose: string
 }
 
 export interface EmulatedCpu {

@@ -1,2 +1,2 @@
 export type { Architecture } from './architecture.ts'
-export { architectureOf, architectures } from './architectures.ts'
+export { architectureOf, architectures, type IdentifiedKernel, identifyKernel } from './architectures.ts'

@@ -11,6 +11,8 @@ import { Buildkitd } from './testing/buildkitd.ts'
 import { type Authority, createAuthority } from './testing/certificates.ts'
 import type { Endpoint } from './transport/endpoint.ts'
 
+const platform = { os: 'linux', architecture: 'amd64' }
+
 let buildkitd: Buildkitd
 let directory: string
 beforeEach(async () => {
@@ -27,7 +29,7 @@ async function expectSolves(endpoint: Endpoint, transport: string): Promise<void
   await using buildkit = await connectBuildkit(endpoint)
   expect(buildkit.transport).toBe(transport)
   const heard: SolveStatus[] = []
-  const definition = llb.scratch().file(llb.mkfile('/x', '')).definition()
+  const definition = llb.scratch(platform).file(llb.mkfile('/x', '')).definition()
   const { exporterResponse } = await buildkit.solve({
     definition,
     exporter: exporters.moby({ names: ['x:1'] }),
@@ -73,7 +75,7 @@ test('all that a solve asks for is on the wire', async () => {
   await buildkit.solve({
     frontend: 'dockerfile.v0',
     frontendAttrs: { filename: 'Dockerfile' },
-    frontendInputs: { context: llb.scratch().file(llb.mkfile('/x', '')).definition() },
+    frontendInputs: { context: llb.scratch(platform).file(llb.mkfile('/x', '')).definition() },
     exporter: exporters.image({ names: ['a/b:1', 'a/b:2'], push: 'yes' }),
     cacheImports: [{ type: 'registry', attrs: { ref: 'a/cache' } }],
     cacheExports: [{ type: 'inline' }],

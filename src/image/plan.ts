@@ -29,6 +29,7 @@ export interface ImagePlan {
 /** What the images of all kernels start with. */
 function configFor(arch: Architecture): ImageConfig {
   return {
+    platform: arch.platform,
     entrypoint: [imagePaths.entrypoint],
     // For `docker run IMAGE`; a VM of ours has a command of its own.
     cmd: standaloneArguments(arch),
@@ -39,6 +40,7 @@ function configFor(arch: Architecture): ImageConfig {
 /** Plans the kernel, and then the image with it: nothing is done for the rootfs when the kernel turns out to be unsuitable. */
 export async function planKernel(request: VmImageRequest) {
   const { engine, builder, mirror, log, signal } = request
+  const { arch } = engine
   const credentials = async (registry: string) => {
     const { credentialsFor } = await import('../buildkit/index.ts')
     return await credentialsFor(registry, request.dockerConfigDirectory)
@@ -49,19 +51,21 @@ export async function planKernel(request: VmImageRequest) {
     return (await ensureBaseImage({ engine, suite, mirror, credentials, signal, log })).ref
   }
   const baseRef = await base(BASE_SUITE)
-  const from = markOurs(llb.image(baseRef, { name: `[base] ${baseRef}` }))
+  const from = markOurs(llb.image(baseRef, { platform: arch.platform, name: `[base] ${baseRef}` }))
   const withTools = tools(from, { mirror, suite: BASE_SUITE })
   const ingredient = await kernel(request.kernel, {
     ...request,
+    arch,
     credentials,
     base: from,
     tools: withTools,
     suite: BASE_SUITE,
   })
-  const planned: KernelPlan = { ...ingredient, key: keyOf(ingredient) }
+  const planned: KernelPlan = { ...ingredient, key: keyOf(arch, ingredient) }
   const planImage = async (): Promise<ImagePlan> => {
     const context = { ...request, credentials, tools: withTools, base }
     const image = vmImage({
+      arch,
       base: from,
       tools: withTools,
       mirror,
@@ -73,8 +77,8 @@ export async function planKernel(request: VmImageRequest) {
     const name = kernelLabel(request.kernel)
       .replaceAll(/^[^A-Za-z0-9]+|[^A-Za-z0-9_.-]+/g, '-')
       .slice(0, 64)
-    const config = configFor(engine.arch)
-    const ref = `testkernels/vm:${name}-${keyOf(image, config).slice(0, 16)}`
+    const config = configFor(arch)
+    const ref = `testkernels/vm:${name}-${keyOf(arch, image, config).slice(0, 16)}`
     return { ref, definition: image.state.definition(), config, directories: image.directories ?? {} }
   }
   return { kernel: planned, planImage }
@@ -84,7 +88,7 @@ export async function planKernel(request: VmImageRequest) {
  * Stands for the graph, for content that it only names, and for what becomes of it. The options that a kernel is asked for
  * are part of it, because an image has a label with them: see `kernelFacts`.
  */
-function keyOf({ state, contentKey }: Ingredient, more?: unknown): string {
-  const input = [state.definition().digest, contentKey, more, ...neededOptions]
+function keyOf(arch: Architecture, { state, contentKey }: Ingredient, more?: unknown): string {
+  const input = [state.definition().digest, contentKey, more, ...neededOptions(arch)]
   return createHash('sha256').update(JSON.stringify(input)).digest('hex')
 }

@@ -1,6 +1,7 @@
 import { PassThrough, type Readable } from 'node:stream'
 import { text } from 'node:stream/consumers'
 import { extract } from 'tar-stream'
+import type { Architecture } from '../arch/index.ts'
 import { exporters, llb, localDirs, registryAuth } from '../buildkit/index.ts'
 import { KERNEL_LABEL, kernelFactsIn } from './labels.ts'
 import type { KernelPlan } from './plan.ts'
@@ -24,7 +25,7 @@ export async function cachedFacts({ key }: KernelPlan, request: VmImageRequest):
 /** The part of the graph that is the kernel, and of its result the few files that images/kernel/pack.sh made for this. */
 export async function solveFacts(kernel: KernelPlan, request: VmImageRequest): Promise<KernelFacts> {
   const facts = llb
-    .scratch()
+    .scratch(request.engine.arch.platform)
     .file(llb.copy(kernel.state, '/facts', '/', { contents: true }), { name: '[kernel] facts' })
   const archive = new PassThrough()
   const reading = readFiles(archive)
@@ -39,7 +40,7 @@ export async function solveFacts(kernel: KernelPlan, request: VmImageRequest): P
     onStatus: request.onStatus,
     signal: request.signal,
   })
-  return toFacts(await reading)
+  return toFacts(await reading, request.engine.arch)
 }
 
 /** The files of a small archive, by name. */
@@ -49,12 +50,12 @@ async function readFiles(archive: Readable): Promise<ReadonlyMap<string, string>
   return files
 }
 
-function toFacts(files: ReadonlyMap<string, string>): KernelFacts {
+function toFacts(files: ReadonlyMap<string, string>, arch: Architecture): KernelFacts {
   const read = (name: string) => files.get(name)?.trim() ?? ''
   const config = files.get('config')
   return {
     release: read('release'),
     modules: read('modules') === 'present' ? 'present' : 'absent',
-    config: config === undefined ? undefined : parseKernelConfig(config, neededOptions),
+    config: config === undefined ? undefined : parseKernelConfig(config, neededOptions(arch)),
   }
 }

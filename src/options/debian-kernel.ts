@@ -5,15 +5,12 @@ export interface DebianKernel {
   readonly kind: 'debian'
   /** A suite of the Debian archive, such as `bookworm` or `trixie-backports`. */
   readonly suite: string
-  /** What follows `linux-image-` in the meta package's name. */
-  readonly flavour: string
+  /** What follows `linux-image-` in the meta package's name. @default the architecture's smallest */
+  readonly flavour?: string
 }
 
 /** The suites that `debian:` takes: those whose kernels the machine that boots them was tested with. */
 export const debianSuites = ['bullseye', 'bookworm', 'trixie', 'sid'] as const
-
-/** The smallest: less to load, and all that a virtual machine has. */
-export const defaultFlavour = 'cloud-amd64'
 
 const SUITE = /^([a-z]+(?:-backports)?)(?:\/([a-z0-9-]+))?$/
 
@@ -22,9 +19,9 @@ const SUITE = /^([a-z]+(?:-backports)?)(?:\/([a-z0-9-]+))?$/
  * @throws UnknownKernelError
  */
 export function parseDebianKernel(text: string, entry?: string): DebianKernel {
-  const [, suite, flavour = defaultFlavour] = SUITE.exec(text) ?? []
+  const [, suite, flavour] = SUITE.exec(text) ?? []
   if (suite !== undefined && debianSuites.some((name) => name === suite || `${name}-backports` === suite))
-    return { kind: 'debian', suite, flavour }
+    return { kind: 'debian', suite, ...(flavour !== undefined && { flavour }) }
   throw new UnknownKernelError({
     what: `unknown kernel 'debian:${text}'`,
     entry,

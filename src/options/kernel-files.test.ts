@@ -38,6 +38,7 @@ test('finds what belongs to a kernel beside it', () => {
   const modules = dirname(put('modules/modules.order'))
   expect(parseKernelReference(`file://${vmlinuz}`)).toEqual({
     kind: 'local',
+    arch: 'amd64',
     release,
     vmlinuz,
     config,
@@ -65,13 +66,13 @@ test.each([`modules/${release}`, `lib/modules/${release}`, `usr/lib/modules/${re
 test('finds a kernel whose files are all beside its modules', () => {
   const vmlinuz = put(`usr/lib/modules/${release}/vmlinuz`, bzImage(release))
   const modules = dirname(put(`usr/lib/modules/${release}/modules.order`))
-  expect(findHostKernel('e', { root, release })).toEqual({ kind: 'local', release, vmlinuz, modules })
+  expect(findHostKernel('e', { root, release })).toEqual({ kind: 'local', arch: 'amd64', release, vmlinuz, modules })
 })
 
 test('leaves out what is not there, and takes no modules of another version', () => {
   const vmlinuz = put('vmlinuz', bzImage(release))
   put('lib/modules/6.1.0-49-cloud-amd64/modules.order')
-  expect(parseKernelReference({ vmlinuz })).toEqual({ kind: 'local', release, vmlinuz })
+  expect(parseKernelReference({ vmlinuz })).toEqual({ kind: 'local', arch: 'amd64', release, vmlinuz })
 })
 
 test('an object goes before what is found, and a directory of several versions is looked into', () => {
@@ -79,7 +80,7 @@ test('an object goes before what is found, and a directory of several versions i
   put('config')
   const options = { vmlinuz, config: put('other'), initrd: put('initrd'), modules: join(root, 'all') }
   const modules = dirname(put(`all/${release}/modules.order`))
-  expect(parseKernelReference(options)).toEqual({ ...options, kind: 'local', release, modules })
+  expect(parseKernelReference(options)).toEqual({ ...options, kind: 'local', arch: 'amd64', release, modules })
 })
 
 test('follows a link to the kernel, and looks beside the link', () => {

@@ -1,5 +1,4 @@
 import { basename } from 'node:path'
-import { defaultFlavour } from './debian-kernel.ts'
 import type { KernelReference, KernelSpec } from './kernel-reference.ts'
 import type { SourceOrigin } from './source-kernel.ts'
 
@@ -7,7 +6,7 @@ import type { SourceOrigin } from './source-kernel.ts'
 export function kernelLabel(reference: KernelReference): string {
   switch (reference.kind) {
     case 'debian':
-      return reference.flavour === defaultFlavour ? reference.suite : `${reference.suite}/${reference.flavour}`
+      return reference.flavour === undefined ? reference.suite : `${reference.suite}/${reference.flavour}`
     case 'image':
       return reference.ref
     case 'local':

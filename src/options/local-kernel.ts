@@ -2,13 +2,15 @@ import { realpathSync } from 'node:fs'
 import { resolve } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import * as v from 'valibot'
-import { readRelease } from './bzimage.ts'
+import { architectures, type IdentifiedKernel, identifyKernel } from '../arch/index.ts'
 import { InvalidOptionError } from './errors.ts'
 import { besideKernel, isDirectory, isFile } from './kernel-files.ts'
 
 /** A kernel's files on this machine; all paths are absolute and no links. */
 export interface LocalKernel {
   readonly kind: 'local'
+  /** The name of the architecture that it runs on. */
+  readonly arch: string
   /** What `uname -r` will say. */
   readonly release: string
   readonly vmlinuz: string
@@ -67,12 +69,13 @@ export function parseLocalKernel(options: LocalKernelOptions, entry?: string): L
     throw invalid(`${what} ${absolute} ${is}`, 'correct the path')
   }
   const vmlinuz = file(options.vmlinuz, 'the kernel')
-  const release = releaseOf(vmlinuz, invalid)
+  const { arch, release } = identified(vmlinuz, invalid)
   // Beside the path that was given: a link may lead to where nothing else is.
   const found = besideKernel(resolve(options.vmlinuz), release)
   const { config, systemMap, initrd, modules } = options
   return {
     kind: 'local',
+    arch: arch.name,
     release,
     vmlinuz,
     ...found,
@@ -85,16 +88,16 @@ export function parseLocalKernel(options: LocalKernelOptions, entry?: string): L
 
 type Invalid = (what: string, remedy: string, cause?: unknown) => InvalidOptionError
 
-function releaseOf(vmlinuz: string, invalid: Invalid): string {
-  let release: string | undefined
+function identified(vmlinuz: string, invalid: Invalid): IdentifiedKernel {
+  let kernel: IdentifiedKernel | undefined
   try {
-    release = readRelease(vmlinuz)
+    kernel = identifyKernel(vmlinuz)
   } catch (cause) {
     throw invalid(`cannot read the kernel ${vmlinuz}`, `make it readable: sudo chmod a+r ${vmlinuz}`, cause)
   }
-  if (release === undefined)
-    throw invalid(`${vmlinuz} is no Linux kernel as x86 machines boot it (bzImage)`, 'name its vmlinuz or bzImage')
-  return release
+  if (kernel !== undefined) return kernel
+  const images = architectures.map(({ name, kernel: { image } }) => `${image} of ${name}`).join(', ')
+  throw invalid(`${vmlinuz} is no Linux kernel that can be booted (${images})`, 'name its vmlinuz as `make` leaves it')
 }
 
 /** The directory itself, or the one of this release in it. */

@@ -10,7 +10,7 @@ export type Accelerator =
     }
 
 /** The entrypoint puts the measured rate in its place. */
-export const MEASURED_AT_START = '@tsc_khz@'
+export const MEASURED_AT_START = '@counter_khz@'
 
 /** CPU and accelerator. */
 export function accelerator(chosen: Accelerator, { emulatedCpu }: Architecture): Device {

@@ -2,6 +2,8 @@
 export const imagePaths = {
   entrypoint: '/testkernels/entrypoint',
   probe: '/testkernels/probe',
+  /** A link: a machine's architecture has its own program. */
+  qemu: '/testkernels/qemu-system',
   vmlinuz: '/testkernels/vmlinuz',
   initrd: '/testkernels/initrd',
   rootfs: '/testkernels/rootfs.erofs',

@@ -41,7 +41,7 @@ export async function prepareImage({ host, entry, cache = {} }: Wanted, preparat
     kernelMirror: host.settings.kernelMirror,
     cacheDirectory: host.settings.cacheDirectory,
     dockerConfigDirectory: host.settings.dockerConfigDirectory,
-    onKernel: (facts) => preflight(facts, preflightOf(entry, log)),
+    onKernel: (facts) => preflight(facts, preflightOf(host, entry, log)),
     onStatus: onBuildStatus,
     log,
     signal,
@@ -78,7 +78,7 @@ export async function preparePreloads({ host, entry }: Wanted, preparation: Prep
  */
 export async function takeImage(ref: string, { host, entry }: Wanted, { log }: Preparation): Promise<string> {
   const { id, kernel, init } = await storedVmImage(host.engine, ref)
-  preflight(kernel, preflightOf({ ...entry, init }, log))
+  preflight(kernel, preflightOf(host, { ...entry, init }, log))
   return id
 }
 
@@ -86,7 +86,8 @@ type Purpose = Pick<KernelEntry, 'name' | 'kernel' | 'cgroup' | 'controllers'> &
   readonly init?: readonly string[] | undefined
 }
 
-function preflightOf({ name, kernel, cgroup, controllers, init }: Purpose, log: Logger): PreflightRequest {
+function preflightOf({ engine }: Host, purpose: Purpose, log: Logger): PreflightRequest {
+  const { name, kernel, cgroup, controllers, init } = purpose
   const runs = init === undefined ? 'dockerd' : 'command'
-  return { entry: name, kernel: kernelText(kernel), cgroup, controllers, runs, log }
+  return { entry: name, kernel: kernelText(kernel), arch: engine.arch, cgroup, controllers, runs, log }
 }

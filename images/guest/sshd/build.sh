@@ -26,7 +26,7 @@ unpack() {
 # The kernel's headers come from the C library beside musl's; musl's own go first. Under emulation a clone translates each
 # instruction before it runs it for the first time, and most run once: what is small is fast.
 cc=musl-gcc
-cflags='-Os -idirafter /usr/include -idirafter /usr/include/x86_64-linux-gnu'
+cflags="-Os -idirafter /usr/include -idirafter /usr/include/$(gcc -print-multiarch)"
 
 # A few files of it, which need none of what its configure would find out.
 unpack libsodium

@@ -4,17 +4,22 @@ import { type Op, OpSchema } from '../gen/ops_pb.ts'
 import { commandOf, definitionMessage } from './definition.ts'
 import * as llb from './index.ts'
 
+const platform = { os: 'linux', architecture: 'amd64' }
+
 function example(): llb.State {
-  const source = llb.scratch().file(llb.mkdir('/src').mkfile('/src/main.c', 'int main() {}'))
+  const source = llb.scratch(platform).file(llb.mkdir('/src').mkfile('/src/main.c', 'int main() {}'))
   const tools = llb
     .image('debian:trixie-slim', { platform: { os: 'linux', architecture: 'arm64', variant: 'v8' } })
     .env({ ZED: '1', ALPHA: '2' })
     .run({ script: 'apt-get install -y gcc', name: 'install' })
   const built = tools.run({
     args: ['gcc', '-o', '/out/main', '/src/main.c'],
-    mounts: [llb.bind('/src', source, { selector: '/src' }), llb.bind('/out', llb.scratch(), { access: 'read-write' })],
+    mounts: [
+      llb.bind('/src', source, { selector: '/src' }),
+      llb.bind('/out', llb.scratch(platform), { access: 'read-write' }),
+    ],
   })
-  return llb.scratch().file(llb.copy(built.mountOutput('/out'), '/main', '/bin/main', { createDestPath: true }))
+  return llb.scratch(platform).file(llb.copy(built.mountOutput('/out'), '/main', '/bin/main', { createDestPath: true }))
 }
 
 const opsOf = (state: llb.State): Op[] =>
@@ -22,11 +27,11 @@ const opsOf = (state: llb.State): Op[] =>
 
 test('the same graph has the same digest, in this process and in any other', () => {
   expect(example().definition().digest).toBe(example().definition().digest)
-  expect(example().definition().digest).toBe('sha256:da0295aeda2972e88d32727099657ee4d03089685d8f51984851deecfffae7af')
+  expect(example().definition().digest).toBe('sha256:d23a075b950ccf9531c1a5f3e4274d58d860d9ebea78a8c18bd8fe4ab73d73ab')
 })
 
 test('names and the wish to run again are no part of the digest, all else is', () => {
-  const base = llb.image('debian')
+  const base = llb.image('debian', { platform })
   const digest = (options: llb.RunOptions) => base.run(options).definition().digest
   const plain = digest({ script: 'true' })
   expect(digest({ script: 'true', name: 'named', ignoreCache: true })).toBe(plain)
@@ -38,14 +43,23 @@ test('names and the wish to run again are no part of the digest, all else is', (
     { script: 'true', network: 'none' },
     { script: 'true', mounts: [llb.tmpfs('/tmp')] },
     { script: 'true', mounts: [llb.cache('/tmp')] },
-    { script: 'true', mounts: [llb.bind('/tmp', llb.scratch())] },
-    { script: 'true', mounts: [llb.bind('/tmp', llb.scratch(), { access: 'read-write' })] },
+    { script: 'true', mounts: [llb.bind('/tmp', llb.scratch(platform))] },
+    { script: 'true', mounts: [llb.bind('/tmp', llb.scratch(platform), { access: 'read-write' })] },
   ]
   expect(new Set([plain, ...others.map(digest)]).size).toBe(others.length + 1)
 })
 
+test('every op has the platform of what it works on, so that no engine chooses one', () => {
+  const platforms = opsOf(example()).map((op) => op.platform)
+  // The last op is no work: it marks the result.
+  expect(platforms.pop()).toBeUndefined()
+  expect(platforms.map((of) => of?.architecture)).not.toContain(undefined)
+  expect(platforms).toContainEqual(expect.objectContaining({ os: 'linux', architecture: 'arm64', variant: 'v8' }))
+})
+
 test('the order in which variables are set does not change the digest', () => {
-  const run = (env: Record<string, string>) => llb.image('x').run({ script: 'true', env }).definition().digest
+  const run = (env: Record<string, string>) =>
+    llb.image('x', { platform }).run({ script: 'true', env }).definition().digest
   expect(run({ A: '1', B: '2' })).toBe(run({ B: '2', A: '1' }))
 })
 
@@ -63,13 +77,13 @@ test('ops come before what reads them, each once, and the last one marks the res
 })
 
 test('a graph that shares a part at every level is walked once, and may be deep', () => {
-  let state: llb.State = llb.scratch().file(llb.mkfile('/0', ''))
+  let state: llb.State = llb.scratch(platform).file(llb.mkfile('/0', ''))
   for (let level = 1; level <= 5_000; level += 1) state = state.file(llb.copy(state, '/', `/${level}`))
   expect(state.definition().vertexes).toHaveLength(5_001)
 })
 
 test('a state that is used twice by one op is one input of it', () => {
-  const input = llb.scratch().file(llb.mkfile('/x', ''))
+  const input = llb.scratch(platform).file(llb.mkfile('/x', ''))
   const [, exec] = opsOf(input.run({ args: ['true'], mounts: [llb.bind('/a', input), llb.bind('/b', input)] }))
   expect(exec?.inputs).toHaveLength(1)
   expect(
@@ -82,12 +96,12 @@ test('a state that is used twice by one op is one input of it', () => {
 })
 
 test('each writable mount of a run is a result of its own', () => {
-  const run = llb.image('x').run({
+  const run = llb.image('x', { platform }).run({
     args: ['true'],
     mounts: [
-      llb.bind('/read', llb.image('y')),
-      llb.bind('/one', llb.scratch(), { access: 'read-write' }),
-      llb.bind('/two', llb.scratch(), { access: 'read-write' }),
+      llb.bind('/read', llb.image('y', { platform })),
+      llb.bind('/one', llb.scratch(platform), { access: 'read-write' }),
+      llb.bind('/two', llb.scratch(platform), { access: 'read-write' }),
     ],
   })
   expect([run, run.mountOutput('/one'), run.mountOutput('/two')].map(({ output }) => output?.index)).toEqual([0, 1, 2])
@@ -95,8 +109,8 @@ test('each writable mount of a run is a result of its own', () => {
 })
 
 test('a chain of file operations works on the result of the one before', () => {
-  const source = llb.image('x')
-  const [, op] = opsOf(llb.scratch().file(llb.mkdir('/a').copy(source, '/b', '/a/').rm('/c')))
+  const source = llb.image('x', { platform })
+  const [, op] = opsOf(llb.scratch(platform).file(llb.mkdir('/a').copy(source, '/b', '/a/').rm('/c')))
   expect(
     op?.op.case === 'file' && op.op.value.actions.map((action) => [action.input, action.secondaryInput, action.output]),
   ).toEqual([
@@ -107,21 +121,21 @@ test('a chain of file operations works on the result of the one before', () => {
 })
 
 test('the empty file system is the empty definition', () => {
-  expect(definitionMessage(llb.scratch().definition())).toEqual({ def: [], metadata: {} })
+  expect(definitionMessage(llb.scratch(platform).definition())).toEqual({ def: [], metadata: {} })
 })
 
 test('a state is not changed by what is made of it', () => {
-  const base = llb.image('debian')
+  const base = llb.image('debian', { platform })
   const before = base.definition().digest
   base.env({ A: '1' }).dir('/x').user('me').network('none').run({ script: 'true' })
   expect(base.definition().digest).toBe(before)
   expect(base.run({ script: 'true' }).definition().digest).toBe(
-    llb.image('debian').run({ script: 'true' }).definition().digest,
+    llb.image('debian', { platform }).run({ script: 'true' }).definition().digest,
   )
 })
 
 test('the command of a run is found by the digest of its vertex', () => {
-  const definition = llb.image('x').run({ script: 'exit 3' }).definition()
+  const definition = llb.image('x', { platform }).run({ script: 'exit 3' }).definition()
   const [image, run] = definition.vertexes.map(({ digest }) => commandOf(definition, digest))
   expect(image).toBeUndefined()
   expect(run).toEqual(['/bin/sh', '-ec', 'exit 3'])
@@ -129,6 +143,6 @@ test('the command of a run is found by the digest of its vertex', () => {
 })
 
 test('a run needs either arguments or a script', () => {
-  expect(() => llb.image('x').run({})).toThrow(TypeError)
-  expect(() => llb.image('x').run({ args: ['a'], script: 'b' })).toThrow(TypeError)
+  expect(() => llb.image('x', { platform }).run({})).toThrow(TypeError)
+  expect(() => llb.image('x', { platform }).run({ args: ['a'], script: 'b' })).toThrow(TypeError)
 })

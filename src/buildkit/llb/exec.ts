@@ -14,7 +14,7 @@ export interface ExecMeta {
   readonly prefix?: readonly string[] | undefined
   /** `host` needs the entitlement `network.host` of the solve. @default 'sandbox' */
   readonly network?: Network | undefined
-  readonly platform?: Platform | undefined
+  readonly platform: Platform
 }
 
 export type Network = 'sandbox' | 'host' | 'none'

@@ -80,7 +80,7 @@ export class FileActions {
   }
 
   /** The vertex that does all this to `base`. */
-  apply(base: HasOutput, { platform, ...metadata }: VertexMetadata & { platform?: Platform | undefined }): Output {
+  apply(base: HasOutput, { platform, ...metadata }: VertexMetadata & { readonly platform: Platform }): Output {
     if (this.#steps.length === 0) throw new TypeError('a file op needs at least one action')
     const inputs = new InputList()
     const baseIndex = inputs.add(base)

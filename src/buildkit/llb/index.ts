@@ -11,7 +11,7 @@ export {
   type RmOptions,
   rm,
 } from './file.ts'
-export { bind, cache, type Mount, secret, tmpfs } from './mount.ts'
+export { bind, cache, type Mount, output, secret, tmpfs } from './mount.ts'
 export type { Platform } from './platform.ts'
 export { type HttpOptions, http, type ImageOptions, image, type LocalOptions, local, scratch } from './source.ts'
 export { ExecState, State } from './state.ts'

@@ -56,6 +56,11 @@ export function bind(target: string, source: HasOutput, options: BindOptions = {
   return { type: 'bind', target, source, ...options }
 }
 
+/** Takes what the run leaves at `target`: see `mountOutput`. */
+export function output(target: string): BindMount {
+  return { type: 'bind', target, source: { output: undefined }, access: 'read-write' }
+}
+
 export function cache(target: string, options: CacheOptions = {}): CacheMount {
   return { type: 'cache', target, ...options }
 }

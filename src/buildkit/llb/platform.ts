@@ -1,4 +1,4 @@
-/** In the words of OCI images: `{ os: 'linux', architecture: 'arm64', variant: 'v8' }`. */
+/** In the words of OCI images. */
 export interface Platform {
   readonly os: string
   readonly architecture: string

@@ -4,6 +4,8 @@ import { OpSchema, type SourceOp } from '../gen/ops_pb.ts'
 import { http, image, local, normalizeRef } from './source.ts'
 import type { State } from './state.ts'
 
+const platform = { os: 'linux', architecture: 'amd64' }
+
 test.each([
   ['debian', 'docker.io/library/debian:latest'],
   ['debian:trixie-slim', 'docker.io/library/debian:trixie-slim'],
@@ -23,16 +25,18 @@ function sourceOf(state: State): SourceOp {
 }
 
 test('sources carry what BuildKit needs to fetch them', () => {
-  expect(sourceOf(image('debian', { resolveMode: 'local' }))).toMatchObject({
+  expect(sourceOf(image('debian', { platform, resolveMode: 'local' }))).toMatchObject({
     identifier: 'docker-image://docker.io/library/debian:latest',
     attrs: { 'image.resolvemode': 'local' },
   })
-  expect(sourceOf(local('context'))).toMatchObject({
+  expect(sourceOf(local('context', { platform }))).toMatchObject({
     identifier: 'local://context',
     attrs: { 'local.sharedkeyhint': 'context' },
   })
   expect(
-    sourceOf(http('https://kernel.example/linux.tar.xz', { checksum: 'sha256:1', filename: 'linux', mode: 0o644 })),
+    sourceOf(
+      http('https://kernel.example/linux.tar.xz', { platform, checksum: 'sha256:1', filename: 'linux', mode: 0o644 }),
+    ),
   ).toMatchObject({
     identifier: 'https://kernel.example/linux.tar.xz',
     attrs: { 'http.checksum': 'sha256:1', 'http.filename': 'linux', 'http.perm': '0644' },

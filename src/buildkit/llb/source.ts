@@ -3,15 +3,15 @@ import { State } from './state.ts'
 import { createVertex } from './vertex.ts'
 
 export interface ImageOptions {
-  /** @default the engine's own platform */
-  readonly platform?: Platform
+  /** Of the image that is taken, and of what runs on it. */
+  readonly platform: Platform
   readonly name?: string
   /** Where the engine looks first. @default 'default', on an engine its own store and then the registry */
   readonly resolveMode?: 'default' | 'local' | 'pull'
 }
 
 /** The file system of an image. `ref` may be short, as for `docker pull`. */
-export function image(ref: string, { platform, name, resolveMode = 'default' }: ImageOptions = {}): State {
+export function image(ref: string, { platform, name, resolveMode = 'default' }: ImageOptions): State {
   return source(`docker-image://${normalizeRef(ref)}`, {
     platform,
     name,
@@ -19,23 +19,25 @@ export function image(ref: string, { platform, name, resolveMode = 'default' }: 
   })
 }
 
-/** The empty file system. */
-export function scratch(): State {
-  return State.of(undefined, {})
+/** The empty file system. The platform is that of what runs on what it becomes. */
+export function scratch(platform: Platform): State {
+  return State.of(undefined, { platform })
 }
 
 export interface LocalOptions {
+  readonly platform: Platform
   readonly name?: string
   /** Tells apart directories of one name that different programs send, where that is not plain from their paths. */
   readonly sharedKeyHint?: string
 }
 
 /** A directory of this machine, which the session's `localDirs` must offer under `dirName`. */
-export function local(dirName: string, { name, sharedKeyHint = dirName }: LocalOptions = {}): State {
-  return source(`local://${dirName}`, { name, attrs: { 'local.sharedkeyhint': sharedKeyHint } })
+export function local(dirName: string, { platform, name, sharedKeyHint = dirName }: LocalOptions): State {
+  return source(`local://${dirName}`, { platform, name, attrs: { 'local.sharedkeyhint': sharedKeyHint } })
 }
 
 export interface HttpOptions {
+  readonly platform: Platform
   /** `sha256:…` of the content; the solve fails when it differs. */
   readonly checksum?: string
   /** Name of the file in the resulting file system. @default the last part of the URL's path */
@@ -46,17 +48,17 @@ export interface HttpOptions {
 }
 
 /** A file system with one downloaded file. */
-export function http(url: string, { checksum, filename, mode, name }: HttpOptions = {}): State {
+export function http(url: string, { platform, checksum, filename, mode, name }: HttpOptions): State {
   const attrs: Record<string, string> = {}
   if (checksum !== undefined) attrs['http.checksum'] = checksum
   if (filename !== undefined) attrs['http.filename'] = filename
   if (mode !== undefined) attrs['http.perm'] = `0${mode.toString(8)}`
-  return source(url, { name, attrs })
+  return source(url, { platform, name, attrs })
 }
 
 interface SourceOptions {
   readonly attrs: Record<string, string>
-  readonly platform?: Platform | undefined
+  readonly platform: Platform
   readonly name?: string | undefined
 }
 

@@ -56,7 +56,7 @@ export class State implements HasOutput {
     return marshal(this.output)
   }
 
-  #inherit(meta: ExecMeta): State {
+  #inherit(meta: Partial<ExecMeta>): State {
     return new State(this.output, { ...this.#meta, ...meta })
   }
 }

@@ -37,14 +37,13 @@ export interface HasOutput {
 export interface VertexOptions {
   readonly op: NonNullable<MessageInitShape<typeof OpSchema>['op']>
   readonly inputs?: readonly Output[]
-  readonly platform?: Platform | undefined
+  /** Never left to the engine: one that runs several would choose. */
+  readonly platform: Platform
   readonly metadata?: VertexMetadata
 }
 
 export function createVertex({ op, inputs = [], platform, metadata = {} }: VertexOptions): Vertex {
-  const init: MessageInitShape<typeof OpSchema> = { op, inputs: inputs.map(toInput) }
-  if (platform !== undefined) init.platform = platform
-  const bytes = toBinary(OpSchema, create(OpSchema, init))
+  const bytes = toBinary(OpSchema, create(OpSchema, { op, inputs: inputs.map(toInput), platform }))
   return { digest: digestOf(bytes), bytes, inputs, metadata }
 }
 

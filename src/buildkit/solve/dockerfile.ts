@@ -1,5 +1,6 @@
 import { readFile } from 'node:fs/promises'
 import { basename, dirname, resolve } from 'node:path'
+import type { Platform } from '../llb/platform.ts'
 import type { Attachable } from '../session/attachable.ts'
 import { LocalDirError, localDirs } from '../session/filesync/local-dirs.ts'
 import { parseIgnoreFile } from '../session/filesync/patterns.ts'
@@ -12,8 +13,8 @@ export interface DockerfileOptions {
   readonly labels?: Readonly<Record<string, string>>
   /** The stage to build. @default the last one */
   readonly target?: string
-  /** Such as `linux/arm64`. @default the engine's own */
-  readonly platform?: string
+  /** Of the image that is made. */
+  readonly platform: Platform
   /** @default 'use' */
   readonly cache?: 'use' | 'ignore'
 }
@@ -35,13 +36,14 @@ export async function dockerfileSolve(options: DockerfileOptions): Promise<Docke
   const context = resolve(contextDir)
   const path = resolve(context, dockerfile)
   const filename = basename(path)
+  const { os, architecture, variant } = platform
   const frontendAttrs: Record<string, string> = {
     filename,
+    platform: [os, architecture, variant].filter((part) => part !== undefined).join('/'),
     ...prefixed('build-arg:', buildArgs),
     ...prefixed('label:', labels),
   }
   if (target !== undefined) frontendAttrs['target'] = target
-  if (platform !== undefined) frontendAttrs['platform'] = platform
   if (cache === 'ignore') frontendAttrs['no-cache'] = ''
   const exclude = await ignorePatterns([`${path}.dockerignore`, resolve(context, '.dockerignore')])
   await requireFile(path)

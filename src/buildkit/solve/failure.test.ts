@@ -4,8 +4,10 @@ import { logOf, vertexOf } from '../testing/status.ts'
 import { explainFailure } from './failure.ts'
 import { SolveTrace } from './trace.ts'
 
+const platform = { os: 'linux', architecture: 'amd64' }
+
 test('the step whose error the solve quotes is blamed, with its command and its last lines', () => {
-  const definition = llb.image('x').run({ script: 'make' }).definition()
+  const definition = llb.image('x', { platform }).run({ script: 'make' }).definition()
   const digest = definition.vertexes[1]?.digest ?? ''
   const trace = new SolveTrace()
   trace.observe(logOf('other', 'noise\n', 1))

@@ -1,5 +1,8 @@
+import type { Platform } from '../llb/platform.ts'
+
 /** What a container of an image starts with. */
 export interface ImageConfig {
+  readonly platform: Platform
   readonly entrypoint?: readonly string[]
   readonly cmd?: readonly string[]
   /** @default a PATH of the usual directories */
@@ -20,8 +23,7 @@ const PATH = '/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin'
 export function ociImageConfig(config: ImageConfig): object {
   const { entrypoint, cmd, env = {}, labels, workingDir = '/', user, exposedPorts, volumes, stopSignal } = config
   return {
-    architecture: 'amd64',
-    os: 'linux',
+    ...config.platform,
     config: {
       Entrypoint: entrypoint,
       Cmd: cmd,

@@ -5,6 +5,8 @@ export interface BootstrapTool {
 }
 
 export interface BootstrapRequest {
+  /** As Debian calls the architecture. */
+  readonly arch: string
   readonly suite: string
   /** URL of a Debian archive, without a slash at its end. */
   readonly mirror: string
@@ -17,11 +19,11 @@ export interface BootstrapCommand {
 
 const mmdebstrap: BootstrapTool = {
   name: 'mmdebstrap',
-  command: ({ suite, mirror }) => ({
+  command: ({ arch, suite, mirror }) => ({
     file: 'mmdebstrap',
     args: [
       '--variant=minbase',
-      '--architectures=amd64',
+      `--architectures=${arch}`,
       '--format=tar',
       // A mirror may lag behind, and then has a sid that is past its date, and still signed. Stays in the image's apt.
       '--aptopt=Acquire::Check-Valid-Until "false"',
@@ -53,7 +55,7 @@ tar -C "$directory" --numeric-owner --one-file-system \\
 
 const debootstrap: BootstrapTool = {
   name: 'debootstrap',
-  command: ({ suite, mirror }) => ({
+  command: ({ arch, suite, mirror }) => ({
     file: 'sh',
     args: [
       '-c',
@@ -62,7 +64,7 @@ const debootstrap: BootstrapTool = {
       suite,
       mirror,
       '--variant=minbase',
-      '--arch=amd64',
+      `--arch=${arch}`,
       ...extraPackages(mirror),
     ],
   }),

@@ -6,7 +6,7 @@ import { BOOTSTRAP_TOOLS, type BootstrapRequest, type BootstrapTool } from './bo
 import { BootstrapError } from './errors.ts'
 import { startProgram } from './program.ts'
 
-export interface BootstrapOptions extends BootstrapRequest {
+export interface BootstrapOptions extends Omit<BootstrapRequest, 'arch'> {
   readonly engine: Engine
   /** Name of the image to make. */
   readonly ref: string
@@ -30,7 +30,7 @@ export async function bootstrap(options: BootstrapOptions): Promise<string> {
     })
   }
   log.info(`making a minimal Debian ${suite} with ${tool.name} from ${withoutPassword(mirror)}`)
-  await using program = await startProgram(tool.command({ suite, mirror }))
+  await using program = await startProgram(tool.command({ arch: engine.arch.name, suite, mirror }))
   let failure: unknown
   program.output.on('error', (error) => {
     failure = error

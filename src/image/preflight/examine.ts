@@ -1,10 +1,12 @@
+import type { Architecture } from '../../arch/index.ts'
 import { parseVersion } from './kernel-config.ts'
 import type { KernelFacts } from './kernel-facts.ts'
 import { alternativesOf, concerns, type Need } from './need.ts'
-import { needs } from './needs.ts'
+import { needsOn } from './needs.ts'
 
 /** What a guest shall do, as far as its kernel matters. */
 export interface GuestPurpose {
+  readonly arch: Architecture
   readonly cgroup: 1 | 2
   /** dockerd, or a command of the user's. */
   readonly runs: 'dockerd' | 'command'
@@ -24,11 +26,11 @@ export interface MissingOption {
 }
 
 /** All needs that the kernel does not meet; none for a kernel whose config is not known. */
-export function examine(facts: KernelFacts, { cgroup, runs }: GuestPurpose): Shortcoming[] {
+export function examine(facts: KernelFacts, { arch, cgroup, runs }: GuestPurpose): Shortcoming[] {
   const { release, config } = facts
   if (config === undefined) return []
   const version = config.version ?? parseVersion(release)
-  return needs
+  return needsOn(arch)
     .filter((need) => need.cgroup === undefined || need.cgroup === cgroup)
     .filter((need) => runs === 'dockerd' || need.of === 'guest' || need.of === 'controller')
     .filter((need) => concerns(need, version))

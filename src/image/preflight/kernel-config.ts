@@ -19,7 +19,7 @@ export function parseKernelConfig(text: string, wanted?: ReadonlySet<string>): K
   return { version: parseVersion(head), options }
 }
 
-/** Of `6.12.117+deb13-cloud-amd64` or `6.13-rc1`. */
+/** Of `6.12.117+deb13-cloud` or `6.13-rc1`. */
 export function parseVersion(release: string): KernelVersion | undefined {
   const [, major, minor] = /^(\d+)\.(\d+)/.exec(release) ?? []
   return major === undefined ? undefined : [Number(major), Number(minor)]

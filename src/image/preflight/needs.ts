@@ -1,11 +1,11 @@
+import type { Architecture } from '../../arch/index.ts'
 import { alternativesOf, type Need } from './need.ts'
 
-/** What our machine and our init are made of: src/qemu, images/guest/init. */
+/** What our machine and our init are made of on every architecture: src/qemu, images/guest/init. */
 const guest: readonly Need[] = [
   { of: 'guest', options: '64BIT', purpose: 'programs of 64 bits' },
   { of: 'guest', options: 'BLK_DEV_INITRD BINFMT_ELF BINFMT_SCRIPT', purpose: 'the initrd and the init in it' },
   { of: 'guest', options: 'PROC_FS SYSFS DEVTMPFS TMPFS', purpose: '/proc, /sys, /dev and /run' },
-  { of: 'guest', options: 'ACPI PCI', purpose: "finding the machine's devices; ACPI alone cannot read its tables" },
   { of: 'guest', options: 'VIRTIO_MMIO VIRTIO_BLK', purpose: 'the disks' },
   { of: 'guest', options: 'VIRTIO_NET', purpose: 'the network' },
   { of: 'guest', options: 'VIRTIO_CONSOLE', purpose: 'the port that the guest is controlled by' },
@@ -21,7 +21,6 @@ const guest: readonly Need[] = [
     purpose: 'system calls that every program takes for granted',
   },
   { of: 'guest', options: 'CGROUPS', purpose: 'cgroups of either version' },
-  { of: 'feature', options: 'SERIAL_8250_CONSOLE', purpose: 'a console, which tells why a guest died' },
   { of: 'feature', options: 'HW_RANDOM_VIRTIO', purpose: 'random numbers from the host' },
   { of: 'feature', options: 'EROFS_FS_XATTR', purpose: 'file capabilities in the rootfs' },
 ]
@@ -143,7 +142,11 @@ const features: readonly Need[] = [
 ]
 
 /** Our own list of what a guest wants of its kernel, from 5.10 on. */
-export const needs: readonly Need[] = [...guest, ...dockerd, ...controllers, ...features]
+export function needsOn({ kernel }: Architecture): readonly Need[] {
+  return [...guest, ...kernel.needs, ...dockerd, ...controllers, ...features]
+}
 
 /** Every option that the list asks for. */
-export const neededOptions: ReadonlySet<string> = new Set(needs.flatMap((need) => alternativesOf(need).flat()))
+export function neededOptions(arch: Architecture): ReadonlySet<string> {
+  return new Set(needsOn(arch).flatMap((need) => alternativesOf(need).flat()))
+}

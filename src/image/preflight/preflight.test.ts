@@ -1,6 +1,7 @@
 import { readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { expect, test } from 'vitest'
+import { amd64 } from '../../arch/amd64/index.ts'
 import { createLogger } from '../../log/index.ts'
 import { KernelUnsuitableError } from './errors.ts'
 import { examine } from './examine.ts'
@@ -10,7 +11,7 @@ import { neededOptions } from './needs.ts'
 import { type PreflightRequest, preflight } from './preflight.ts'
 
 const fixtures = join(import.meta.dirname, '../../../fixtures/kernel-configs')
-const fragments = join(import.meta.dirname, '../../../images/kernel/fragments')
+const images = join(import.meta.dirname, '../../../images/kernel')
 
 /** The facts of a Debian kernel, after its config was changed as `edit` says. */
 function factsOf(name: string, edit: (config: string) => string = (config) => config): KernelFacts {
@@ -18,7 +19,7 @@ function factsOf(name: string, edit: (config: string) => string = (config) => co
   const facts: KernelFacts = {
     release: `${name}-test`,
     modules: 'present',
-    config: parseKernelConfig(text, neededOptions),
+    config: parseKernelConfig(text, neededOptions(amd64)),
   }
   // As it comes from an image's label.
   return parseKernelFacts(formatKernelFacts(facts)) ?? expect.fail('the facts do not survive their own format')
@@ -27,7 +28,16 @@ function factsOf(name: string, edit: (config: string) => string = (config) => co
 function check(facts: KernelFacts, request: Partial<PreflightRequest> = {}): string[] {
   const lines: string[] = []
   const log = createLogger({ write: (line) => lines.push(line) })
-  preflight(facts, { entry: 'e', kernel: 'k', cgroup: 2, runs: 'dockerd', controllers: 'all', log, ...request })
+  preflight(facts, {
+    entry: 'e',
+    kernel: 'k',
+    arch: amd64,
+    cgroup: 2,
+    runs: 'dockerd',
+    controllers: 'all',
+    log,
+    ...request,
+  })
   return lines
 }
 
@@ -51,7 +61,7 @@ test.each(all)('%s has all that a guest on cgroup v2 needs', (name) => {
 })
 
 test.each(all)('%s lacks no feature of the list: each option of it exists under that name', (name) => {
-  expect(examine(factsOf(name), { cgroup: 2, runs: 'dockerd' })).toEqual([])
+  expect(examine(factsOf(name), { arch: amd64, cgroup: 2, runs: 'dockerd' })).toEqual([])
 })
 
 test.each(['bullseye-5.10', 'bookworm-6.1', 'bookworm-amd64-6.1'])('%s has all that cgroup v1 needs', (name) => {
@@ -109,13 +119,14 @@ test.each(['5.10.0', '6.0.0', '6.1.0', '6.12.0', '7.2.0'])(
   'what we build of %s has all of the list, and on cgroup v1 with the fragment for it',
   (release) => {
     const factsOf = (...names: string[]): KernelFacts => {
-      const text = names.map((name) => readFileSync(join(fragments, `${name}.config`), 'utf8')).join('\n')
+      const paths = names.map((name) => `fragments/${name}.config`)
+      const text = ['amd64/base.config', ...paths].map((path) => readFileSync(join(images, path), 'utf8')).join('\n')
       return { release, modules: 'absent', config: parseKernelConfig(text) }
     }
     // The one thing that is a module, so that there is one to test modprobe with.
     const dummy = [expect.objectContaining({ missing: [{ name: 'DUMMY', why: 'module-absent' }] })]
-    expect(examine(factsOf('base'), { cgroup: 2, runs: 'dockerd' })).toEqual(dummy)
-    expect(examine(factsOf('base', 'cgroup-v1'), { cgroup: 1, runs: 'dockerd' })).toEqual(dummy)
+    expect(examine(factsOf('base'), { arch: amd64, cgroup: 2, runs: 'dockerd' })).toEqual(dummy)
+    expect(examine(factsOf('base', 'cgroup-v1'), { arch: amd64, cgroup: 1, runs: 'dockerd' })).toEqual(dummy)
   },
 )
 
@@ -134,7 +145,7 @@ test("moby's list asks for nothing that ours has neither taken in nor left out f
   const text = readFileSync(join(fixtures, 'moby-check-config.txt'), 'utf8')
   const asked = text.replaceAll(/^#.*$/gm, '').trim().split(/\s+/)
   const reasoned = Object.values(leftOut).flatMap((names) => names.split(' '))
-  expect(asked.filter((name) => !neededOptions.has(name)).toSorted()).toEqual(reasoned.toSorted())
+  expect(asked.filter((name) => !neededOptions(amd64).has(name)).toSorted()).toEqual(reasoned.toSorted())
 })
 
 test.each(['PROC_SYSCTL', 'NF_TABLES_IPV4', 'NFT_COUNTER'])(

@@ -1,3 +1,4 @@
+import type { Architecture } from '../../arch/index.ts'
 import { llb, type State } from '../../buildkit/graph.ts'
 import { sources } from './sources.ts'
 
@@ -12,6 +13,7 @@ export const guestCommand = [
 ] as const
 
 export interface GuestInput {
+  readonly arch: Architecture
   readonly tools: State
   /** A state with `/dropbear`. */
   readonly sshd: State
@@ -20,9 +22,9 @@ export interface GuestInput {
 }
 
 /** A state with `/guest.cpio`: init, agent, busybox and sshd; the same for every kernel. */
-export function guest({ tools, sshd, init }: GuestInput): State {
+export function guest({ arch, tools, sshd, init }: GuestInput): State {
   const command = init ?? guestCommand
-  const withCommand = sources('guest', { only: ['agent', 'build.sh', 'init'] }).file(
+  const withCommand = sources('guest', { arch, only: ['agent', 'build.sh', 'init'] }).file(
     llb
       .mkfile('/src/command', `${command.join('\n')}\n`)
       // The agent says `ready` when dockerd answers, or when a command of the user's has started.
@@ -33,11 +35,7 @@ export function guest({ tools, sshd, init }: GuestInput): State {
     .run({
       name: '[guest] compile the agent, pack the initrd',
       args: ['sh', '/src/build.sh'],
-      mounts: [
-        llb.bind('/src', withCommand, { selector: '/src' }),
-        llb.bind('/sshd', sshd),
-        llb.bind('/out', llb.scratch(), { access: 'read-write' }),
-      ],
+      mounts: [llb.bind('/src', withCommand, { selector: '/src' }), llb.bind('/sshd', sshd), llb.output('/out')],
     })
     .mountOutput('/out')
 }

@@ -32,11 +32,12 @@ export async function storedImage(
     signal,
   }: StoredImageContext & { readonly name: string },
 ): Promise<Ingredient> {
+  const { platform } = engine.arch
   if (builder.kind === 'buildkitd') {
     const { remoteDigest } = await import('../remote-digest.ts')
     const contentKey = await remoteDigest(ref, { builder, dockerConfigDirectory, signal })
-    return { state: llb.image(ref, { name }), contentKey }
+    return { state: llb.image(ref, { platform, name }), contentKey }
   }
   const contentKey = (await imageId(engine, ref)) ?? (await pullImage(engine, ref, { credentials, log, signal }))
-  return { state: llb.image(ref, { name }), contentKey }
+  return { state: llb.image(ref, { platform, name }), contentKey }
 }

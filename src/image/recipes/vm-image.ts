@@ -1,3 +1,4 @@
+import type { Architecture } from '../../arch/index.ts'
 import { llb, type State } from '../../buildkit/graph.ts'
 import { imagePaths } from '../../qemu/index.ts'
 import { guest, guestCommand } from './guest.ts'
@@ -10,6 +11,7 @@ import { sshd } from './sshd.ts'
 export const BASE_SUITE = 'trixie'
 
 export interface VmImageInput {
+  readonly arch: Architecture
   /** A Debian of `BASE_SUITE`. */
   readonly base: State
   readonly tools: State
@@ -25,16 +27,16 @@ export interface VmImageInput {
  * different kernels share QEMU and rootfs, and a change of our scripts packs nothing anew. Each is written where it will
  * be: no file system is copied to get its place.
  */
-export function vmImage({ base, tools, mirror, kernel, rootfs, init }: VmImageInput): Ingredient {
-  const runnerSources = sources('runner')
-  const programs = runnerPrograms(tools)
-  const guestFiles = guest({ tools, sshd: sshd(tools, { suite: BASE_SUITE, mirror }), init })
-  const withRootfs = runner(base, { mirror, suite: BASE_SUITE }).run({
+export function vmImage({ arch, base, tools, mirror, kernel, rootfs, init }: VmImageInput): Ingredient {
+  const runnerSources = sources('runner', { arch })
+  const programs = runnerPrograms(tools, arch)
+  const guestFiles = guest({ arch, tools, sshd: sshd(tools, { arch, suite: BASE_SUITE, mirror }), init })
+  const withRootfs = runner(base, { arch, mirror, suite: BASE_SUITE }).run({
     name: '[rootfs] mkfs.erofs',
     args: ['sh', '/testkernels-src/pack-rootfs', imagePaths.rootfs, init?.[0] ?? guestCommand[0]],
     mounts: [
       llb.bind('/mnt', rootfs.state),
-      llb.bind('/testkernels-src', sources('rootfs'), { selector: '/src' }),
+      llb.bind('/testkernels-src', sources('rootfs', { arch }), { selector: '/src' }),
       llb.tmpfs('/tmp'),
     ],
   })
@@ -45,7 +47,7 @@ export function vmImage({ base, tools, mirror, kernel, rootfs, init }: VmImageIn
   const state = withKernel.file(
     llb
       .copy(initrd(guestFiles, tools, kernel.state), '/initrd', imagePaths.initrd)
-      .copy(programs, '/tsc-khz', '/testkernels/tsc-khz')
+      .copy(programs, '/counter-khz', '/testkernels/counter-khz')
       .copy(programs, '/digest', '/testkernels/digest')
       .copy(runnerSources, '/src/entrypoint', imagePaths.entrypoint)
       .copy(runnerSources, '/src/supervise', '/testkernels/supervise')
@@ -66,11 +68,7 @@ function initrd(guestFiles: State, tools: State, kernelFiles: State): State {
     .run({
       name: '[guest] join the initrd',
       script: 'cat /kernel/modules.cpio /guest/guest.cpio >/out/initrd',
-      mounts: [
-        llb.bind('/kernel', kernelFiles),
-        llb.bind('/guest', guestFiles),
-        llb.bind('/out', llb.scratch(), { access: 'read-write' }),
-      ],
+      mounts: [llb.bind('/kernel', kernelFiles), llb.bind('/guest', guestFiles), llb.output('/out')],
     })
     .mountOutput('/out')
 }

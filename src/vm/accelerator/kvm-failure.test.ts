@@ -6,7 +6,7 @@ const deadlineMs = 10_000
 test("an assertion of QEMU's is put into words, and quoted", () => {
   // From QEMU 10.0 on a machine with a paravirtual nested hypervisor.
   const said =
-    "qemu-system-x86_64: ../../target/i386/kvm/kvm.c:3213: kvm_buf_set_msrs: Assertion `ret == cpu->kvm_msr_buf->nmsrs' failed."
+    "qemu-system: ../../target/i386/kvm/kvm.c:3213: kvm_buf_set_msrs: Assertion `ret == cpu->kvm_msr_buf->nmsrs' failed."
   expect(describeKvmFailure({ ended: 'by itself', said, deadlineMs })).toBe(
     "QEMU aborts when it sets up a guest on this machine's /dev/kvm (../../target/i386/kvm/kvm.c:3213: kvm_buf_set_msrs: Assertion `ret == cpu->kvm_msr_buf->nmsrs' failed.)",
   )
@@ -19,7 +19,7 @@ test('a guest that hung is told by the deadline it missed', () => {
 })
 
 test('a device that may not be opened is told apart', () => {
-  const said = 'qemu-system-x86_64: -accel kvm: Could not access KVM kernel module: Permission denied'
+  const said = 'qemu-system: -accel kvm: Could not access KVM kernel module: Permission denied'
   expect(describeKvmFailure({ ended: 'by itself', said, deadlineMs })).toMatch(
     /^QEMU may not open .*Permission denied\)$/,
   )

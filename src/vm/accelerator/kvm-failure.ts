@@ -7,7 +7,7 @@ export interface FailedProbe {
 
 /** Why no guest ran with KVM, as what follows "because"; QEMU's own words in parentheses. */
 export function describeKvmFailure({ ended, said, deadlineMs }: FailedProbe): string {
-  const quoted = said === '' ? '' : ` (${said.replace(/^qemu-system-x86_64: /, '')})`
+  const quoted = said === '' ? '' : ` (${said.replace(/^qemu-system: /, '')})`
   if (ended === 'at the deadline') {
     return `/dev/kvm opens, but a guest that ran with it did not reach user space in ${deadlineMs / 1000} s${quoted}`
   }

@@ -15,7 +15,7 @@ export interface AcceleratorVerdict {
 
 /** A guest under KVM is in user space within a second; one that hangs does so for good. */
 const KVM_DEADLINE_MS = 10_000
-const COUNTER = /^testkernels: tsc_khz (\d+)$/
+const COUNTER = /^testkernels: counter_khz (\d+)$/
 const USER_SPACE = 'testkernels: user space reached'
 
 export interface ProbeOptions {
@@ -84,5 +84,5 @@ async function readProbe({ stdout }: Lease): Promise<{ reached: boolean; counter
 /** QEMU's last line of errors. It warns of features that the guest would not miss, and its shell may add "Aborted". */
 function lastWords({ stderr }: Lease): string {
   const lines = stderr.kept.filter((line) => !line.includes(' warning: '))
-  return lines.findLast((line) => line.startsWith('qemu-system-x86_64: ')) ?? lines.at(-1)?.trim() ?? ''
+  return lines.findLast((line) => line.startsWith('qemu-system: ')) ?? lines.at(-1)?.trim() ?? ''
 }

@@ -4,3 +4,8 @@ import { TestkernelsError } from '../../../errors/index.ts'
 export class KernelSourceUnavailableError extends TestkernelsError {
   readonly code = 'KERNEL_SOURCE_UNAVAILABLE'
 }
+
+/** The kernel is for another architecture than the engine's. */
+export class KernelForeignError extends TestkernelsError {
+  readonly code = 'KERNEL_FOREIGN'
+}

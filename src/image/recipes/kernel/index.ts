@@ -15,17 +15,17 @@ export interface KernelRecipeContext extends SourceKernelContext, StoredImageCon
 export async function kernel(reference: KernelReference, context: KernelRecipeContext): Promise<Ingredient> {
   const { state: tree, initrd, ...rest } = await kernelTree(reference, context)
   const label = kernelLabel(reference)
-  return { ...rest, state: packKernel(context.tools, { tree, label, ...(initrd && { initrd }) }) }
+  return { ...rest, state: packKernel(context.tools, { arch: context.arch, tree, label, ...(initrd && { initrd }) }) }
 }
 
 async function kernelTree(reference: KernelReference, context: KernelRecipeContext): Promise<LocalKernelTree> {
   switch (reference.kind) {
     case 'debian':
-      return { state: debianKernel(context.tools, reference, context.mirror) }
+      return { state: debianKernel(context.tools, reference, context) }
     case 'image':
       return await storedImage(reference.ref, { ...context, name: `[kernel] ${reference.ref}` })
     case 'local':
-      return await localKernel(reference)
+      return await localKernel(reference, context.arch)
     case 'source':
       return await sourceKernel(reference, kernelLabel(reference), context)
   }

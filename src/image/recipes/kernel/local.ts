@@ -1,8 +1,10 @@
 import { basename, dirname } from 'node:path'
-import { type LocalDir, llb, type State } from '../../../buildkit/graph.ts'
+import type { Architecture } from '../../../arch/index.ts'
+import { type LocalDir, llb, type Platform, type State } from '../../../buildkit/graph.ts'
 import type { LocalKernel } from '../../../options/index.ts'
 import { contentKeyOf } from '../content-key.ts'
 import type { Ingredient } from '../ingredient.ts'
+import { KernelForeignError } from './errors.ts'
 
 /** The tree of a kernel, and what goes in front of its initrd. */
 export interface LocalKernelTree extends Ingredient {
@@ -10,14 +12,19 @@ export interface LocalKernelTree extends Ingredient {
   readonly initrd?: State
 }
 
-/** A kernel of this machine, sent by the session and laid out as packages have it. */
-export async function localKernel(kernel: LocalKernel): Promise<LocalKernelTree> {
+/**
+ * A kernel of this machine, sent by the session and laid out as packages have it.
+ * @throws KernelForeignError
+ */
+export async function localKernel(kernel: LocalKernel, arch: Architecture): Promise<LocalKernelTree> {
+  if (kernel.arch !== arch.name) throw foreign(kernel, arch)
+  const { platform } = arch
   const { release, vmlinuz, config, systemMap, modules, initrd } = kernel
   const directories: Record<string, LocalDir> = {}
   const load = (part: string, directory: LocalDir) => {
     const name = `testkernels-kernel-${part}`
     directories[name] = directory
-    return llb.local(name, { name: `[kernel ${release}] load ${part}` })
+    return llb.local(name, { platform, name: `[kernel ${release}] load ${part}` })
   }
   const loadFile = (part: string, path: string) =>
     load(part, { path: dirname(path), include: [literal(basename(path))] })
@@ -35,15 +42,22 @@ export async function localKernel(kernel: LocalKernel): Promise<LocalKernelTree>
   }
   const files = [vmlinuz, config, systemMap, modules, initrd].filter((path) => path !== undefined)
   return {
-    state: llb.scratch().file(actions, { name: `[kernel ${release}] lay out` }),
-    ...(initrd !== undefined && { initrd: initrdState(loadFile('initrd', initrd), initrd) }),
+    state: llb.scratch(platform).file(actions, { name: `[kernel ${release}] lay out` }),
+    ...(initrd !== undefined && { initrd: initrdState(loadFile('initrd', initrd), initrd, platform) }),
     contentKey: JSON.stringify(await Promise.all(files.map(contentKeyOf))),
     directories,
   }
 }
 
-function initrdState(directory: State, path: string): State {
-  return llb.scratch().file(llb.copy(directory, `/${basename(path)}`, '/initrd'), { name: '[kernel] initrd' })
+function initrdState(directory: State, path: string, platform: Platform): State {
+  return llb.scratch(platform).file(llb.copy(directory, `/${basename(path)}`, '/initrd'), { name: '[kernel] initrd' })
+}
+
+function foreign({ vmlinuz, arch: of }: LocalKernel, { name }: Architecture): KernelForeignError {
+  return new KernelForeignError({
+    what: `the kernel ${vmlinuz} is for ${of}, and the engine's machine is ${name}`,
+    remedy: `take a kernel for ${name}, or an engine on ${of}`,
+  })
 }
 
 /** A name as a pattern that matches nothing else. */

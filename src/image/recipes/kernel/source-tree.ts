@@ -1,4 +1,5 @@
 import { basename, dirname } from 'node:path'
+import type { Architecture } from '../../../arch/index.ts'
 import { llb, type State } from '../../../buildkit/graph.ts'
 import type { Logger } from '../../../log/index.ts'
 import type { SourceOrigin } from '../../../options/index.ts'
@@ -9,6 +10,7 @@ import { tarballOf } from './kernel-org.ts'
 import { type PublishedChecksumOptions, publishedChecksum } from './published-checksum.ts'
 
 export interface SourceTreeContext extends PublishedChecksumOptions {
+  readonly arch: Architecture
   readonly base: State
   /** Has what tarballs are unpacked with. */
   readonly compiler: State
@@ -26,11 +28,18 @@ const LOCAL = 'testkernels-kernel'
  * @throws KernelSourceUnavailableError
  */
 export async function sourceTree(origin: SourceOrigin, context: SourceTreeContext): Promise<Ingredient> {
-  const { step } = context
+  const { step, arch } = context
+  const { platform } = arch
   switch (origin.kind) {
     case 'version': {
       const { name, url, checksum } = await release(origin, context)
-      const tarball = llb.http(url, { ...checksum, filename: name, mode: 0o644, name: step(`download ${url}`) })
+      const tarball = llb.http(url, {
+        platform,
+        ...checksum,
+        filename: name,
+        mode: 0o644,
+        name: step(`download ${url}`),
+      })
       return { state: unpack(tarball, name, undefined, context) }
     }
     case 'debian':
@@ -38,14 +47,14 @@ export async function sourceTree(origin: SourceOrigin, context: SourceTreeContex
     case 'tarball': {
       const name = basename(origin.path)
       return {
-        state: unpack(llb.local(LOCAL, { name: step(`load ${origin.path}`) }), name, origin.sha256, context),
+        state: unpack(llb.local(LOCAL, { platform, name: step(`load ${origin.path}`) }), name, origin.sha256, context),
         contentKey: await contentKeyOf(origin.path),
         directories: { [LOCAL]: { path: dirname(origin.path), include: [name] } },
       }
     }
     case 'tree':
       return {
-        state: llb.local(LOCAL, { name: step(`load ${origin.path}`) }),
+        state: llb.local(LOCAL, { platform, name: step(`load ${origin.path}`) }),
         contentKey: await contentKeyOf(origin.path),
         directories: { [LOCAL]: { path: origin.path, exclude: builtInTree } },
       }
@@ -70,16 +79,16 @@ async function release(origin: SourceOrigin & { kind: 'version' }, context: Sour
   return { name, url, checksum: { checksum: `sha256:${published}` } }
 }
 
-function debianSource(suite: string, { base, mirror, step }: SourceTreeContext): State {
+function debianSource(suite: string, { arch, base, mirror, step }: SourceTreeContext): State {
   return base
     .run({
       name: step('fetch linux-source'),
       args: ['sh', '/src/fetch-debian-source.sh', suite, ...(mirror === undefined ? [] : [mirror])],
       mounts: [
-        llb.bind('/src', sources('kernel', { only: ['fetch-debian-source.sh', 'debian-apt.sh'] }), {
+        llb.bind('/src', sources('kernel', { arch, only: ['fetch-debian-source.sh', 'debian-apt.sh'] }), {
           selector: '/src',
         }),
-        llb.bind('/out', llb.scratch(), { access: 'read-write' }),
+        llb.output('/out'),
       ],
     })
     .mountOutput('/out')
@@ -89,16 +98,16 @@ function unpack(
   tarball: State,
   file: string,
   sha256: string | undefined,
-  { compiler, step }: SourceTreeContext,
+  { arch, compiler, step }: SourceTreeContext,
 ): State {
   return compiler
     .run({
       name: step(`unpack ${file}`),
       args: ['sh', '/src/unpack-source.sh', file, ...(sha256 === undefined ? [] : [sha256])],
       mounts: [
-        llb.bind('/src', sources('kernel', { only: ['unpack-source.sh'] }), { selector: '/src' }),
+        llb.bind('/src', sources('kernel', { arch, only: ['unpack-source.sh'] }), { selector: '/src' }),
         llb.bind('/in', tarball),
-        llb.bind('/out', llb.scratch(), { access: 'read-write' }),
+        llb.output('/out'),
       ],
     })
     .mountOutput('/out')

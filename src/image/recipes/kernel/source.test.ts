@@ -2,6 +2,7 @@ import { mkdtemp, rm, utimes, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterEach, beforeEach, expect, test } from 'vitest'
+import { amd64 } from '../../../arch/amd64/index.ts'
 import { llb } from '../../../buildkit/graph.ts'
 import { silentLogger } from '../../../log/index.ts'
 import { parseKernelReference, type SourceKernel, type SourceKernelOptions } from '../../../options/index.ts'
@@ -15,7 +16,8 @@ afterEach(() => rm(directory, { recursive: true }))
 
 async function ingredientOf(options: SourceKernelOptions) {
   const signal = new AbortController().signal
-  const context = { base: llb.image('debian'), suite: 'trixie', mirror: undefined, kernelMirror: undefined }
+  const base = llb.image('debian', { platform: amd64.platform })
+  const context = { arch: amd64, base, suite: 'trixie', mirror: undefined, kernelMirror: undefined }
   return await sourceKernel(parseKernelReference(options) as SourceKernel, 'label', {
     ...context,
     cacheDirectory: directory,

@@ -21,17 +21,19 @@ export async function sourceKernel(
   label: string,
   context: SourceKernelContext,
 ): Promise<Ingredient> {
+  const { arch } = context
+  const { image } = arch.kernel
   const step = (what: string) => `[kernel ${label}] ${what}`
   const compiler = kernelTools(context)
   const source = await sourceTree(reference.origin, { ...context, compiler, step })
   const tree = llb.bind('/tree', source.state)
-  const out = llb.bind('/out', llb.scratch(), { access: 'read-write' })
-  const fragments = await configFragments(reference.config)
+  const out = llb.output('/out')
+  const fragments = await configFragments(reference.config, arch)
   const configured = compiler.run({
     name: step('make olddefconfig'),
-    args: ['sh', '/src/configure.sh'],
+    args: ['sh', '/src/configure.sh', arch.kernel.arch, arch.kernel.directory],
     mounts: [
-      llb.bind('/src', sources('kernel', { only: ['configure.sh', 'merge-config.awk', 'check-config.awk'] }), {
+      llb.bind('/src', sources('kernel', { arch, only: ['configure.sh', 'merge-config.awk', 'check-config.awk'] }), {
         selector: '/src',
       }),
       llb.bind('/fragments', fragments, { selector: '/fragments' }),
@@ -40,10 +42,10 @@ export async function sourceKernel(
     ],
   })
   const built = compiler.run({
-    name: step('make bzImage modules'),
-    args: ['sh', '/src/build-source.sh'],
+    name: step(`make ${image} modules`),
+    args: ['sh', '/src/build-source.sh', arch.kernel.arch, arch.kernel.directory, image],
     mounts: [
-      llb.bind('/src', sources('kernel', { only: ['build-source.sh'] }), { selector: '/src' }),
+      llb.bind('/src', sources('kernel', { arch, only: ['build-source.sh'] }), { selector: '/src' }),
       llb.bind('/config', configured.mountOutput('/out')),
       llb.cache('/ccache', { id: 'testkernels-ccache' }),
       tree,

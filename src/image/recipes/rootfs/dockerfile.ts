@@ -19,7 +19,10 @@ export async function dockerfileRootfs(rootfs: DockerfileReference, context: Doc
   }
   const ref = tagOf(rootfs)
   const contentKey = await buildDockerfile(rootfs, { ...context, ref, labels: imageLabels('rootfs') })
-  return { state: llb.image(ref, { name: `[rootfs] ${rootfs.dockerfile}` }), contentKey }
+  return {
+    state: llb.image(ref, { platform: context.engine.arch.platform, name: `[rootfs] ${rootfs.dockerfile}` }),
+    contentKey,
+  }
 }
 
 /** One tag for each Dockerfile, because a graph can only name an image by a tag; it moves when the context changes. */

@@ -18,7 +18,9 @@ export async function rootfs(reference: RootfsReference, context: RootfsContext)
   switch (reference.kind) {
     case 'debian': {
       const { suite } = reference
-      return { state: debianRootfs(await context.base(suite), { suite, mirror: context.mirror }) }
+      return {
+        state: debianRootfs(await context.base(suite), { suite, mirror: context.mirror, arch: context.engine.arch }),
+      }
     }
     case 'image':
       return await storedImage(reference.ref, { ...context, name: `[rootfs] ${reference.ref}` })
@@ -29,6 +31,6 @@ export async function rootfs(reference: RootfsReference, context: RootfsContext)
     }
     case 'directory':
     case 'tar':
-      return await localRootfs(context.tools, reference)
+      return await localRootfs(reference, { tools: context.tools, arch: context.engine.arch })
   }
 }

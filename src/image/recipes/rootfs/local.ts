@@ -1,4 +1,5 @@
 import { basename, dirname } from 'node:path'
+import type { Architecture } from '../../../arch/index.ts'
 import { llb, type State } from '../../../buildkit/graph.ts'
 import type { LocalRootfs } from '../../../options/index.ts'
 import { contentKeyOf } from '../content-key.ts'
@@ -7,10 +8,14 @@ import type { Ingredient } from '../ingredient.ts'
 const DIRECTORY = 'testkernels-rootfs'
 
 /** A root file system of this machine: a directory as it is, or a tar that is unpacked in the tools state. */
-export async function localRootfs(tools: State, { kind, path }: LocalRootfs): Promise<Ingredient> {
+export async function localRootfs(
+  { kind, path }: LocalRootfs,
+  { tools, arch }: { readonly tools: State; readonly arch: Architecture },
+): Promise<Ingredient> {
+  const { platform } = arch
   const contentKey = await contentKeyOf(path)
   if (kind === 'directory') {
-    const state = llb.local(DIRECTORY, { name: `[rootfs] load ${path}` })
+    const state = llb.local(DIRECTORY, { platform, name: `[rootfs] load ${path}` })
     return { state, contentKey, directories: { [DIRECTORY]: { path } } }
   }
   const file = basename(path)
@@ -18,10 +23,7 @@ export async function localRootfs(tools: State, { kind, path }: LocalRootfs): Pr
     .run({
       name: `[rootfs] unpack ${file}`,
       args: ['tar', '--numeric-owner', '--xattrs', '-xf', `/in/${file}`, '-C', '/out'],
-      mounts: [
-        llb.bind('/in', llb.local(DIRECTORY, { name: `[rootfs] load ${path}` })),
-        llb.bind('/out', llb.scratch(), { access: 'read-write' }),
-      ],
+      mounts: [llb.bind('/in', llb.local(DIRECTORY, { platform, name: `[rootfs] load ${path}` })), llb.output('/out')],
     })
     .mountOutput('/out')
   return { state, contentKey, directories: { [DIRECTORY]: { path: dirname(path), include: [file] } } }

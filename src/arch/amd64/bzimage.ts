@@ -9,7 +9,7 @@ const VERSION_BASE = 0x200
 const HEAD_BYTES = VERSION_BASE + 0xffff + 512
 
 /**
- * What `uname -r` will say on the kernel in this file, or undefined if it is no bzImage. The file's name need not say it.
+ * What `uname -r` will say on the kernel in this file, or undefined if it is no bzImage.
  * @throws what reading throws
  */
 export function readRelease(vmlinuz: string): string | undefined {
