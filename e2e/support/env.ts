@@ -1,6 +1,7 @@
 function variable(name: string): string {
   const value = process.env[name]
-  if (value === undefined) throw new Error(`${name} is not set: run the e2e tests with e2e/vitest.config.ts`)
+  if (value === undefined)
+    throw new Error(`${name} is not set: run e2e tests by their project: npx vitest run --project NAME`)
   return value
 }
 

@@ -1,0 +1,57 @@
+// Our own e2e suite, run by our own plugin: the root's vitest.config.ts has these beside the unit tests. `npm run build` first.
+import { join } from 'node:path'
+import type { TestProjectInlineConfiguration } from 'vitest/config'
+import { kernelProjects, kernelSuite } from '../src/vitest/config.ts'
+
+/** Vitest's 5 s is less than one `docker run` under software emulation; a boot is many of those. */
+const TEST_TIMEOUT_MS = 300_000
+
+const cgroupv1 = { kernel: 'debian:bookworm', cgroup: 1 } as const
+const cgroupv2 = { kernel: 'debian:trixie', cgroup: 2 } as const
+
+const shared = {
+  root: import.meta.dirname,
+  testTimeout: TEST_TIMEOUT_MS,
+  hookTimeout: TEST_TIMEOUT_MS,
+  // Two cores: what runs beside a VM slows it down.
+  fileParallelism: false,
+}
+const common = ['./support/fixtures.ts']
+const withImage = { ...shared, globalSetup: common, setupFiles: ['./support/load-image.ts'] }
+
+const ours: TestProjectInlineConfiguration[] = [
+  // The engine, BuildKit, and programs of ours as child processes, which start VMs of their own.
+  {
+    test: {
+      ...shared,
+      name: 'engine',
+      include: ['{buildkit,engine,cli,vitest,jest,faults,standalone,template}/**/*.e2e.test.ts'],
+      globalSetup: [...common, './support/images.ts'],
+    },
+  },
+  ...kernelProjects({ cgroupv1 }, { ...withImage, include: ['vm/**/*.e2e.test.ts'] }),
+  // The forward is the same whatever the kernel: one entry tests it.
+  ...kernelProjects({ cgroupv2 }, { ...withImage, include: ['{vm,forward}/**/*.e2e.test.ts'] }),
+  kernelSuite(
+    'kernels',
+    { cgroupv1, cgroupv2 },
+    { ...shared, include: ['matrix/**/*.e2e.test.ts'], globalSetup: common },
+  ),
+]
+
+/** Unit tests need no build, and read this too: so what names the plugin's modules is taken from src, and they from dist. */
+export const projects = ours.map(({ test, ...project }) => ({
+  ...project,
+  test: {
+    ...test,
+    ...(test?.runner !== undefined && { runner: built(test.runner) }),
+    globalSetup: [test?.globalSetup ?? []].flat().map(built),
+    setupFiles: [test?.setupFiles ?? []].flat().map(built),
+  },
+}))
+
+function built(path: string): string {
+  const source = join(import.meta.dirname, '../src/')
+  const compiled = join(import.meta.dirname, '../dist/')
+  return path.startsWith(source) ? path.replace(source, compiled).replace(/\.ts$/, '.js') : path
+}
