@@ -2,6 +2,7 @@ import { type ExecFileException, execFile } from 'node:child_process'
 import { type IncomingMessage, type RequestOptions, request } from 'node:http'
 import { buffer } from 'node:stream/consumers'
 import Docker from 'dockerode'
+import { onTestFinished } from 'vitest'
 
 /** Emulated guests are slow, and a loaded machine makes them slower still. */
 export const scenarioDeadlineMs = 180_000
@@ -53,6 +54,8 @@ export function cli(
     const child = execFile('docker', args, options, (error: ExecFileException | null, stdout, stderr) =>
       resolve({ exitCode: error === null ? 0 : Number(error.code ?? 1), stdout, stderr: stderr.toString() }),
     )
+    // A test that times out does not wait for it any more.
+    onTestFinished(() => void child.kill('SIGKILL'))
     child.stdin?.on('error', () => {})
     child.stdin?.end(stdin)
   })

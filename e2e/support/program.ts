@@ -1,5 +1,6 @@
 import { type ChildProcess, type SpawnOptions, spawn } from 'node:child_process'
 import { once } from 'node:events'
+import { onTestFinished, TestRunner } from 'vitest'
 
 /** A build of an image may come before what is waited for. */
 const DEADLINE_MS = 240_000
@@ -30,6 +31,8 @@ export class Program implements AsyncDisposable {
     })
     // `close`, not `exit`: all output has come.
     this.exit = once(this.#child, 'close').then(([code, signal]) => ({ code, signal }))
+    // A test that times out is left where it waits, and never comes to the end of its `await using`.
+    if (TestRunner.getCurrentTest() !== undefined) onTestFinished(() => this[Symbol.asyncDispose]())
   }
 
   /** Resolves when the pattern is in the output. */
