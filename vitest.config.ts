@@ -4,5 +4,5 @@ import { defineConfig } from 'vitest/config'
 import { projects as e2e } from './e2e/projects.ts'
 
 export default defineConfig({
-  test: { projects: [{ test: { name: 'unit', include: ['src/**/*.test.ts'] } }, ...e2e] },
+  test: { projects: [{ test: { name: 'unit', include: ['{src,docs}/**/*.test.ts'] } }, ...e2e] },
 })
