@@ -1,9 +1,10 @@
-import { Agent as HttpAgent } from 'node:http'
-import { Agent as HttpsAgent } from 'node:https'
+import { Agent } from 'node:http'
 import { createRequire } from 'node:module'
+import type { Duplex } from 'node:stream'
 import { inspect } from 'node:util'
 import type Docker from 'dockerode'
 import { type EngineAddress, formatAddress } from './address.ts'
+import { dialEngine } from './dial.ts'
 import { EngineAddressInvalidError } from './errors.ts'
 
 /** Not an import: dockerode takes 0.2 s to load, and a command that finds all done asks nothing that needs it. */
@@ -27,33 +28,32 @@ export function createClient(address: EngineAddress): Docker {
   }
 }
 
+/** A name where dockerode wants one: `dialEngine` alone decides where requests go. */
+const NOWHERE = { protocol: 'http', host: 'docker', port: 80 } as const
+
 function clientOptions(address: EngineAddress) {
-  const nothing = {
-    socketPath: undefined,
-    host: undefined,
-    port: undefined,
-    ca: undefined,
-    cert: undefined,
-    key: undefined,
-  }
-  const common = { ...nothing, version: undefined, pathPrefix: '/', timeout: undefined }
-  if (address.kind === 'unix') {
-    return { ...common, protocol: 'http', socketPath: address.path, agent: opaque(new HttpAgent({ keepAlive: false })) }
-  }
-  const { host, port, tls } = address
-  const target = { host: host.includes(':') ? `[${host}]` : host, port }
-  if (tls === undefined) {
-    return { ...common, ...target, protocol: 'http', agent: opaque(new HttpAgent({ keepAlive: false })) }
-  }
-  const { verify, ...certificates } = tls
-  const agent = opaque(new HttpsAgent({ keepAlive: false, rejectUnauthorized: verify === 'verify' }))
-  return { ...common, ...target, ...certificates, protocol: 'https', agent }
+  const nothing = { socketPath: undefined, ca: undefined, cert: undefined, key: undefined, version: undefined }
+  return { ...NOWHERE, ...nothing, pathPrefix: '/', timeout: undefined, agent: new EngineAgent(address) }
 }
 
-/**
- * docker-modem makes a text of all that it sends, for a log that nobody reads. An agent leads to every request that is open: 30 ms
- * of each start of a VM went into that.
- */
-function opaque<A extends HttpAgent>(agent: A): A {
-  return Object.assign(agent, { [inspect.custom]: () => 'Agent' })
+/** One connection a request. */
+class EngineAgent extends Agent {
+  readonly #address: EngineAddress
+
+  constructor(address: EngineAddress) {
+    super({ keepAlive: false })
+    this.#address = address
+  }
+
+  override createConnection(): Duplex {
+    return dialEngine(this.#address)
+  }
+
+  /**
+   * docker-modem makes a text of all that it sends, for a log that nobody reads. An agent leads to every request that is open: 30 ms
+   * of each start of a VM went into that.
+   */
+  [inspect.custom](): string {
+    return 'Agent'
+  }
 }

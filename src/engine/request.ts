@@ -1,7 +1,7 @@
-import { request as httpRequest, type IncomingHttpHeaders, type IncomingMessage, type RequestOptions } from 'node:http'
-import { request as httpsRequest } from 'node:https'
+import { request as httpRequest, type IncomingHttpHeaders, type IncomingMessage } from 'node:http'
 import { text } from 'node:stream/consumers'
 import type { EngineAddress } from './address.ts'
+import { dialEngine } from './dial.ts'
 
 /** A question to the engine whose answer is one JSON document. */
 export interface EngineRequest {
@@ -47,20 +47,17 @@ export async function requestDocument<T>(
 function send(address: EngineAddress, request: EngineRequest): Promise<IncomingMessage> {
   const { method = 'GET', path, query, signal } = request
   const search = query === undefined ? '' : `?${new URLSearchParams(query)}`
-  const options = { ...target(address), method, path: path + search, agent: false as const, ...(signal && { signal }) }
-  const isTls = address.kind === 'tcp' && address.tls !== undefined
+  const createConnection = () => dialEngine(address)
+  const options = {
+    createConnection,
+    headers: { Host: 'docker' },
+    method,
+    path: path + search,
+    ...(signal && { signal }),
+  }
   return new Promise((resolve, reject) => {
-    const sent = isTls ? httpsRequest(options, resolve) : httpRequest(options, resolve)
-    sent.once('error', reject).end()
+    httpRequest(options, resolve).once('error', reject).end()
   })
-}
-
-function target(address: EngineAddress): RequestOptions {
-  if (address.kind === 'unix') return { socketPath: address.path, headers: { Host: 'docker' } }
-  const { host, port, tls } = address
-  if (tls === undefined) return { host, port }
-  const { verify, ...certificates } = tls
-  return { host, port, ...certificates, rejectUnauthorized: verify === 'verify' } as RequestOptions
 }
 
 /** The engine's own words; a server that is none answers in some other form. */
