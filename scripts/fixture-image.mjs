@@ -14,18 +14,17 @@ export const FIXTURE_TAR = join(root, '.testkernels/busybox.tar')
 /** Makes the tar, and returns the reference of the base image it came from. Needs `npm run build`. */
 export async function makeFixtureImage() {
   const { llb, exporters } = await import('../dist/buildkit/index.js')
-  const { removeImage, saveImages } = await import('../dist/engine/index.js')
+  const { openDockerHost } = await import('../dist/host/index.js')
   const { debianMirror, ensureBaseImage } = await import('../dist/image/index.js')
   const { silentLogger } = await import('../dist/log/index.js')
   const { readSettings } = await import('../dist/options/index.js')
-  const { buildkitOf, openHost } = await import('../dist/vm/host.js')
 
   const signal = AbortSignal.timeout(15 * 60_000)
   const settings = readSettings()
-  const host = await openHost({ settings, log: silentLogger, signal })
-  const { platform } = host.engine.arch
+  const host = await openDockerHost({ settings, log: silentLogger, signal })
+  const { platform } = host.arch
   const mirror = await debianMirror(settings.debianMirror)
-  const base = await ensureBaseImage({ engine: host.engine, suite: 'trixie', mirror, signal, log: silentLogger })
+  const base = await ensureBaseImage({ host, suite: 'trixie', mirror, signal, log: silentLogger })
 
   const busybox = llb
     .image(base.ref, { platform })
@@ -44,7 +43,7 @@ echo 'root:x:0:0:root:/root:/bin/sh' >/out/etc/passwd`,
   const stamp = `${FIXTURE_TAR}.digest`
   if ((await readFile(stamp, 'utf8').catch(() => '')) === definition.digest) return { base: base.ref }
 
-  const buildkit = await buildkitOf(host, { signal, log: silentLogger })
+  const buildkit = await host.ownBuilder({ signal, log: silentLogger }).connect()
   const part = `${FIXTURE_TAR}.${process.pid}`
   try {
     await buildkit.solve({
@@ -54,13 +53,13 @@ echo 'root:x:0:0:root:/root:/bin/sh' >/out/etc/passwd`,
       signal,
     })
     await mkdir(dirname(FIXTURE_TAR), { recursive: true })
-    await pipeline(await saveImages(host.engine, [FIXTURE_IMAGE], { signal }), createWriteStream(part))
+    await pipeline(await host.images.save([FIXTURE_IMAGE], { signal }), createWriteStream(part))
     await rename(part, FIXTURE_TAR)
     await writeFile(stamp, definition.digest)
   } finally {
     await buildkit[Symbol.asyncDispose]()
     // The tar is what is used; the engine's store stays as it was.
-    await removeImage(host.engine, FIXTURE_IMAGE)
+    await host.images.remove(FIXTURE_IMAGE)
   }
   return { base: base.ref }
 }

@@ -2,16 +2,20 @@ import { readdir } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { type Engine, inspectImage, removeImage, startLease } from '../../src/engine/index.ts'
+import { dockerHost, type Host } from '../../src/host/index.ts'
 import { type BaseImage, baseImageRefs, ensureBaseImage } from '../../src/image/base/index.ts'
 import { createLogger } from '../../src/log/index.ts'
+import { readSettings } from '../../src/options/index.ts'
 import { containersOf, engineUnderTest, ownRun } from './support.ts'
 
 /** A name of a suite that nothing else here uses. Pulled where there is a registry, made where there is none. */
 const SUITE = 'stable'
 
 let engine: Engine
+let host: Host
 beforeAll(async () => {
   engine = await engineUnderTest()
+  host = dockerHost(engine, readSettings({}))
 })
 
 describe('two processes that need a base image at once', () => {
@@ -21,7 +25,7 @@ describe('two processes that need a base image at once', () => {
     // What a run that was killed left here would be found, and nothing made.
     await removeImage(engine, baseImageRefs(SUITE)[1])
     const log = createLogger({ write: (line) => lines.push(line) })
-    images = await Promise.all([1, 2].map(() => ensureBaseImage({ engine, suite: SUITE, log })))
+    images = await Promise.all([1, 2].map(() => ensureBaseImage({ host, suite: SUITE, log })))
   })
   afterAll(async () => {
     for (const { ref, origin } of images) if (origin !== 'engine') await removeImage(engine, ref)
@@ -65,7 +69,7 @@ test('an image that cannot be had is explained with all three ways, and leaves n
     (await readdir(tmpdir())).filter((name) => /^(mmdebstrap\.|testkernels-bootstrap-)/.test(name))
   const before = await leftovers()
   // Port 9 is nobody's: the mirror refuses.
-  const ensuring = ensureBaseImage({ engine, suite: 'no-such-suite', mirror: 'http://127.0.0.1:9/debian' })
+  const ensuring = ensureBaseImage({ host, suite: 'no-such-suite', mirror: 'http://127.0.0.1:9/debian' })
   await expect(ensuring).rejects.toMatchObject({
     code: 'BASE_IMAGE_UNAVAILABLE',
     message: expect.stringMatching(/engine's store: .*debian:no-such-suite-slim.*pull: .*bootstrap: /s),
@@ -83,7 +87,7 @@ test('an abort while the image is made ends the program and leaves nothing', asy
     },
   })
   const ensuring = ensureBaseImage({
-    engine,
+    host,
     suite: 'no-such-suite',
     mirror: 'http://127.0.0.1:9/debian',
     log,

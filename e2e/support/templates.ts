@@ -45,7 +45,7 @@ export class TemplateVolume implements AsyncDisposable {
 }
 
 /** Any image of ours has the tools. */
-async function vmImage(): Promise<string> {
+export async function vmImage(): Promise<string> {
   const images = await docker.listImages({ filters: { label: ['testkernels.image=vm'] } })
   const [image] = images.toSorted((one, other) => other.Created - one.Created)
   if (image === undefined) throw new Error('there is no image of a VM yet')

@@ -3,14 +3,14 @@ import { mkdtemp, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import Docker from 'dockerode'
-import { runLabels, startLease } from '../../dist/engine/index.js'
 import { silentLogger as log } from '../../dist/log/index.js'
 import { parseKernelEntry, readSettings } from '../../dist/options/index.js'
 import { connectControl, guestLink, imagePaths, qemuArguments } from '../../dist/qemu/index.js'
 import { connectSsh } from '../../dist/ssh/index.js'
 import { chooseAccelerator } from '../../dist/vm/accelerator/choose.js'
 import { admit, introduce, makeGuestKeys } from '../../dist/vm/boot/introduce.js'
-import { openHost, prepareImage } from '../../dist/vm/index.js'
+import { newStart, openSession, prepareImage } from '../../dist/vm/index.js'
+import { machineOf } from '../../dist/vm/machine.js'
 import { FIXTURE_IMAGE, loadFixture } from './fixture.mjs'
 import { during, median, repeated, timed } from './statistics.mjs'
 
@@ -83,36 +83,34 @@ async function startServer() {
 /** A cold guest like any of ours, with a second network device. */
 async function startGuest() {
   const signal = AbortSignal.timeout(240_000)
-  const host = await openHost({ settings: readSettings(), log, signal })
+  const session = await openSession({ settings: readSettings(), log, signal })
+  const { host } = session
   const entry = parseKernelEntry('bench', { kernel: 'debian:bookworm' })
-  const { ref: image } = await prepareImage({ host, entry, signal })
-  const { accelerator } = await chooseAccelerator({ host, entry, image, log, signal })
+  const { ref: image } = await prepareImage({ session, entry }, newStart({ hostname: entry.name, signal }))
+  const { accelerator } = await chooseAccelerator({ session, entry, image, log, signal })
   const runDirectory = await mkdtemp(join(tmpdir(), 'tk-bench-'))
-  const controlSocket = `${imagePaths.runDirectory}/control.sock`
-  const { memoryMib, cpus, cgroup } = entry
-  const { arch } = host.engine
   const second = ['-netdev', 'user,id=slow', '-device', 'virtio-net-device,netdev=slow']
-  const lease = await startLease(
-    host.engine,
+  const box = await host.run(
     {
       image,
-      labels: runLabels(host.ownership),
-      command: [...qemuArguments({ arch, accelerator, memoryMib, cpus, cgroup, controlSocket }), ...second],
+      entry: entry.name,
+      command: [...qemuArguments(machineOf(entry, { arch: host.arch, accelerator })), ...second],
       environment: { TESTKERNELS_RUN_DIR: imagePaths.runDirectory, TESTKERNELS_LEASE: '1', TESTKERNELS_UID: '0' },
-      mounts: [{ kind: 'bind', source: runDirectory, target: imagePaths.runDirectory, access: 'read-write' }],
+      mounts: [{ kind: 'sockets', directory: runDirectory, target: imagePaths.runDirectory }],
       devices: ['/dev/net/tun', ...(accelerator.kind === 'kvm' ? ['/dev/kvm'] : [])],
       capabilities: ['NET_ADMIN', 'SETUID', 'SETGID', 'SETPCAP'],
+      network: 'reachable',
       rootFilesystem: 'writable',
     },
     { signal, log },
   )
-  const control = await connectControl(join(runDirectory, 'control.sock'), { signal, log })
+  const control = connectControl(await box.dial('control.sock', signal), log)
   await control.phase('ready', signal)
   const keys = makeGuestKeys()
   admit(keys, control)
   await introduce({ control, hostname: entry.name, signal })
   const ssh = await connectSsh({
-    host: lease.ipAddress,
+    host: box.address,
     port: guestLink.sshPort,
     user: 'root',
     hostPublicKey: keys.hostKey.publicKey,
@@ -122,7 +120,7 @@ async function startGuest() {
   const end = async () => {
     await ssh.close()
     control.close()
-    await lease.stop()
+    await box.stop()
     await rm(runDirectory, { recursive: true, force: true })
   }
   return { ssh, [Symbol.asyncDispose]: end }

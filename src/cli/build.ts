@@ -1,6 +1,6 @@
-import { imageId, pushImage, tagImage } from '../engine/index.ts'
+import type { Images } from '../host/index.ts'
 import { InvalidOptionError, parseCacheReference, parseKernelEntry, withConfig } from '../options/index.ts'
-import { type Host, openHost, prepareImage } from '../vm/image.ts'
+import { openSession, prepareImage } from '../vm/image.ts'
 import type { Working } from './execute.ts'
 
 export interface BuildArguments extends Working {
@@ -26,14 +26,15 @@ export async function build(args: BuildArguments): Promise<number> {
   // All that can be wrong before the build, which may take minutes.
   checkNames(tags, push)
   const cache = cachesOf(args)
-  const host = await openHost({ settings, log, signal })
+  const session = await openSession({ settings, log, signal })
+  const { images } = session.host
   const onBuildStatus = progress.update.bind(progress)
-  const image = await prepareImage({ host, entry, cache }, { log, signal, onBuildStatus })
+  const image = await prepareImage({ session, entry, cache }, { log, signal, onBuildStatus })
   // Or its last picture would take lines away.
   progress.end()
-  for (const tag of tags) await tagImage(host.engine, image.ref, tag)
-  if (push) await pushAll(tags, host, args)
-  process.stdout.write(`${await imageId(host.engine, image.ref)}\n`)
+  for (const tag of tags) await images.tag(image.ref, tag)
+  if (push) await pushAll(tags, images, args)
+  process.stdout.write(`${(await images.inspect(image.ref))?.id}\n`)
   return 0
 }
 
@@ -46,12 +47,12 @@ function cachesOf({ cacheFrom, cacheTo, settings: { environment } }: BuildArgume
   return { from, to, solve: to.length > 0 ? 'always' : 'when missing' } as const
 }
 
-async function pushAll(tags: readonly string[], { engine }: Host, { settings, log, signal }: Working): Promise<void> {
+async function pushAll(tags: readonly string[], images: Images, { settings, log, signal }: Working): Promise<void> {
   const { credentialsFor } = await import('../buildkit/index.ts')
   const credentials = (registry: string) => credentialsFor(registry, settings.dockerConfigDirectory)
   for (const tag of tags) {
     log.info(`pushing ${tag}`)
-    await pushImage(engine, tag, { credentials, signal, log })
+    await images.push(tag, { credentials, signal, log })
   }
 }
 

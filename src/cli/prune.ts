@@ -1,6 +1,5 @@
 import { formatBytes } from '../buildkit/progress/index.ts'
-import { prune as pruneEngine } from '../engine/index.ts'
-import { buildkitOf, type Host, openHost } from '../vm/image.ts'
+import { type Host, openDockerHost, type PruneOptions } from '../host/index.ts'
 import type { CacheKind } from './cache-kinds.ts'
 import type { Working } from './execute.ts'
 
@@ -10,8 +9,8 @@ export interface PruneArguments extends Working {
 }
 
 export async function prune({ remove, settings, log, signal }: PruneArguments): Promise<number> {
-  const host = await openHost({ settings, log, signal })
-  const { removed, refused } = await pruneEngine(host.engine, { caches: cachesOf(remove), signal, log })
+  const host = await openDockerHost({ settings, log, signal })
+  const { removed, refused } = await host.prune({ caches: cachesOf(remove), signal, log })
   for (const { kind, name } of removed) log.info(`removed ${kind} ${name}`)
   for (const { kind, name, reason } of refused) log.info(`kept ${kind} ${name}: ${reason}`)
   // After the images: what is part of one stays.
@@ -20,15 +19,14 @@ export async function prune({ remove, settings, log, signal }: PruneArguments): 
   return 0
 }
 
-function cachesOf(remove: readonly CacheKind[]) {
-  const images = remove.includes('images')
-  if (remove.includes('templates')) return images ? 'remove' : 'remove volumes'
-  return images ? 'remove images' : 'keep'
+function cachesOf(remove: readonly CacheKind[]): NonNullable<PruneOptions['caches']> {
+  const kinds = { images: 'image', templates: 'volume' } as const
+  return remove.flatMap((kind) => (kind === 'cache' ? [] : [kinds[kind]]))
 }
 
 async function pruneCache(host: Host, options: Pick<Working, 'log' | 'signal'>): Promise<number> {
   const { pruneBuildCache } = await import('../image/index.ts')
-  await using buildkit = await buildkitOf(host, options)
+  await using buildkit = await host.ownBuilder(options).connect()
   const { records, sizeBytes } = await pruneBuildCache(buildkit, options.signal)
   if (records > 0) options.log.info(`removed ${formatBytes(sizeBytes)} of the build cache`)
   return records

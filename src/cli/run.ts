@@ -3,7 +3,7 @@ import { type KernelEntry, parseKernelEntry, withConfig } from '../options/index
 import {
   launchVm,
   newStart,
-  openHost,
+  openSession,
   prepareImage,
   type Start,
   type StartedKernelVm,
@@ -38,15 +38,15 @@ export async function run(args: RunArguments): Promise<number> {
   const ref = args.image === '-' ? await readImageArgument(process.stdin, signal) : args.image
   const entry = entryOf(args, ref)
   const timeline = new Timeline()
-  const host = await timeline.time('engine', () => openHost({ settings, log, signal }))
+  const session = await timeline.time('engine', () => openSession({ settings, log, signal }))
   const onBuildStatus = progress.update.bind(progress)
   const start = newStart({ hostname: entry.name, timeline, log, signal, onBuildStatus })
   const image = await timeline.time('image', () =>
-    ref === undefined ? builtImage({ host, entry }, start) : takeImage(ref, { host, entry }, start),
+    ref === undefined ? builtImage({ session, entry }, start) : takeImage(ref, { session, entry }, start),
   )
   // What comes next is the VM's, and then the command's: the picture of the build must not move any more.
   progress.end()
-  await using vm = await launchVm({ host, entry, image }, start)
+  await using vm = await launchVm({ session, entry, image }, start)
   if (args.timings) process.stderr.write(drawTimings(vm.steps))
   return command.length === 0 ? await stayUp(vm, signal) : await runCommand({ vm, argv: command, signal })
 }

@@ -5,13 +5,25 @@ import { createDemultiplexer } from './demultiplex.ts'
 /** So much of what the program wrote on standard error is kept, for the error. */
 const STDERR_BYTES = 2_000
 
+export interface ExecOptions {
+  /** `UID:GID` of the program. @default the container's */
+  readonly user?: string
+}
+
 /**
  * A program in a running container, as a connection: what is written is its standard input, what it prints is read. When it ends, so
  * does the connection, with what it wrote on standard error if it wrote nothing else.
  */
-export async function execStream(engine: Engine, container: string, argv: readonly string[]): Promise<Duplex> {
+export async function execStream(
+  engine: Engine,
+  container: string,
+  argv: readonly string[],
+  { user }: ExecOptions = {},
+): Promise<Duplex> {
   const attach = { AttachStdin: true, AttachStdout: true, AttachStderr: true }
-  const exec = await engine.docker.getContainer(container).exec({ Cmd: [...argv], ...attach })
+  const exec = await engine.docker
+    .getContainer(container)
+    .exec({ Cmd: [...argv], ...attach, ...(user && { User: user }) })
   const carrier = (await exec.start({ hijack: true, stdin: true })) as Duplex
   let said = ''
   let hasOutput = false

@@ -19,8 +19,8 @@ test('its root is read-only unless asked otherwise', () => {
 })
 
 test('sizes in MiB become bytes, and memory includes swap', () => {
-  const { HostConfig } = createBody({ ...minimal, memoryMib: 64, shmMib: 1 })
-  expect(HostConfig).toMatchObject({ Memory: 67_108_864, MemorySwap: 67_108_864, ShmSize: 1_048_576 })
+  const { HostConfig } = createBody({ ...minimal, memoryMib: 64 })
+  expect(HostConfig).toMatchObject({ Memory: 67_108_864, MemorySwap: 67_108_864 })
 })
 
 test('mounts say what they are', () => {

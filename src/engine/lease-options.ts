@@ -10,10 +10,8 @@ export interface LeaseOptions {
   /** @default the image's */
   readonly command?: readonly string[]
   readonly environment?: Readonly<Record<string, string>>
-  readonly workingDirectory?: string
   /** @default the image's */
   readonly user?: string
-  readonly hostname?: string
   /** Must tell whose it is: see `runLabels`. */
   readonly labels: Readonly<Record<string, string>>
   readonly mounts?: readonly LeaseMount[]
@@ -27,12 +25,6 @@ export interface LeaseOptions {
   readonly rootFilesystem?: 'read-only' | 'writable'
   /** Memory limit, swap included. @default none */
   readonly memoryMib?: number
-  /** Most processes and threads at a time. @default none */
-  readonly pidsLimit?: number
-  /** Size of /dev/shm. @default the engine's */
-  readonly shmMib?: number
-  readonly sysctls?: Readonly<Record<string, string>>
-  readonly supplementaryGroups?: readonly string[]
   /** Longest wait for the container to end once its stdin is closed, in milliseconds; then it is killed. @default 3_000 */
   readonly stopGraceMs?: number
   /** Kernel entry, named in errors. */
@@ -75,9 +67,7 @@ export function createBody(options: LeaseOptions): Docker.ContainerCreateOptions
     Entrypoint: options.entrypoint && [...options.entrypoint],
     Cmd: options.command && [...options.command],
     Env: Object.entries(options.environment ?? {}).map(([name, value]) => `${name}=${value}`),
-    WorkingDir: options.workingDirectory,
     User: options.user,
-    Hostname: options.hostname,
     Labels: { ...options.labels },
     // The lease: the engine closes the container's stdin when the one attached stream ends.
     OpenStdin: true,
@@ -100,10 +90,6 @@ export function createBody(options: LeaseOptions): Docker.ContainerCreateOptions
       Mounts: (options.mounts ?? []).map(mountBody),
       Memory: memoryBytes,
       MemorySwap: memoryBytes,
-      PidsLimit: options.pidsLimit,
-      ShmSize: options.shmMib === undefined ? undefined : options.shmMib * 2 ** 20,
-      Sysctls: options.sysctls && { ...options.sysctls },
-      GroupAdd: options.supplementaryGroups && [...options.supplementaryGroups],
       // The attached stream is the log's only reader; the engine need not write a guest's console to its disk as well.
       LogConfig: { Type: 'none', Config: {} },
     },

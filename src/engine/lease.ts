@@ -21,7 +21,6 @@ export interface Lease extends AsyncDisposable {
   readonly id: string
   /** `undefined` on the networks `none` and `host`. */
   readonly ipAddress: string | undefined
-  readonly gatewayAddress: string | undefined
   readonly stdout: LineStream
   readonly stderr: LineStream
   /** Resolves when the container has ended, for whatever reason, and its output is complete. Never rejects. */
@@ -75,7 +74,9 @@ export async function startLease(engine: Engine, options: LeaseOptions, run: Run
   const outputEnded = readOutput(stdin, { stdout, stderr })
   await attempt(container.start())
   const address = await attempt(networkAddress(container))
-  log.debug(`container ${container.id.slice(0, 12)} of ${options.image} runs${address.ip ? ` at ${address.ip}` : ''}`)
+  log.debug(
+    `container ${container.id.slice(0, 12)} of ${options.image} runs${address === undefined ? '' : ` at ${address}`}`,
+  )
 
   starting.move()
   const exited = fate.exited.then(async (exit) => {
@@ -91,8 +92,7 @@ export async function startLease(engine: Engine, options: LeaseOptions, run: Run
   }
   return {
     id: container.id,
-    ipAddress: address.ip,
-    gatewayAddress: address.gateway,
+    ipAddress: address,
     stdout,
     stderr,
     exited,
@@ -127,14 +127,13 @@ function readOutput(stream: Duplex, { stdout, stderr }: { stdout: LineBuffer; st
   })
 }
 
-async function networkAddress(container: Docker.Container): Promise<{ ip?: string; gateway?: string }> {
+async function networkAddress(container: Docker.Container): Promise<string | undefined> {
   try {
     const { NetworkSettings } = await container.inspect()
-    const network = Object.values(NetworkSettings.Networks).find(({ IPAddress }) => IPAddress !== '')
-    return network === undefined ? {} : { ip: network.IPAddress, gateway: network.Gateway }
+    return Object.values(NetworkSettings.Networks).find(({ IPAddress }) => IPAddress !== '')?.IPAddress
   } catch (error) {
     // It has ended already: that is for `exited` to tell.
-    if (statusOf(error) === 404) return {}
+    if (statusOf(error) === 404) return undefined
     throw error
   }
 }

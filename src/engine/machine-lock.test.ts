@@ -1,4 +1,5 @@
-import { randomUUID } from 'node:crypto'
+import { createHash, randomUUID } from 'node:crypto'
+import { readFile } from 'node:fs/promises'
 import { expect, test } from 'vitest'
 import { createLogger } from '../log/index.ts'
 import { acquireMachineLock } from './machine-lock.ts'
@@ -40,4 +41,12 @@ test.runIf(process.platform === 'linux')('says that it waits, and stops waiting 
 test.runIf(process.platform === 'linux')('different names do not wait for each other', async () => {
   await using _one = await acquireMachineLock(randomUUID(), { what: 'test' })
   await using _other = await acquireMachineLock(randomUUID(), { what: 'test' })
+})
+
+test.runIf(process.platform === 'linux')('its name is as long as one can be, which every Node has alike', async () => {
+  const name = randomUUID()
+  await using _lock = await acquireMachineLock(name, { what: 'test' })
+  const digest = createHash('sha256').update(name).digest('hex')
+  const [line = ''] = (await readFile('/proc/net/unix', 'utf8')).split('\n').filter((one) => one.includes(digest))
+  expect(line.split(' ').at(-1)).toHaveLength(108)
 })

@@ -1,6 +1,10 @@
+import { createHash } from 'node:crypto'
 import { connect, createServer, type Server, type Socket } from 'node:net'
 import { neverAborted, orAborted } from '../lifetime/index.ts'
 import { type Logger, silentLogger } from '../log/index.ts'
+
+/** `sun_path` of Linux. */
+const ADDRESS_BYTES = 108
 
 export interface LockOptions {
   /** What is made under the lock, for the line that says we wait: `base image trixie`. */
@@ -18,7 +22,7 @@ export interface LockOptions {
 export async function acquireMachineLock(name: string, options: LockOptions): Promise<AsyncDisposable> {
   const { what, signal = neverAborted(), log = silentLogger } = options
   if (process.platform !== 'linux') return { [Symbol.asyncDispose]: async () => {} }
-  const path = `\0testkernels/${name}`
+  const path = socketName(name)
   let waited = false
   while (true) {
     signal.throwIfAborted()
@@ -28,6 +32,15 @@ export async function acquireMachineLock(name: string, options: LockOptions): Pr
     waited = true
     await closed(path, signal)
   }
+}
+
+/**
+ * As long as a socket's address can be: libuv before 1.51 fills a shorter name up with zeros and later ones do not, so that two versions
+ * of Node would not meet.
+ */
+function socketName(name: string): string {
+  const digest = createHash('sha256').update(name).digest('hex')
+  return `\0testkernels/${digest}`.padEnd(ADDRESS_BYTES, '-')
 }
 
 /** `undefined` when another process listens there. */

@@ -33,7 +33,7 @@ test('caches stay unless asked for', async () => {
 test('caches go by each of their names, those that build on others first', async () => {
   await using fake = await startStore({})
   const engine = await connectEngine({ address: fake.address })
-  const { removed } = await prune(engine, { caches: 'remove' })
+  const { removed } = await prune(engine, { caches: ['image', 'volume'] })
   expect(removed.map(({ kind, name }) => `${kind} ${name}`)).toEqual([
     'volume template',
     'image sha256:new',
@@ -46,7 +46,7 @@ test('caches go by each of their names, those that build on others first', async
 test('what is in use is told with the reason, what is gone already is not, and neither stops the rest', async () => {
   await using fake = await startStore({ '/volumes/template': 409, '/images/sha256:new': 404 })
   const engine = await connectEngine({ address: fake.address })
-  const { removed, refused } = await prune(engine, { caches: 'remove' })
+  const { removed, refused } = await prune(engine, { caches: ['image', 'volume'] })
   expect(refused).toEqual([
     { kind: 'volume', id: 'template', name: 'template', reason: expect.stringContaining('container abc is using it') },
   ])

@@ -1,16 +1,13 @@
 import { reasonOf } from '../errors/index.ts'
 import { type Logger, silentLogger } from '../log/index.ts'
 import type { Engine } from './connect.ts'
+import { type Leftover, listCaches, listLeftovers, type RemovableLeftover } from './leftovers.ts'
 import { ownerState, parseOwner } from './owner.ts'
-import { listCaches, listRunRemains, type Remains, type RemovableRemains } from './remains.ts'
 import { statusOf } from './request-error.ts'
 
 export interface PruneOptions {
-  /**
-   * Whether images, and volumes that cache what was made from them, go as well: all of them, those of one kind, or none.
-   * @default 'keep'
-   */
-  readonly caches?: 'keep' | 'remove' | 'remove images' | 'remove volumes'
+  /** What is kept for later runs and goes as well: images, and volumes that cache what was made from them. @default none */
+  readonly caches?: readonly ('image' | 'volume')[]
   /**
    * Whether the remains of processes that cannot be seen from here, on other machines or in other containers, go as well.
    * @default 'keep'
@@ -21,12 +18,12 @@ export interface PruneOptions {
 }
 
 export interface PruneResult {
-  readonly removed: readonly Remains[]
+  readonly removed: readonly Leftover[]
   /** What stayed although it was to go, such as an image that a container uses. */
-  readonly refused: readonly RefusedRemains[]
+  readonly refused: readonly RefusedLeftover[]
 }
 
-export interface RefusedRemains extends Remains {
+export interface RefusedLeftover extends Leftover {
   readonly reason: string
 }
 
@@ -35,22 +32,20 @@ export interface RefusedRemains extends Remains {
  * living process stays. Safe to run beside other runs and other prunes.
  */
 export async function prune(engine: Engine, options: PruneOptions = {}): Promise<PruneResult> {
-  const { caches = 'keep', unknownOwners = 'keep', signal, log = silentLogger } = options
-  const abandoned = (await listRunRemains(engine)).filter(({ owner }) => {
+  const { caches = [], unknownOwners = 'keep', signal, log = silentLogger } = options
+  const abandoned = (await listLeftovers(engine)).filter(({ owner }) => {
     const parsed = parseOwner(owner ?? '')
     const state = parsed === undefined ? 'unknown' : ownerState(parsed, engine)
     return state === 'dead' || (state === 'unknown' && unknownOwners === 'remove')
   })
-  const removed: Remains[] = []
-  const refused: RefusedRemains[] = []
+  const removed: Leftover[] = []
+  const refused: RefusedLeftover[] = []
   const unwanted =
-    caches === 'keep'
-      ? []
-      : (await listCaches(engine)).filter(({ kind }) => caches === 'remove' || caches === `remove ${kind}s`)
-  for (const remains of [...abandoned, ...unwanted]) {
+    caches.length === 0 ? [] : (await listCaches(engine)).filter(({ kind }) => caches.some((wanted) => wanted === kind))
+  for (const leftover of [...abandoned, ...unwanted]) {
     signal?.throwIfAborted()
-    const { kind, id, name } = remains
-    const reason = await tryRemove(remains)
+    const { kind, id, name } = leftover
+    const reason = await tryRemove(leftover)
     if (reason === undefined) removed.push({ kind, id, name })
     else refused.push({ kind, id, name, reason })
     log.debug(reason === undefined ? `removed ${kind} ${name}` : `kept ${kind} ${name}: ${reason}`)
@@ -59,9 +54,9 @@ export async function prune(engine: Engine, options: PruneOptions = {}): Promise
 }
 
 /** `undefined` when it is gone, whoever removed it; else the reason why the engine would not. */
-async function tryRemove(remains: RemovableRemains): Promise<string | undefined> {
+async function tryRemove(leftover: RemovableLeftover): Promise<string | undefined> {
   try {
-    await remains.remove()
+    await leftover.remove()
     return undefined
   } catch (error) {
     if (statusOf(error) === 404) return undefined

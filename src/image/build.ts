@@ -1,13 +1,13 @@
 import { PassThrough } from 'node:stream'
 import { type Exporter, exporters, localDirs, registryAuth } from '../buildkit/index.ts'
-import { type Engine, loadImages } from '../engine/index.ts'
+import type { Images } from '../host/index.ts'
 import type { ImagePlan } from './plan.ts'
 import type { VmImageRequest } from './request.ts'
 
 /** Solves the plan's graph into the engine's store. The tag appears with the whole image, or not at all. */
 export async function buildImage(
   { ref, definition, config, directories }: ImagePlan,
-  { engine, builder, dockerConfigDirectory, cache, signal, onStatus }: VmImageRequest,
+  { host, builder, dockerConfigDirectory, cache, signal, onStatus }: VmImageRequest,
   labels: Readonly<Record<string, string>>,
 ): Promise<void> {
   await using buildkit = await builder.connect()
@@ -24,13 +24,13 @@ export async function buildImage(
     })
   }
   if (builder.kind === 'engine') await solveWith(exporters.moby({ names: [ref] }))
-  else await solveAndLoad(engine, (to) => solveWith(exporters.docker({ names: [ref], to })), signal)
+  else await solveAndLoad(host.images, (to) => solveWith(exporters.docker({ names: [ref], to })), signal)
 }
 
 /** The engine loads the archive while it is made; one that ends early is none. */
-async function solveAndLoad(engine: Engine, solveInto: (to: PassThrough) => Promise<void>, signal: AbortSignal) {
+async function solveAndLoad(images: Images, solveInto: (to: PassThrough) => Promise<void>, signal: AbortSignal) {
   const archive = new PassThrough()
-  const loading = loadImages(engine, archive, { signal })
+  const loading = images.load(archive, { signal })
   // Of the two that fail together, the solve says why.
   loading.catch(() => {})
   try {

@@ -1,26 +1,26 @@
 import { expect, test } from 'vitest'
-import type { Engine } from '../engine/index.ts'
-import type { Builder } from './builder.ts'
+import type { Builder } from '../host/index.ts'
 import { checkCaches } from './cache.ts'
 
-const engine = (imageStore: Engine['imageStore']) => ({ version: '20.10.24', imageStore }) as Engine
-const builder = (kind: Builder['kind']) => ({ kind }) as Builder
+const engine = (imageStore: Builder['imageStore']) =>
+  ({ kind: 'engine', name: 'the Docker engine 20.10.24', imageStore }) as const
+const buildkitd = { kind: 'buildkitd', name: 'with a buildkitd, testkernels', imageStore: 'graphdriver' } as const
 const cache = (type: string) => ({ type, attrs: {} })
 const plan = { from: [], to: [], solve: 'when missing' } as const
 
 test('an engine with graph drivers writes a cache into its image, and reads one from a registry', () => {
-  checkCaches(engine('graphdriver'), builder('engine'), { ...plan, from: [cache('registry')], to: [cache('inline')] })
+  checkCaches(engine('graphdriver'), { ...plan, from: [cache('registry')], to: [cache('inline')] })
 })
 
 test('an engine with the image store of containerd writes more', () => {
-  checkCaches(engine('containerd'), builder('engine'), { ...plan, from: [cache('gha')], to: [cache('registry')] })
+  checkCaches(engine('containerd'), { ...plan, from: [cache('gha')], to: [cache('registry')] })
 })
 
 test.each([
   [{ to: [cache('registry')] }, 'cannot write a build cache of type=registry'],
   [{ from: [cache('gha')] }, 'cannot read a build cache of type=gha'],
 ])('what the engine cannot do is told with what it can', (caches, message) => {
-  expect(() => checkCaches(engine('graphdriver'), builder('engine'), { ...plan, ...caches })).toThrow(
+  expect(() => checkCaches(engine('graphdriver'), { ...plan, ...caches })).toThrow(
     expect.objectContaining({
       code: 'CACHE_UNSUPPORTED',
       message: expect.stringContaining(message),
@@ -30,8 +30,8 @@ test.each([
 })
 
 test('a buildkitd writes more, whatever the engine', () => {
-  checkCaches(engine('graphdriver'), builder('buildkitd'), { ...plan, from: [cache('gha')], to: [cache('registry')] })
-  expect(() => checkCaches(engine('graphdriver'), builder('buildkitd'), { ...plan, to: [cache('tape')] })).toThrow(
+  checkCaches(buildkitd, { ...plan, from: [cache('gha')], to: [cache('registry')] })
+  expect(() => checkCaches(buildkitd, { ...plan, to: [cache('tape')] })).toThrow(
     'cannot write a build cache of type=tape',
   )
 })

@@ -1,6 +1,5 @@
-import type { Engine } from '../engine/index.ts'
+import type { Builder } from '../host/index.ts'
 import type { CacheReference } from '../options/index.ts'
-import type { Builder } from './builder.ts'
 import { CacheUnsupportedError } from './errors.ts'
 
 /** The build caches of one image. */
@@ -22,10 +21,11 @@ const supported = {
   buildkitd: remote,
 } as const
 
+type Caching = Pick<Builder, 'kind' | 'imageStore' | 'name'>
+
 /** @throws CacheUnsupportedError before anything is built */
-export function checkCaches({ imageStore, version }: Engine, { kind }: Builder, { from, to }: CachePlan): void {
+export function checkCaches({ kind, imageStore, name }: Caching, { from, to }: CachePlan): void {
   const able = supported[kind === 'buildkitd' ? kind : imageStore]
-  const named = kind === 'buildkitd' ? 'with a buildkitd, testkernels' : `the Docker engine ${version}`
   refuseUnknown(from, able.from, 'read')
   refuseUnknown(to, able.to, 'write')
 
@@ -37,7 +37,7 @@ export function checkCaches({ imageStore, version }: Engine, { kind }: Builder, 
         ? '; or name a buildkitd in BUILDKIT_HOST, or an engine with the containerd image store'
         : ''
     throw new CacheUnsupportedError({
-      what: `${named} cannot ${verb} a build cache of type=${other.type}`,
+      what: `${name} cannot ${verb} a build cache of type=${other.type}`,
       remedy: `use type=${known.join(', type=')}${store}`,
     })
   }

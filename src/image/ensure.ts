@@ -1,4 +1,3 @@
-import { hasImage } from '../engine/index.ts'
 import { kernelLabel } from '../options/index.ts'
 import { checkCaches } from './cache.ts'
 import { kernelFacts } from './kernel-facts.ts'
@@ -17,13 +16,13 @@ export interface VmImage {
  * @throws CacheUnsupportedError; BaseImageUnavailableError; SolveError; SolveCancelledError; EngineGoneError; what `onKernel` throws
  */
 export async function ensureVmImage(request: VmImageRequest): Promise<VmImage> {
-  checkCaches(request.engine, request.builder, request.cache)
+  checkCaches(request.builder, request.cache)
   const { kernel, planImage } = await planKernel(request)
   const facts = await kernelFacts(kernel, request)
   request.onKernel(facts)
   const plan = await planImage()
   const wanted = request.cache.solve === 'always' && request.cache.to.length > 0
-  if (!wanted && (await hasImage(request.engine, plan.ref))) return { ref: plan.ref, origin: 'store' }
+  if (!wanted && (await request.host.images.inspect(plan.ref)) !== undefined) return { ref: plan.ref, origin: 'store' }
   request.log.info(`building the image of kernel ${kernelLabel(request.kernel)} (${plan.ref})`)
   // Loaded only now, and gRPC with it: most calls end a line above.
   const { buildImage } = await import('./build.ts')

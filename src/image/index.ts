@@ -1,6 +1,5 @@
 export { ensureBaseImage } from './base/index.ts'
 export { type BuildCachePruneResult, pruneBuildCache } from './build-cache.ts'
-export type { Builder } from './builder.ts'
 export type { CachePlan } from './cache.ts'
 export { ensureVmImage, type VmImage } from './ensure.ts'
 export { BuilderUnsuitableError, CacheUnsupportedError, ImageUnusableError } from './errors.ts'

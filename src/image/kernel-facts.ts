@@ -1,4 +1,3 @@
-import { labelsOfImages } from '../engine/index.ts'
 import { KERNEL_LABEL, kernelFactsIn } from './labels.ts'
 import type { KernelPlan } from './plan.ts'
 import type { KernelFacts } from './preflight/index.ts'
@@ -9,7 +8,7 @@ import type { VmImageRequest } from './request.ts'
  * question; else from that of an image whose cache is to be read, so that its kernel need not be made; else from the kernel itself, which is fetched or built for it and then there for the image.
  */
 export async function kernelFacts(kernel: KernelPlan, request: VmImageRequest): Promise<KernelFacts> {
-  const images = await labelsOfImages(request.engine, `${KERNEL_LABEL}=${kernel.key}`)
+  const images = await request.host.images.labelsOfAll(`${KERNEL_LABEL}=${kernel.key}`)
   const stored = images.map(kernelFactsIn).find((facts) => facts !== undefined)
   if (stored !== undefined) return stored
   const { cachedFacts, solveFacts } = await import('./solve-facts.ts')

@@ -1,4 +1,4 @@
-import { imageLabels } from '../engine/index.ts'
+import { imageLabels } from '../host/index.ts'
 import { formatKernelFacts, type KernelFacts, parseKernelFacts } from './preflight/index.ts'
 
 /** On each image of a VM: the key of the kernel in it, and what is known of it. */

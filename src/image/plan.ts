@@ -39,8 +39,8 @@ function configFor(arch: Architecture): ImageConfig {
 
 /** Plans the kernel, and then the image with it: nothing is done for the rootfs when the kernel turns out to be unsuitable. */
 export async function planKernel(request: VmImageRequest) {
-  const { engine, builder, mirror, log, signal } = request
-  const { arch } = engine
+  const { host, builder, mirror, log, signal } = request
+  const { arch } = host
   const credentials = async (registry: string) => {
     const { credentialsFor } = await import('../buildkit/index.ts')
     return await credentialsFor(registry, request.dockerConfigDirectory)
@@ -48,7 +48,7 @@ export async function planKernel(request: VmImageRequest) {
   const base = async (suite: string) => {
     // A buildkitd sees no image of the engine; it pulls the official one itself.
     if (builder.kind === 'buildkitd') return officialBaseImage(suite)
-    return (await ensureBaseImage({ engine, suite, mirror, credentials, signal, log })).ref
+    return (await ensureBaseImage({ host, suite, mirror, credentials, signal, log })).ref
   }
   const baseRef = await base(BASE_SUITE)
   const from = markOurs(llb.image(baseRef, { platform: arch.platform, name: `[base] ${baseRef}` }))

@@ -2,7 +2,7 @@ import { createHash } from 'node:crypto'
 import { createReadStream } from 'node:fs'
 import { realpath } from 'node:fs/promises'
 import type { Readable } from 'node:stream'
-import { type Engine, imageId, imageLabels, pullImage, saveImages } from '../engine/index.ts'
+import { type Images, imageLabels } from '../host/index.ts'
 import type { PreloadReference } from '../options/index.ts'
 import { contentKeyOf } from './recipes/content-key.ts'
 import type { DockerfileContext } from './recipes/dockerfile-image.ts'
@@ -35,10 +35,11 @@ export async function preparePreload(reference: PreloadReference, context: Prelo
       return { name: reference.path, key, open: async (signal) => createReadStream(path, { signal }) }
     }
     case 'image': {
-      const { engine, credentials, log, signal } = context
+      const { host, credentials, log, signal } = context
+      const { images } = host
       const { ref } = reference
-      const key = (await imageId(engine, ref)) ?? (await pullImage(engine, ref, { credentials, log, signal }))
-      return ofStore(engine, ref, key)
+      const key = (await images.inspect(ref))?.id ?? (await images.pull(ref, { credentials, log, signal }))
+      return ofStore(images, ref, key)
     }
     case 'dockerfile': {
       const { buildDockerfile } = await import('./recipes/dockerfile-image.ts')
@@ -46,14 +47,14 @@ export async function preparePreload(reference: PreloadReference, context: Prelo
       // The engine's own image of that name is the user's.
       const ref = `testkernels/preload:${createHash('sha256').update(JSON.stringify(dockerfile)).digest('hex').slice(0, 16)}`
       const digest = await buildDockerfile(dockerfile, { ...context, ref, labels: imageLabels('preload') })
-      const { engine } = context
+      const { images } = context.host
       const rename = { from: ref, to: tag }
-      return { ...ofStore(engine, ref, (await imageId(engine, ref)) ?? digest), name: tag, rename }
+      return { ...ofStore(images, ref, (await images.inspect(ref))?.id ?? digest), name: tag, rename }
     }
   }
 }
 
 /** By its name and not by its id, so that it has the name in the guest as well. */
-function ofStore(engine: Engine, ref: string, id: string): Preload {
-  return { name: ref, key: JSON.stringify([ref, id]), open: (signal) => saveImages(engine, [ref], { signal }) }
+function ofStore(images: Images, ref: string, id: string): Preload {
+  return { name: ref, key: JSON.stringify([ref, id]), open: (signal) => images.save([ref], { signal }) }
 }

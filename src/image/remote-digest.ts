@@ -1,5 +1,5 @@
 import { registryAuth } from '../buildkit/index.ts'
-import type { Builder } from './builder.ts'
+import type { Builder } from '../host/index.ts'
 import { ImageUnusableError } from './errors.ts'
 
 interface RemoteDigestOptions {

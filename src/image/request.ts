@@ -1,14 +1,13 @@
 import type { SolveStatus } from '../buildkit/index.ts'
-import type { Engine } from '../engine/index.ts'
+import type { Builder, Host } from '../host/index.ts'
 import type { Logger } from '../log/index.ts'
 import type { KernelReference, RootfsReference } from '../options/index.ts'
-import type { Builder } from './builder.ts'
 import type { CachePlan } from './cache.ts'
 import type { KernelFacts } from './preflight/index.ts'
 
 /** What an image is to be made of, and with. */
 export interface VmImageRequest {
-  readonly engine: Engine
+  readonly host: Host
   readonly builder: Builder
   readonly kernel: KernelReference
   readonly rootfs: RootfsReference

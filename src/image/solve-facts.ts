@@ -25,7 +25,7 @@ export async function cachedFacts({ key }: KernelPlan, request: VmImageRequest):
 /** The part of the graph that is the kernel, and of its result the few files that images/kernel/pack.sh made for this. */
 export async function solveFacts(kernel: KernelPlan, request: VmImageRequest): Promise<KernelFacts> {
   const facts = llb
-    .scratch(request.engine.arch.platform)
+    .scratch(request.host.arch.platform)
     .file(llb.copy(kernel.state, '/facts', '/', { contents: true }), { name: '[kernel] facts' })
   const archive = new PassThrough()
   const reading = readFiles(archive)
@@ -40,7 +40,7 @@ export async function solveFacts(kernel: KernelPlan, request: VmImageRequest): P
     onStatus: request.onStatus,
     signal: request.signal,
   })
-  return toFacts(await reading, request.engine.arch)
+  return toFacts(await reading, request.host.arch)
 }
 
 /** The files of a small archive, by name. */

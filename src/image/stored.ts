@@ -1,4 +1,4 @@
-import { type Engine, inspectImage } from '../engine/index.ts'
+import type { Images } from '../host/index.ts'
 import { ImageUnusableError } from './errors.ts'
 import { parseVmLabels, type VmImageFacts } from './labels.ts'
 
@@ -11,8 +11,8 @@ export interface StoredVmImage extends VmImageFacts {
  * The image that `testkernels build` printed the id of, by that id, a part of it, or a name.
  * @throws ImageUnusableError
  */
-export async function storedVmImage(engine: Engine, ref: string): Promise<StoredVmImage> {
-  const image = await inspectImage(engine, ref)
+export async function storedVmImage(images: Pick<Images, 'inspect'>, ref: string): Promise<StoredVmImage> {
+  const image = await images.inspect(ref)
   if (image === undefined) {
     throw new ImageUnusableError({
       what: `the engine has no image ${ref}`,

@@ -2,7 +2,7 @@ import { homedir } from 'node:os'
 import { createProgress } from '../buildkit/progress/index.ts'
 import { createLogger, type Logger } from '../log/index.ts'
 import { readSettings, type Settings } from '../options/index.ts'
-import { launchVm, newStart, openHost, Timeline } from '../vm/index.ts'
+import { launchVm, newStart, openSession, Timeline } from '../vm/index.ts'
 import { Fates } from './fates.ts'
 import { privateDirectory } from './private-directory.ts'
 import { RunLogs } from './run-logs.ts'
@@ -63,13 +63,13 @@ interface Starting {
 function starter({ settings, logs, log, write }: Starting): StartEntry {
   // Plain lines: test runners have a live summary already, and two live displays fight.
   const progress = createProgress({ mode: 'plain', write: lineWise(write) })
-  const host = onceSucceeded(() => openHost({ settings, log }))
+  const session = onceSucceeded(() => openSession({ settings, log }))
   const onBuildStatus = progress.update.bind(progress)
   return async (entry, signal) => {
     const timeline = new Timeline()
-    const opened = await timeline.time('engine', host)
+    const opened = await timeline.time('engine', session)
     const start = newStart({ hostname: entry.name, timeline, log: log.named(entry.name), signal, onBuildStatus })
-    const vm = await launchVm({ host: opened, entry }, start)
+    const vm = await launchVm({ session: opened, entry }, start)
     await logs.follow(vm)
     return vm
   }

@@ -10,6 +10,8 @@ export const imagePaths = {
   kernelFiles: '/testkernels/kernel.erofs',
   /** Made by `supervise` at the start. */
   scratch: '/var/lib/testkernels/scratch.img',
+  /** Carries its standard input and output to and from a unix socket. */
+  dial: '/testkernels/dial',
   /** Checks, lists and removes templates. */
   template: '/testkernels/template',
   /** A volume with templates is mounted here. */

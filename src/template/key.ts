@@ -19,7 +19,7 @@ const FORMAT = 2
 /** The counter's rate is measured anew in each boot of the machine, and never twice the same to the kHz. */
 const COUNTER_STEP_KHZ = 10_000
 /** The key itself is not in the paths that it is made of. */
-const UNNAMED = { volume: '', directory: 'KEY' }
+const UNNAMED = { volume: '', keptFor: 'cache', directory: 'KEY' } as const
 
 /** The name of the template that fits: equal inputs have one, and nothing else has it. 32 hexadecimal digits. */
 export function templateKey({ imageId, machine, scratchMib, preloaded, hostCpu }: TemplateInputs): string {

@@ -1,4 +1,4 @@
-import type { ContainerExit, LineStream } from '../engine/index.ts'
+import type { BoxExit, Lines } from '../host/index.ts'
 import { TemplateUnusableError } from './errors.ts'
 
 /** images/runner/template ends with it when a template cannot be restored. */
@@ -10,8 +10,8 @@ const SAID = /^testkernels: template: (.*)$/
  * @param stderr what it printed: the check's reason, or QEMU's
  */
 export function describeUnusable(
-  { exitCode }: ContainerExit,
-  { stderr, entry }: { readonly stderr: Pick<LineStream, 'kept' | 'tail'>; readonly entry: string },
+  { exitCode }: BoxExit,
+  { stderr, entry }: { readonly stderr: Pick<Lines, 'kept' | 'tail'>; readonly entry: string },
 ): TemplateUnusableError {
   const said = stderr.kept.map((line) => SAID.exec(line)?.[1]).find((reason) => reason !== undefined)
   const remedy = 'nothing need be done: it is made anew'

@@ -1,7 +1,6 @@
-import { removeVolume } from '../engine/index.ts'
 import { TestkernelsError } from '../errors/index.ts'
+import type { Host } from '../host/index.ts'
 import type { Fork, ForkOptions } from './fork.ts'
-import type { Host } from './host.ts'
 
 /** A checkpoint was asked for a fork after it was removed. */
 export class CheckpointRemovedError extends TestkernelsError {
@@ -9,7 +8,7 @@ export class CheckpointRemovedError extends TestkernelsError {
 }
 
 export interface CheckpointParts<Vm> {
-  readonly host: Host
+  readonly host: Pick<Host, 'removeVolume'>
   readonly entry: string
   readonly volume: string
   /** Starts a VM from it. */
@@ -58,6 +57,6 @@ export class Checkpoint<Vm extends { stop(): Promise<void> }> implements AsyncDi
   async #remove(): Promise<void> {
     await this.#parts.end()
     await Promise.all([...this.#forks].map((fork) => fork.stop()))
-    await removeVolume(this.#parts.host.engine, this.#parts.volume)
+    await this.#parts.host.removeVolume(this.#parts.volume)
   }
 }

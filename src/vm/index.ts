@@ -9,6 +9,7 @@ export {
   NoSignOfLifeError,
   VmDiedError,
   VmNotReadyError,
+  VmUnreachableError,
 } from './errors.ts'
 export type { ForkOptions } from './fork.ts'
 export * from './image.ts'

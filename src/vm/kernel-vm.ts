@@ -2,9 +2,9 @@ import type { Logger } from '../log/index.ts'
 import { createLogger } from '../log/index.ts'
 import { type KernelEntry, type KernelOptions, parseKernelEntry, readSettings } from '../options/index.ts'
 import type { LogConsumer } from './boot/log-consumer.ts'
-import { openHost } from './host.ts'
 import { launchVm } from './launch.ts'
 import type { VmRequest } from './plan.ts'
+import { openSession } from './session.ts'
 import { newStart } from './start.ts'
 import type { StartedKernelVm } from './started-kernel-vm.ts'
 import { Timeline } from './timeline.ts'
@@ -125,9 +125,9 @@ export class KernelVm {
     const logger =
       log ?? createLogger({ write: (line) => settings.debug && process.stderr.write(`${line}\n`), level: 'debug' })
     const timeline = new Timeline()
-    const host = await timeline.time('engine', () => openHost({ settings, log: logger, signal }))
+    const session = await timeline.time('engine', () => openSession({ settings, log: logger, signal }))
     const start = newStart({ hostname: this.entry.name, timeline, log: logger, signal })
-    return await launchVm({ host, entry: this.entry, ...this.#hooks }, start)
+    return await launchVm({ session, entry: this.entry, ...this.#hooks }, start)
   }
 
   #with(

@@ -22,13 +22,13 @@ import { waitUntilReady } from './wait.ts'
  *
  * The steps, each in a file of its own: plan what is started (plan.ts); wait for a turn (pool/admission.ts); restore it from its
  * template (boot/restore.ts), which is made where there is none (template/restore-or-make.ts), or boot it (boot/boot.ts); both start
- * a container (boot/guest.ts, boot/container.ts) and connect to its guest (boot/connect.ts); wait until it is ready (wait.ts).
+ * a box (boot/guest.ts, boot/vm-box.ts) and connect to its guest (boot/connect.ts); wait until it is ready (wait.ts).
  */
 export async function launchVm(request: VmRequest, start: Start): Promise<StartedKernelVm> {
-  const { host, entry } = request
+  const { session, entry } = request
   start.signal.throwIfAborted()
-  await sweepRunDirectories(host.settings.runtimeDirectory)
-  await sweepConsoleLogs(consoleDirectory(host.settings))
+  await sweepRunDirectories(session.settings.runtimeDirectory)
+  await sweepConsoleLogs(consoleDirectory(session.settings))
   const plan = await planVm(request, start)
   start.log.info(`starting ${kernelText(entry.kernel)}, cgroup v${entry.cgroup}, with ${plan.runsOn}`)
   return await launch(newFamily(plan, start.log), start)
@@ -44,10 +44,10 @@ async function launch(family: Family, start: Start): Promise<StartedKernelVm> {
 }
 
 async function admitted(plan: VmPlan, start: Start): Promise<BootedVm> {
-  using turn = await plan.host.admission.turn(start)
+  using turn = await plan.session.admission.turn(start)
   await turn.memory(hasTemplate(plan) ? CLONE_NEEDS_MIB : bootNeedsMib(plan.entry))
   const vm = await restoreOrBoot(plan, start, turn)
-  turn.started(vm.guest.container.exited)
+  turn.started(vm.guest.box.exited)
   return vm
 }
 
@@ -108,7 +108,7 @@ async function checkpoint(family: Family, vm: BootedVm, { signal }: ForkOptions 
   const template = await takeCheckpoint(vm, plan, cloneStart(plan.entry, { log, signal }))
   const descendants = newFamily({ ...plan, template, origin: 'checkpoint' }, log)
   return new Checkpoint<StartedKernelVm>({
-    host: plan.host,
+    host: plan.session.host,
     entry: plan.entry.name,
     volume: template.volume,
     start: (options) => fork(descendants, options),
@@ -124,9 +124,9 @@ function newFamily(plan: VmPlan, log: Logger): Family {
 }
 
 async function admittedSpare(plan: TemplatePlan, start: Start): Promise<Spare> {
-  using turn = await plan.host.admission.turn(start)
+  using turn = await plan.session.admission.turn(start)
   await turn.memory(CLONE_NEEDS_MIB)
   const spare = await makeSpare(plan, start)
-  turn.started(spare.vm.guest.container.exited)
+  turn.started(spare.vm.guest.box.exited)
   return spare
 }

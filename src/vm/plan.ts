@@ -1,21 +1,18 @@
-import { createHash } from 'node:crypto'
-import { readFile } from 'node:fs/promises'
-import { inspectImage } from '../engine/index.ts'
 import { type Preload, parseVmLabels } from '../image/index.ts'
 import type { KernelEntry } from '../options/index.ts'
 import type { Machine } from '../qemu/index.ts'
 import { type TemplateLocation, templateKey } from '../template/index.ts'
 import { chooseAccelerator } from './accelerator/choose.ts'
 import type { LogConsumer } from './boot/log-consumer.ts'
-import type { Host } from './host.ts'
 import { machineOf } from './machine.ts'
 import { prepareImage, preparePreloads } from './prepare-image.ts'
+import type { Session } from './session.ts'
 import type { Start } from './start.ts'
 import type { WaitStrategy } from './wait.ts'
 
 /** What to start. */
 export interface VmRequest {
-  readonly host: Host
+  readonly session: Session
   readonly entry: KernelEntry
   /** The entry's image, where it is there already. @default prepared first */
   readonly image?: string
@@ -27,7 +24,7 @@ export interface VmRequest {
 
 /** All that is settled before a VM starts; every VM of one plan is a clone of the same template. */
 export interface VmPlan {
-  readonly host: Host
+  readonly session: Session
   readonly entry: KernelEntry
   /** Name of the image in the engine's store. */
   readonly image: string
@@ -53,40 +50,32 @@ export function hasTemplate(plan: VmPlan): plan is TemplatePlan {
 
 /** Sees to the image, and finds out what runs it and whether it may start from a template. */
 export async function planVm(request: VmRequest, start: Start): Promise<VmPlan> {
-  const { host, entry, logConsumer, waitStrategy } = request
+  const { session, entry, logConsumer, waitStrategy } = request
   const { timeline } = start
-  const image = request.image ?? (await timeline.time('image', () => prepareImage({ host, entry }, start))).ref
+  const image = request.image ?? (await timeline.time('image', () => prepareImage({ session, entry }, start))).ref
   const { accelerator, why } = await timeline.time('accelerator', () =>
-    chooseAccelerator({ host, entry, image, ...start }),
+    chooseAccelerator({ session, entry, image, ...start }),
   )
   const preloads =
-    entry.preload.length === 0 ? [] : await timeline.time('preload', () => preparePreloads({ host, entry }, start))
-  const machine = machineOf(entry, { arch: host.engine.arch, accelerator })
-  const settled = { host, entry, image, machine, preloads, runsOn: why, logConsumer, waitStrategy }
+    entry.preload.length === 0 ? [] : await timeline.time('preload', () => preparePreloads({ session, entry }, start))
+  const machine = machineOf(entry, { arch: session.host.arch, accelerator })
+  const settled = { session, entry, image, machine, preloads, runsOn: why, logConsumer, waitStrategy }
   return { ...settled, template: await locateTemplate(settled, start), origin: 'image' }
 }
 
 async function locateTemplate(
-  { host, entry, image, machine, preloads }: Pick<VmPlan, 'host' | 'entry' | 'image' | 'machine' | 'preloads'>,
+  { session, entry, image, machine, preloads }: Pick<VmPlan, 'session' | 'entry' | 'image' | 'machine' | 'preloads'>,
   { log }: Start,
 ): Promise<TemplateLocation | undefined> {
   if (!entry.template) return undefined
-  const { id, labels } = (await inspectImage(host.engine, image)) ?? { id: image, labels: {} }
+  const { host, settings } = session
+  const { id, labels } = (await host.images.inspect(image)) ?? { id: image, labels: {} }
   // A command of the user's may be over before it is saved, and would go on from its middle in each clone.
   if (parseVmLabels(labels)?.init !== undefined) return undefined
   const { scratchMib } = entry
-  const hostCpu = await hostCpuOf(host)
+  // Under KVM the guest's CPU is the machine's: one with other features cannot go on with a saved guest.
+  const hostCpu = await host.processor()
   const key = templateKey({ imageId: id, machine, scratchMib, hostCpu, preloaded: preloads.map((one) => one.key) })
-  log.debug(`template ${key} in the volume ${host.settings.templateVolume}`)
-  return { volume: host.settings.templateVolume, directory: key }
-}
-
-/** Under KVM the guest's CPU is the machine's: one with other features cannot go on with a saved guest. */
-async function hostCpuOf({ engine }: Host): Promise<string> {
-  if (engine.locality !== 'local') return ''
-  const cpuinfo = await readFile('/proc/cpuinfo', 'utf8').catch(() => '')
-  const lines = cpuinfo.split('\n').filter((line) => /^(model name|microcode|flags)\s*:/.test(line))
-  return createHash('sha256')
-    .update([...new Set(lines)].join('\n'))
-    .digest('hex')
+  log.debug(`template ${key} in the volume ${settings.templateVolume}`)
+  return { volume: settings.templateVolume, keptFor: 'cache', directory: key }
 }

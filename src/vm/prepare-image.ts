@@ -1,3 +1,4 @@
+import type { Host } from '../host/index.ts'
 import {
   type CachePlan,
   debianMirror,
@@ -11,36 +12,36 @@ import {
 } from '../image/index.ts'
 import type { Logger } from '../log/index.ts'
 import { type KernelEntry, kernelText } from '../options/index.ts'
-import { builderOf } from './builder.ts'
-import { buildkitOf, type Host } from './host.ts'
+import type { Session } from './session.ts'
 import type { Preparation } from './start.ts'
 
 /** What is prepared for. */
 export interface Wanted {
-  readonly host: Host
+  readonly session: Session
   readonly entry: KernelEntry
   /** Build caches in addition to those that the environment names. */
   readonly cache?: Partial<CachePlan> | undefined
 }
 
 /** The image of an entry, from the engine's store or built. */
-export async function prepareImage({ host, entry, cache = {} }: Wanted, preparation: Preparation): Promise<VmImage> {
+export async function prepareImage({ session, entry, cache = {} }: Wanted, preparation: Preparation): Promise<VmImage> {
   const { log, signal, onBuildStatus } = preparation
+  const { host, settings } = session
   return await ensureVmImage({
-    engine: host.engine,
-    builder: builderOf(host, { signal, log }),
+    host,
+    builder: host.builder({ signal, log }),
     kernel: entry.reference,
     rootfs: entry.rootfsReference,
     init: entry.init,
-    mirror: await debianMirror(host.settings.debianMirror),
+    mirror: await debianMirror(settings.debianMirror),
     cache: {
-      from: [...(cache.from ?? []), ...host.settings.cacheFrom],
-      to: [...(cache.to ?? []), ...host.settings.cacheTo],
+      from: [...(cache.from ?? []), ...settings.cacheFrom],
+      to: [...(cache.to ?? []), ...settings.cacheTo],
       solve: cache.solve ?? 'when missing',
     },
-    kernelMirror: host.settings.kernelMirror,
-    cacheDirectory: host.settings.cacheDirectory,
-    dockerConfigDirectory: host.settings.dockerConfigDirectory,
+    kernelMirror: settings.kernelMirror,
+    cacheDirectory: settings.cacheDirectory,
+    dockerConfigDirectory: settings.dockerConfigDirectory,
     onKernel: (facts) => preflight(facts, preflightOf(host, entry, log)),
     onStatus: onBuildStatus,
     log,
@@ -49,13 +50,17 @@ export async function prepareImage({ host, entry, cache = {} }: Wanted, preparat
 }
 
 /** The images that an entry wants in its guest, on this machine. */
-export async function preparePreloads({ host, entry }: Wanted, preparation: Preparation): Promise<readonly Preload[]> {
+export async function preparePreloads(
+  { session, entry }: Wanted,
+  preparation: Preparation,
+): Promise<readonly Preload[]> {
   const { log, signal, onBuildStatus } = preparation
-  const { dockerConfigDirectory } = host.settings
+  const { host, settings } = session
+  const { dockerConfigDirectory } = settings
   const context = {
-    engine: host.engine,
+    host,
     // What it makes goes into the guest through the engine's store, and not into our graph.
-    builder: { kind: 'engine', connect: () => buildkitOf(host, { signal, log }) } as const,
+    builder: host.ownBuilder({ signal, log }),
     credentials: async (registry: string) => {
       const { credentialsFor } = await import('../buildkit/index.ts')
       return await credentialsFor(registry, dockerConfigDirectory)
@@ -76,8 +81,9 @@ export async function preparePreloads({ host, entry }: Wanted, preparation: Prep
  * @returns its id
  * @throws ImageUnusableError; KernelUnsuitableError
  */
-export async function takeImage(ref: string, { host, entry }: Wanted, { log }: Preparation): Promise<string> {
-  const { id, kernel, init } = await storedVmImage(host.engine, ref)
+export async function takeImage(ref: string, { session, entry }: Wanted, { log }: Preparation): Promise<string> {
+  const { host } = session
+  const { id, kernel, init } = await storedVmImage(host.images, ref)
   preflight(kernel, preflightOf(host, { ...entry, init }, log))
   return id
 }
@@ -86,8 +92,8 @@ type Purpose = Pick<KernelEntry, 'name' | 'kernel' | 'cgroup' | 'controllers'> &
   readonly init?: readonly string[] | undefined
 }
 
-function preflightOf({ engine }: Host, purpose: Purpose, log: Logger): PreflightRequest {
+function preflightOf({ arch }: Host, purpose: Purpose, log: Logger): PreflightRequest {
   const { name, kernel, cgroup, controllers, init } = purpose
   const runs = init === undefined ? 'dockerd' : 'command'
-  return { entry: name, kernel: kernelText(kernel), arch: engine.arch, cgroup, controllers, runs, log }
+  return { entry: name, kernel: kernelText(kernel), arch, cgroup, controllers, runs, log }
 }

@@ -3,7 +3,7 @@ import Docker from 'dockerode'
 import { expect, test } from 'vitest'
 import { silentLogger } from '../../../src/log/index.ts'
 import { parseKernelEntry, readSettings } from '../../../src/options/index.ts'
-import { newStart, openHost, prepareImage } from '../../../src/vm/index.ts'
+import { newStart, openSession, prepareImage } from '../../../src/vm/index.ts'
 import { connect } from '../../buildkit/support.ts'
 import { fixtureImage, fixtureTar } from '../../support/env.ts'
 import { loadTar } from '../../support/load-tar.ts'
@@ -22,16 +22,16 @@ test('the engine is newer than 20.10, and its BuildKit answers', async ({ annota
 
 test('an image of a VM is built on it, found the second time, and boots', async () => {
   await loadTar(docker, fixtureImage, fixtureTar)
-  const host = await openHost({ settings: readSettings(), log: silentLogger })
+  const session = await openSession({ settings: readSettings(), log: silentLogger })
   const entry = parseKernelEntry('nested', {
     kernel: 'debian:bookworm',
     rootfs: `docker-image://${fixtureImage}`,
     init: ['sleep', 'infinity'],
   })
   const start = newStart({ hostname: 'nested' })
-  const { ref, origin } = await prepareImage({ host, entry }, start)
+  const { ref, origin } = await prepareImage({ session, entry }, start)
   expect(origin).toBe('built')
-  expect(await prepareImage({ host, entry }, start)).toEqual({ ref, origin: 'store' })
+  expect(await prepareImage({ session, entry }, start)).toEqual({ ref, origin: 'store' })
 
   // Emulation in emulation: its kernel and init come up as they do on any engine, and slower.
   await using vm = new Program(['docker', 'run', '--rm', ref])

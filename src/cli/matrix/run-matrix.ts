@@ -2,7 +2,7 @@ import { reasonOf } from '../../errors/index.ts'
 import { Slots } from '../../lifetime/index.ts'
 import { RunLogs } from '../../matrix/index.ts'
 import { type KernelEntry, kernelText } from '../../options/index.ts'
-import { type Host, launchVm, newStart, openHost, type StartedKernelVm } from '../../vm/index.ts'
+import { launchVm, newStart, openSession, type Session, type StartedKernelVm } from '../../vm/index.ts'
 import { runCommand } from '../command.ts'
 import type { Working } from '../execute.ts'
 import { EXIT_OWN_FAILURE } from '../exit.ts'
@@ -31,11 +31,13 @@ export async function runMatrix({ file, order, template, command, ...working }: 
   const entries = (await loadMatrix(file)).map((entry) =>
     template === 'never' ? { ...entry, template: false } : entry,
   )
-  const host = await openHost({ settings, log, signal })
+  const session = await openSession({ settings, log, signal })
   // A boot keeps a core busy: more of them at a time than there are cores would be no faster.
-  const slots = new Slots(order === 'parallel' ? Math.max(2, host.engine.cpuCount) : 1)
+  const slots = new Slots(order === 'parallel' ? Math.max(2, session.host.cores) : 1)
   const logs = new RunLogs({ cacheDirectory: settings.cacheDirectory, log })
-  const results = await Promise.all(entries.map((entry) => runEntry({ entry, host, command, logs, slots, ...working })))
+  const results = await Promise.all(
+    entries.map((entry) => runEntry({ entry, session, command, logs, slots, ...working })),
+  )
   for (const line of ['', ...summaryLines(results)]) log.info(line)
   signal.throwIfAborted()
   if (results.every(isPassed)) return 0
@@ -46,7 +48,7 @@ export async function runMatrix({ file, order, template, command, ...working }: 
 
 interface EntryRun extends Working {
   readonly entry: KernelEntry
-  readonly host: Host
+  readonly session: Session
   readonly command: readonly string[]
   readonly logs: RunLogs
   readonly slots: Slots
@@ -71,7 +73,7 @@ async function runEntry({ slots, ...run }: EntryRun): Promise<EntryResult> {
 
 async function runInVm({
   entry,
-  host,
+  session,
   command,
   logs,
   log,
@@ -81,7 +83,7 @@ async function runInVm({
   const named = log.named(entry.name)
   const onBuildStatus = progress.update.bind(progress)
   const start = newStart({ hostname: entry.name, log: named, signal, onBuildStatus })
-  await using vm = await launchVm({ host, entry }, start)
+  await using vm = await launchVm({ session, entry }, start)
   await logs.follow(vm)
   const status = await runCommand({
     vm: { environment: { ...vm.environment, TESTKERNELS_ENTRY: entry.name }, gone: vm.gone },

@@ -1,13 +1,13 @@
 import { execFile } from 'node:child_process'
 import { promisify } from 'node:util'
-import { type Engine, importImage } from '../../engine/index.ts'
+import type { Host } from '../../host/index.ts'
 import { type Logger, silentLogger } from '../../log/index.ts'
 import { BOOTSTRAP_TOOLS, type BootstrapRequest, type BootstrapTool } from './bootstrap-tools.ts'
 import { BootstrapError } from './errors.ts'
 import { startProgram } from './program.ts'
 
 export interface BootstrapOptions extends Omit<BootstrapRequest, 'arch'> {
-  readonly engine: Engine
+  readonly host: Pick<Host, 'arch' | 'images'>
   /** Name of the image to make. */
   readonly ref: string
   readonly labels: Readonly<Record<string, string>>
@@ -21,7 +21,7 @@ export interface BootstrapOptions extends Omit<BootstrapRequest, 'arch'> {
  * @throws BootstrapError; ImageTransferError
  */
 export async function bootstrap(options: BootstrapOptions): Promise<string> {
-  const { engine, suite, mirror, ref, labels, signal, log = silentLogger } = options
+  const { host, suite, mirror, ref, labels, signal, log = silentLogger } = options
   const tool = await findTool()
   if (tool === undefined) {
     throw new BootstrapError({
@@ -30,14 +30,14 @@ export async function bootstrap(options: BootstrapOptions): Promise<string> {
     })
   }
   log.info(`making a minimal Debian ${suite} with ${tool.name} from ${withoutPassword(mirror)}`)
-  await using program = await startProgram(tool.command({ arch: engine.arch.name, suite, mirror }))
+  await using program = await startProgram(tool.command({ arch: host.arch.name, suite, mirror }))
   let failure: unknown
   program.output.on('error', (error) => {
     failure = error
   })
   const changes = ['CMD ["bash"]']
   try {
-    return await importImage(engine, program.output, { ref, labels, changes, ...(signal && { signal }) })
+    return await host.images.import(program.output, { ref, labels, changes, ...(signal && { signal }) })
   } catch (cause) {
     signal?.throwIfAborted()
     // Of the two that fail together, the program says why.

@@ -2,6 +2,8 @@ import { createHash } from 'node:crypto'
 import { expect, test } from 'vitest'
 import { answerJson, goodInfo, startFakeEngine } from '../../../fixtures/engine/fake-engine.ts'
 import { connectEngine } from '../../engine/index.ts'
+import { dockerHost } from '../../host/index.ts'
+import { readSettings } from '../../options/index.ts'
 import { ensureBaseImage } from './ensure.ts'
 
 const mirror = 'http://mirror.example.org/debian'
@@ -12,9 +14,9 @@ const madeFrom = (url: string) => ({
 
 async function ensureWith(images: Record<string, unknown>) {
   await using fake = await startFakeEngine(answerJson({ '/info': goodInfo, ...images }))
-  const engine = await connectEngine({ address: fake.address })
+  const host = dockerHost(await connectEngine({ address: fake.address }), readSettings({}))
   const signal = AbortSignal.timeout(10_000)
-  return { image: await ensureBaseImage({ engine, suite: 'trixie', mirror, signal }), requests: fake.requests }
+  return { image: await ensureBaseImage({ host, suite: 'trixie', mirror, signal }), requests: fake.requests }
 }
 
 test('the official image is taken from the store', async () => {
@@ -45,6 +47,6 @@ test('one that was made from another archive is not used, because its apt asks t
     answerJson(now)(request, response)
   })
   let pulled = false
-  const engine = await connectEngine({ address: fake.address })
-  expect(await ensureBaseImage({ engine, suite: 'trixie', mirror })).toMatchObject({ origin: 'pulled' })
+  const host = dockerHost(await connectEngine({ address: fake.address }), readSettings({}))
+  expect(await ensureBaseImage({ host, suite: 'trixie', mirror })).toMatchObject({ origin: 'pulled' })
 })

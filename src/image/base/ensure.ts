@@ -1,27 +1,20 @@
 import { createHash } from 'node:crypto'
-import {
-  acquireMachineLock,
-  type Engine,
-  formatAddress,
-  imageLabels,
-  inspectImage,
-  type PullOptions,
-  pullImage,
-} from '../../engine/index.ts'
 import { reasonOf } from '../../errors/index.ts'
+import { type Host, type Images, imageLabels, type RegistryOptions } from '../../host/index.ts'
+import { neverAborted } from '../../lifetime/index.ts'
 import { type Logger, silentLogger } from '../../log/index.ts'
 import { bootstrap } from './bootstrap.ts'
 import { BaseImageUnavailableError } from './errors.ts'
 import { mirrorOf } from './mirror.ts'
 
 export interface BaseImageOptions {
-  readonly engine: Engine
+  readonly host: Pick<Host, 'arch' | 'images' | 'lock'>
   /** Debian suite, such as `trixie`. */
   readonly suite: string
   /** URL of the Debian archive to make the image from. @default that of this machine's apt configuration */
   readonly mirror?: string | undefined
   /** For the pull. @default anonymous */
-  readonly credentials?: PullOptions['credentials'] | undefined
+  readonly credentials?: RegistryOptions['credentials'] | undefined
   readonly signal?: AbortSignal | undefined
   readonly log?: Logger | undefined
 }
@@ -51,18 +44,15 @@ export function baseImageRefs(suite: string): readonly [official: string, bootst
  * @throws BaseImageUnavailableError
  */
 export async function ensureBaseImage(options: BaseImageOptions): Promise<BaseImage> {
-  const { engine, suite, signal, log = silentLogger } = options
+  const { host, suite, signal, log = silentLogger } = options
+  const { images } = host
   const mirror = (options.mirror ?? (await mirrorOf()))?.replace(/\/+$/, '')
-  const stored = await findStored(engine, suite, mirror)
+  const stored = await findStored(images, suite, mirror)
   if (stored !== undefined) return stored
 
   const what = `base image of Debian ${suite}`
-  await using _lock = await acquireMachineLock(`${formatAddress(engine.address)}/base/${suite}`, {
-    what,
-    log,
-    ...(signal && { signal }),
-  })
-  const storedMeanwhile = await findStored(engine, suite, mirror)
+  await using _lock = await host.lock(`base/${suite}`, { what, log, signal: signal ?? neverAborted() })
+  const storedMeanwhile = await findStored(images, suite, mirror)
   if (storedMeanwhile !== undefined) return storedMeanwhile
 
   const [official, ref] = baseImageRefs(suite)
@@ -70,7 +60,7 @@ export async function ensureBaseImage(options: BaseImageOptions): Promise<BaseIm
   try {
     log.info(`pulling ${official}`)
     const { credentials } = options
-    const id = await pullImage(engine, official, {
+    const id = await images.pull(official, {
       log,
       ...(signal && { signal }),
       ...(credentials && { credentials }),
@@ -90,7 +80,7 @@ export async function ensureBaseImage(options: BaseImageOptions): Promise<BaseIm
   }
   try {
     const labels = { ...imageLabels('base'), [MIRROR_LABEL]: digestOf(mirror) }
-    const id = await bootstrap({ engine, suite, mirror, ref, labels, signal, log })
+    const id = await bootstrap({ host, suite, mirror, ref, labels, signal, log })
     return { ref, id, origin: 'bootstrapped' }
   } catch (error) {
     signal?.throwIfAborted()
@@ -98,11 +88,11 @@ export async function ensureBaseImage(options: BaseImageOptions): Promise<BaseIm
   }
 }
 
-async function findStored(engine: Engine, suite: string, mirror: string | undefined): Promise<BaseImage | undefined> {
+async function findStored(images: Images, suite: string, mirror: string | undefined): Promise<BaseImage | undefined> {
   const [official, bootstrapped] = baseImageRefs(suite)
-  const image = await inspectImage(engine, official)
+  const image = await images.inspect(official)
   if (image !== undefined) return { ref: official, id: image.id, origin: 'engine' }
-  const own = await inspectImage(engine, bootstrapped)
+  const own = await images.inspect(bootstrapped)
   // Made from another archive: its apt would ask that one.
   if (own === undefined || (mirror !== undefined && own.labels[MIRROR_LABEL] !== digestOf(mirror))) return undefined
   return { ref: bootstrapped, id: own.id, origin: 'bootstrapped' }

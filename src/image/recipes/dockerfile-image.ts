@@ -1,10 +1,9 @@
 import { dockerfileSolve, exporters, registryAuth, type SolveStatus, secrets } from '../../buildkit/index.ts'
-import type { Engine } from '../../engine/index.ts'
+import type { Builder, Host } from '../../host/index.ts'
 import type { DockerfileReference } from '../../options/index.ts'
-import type { Builder } from '../builder.ts'
 
 export interface DockerfileContext {
-  readonly engine: Engine
+  readonly host: Pick<Host, 'arch' | 'images'>
   readonly builder: Builder
   readonly onStatus: (status: SolveStatus) => void
   readonly dockerConfigDirectory: string
@@ -20,7 +19,7 @@ export async function buildDockerfile(
   { dockerfile, context: contextDir, buildArgs, target, secretFiles }: DockerfileReference,
   { ref, labels, ...context }: DockerfileContext & { readonly ref: string; readonly labels: Record<string, string> },
 ): Promise<string> {
-  const { platform } = context.engine.arch
+  const { platform } = context.host.arch
   const named = target !== undefined && { target }
   const solve = await dockerfileSolve({ contextDir, dockerfile, buildArgs, labels, platform, ...named })
   const secretSources = Object.entries(secretFiles).map(([id, file]) => [id, { file }] as const)

@@ -24,24 +24,24 @@ export function runner(base: State, { arch, ...debian }: RunnerOptions): State {
     script: `
 mkdir /testkernels
 mkdir -m 1777 /var/lib/testkernels
-mkdir -m 0777 ${imagePaths.templates}
+mkdir -m 0777 ${imagePaths.templates} ${imagePaths.runDirectory}
 ln -s /usr/bin/${arch.qemu.program} ${imagePaths.qemu}`,
   })
 }
 
-/** Compiles the runner's programs (images/runner/*.c), static: a state with `/counter-khz` and `/digest`. */
+/** Compiles the runner's programs (images/runner/*.c), static: a state with `/counter-khz`, `/digest` and `/dial`. */
 export function runnerPrograms(tools: State, arch: Architecture): State {
   const own = `runner/${arch.name}` as const
   return tools
     .run({
-      name: '[runner] compile counter-khz and digest',
+      name: '[runner] compile counter-khz, digest and dial',
       script: `
-for source in /arch/counter-khz.c /src/digest.c; do
+for source in /arch/counter-khz.c /src/digest.c /src/dial.c; do
   # The checksums' header comes from where the C library's are; musl's own go first.
   musl-gcc -idirafter /usr/include -static -O2 -Wall -Werror -o "/out/$(basename $source .c)" $source
 done`,
       mounts: [
-        llb.bind('/src', sources('runner', { arch, only: ['digest.c'] }), { selector: '/src' }),
+        llb.bind('/src', sources('runner', { arch, only: ['digest.c', 'dial.c'] }), { selector: '/src' }),
         llb.bind('/arch', sources(own, { arch, only: ['counter-khz.c'] }), { selector: '/src' }),
         llb.output('/out'),
       ],

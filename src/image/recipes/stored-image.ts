@@ -1,16 +1,15 @@
 import { llb } from '../../buildkit/graph.ts'
-import { type Engine, imageId, type PullOptions, pullImage } from '../../engine/index.ts'
+import type { Builder, Host, RegistryOptions } from '../../host/index.ts'
 import type { Logger } from '../../log/index.ts'
-import type { Builder } from '../builder.ts'
 import type { Ingredient } from './ingredient.ts'
 
 export interface StoredImageContext {
-  readonly engine: Engine
+  readonly host: Pick<Host, 'arch' | 'images'>
   readonly builder: Builder
   /** Directory of docker's config.json. */
   readonly dockerConfigDirectory: string
   /** For the pull. */
-  readonly credentials: NonNullable<PullOptions['credentials']>
+  readonly credentials: NonNullable<RegistryOptions['credentials']>
   readonly log: Logger
   readonly signal: AbortSignal
 }
@@ -24,7 +23,7 @@ export async function storedImage(
   ref: string,
   {
     name,
-    engine,
+    host,
     builder,
     credentials,
     dockerConfigDirectory,
@@ -32,12 +31,13 @@ export async function storedImage(
     signal,
   }: StoredImageContext & { readonly name: string },
 ): Promise<Ingredient> {
-  const { platform } = engine.arch
+  const { platform } = host.arch
+  const { images } = host
   if (builder.kind === 'buildkitd') {
     const { remoteDigest } = await import('../remote-digest.ts')
     const contentKey = await remoteDigest(ref, { builder, dockerConfigDirectory, signal })
     return { state: llb.image(ref, { platform, name }), contentKey }
   }
-  const contentKey = (await imageId(engine, ref)) ?? (await pullImage(engine, ref, { credentials, log, signal }))
+  const contentKey = (await images.inspect(ref))?.id ?? (await images.pull(ref, { credentials, log, signal }))
   return { state: llb.image(ref, { platform, name }), contentKey }
 }

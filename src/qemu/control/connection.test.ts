@@ -1,5 +1,5 @@
 import { mkdtemp, rm } from 'node:fs/promises'
-import { createServer, type Server, type Socket } from 'node:net'
+import { connect, createServer, type Server, type Socket } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterEach, beforeEach, expect, test } from 'vitest'
@@ -25,14 +25,13 @@ afterEach(async () => {
   await rm(directory, { recursive: true })
 })
 
-function listen(): Promise<void> {
-  return new Promise((resolve) => server.listen(path, resolve))
+async function connectToGuest() {
+  await new Promise<void>((resolve) => server.listen(path, resolve))
+  return connectControl(connect(path), silentLogger)
 }
 
-test('waits for the socket, then for the phase', async () => {
-  const connecting = connectControl(path, { signal: AbortSignal.timeout(DEADLINE_MS), log: silentLogger })
-  await listen()
-  const control = await connecting
+test('waits for a phase', async () => {
+  const control = await connectToGuest()
   const ready = control.phase('ready', AbortSignal.timeout(DEADLINE_MS))
   const socket = await guest
   socket.write('{"phase":"init","uptime":2.1}\n{"phase":"rea')
@@ -44,8 +43,7 @@ test('waits for the socket, then for the phase', async () => {
 })
 
 test('an identity is pushed when the guest says so, and an older answer does not count', async () => {
-  await listen()
-  const control = await connectControl(path, { signal: AbortSignal.timeout(DEADLINE_MS), log: silentLogger })
+  const control = await connectToGuest()
   const socket = await guest
   const identity = { hostname: 'a', machineId: 'b' }
   const pushed = control.pushIdentity(identity, AbortSignal.timeout(DEADLINE_MS))
@@ -62,15 +60,16 @@ test('an identity is pushed when the guest says so, and an older answer does not
 })
 
 test('a wait ends with the reason of its signal', async () => {
+  const control = await connectToGuest()
   const abort = new AbortController()
-  const connecting = connectControl(path, { signal: abort.signal, log: silentLogger })
-  abort.abort(new Error('the container exited'))
-  await expect(connecting).rejects.toThrow('the container exited')
+  const waiting = control.phase('ready', abort.signal)
+  abort.abort(new Error('the box ended'))
+  await expect(waiting).rejects.toThrow('the box ended')
+  control.close()
 })
 
 test('a port that breaks leaves the wait to its signal', async () => {
-  await listen()
-  const control = await connectControl(path, { signal: AbortSignal.timeout(DEADLINE_MS), log: silentLogger })
+  const control = await connectToGuest()
   const socket = await guest
   const gone = new AbortController()
   const waiting = control.phase('ready', gone.signal)

@@ -1,9 +1,8 @@
 import { EventEmitter, once } from 'node:events'
-import type { Socket } from 'node:net'
 import { createInterface } from 'node:readline'
+import type { Duplex } from 'node:stream'
 import { orAborted } from '../../lifetime/index.ts'
 import type { Logger } from '../../log/index.ts'
-import { dialWhenThere } from '../dial.ts'
 import { type ClockOffset, type ClockReading, offsetOf } from './clock.ts'
 import {
   admitLines,
@@ -56,20 +55,11 @@ export interface ControlConnection {
   settle(signal: AbortSignal): Promise<void>
   /** Has the guest drop its keys and end all connections of SSH; resolves when it did. */
   forgetKeys(signal: AbortSignal): Promise<void>
-  /** Asks for the command's log; resolves when it came. */
-  requestLog(signal: AbortSignal): Promise<string>
   close(): void
 }
 
-/** Connects to the socket that QEMU makes when it starts; waits for it until `signal` aborts. */
-export async function connectControl(
-  socketPath: string,
-  { signal, log }: { signal: AbortSignal; log: Logger },
-): Promise<ControlConnection> {
-  return overSocket(await dialWhenThere(socketPath, signal), log)
-}
-
-function overSocket(socket: Socket, log: Logger): ControlConnection {
+/** @param socket the port's other end, which QEMU makes a socket of */
+export function connectControl(socket: Duplex, log: Logger): ControlConnection {
   const events = new EventEmitter<ControlEvents>()
   events.setMaxListeners(0)
   const phases: Phase[] = []
@@ -165,11 +155,6 @@ function overSocket(socket: Socket, log: Logger): ControlConnection {
     refresh: (entropy, signal) => ask(refreshLines(entropy), (message) => 'refreshed' in message, signal),
     settle: (signal) => ask('settle\n', (message) => 'settled' in message, signal),
     forgetKeys: (signal) => ask('forget\n', (message) => 'forgot' in message, signal),
-    async requestLog(signal) {
-      commandLog = undefined
-      socket.write('log\n')
-      return await until(() => commandLog, signal)
-    },
     close: () => socket.destroy(),
   }
 }

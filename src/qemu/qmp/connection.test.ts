@@ -1,5 +1,5 @@
 import { mkdtemp, rm } from 'node:fs/promises'
-import { createServer, type Server, type Socket } from 'node:net'
+import { connect as connectSocket, createServer, type Server, type Socket } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { createInterface } from 'node:readline'
@@ -42,7 +42,8 @@ function say(socket: Socket, message: unknown): void {
   socket.write(`${JSON.stringify(message)}\n`)
 }
 
-const connect = () => connectQmp(path, { signal: AbortSignal.timeout(DEADLINE_MS), log: silentLogger, entry: 'v1' })
+const connect = () =>
+  connectQmp(connectSocket(path), { signal: AbortSignal.timeout(DEADLINE_MS), log: silentLogger, entry: 'v1' })
 
 test('leaves the negotiation, and gives what a command returned', async () => {
   answer = ({ execute, id }, socket) => say(socket, { id, return: execute === 'query-status' ? { running: true } : {} })

@@ -1,9 +1,8 @@
 import { EventEmitter } from 'node:events'
-import type { Socket } from 'node:net'
 import { createInterface } from 'node:readline'
+import type { Duplex } from 'node:stream'
 import { orAborted } from '../../lifetime/index.ts'
 import type { Logger } from '../../log/index.ts'
-import { dialWhenThere } from '../dial.ts'
 import { QemuCommandError } from '../errors.ts'
 import { parseQmpMessage, type QmpEvent } from './messages.ts'
 
@@ -37,9 +36,9 @@ interface Pending {
   readonly command: string
 }
 
-/** Connects to the monitor's socket, waiting for it, and leaves its negotiation mode. */
-export async function connectQmp(socketPath: string, options: QmpOptions): Promise<QmpConnection> {
-  const qmp = overSocket(await dialWhenThere(socketPath, options.signal), options)
+/** Begins a session on a connection to the monitor, and leaves its negotiation mode. */
+export async function connectQmp(socket: Duplex, options: QmpOptions): Promise<QmpConnection> {
+  const qmp = overSocket(socket, options)
   try {
     await qmp.execute('qmp_capabilities')
     return qmp
@@ -49,7 +48,7 @@ export async function connectQmp(socketPath: string, options: QmpOptions): Promi
   }
 }
 
-function overSocket(socket: Socket, { signal, log, entry }: QmpOptions): QmpConnection {
+function overSocket(socket: Duplex, { signal, log, entry }: QmpOptions): QmpConnection {
   const pending = new Map<number, Pending>()
   const events = new EventEmitter<QmpEvents>()
   const gone = new AbortController()

@@ -5,7 +5,7 @@ import { afterEach, beforeEach, expect, test } from 'vitest'
 import { amd64 } from '../../arch/amd64/index.ts'
 import { silentLogger } from '../../log/index.ts'
 import { parseKernelEntry } from '../../options/index.ts'
-import type { Host } from '../host.ts'
+import type { Session } from '../session.ts'
 import { chooseAccelerator } from './choose.ts'
 import type { AcceleratorVerdict } from './probe.ts'
 import { rememberVerdict, verdictFile } from './remembered.ts'
@@ -21,13 +21,13 @@ beforeEach(async () => {
 
 afterEach(() => rm(cacheDirectory, { recursive: true }))
 
-/** The engine answers nothing but who it is: a probe would fail. */
+/** The host says nothing but who it is: a probe would fail. */
 async function choose(asked: 'auto' | 'kvm' | 'tcg', verdict: AcceleratorVerdict) {
-  const engine = { arch: amd64, id: 'engine', kernelVersion: '6.1.0', locality: 'remote' }
-  const host = { engine, settings: { cacheDirectory }, ownership: { run: 'r', owner: 'o' } } as unknown as Host
+  const host = { arch: amd64, identity: async () => ['amd64', 'engine', '6.1.0', ''] }
+  const session = { host, settings: { cacheDirectory } } as unknown as Session
   await rememberVerdict(verdictFile(cacheDirectory, [image, 'amd64', 'engine', '6.1.0', '']), verdict)
   const entry = parseKernelEntry('old', { kernel: 'debian:bookworm', accelerator: asked })
-  return await chooseAccelerator({ host, entry, image, log: silentLogger, signal: new AbortController().signal })
+  return await chooseAccelerator({ session, entry, image, log: silentLogger, signal: new AbortController().signal })
 }
 
 test('KVM where a guest ran with it', async () => {

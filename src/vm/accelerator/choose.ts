@@ -1,16 +1,14 @@
-import { readFile } from 'node:fs/promises'
-import { runLabels } from '../../engine/index.ts'
 import { reasonOf } from '../../errors/index.ts'
 import type { Logger } from '../../log/index.ts'
 import type { KernelEntry } from '../../options/index.ts'
 import type { Accelerator } from '../../qemu/index.ts'
 import { KvmUnavailableError } from '../errors.ts'
-import type { Host } from '../host.ts'
+import type { Session } from '../session.ts'
 import { type AcceleratorVerdict, probeAccelerator } from './probe.ts'
 import { recallVerdict, rememberVerdict, verdictFile } from './remembered.ts'
 
 export interface ChooseOptions {
-  readonly host: Host
+  readonly session: Session
   readonly entry: KernelEntry
   /** The image whose QEMU and kernel the probe runs. */
   readonly image: string
@@ -39,21 +37,14 @@ export async function chooseAccelerator(options: ChooseOptions): Promise<{ accel
   return { accelerator: tcg, why: `software emulation (TCG), because ${verdict.reason}` }
 }
 
-async function verdictOn({ host, image, log, signal, entry }: ChooseOptions): Promise<AcceleratorVerdict> {
-  const file = verdictFile(host.settings.cacheDirectory, [image, ...(await machineOf(host))])
+async function verdictOn({ session, image, log, signal, entry }: ChooseOptions): Promise<AcceleratorVerdict> {
+  const { host, settings } = session
+  const file = verdictFile(settings.cacheDirectory, [image, ...(await host.identity())])
   const remembered = await recallVerdict(file)
   if (remembered !== undefined) return remembered
   log.info('probing KVM with a guest (once for this machine and image)')
-  const labels = runLabels(host.ownership, entry.name)
-  const verdict = await probeAccelerator({ engine: host.engine, image, labels, signal, log })
+  const verdict = await probeAccelerator({ host, image, entry: entry.name, signal, log })
   // A cache that cannot be written costs a probe next time.
   await rememberVerdict(file, verdict).catch((thrown) => log.debug(`cannot remember it: ${reasonOf(thrown)}`))
   return verdict
-}
-
-/** What a verdict is about: another architecture, engine, kernel or boot of the machine may give another. */
-async function machineOf({ engine }: Host): Promise<string[]> {
-  const boot =
-    engine.locality === 'local' ? await readFile('/proc/sys/kernel/random/boot_id', 'utf8').catch(() => '') : ''
-  return [engine.arch.name, engine.id, engine.kernelVersion, boot.trim()]
 }

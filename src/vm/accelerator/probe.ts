@@ -1,5 +1,5 @@
-import { DeviceMissingError, type Engine, type Lease, type LeaseOptions, startLease } from '../../engine/index.ts'
 import { reasonOf } from '../../errors/index.ts'
+import { type Box, type BoxSpec, DeviceMissingError, type Host } from '../../host/index.ts'
 import type { Logger } from '../../log/index.ts'
 import { imagePaths, probeArguments } from '../../qemu/index.ts'
 import { describeKvmFailure } from './kvm-failure.ts'
@@ -19,9 +19,10 @@ const COUNTER = /^testkernels: counter_khz (\d+)$/
 const USER_SPACE = 'testkernels: user space reached'
 
 export interface ProbeOptions {
-  readonly engine: Engine
+  readonly host: Pick<Host, 'arch' | 'run'>
   readonly image: string
-  readonly labels: Readonly<Record<string, string>>
+  /** Kernel entry that errors name. */
+  readonly entry: string
   readonly signal: AbortSignal
   readonly log: Logger
 }
@@ -33,7 +34,7 @@ export interface ProbeOptions {
 export async function probeAccelerator(options: ProbeOptions): Promise<AcceleratorVerdict> {
   try {
     const devices = ['/dev/kvm']
-    const seen = await runProbe(options, { devices, command: probeArguments(options.engine.arch, { kind: 'kvm' }) })
+    const seen = await runProbe(options, { devices, command: probeArguments(options.host.arch, { kind: 'kvm' }) })
     if (seen.reached) return { kvm: 'works', reason: '', counterKhz: seen.counterKhz }
     return {
       kvm: 'fails',
@@ -47,30 +48,26 @@ export async function probeAccelerator(options: ProbeOptions): Promise<Accelerat
   }
 }
 
-async function runProbe({ engine, image, labels, signal, log }: ProbeOptions, how: Partial<LeaseOptions>) {
-  await using lease = await startLease(
-    engine,
-    { image, labels, entrypoint: [imagePaths.probe], network: 'none', ...how },
-    { signal, log },
-  )
+async function runProbe({ host, image, entry, signal, log }: ProbeOptions, how: Partial<BoxSpec>) {
+  await using box = await host.run({ image, entry, entrypoint: [imagePaths.probe], ...how }, { signal, log })
   let ended: 'by itself' | 'at the deadline' = 'by itself'
-  const end = () => lease.stop().catch((thrown) => log.debug(reasonOf(thrown)))
+  const end = () => box.stop().catch((thrown) => log.debug(reasonOf(thrown)))
   const deadline = setTimeout(() => {
     ended = 'at the deadline'
     void end()
   }, KVM_DEADLINE_MS)
   signal.addEventListener('abort', end, { once: true })
   try {
-    const seen = await readProbe(lease)
+    const seen = await readProbe(box)
     signal.throwIfAborted()
-    return { ...seen, ended, said: lastWords(lease) }
+    return { ...seen, ended, said: lastWords(box) }
   } finally {
     clearTimeout(deadline)
     signal.removeEventListener('abort', end)
   }
 }
 
-async function readProbe({ stdout }: Lease): Promise<{ reached: boolean; counterKhz: number }> {
+async function readProbe({ stdout }: Box): Promise<{ reached: boolean; counterKhz: number }> {
   let counterKhz = 0
   for await (const line of stdout) {
     const rate = COUNTER.exec(line)?.[1]
@@ -82,7 +79,7 @@ async function readProbe({ stdout }: Lease): Promise<{ reached: boolean; counter
 }
 
 /** QEMU's last line of errors. It warns of features that the guest would not miss, and its shell may add "Aborted". */
-function lastWords({ stderr }: Lease): string {
+function lastWords({ stderr }: Box): string {
   const lines = stderr.kept.filter((line) => !line.includes(' warning: '))
   return lines.findLast((line) => line.startsWith('qemu-system: ')) ?? lines.at(-1)?.trim() ?? ''
 }

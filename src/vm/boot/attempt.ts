@@ -41,7 +41,7 @@ export class Attempt implements AsyncDisposable {
 
   /** Must be disposed, which ends all that was started, unless it succeeds. @throws DirectoryUnusableError */
   static async open(plan: VmPlan, start: Start): Promise<Attempt> {
-    const { settings } = plan.host
+    const { settings } = plan.session
     await using resources = new Disposals()
     const runDirectory = await makeRunDirectory(settings.runtimeDirectory)
     resources.defer('run directory', () => rm(runDirectory, { recursive: true, force: true }))

@@ -1,5 +1,5 @@
-import type { Lease } from '../../engine/index.ts'
 import type { ForwardedSocket } from '../../forward/index.ts'
+import type { Box } from '../../host/index.ts'
 import type { Disposals } from '../../lifetime/index.ts'
 import type { ControlConnection } from '../../qemu/index.ts'
 import type { SshConnection } from '../../ssh/index.ts'
@@ -9,11 +9,7 @@ import type { DeathWatch } from '../death/death.ts'
 /** A guest that runs, or that is there to be restored. */
 export interface Guest extends DeathWatch {
   readonly control: ControlConnection
-  readonly container: Lease
-  /** Socket of QEMU's monitor on this machine. */
-  readonly monitorSocket: string
-  /** Address of the container. */
-  readonly address: string
+  readonly box: Box
   /** Aborts when the start is called off or the guest dies. */
   readonly signal: AbortSignal
   /** A restored guest did what it was asked: from now on its end is a death, and no fault of the template. */
@@ -22,7 +18,7 @@ export interface Guest extends DeathWatch {
 
 /** A VM whose dockerd answers, and what hangs on it. */
 export interface BootedVm {
-  /** Ends it all: forward, connection, container, directory. */
+  /** Ends it all: forward, connection, box, directory. */
   readonly disposals: Disposals
   readonly guest: Guest
   readonly ssh: SshConnection
@@ -30,7 +26,7 @@ export interface BootedVm {
   readonly hostname: string
   /** With the sockets of QEMU and of the forwards. */
   readonly runDirectory: string
-  /** Address of the container: what the guest publishes is reached here. */
+  /** Address of the box: what the guest publishes is reached here. */
   readonly address: string
   /** Aborts when the VM is gone without having been ended; its reason is the error that says why. */
   readonly gone: AbortSignal

@@ -1,3 +1,4 @@
+import { VmUnreachableError } from '../errors.ts'
 import type { Attempt } from './attempt.ts'
 import type { BootedVm, Guest } from './booted-vm.ts'
 import { admit, introduce, makeGuestKeys } from './introduce.ts'
@@ -12,7 +13,8 @@ export interface Connecting {
 /** Makes a guest that runs its owner's: lets him in, tells it who it is, and gives its dockerd a socket on this machine. */
 export async function connectVm(attempt: Attempt, guest: Guest, connecting: Connecting): Promise<BootedVm> {
   const { timeline, hostname } = attempt.start
-  const { control, signal, gone, address } = guest
+  const { control, signal, gone } = guest
+  const address = addressOf(guest, attempt)
   const keys = makeGuestKeys()
   admit(keys, control)
   // Side by side, because all of them wait for the guest; whichever fails first is the error. Once the guest's SSH server is at
@@ -20,7 +22,7 @@ export async function connectVm(attempt: Attempt, guest: Guest, connecting: Conn
   let greeted = () => {}
   const greeting = new Promise<void>((resolve) => (greeted = resolve))
   const [ssh] = await Promise.all([
-    connectToGuest(attempt, { ...guest, keys, greeted, silence: connecting.silence }),
+    connectToGuest(attempt, { signal, address, keys, greeted, silence: connecting.silence }),
     greeting.then(() => timeline.time('identity', () => introduce({ control, hostname, signal }))).then(guest.proven),
     connecting.dockerd === 'starting' && timeline.time('dockerd', () => control.phase('ready', signal)),
   ])
@@ -34,4 +36,14 @@ export async function connectVm(attempt: Attempt, guest: Guest, connecting: Conn
     if (!gone.aborted) attempt.forgetConsole()
   })
   return { disposals, guest, ssh, docker, hostname, runDirectory, address, gone, console }
+}
+
+/** @throws VmUnreachableError */
+export function addressOf({ box }: Pick<Guest, 'box'>, { plan }: Attempt): string {
+  if (box.address !== undefined) return box.address
+  throw new VmUnreachableError({
+    what: "the VM cannot be reached: the Docker engine is on another machine, or in the engine's own network",
+    entry: plan.entry.name,
+    remedy: 'run on the machine of the engine, with an engine that is not rootless',
+  })
 }

@@ -1,44 +1,47 @@
-import { join } from 'node:path'
-import type { ContainerExit } from '../../engine/index.ts'
 import type { TestkernelsError } from '../../errors/index.ts'
-import { type ControlConnection, connectControl, guestLink } from '../../qemu/index.ts'
+import type { Box, BoxExit } from '../../host/index.ts'
+import { type ControlConnection, connectControl } from '../../qemu/index.ts'
 import { describeUnusable } from '../../template/index.ts'
 import type { ConsoleLog } from '../death/console-log.ts'
 import { describeDeath, watchForDeath } from '../death/death.ts'
-import { CONTROL_SOCKET, MONITOR_SOCKET } from '../machine.ts'
+import { CONTROL_SOCKET } from '../machine.ts'
 import type { Attempt } from './attempt.ts'
 import type { Guest } from './booted-vm.ts'
-import { type ContainerUse, startVmContainer } from './container.ts'
 import { firstWordDeadline } from './deadlines.ts'
+import { type BoxUse, runVmBox } from './vm-box.ts'
 
-/** Starts the container and connects to its guest, which boots, or is there to be restored. */
-export async function startGuest(attempt: Attempt, { use, signal: calledOff }: ContainerUse): Promise<Guest> {
-  const { plan, start, runDirectory, console, resources } = attempt
+/** Starts the box and connects to its guest, which boots, or is there to be restored. */
+export async function startGuest(attempt: Attempt, use: BoxUse): Promise<Guest> {
+  return await guestIn(await startBox(attempt, use), attempt, use)
+}
+
+export async function startBox(attempt: Attempt, use: BoxUse): Promise<Box> {
+  using _step = attempt.start.timeline.step('container')
+  return attempt.resources.use('box', await runVmBox(attempt, use))
+}
+
+/** Connects to the guest in a box. */
+export async function guestIn(box: Box, attempt: Attempt, { use, signal: calledOff }: BoxUse): Promise<Guest> {
+  const { plan, start, console, resources } = attempt
   const { timeline, log } = start
   const { entry } = plan
-  const container = resources.use(
-    'container',
-    await timeline.time('container', () => startVmContainer(attempt, { use, signal: calledOff })),
-  )
   let control: ControlConnection | undefined
   let restoring = use?.machine.start === 'stopped'
-  const describe = (exit: ContainerExit): TestkernelsError => {
-    const { stderr } = container
+  const describe = (exit: BoxExit): TestkernelsError => {
+    const { stderr } = box
     if (restoring) return describeUnusable(exit, { stderr, entry: entry.name })
     return describeDeath({ exit, entry, console, control, stderr: stderr.tail(10) })
   }
   // The console's last lines are the reason: they are read to their end before it is told.
-  const ended = Promise.all([container.exited, record(container.stdout, console)])
+  const ended = Promise.all([box.exited, record(box.stdout, console)])
   const { gone, expectEnd } = watchForDeath(ended.then(([exit]) => describe(exit)))
   const signal = AbortSignal.any([calledOff, gone])
-  control = await timeline.time('qemu', () => connectControl(join(runDirectory, CONTROL_SOCKET), { signal, log }))
+  control = connectControl(await timeline.time('qemu', () => box.dial(CONTROL_SOCKET, signal)), log)
   resources.defer('control port', control.close)
   const proven = () => {
     restoring = false
   }
-  const address = container.ipAddress ?? guestLink.hostAddress
-  const monitorSocket = join(runDirectory, MONITOR_SOCKET)
-  return { control, container, monitorSocket, gone, expectEnd, signal, address, proven }
+  return { control, box, gone, expectEnd, signal, proven }
 }
 
 async function record(lines: AsyncIterable<string>, console: ConsoleLog): Promise<void> {

@@ -10,7 +10,8 @@ import type { GuestKeys } from './introduce.ts'
 /** `allowed`: the guest will be stopped, and answers nothing then. @default 'lost': one that is silent for a minute is lost */
 export type Silence = 'allowed' | 'lost'
 
-export interface GuestToReach extends Pick<Guest, 'address' | 'signal'> {
+export interface GuestToReach extends Pick<Guest, 'signal'> {
+  readonly address: string
   readonly keys: GuestKeys
   /** Called when the guest's sshd has said its first words. */
   readonly greeted?: () => void

@@ -1,4 +1,4 @@
-import { connectQmp, loadState, resume } from '../../qemu/index.ts'
+import { loadState, resume } from '../../qemu/index.ts'
 import { restoreFrom } from '../../template/index.ts'
 import type { TemplatePlan } from '../plan.ts'
 import type { Start } from '../start.ts'
@@ -7,6 +7,7 @@ import type { BootedVm, Guest } from './booted-vm.ts'
 import { connectVm } from './connect.ts'
 import { bootDeadline, restoreDeadline } from './deadlines.ts'
 import { startGuest } from './guest.ts'
+import { connectMonitor } from './monitor.ts'
 import type { Silence } from './reach.ts'
 
 /**
@@ -28,9 +29,9 @@ export async function restoreVm(plan: TemplatePlan, start: Start, silence?: Sile
   }
 }
 
-async function loadGuest({ plan, start }: Attempt, guest: Guest, stateFile: string): Promise<void> {
-  using _step = start.timeline.step('restore')
-  const qmp = await connectQmp(guest.monitorSocket, { signal: guest.signal, log: start.log, entry: plan.entry.name })
+async function loadGuest(attempt: Attempt, guest: Guest, stateFile: string): Promise<void> {
+  using _step = attempt.start.timeline.step('restore')
+  const qmp = await connectMonitor(guest, attempt, guest.signal)
   try {
     await loadState(qmp, stateFile)
     await resume(qmp)
@@ -42,9 +43,9 @@ async function loadGuest({ plan, start }: Attempt, guest: Guest, stateFile: stri
 }
 
 /** A QEMU that cannot load a state says why and ends; its monitor is closed a little before we hear of that. */
-async function whyNotLoaded({ container, signal }: Guest, thrown: unknown): Promise<unknown> {
+async function whyNotLoaded({ box, signal }: Guest, thrown: unknown): Promise<unknown> {
   if (signal.aborted) return signal.reason
-  await container.stop()
+  await box.stop()
   return await new Promise((resolve) => {
     if (signal.aborted) return resolve(signal.reason)
     signal.addEventListener('abort', () => resolve(signal.reason ?? thrown), { once: true })

@@ -1,6 +1,6 @@
 import { constants } from 'node:os'
-import type { ContainerExit } from '../../engine/index.ts'
 import type { TestkernelsError } from '../../errors/index.ts'
+import type { BoxExit } from '../../host/index.ts'
 import { type KernelEntry, kernelText } from '../../options/index.ts'
 import type { ControlConnection } from '../../qemu/index.ts'
 import { DockerdFailedError, VmDiedError } from '../errors.ts'
@@ -9,9 +9,9 @@ import type { ConsoleLog } from './console-log.ts'
 /** dockerd's log begins with a line for each plugin. */
 const DOCKERD_LOG_LINES = 20
 
-/** What is known about a VM whose container ended. */
+/** What is known about a VM whose box ended. */
 export interface EndedVm {
-  readonly exit: ContainerExit
+  readonly exit: BoxExit
   readonly entry: KernelEntry
   readonly console: Pick<ConsoleLog, 'path' | 'reason' | 'excerpt'>
   /** Missing when QEMU ended before its control port was there. */
@@ -40,7 +40,7 @@ export function describeDeath({ exit, entry, console, control, stderr }: EndedVm
   })
 }
 
-function endOfQemu({ exitCode, oomKilled }: ContainerExit): string {
+function endOfQemu({ exitCode, oomKilled }: BoxExit): string {
   if (oomKilled) return 'QEMU was killed by the memory limit of its container'
   if (exitCode === undefined) return 'the Docker engine went away'
   const [signal] = Object.entries(constants.signals).find(([, number]) => number === exitCode - 128) ?? []

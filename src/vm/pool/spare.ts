@@ -1,6 +1,7 @@
 import { randomBytes } from 'node:crypto'
-import { connectQmp, pause, resume } from '../../qemu/index.ts'
+import { pause, resume } from '../../qemu/index.ts'
 import type { BootedVm } from '../boot/booted-vm.ts'
+import { connectMonitor } from '../boot/monitor.ts'
 import { restoreVm } from '../boot/restore.ts'
 import type { TemplatePlan } from '../plan.ts'
 import type { Start } from '../start.ts'
@@ -17,8 +18,7 @@ export async function makeSpare(plan: TemplatePlan, start: Start): Promise<Spare
   const vm = await restoreVm(plan, start, 'allowed')
   const { guest, disposals } = vm
   try {
-    const monitor = { signal: vm.gone, log: start.log, entry: plan.entry.name }
-    const qmp = await connectQmp(guest.monitorSocket, monitor)
+    const qmp = await connectMonitor(guest, { plan, start }, vm.gone)
     disposals.defer('monitor', qmp.close)
     await pause(qmp)
     return {

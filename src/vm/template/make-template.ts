@@ -1,53 +1,88 @@
 import { randomBytes } from 'node:crypto'
 import { reasonOf, TestkernelsError } from '../../errors/index.ts'
-import { connectQmp, quit, saveState } from '../../qemu/index.ts'
-import { saveInto, TemplateNotMadeError } from '../../template/index.ts'
+import type { Box } from '../../host/index.ts'
+import { orAborted } from '../../lifetime/index.ts'
+import { quit, saveState } from '../../qemu/index.ts'
+import { type Former, makingOf, saveInto, TemplateNotMadeError, type TemplateUse } from '../../template/index.ts'
 import { Attempt } from '../boot/attempt.ts'
 import { unlessHopeless } from '../boot/boot.ts'
 import type { Guest } from '../boot/booted-vm.ts'
 import { bootDeadline } from '../boot/deadlines.ts'
-import { startGuest, userSpace } from '../boot/guest.ts'
+import { guestIn, startBox, userSpace } from '../boot/guest.ts'
+import { connectMonitor } from '../boot/monitor.ts'
 import { VmDiedError } from '../errors.ts'
 import type { TemplatePlan } from '../plan.ts'
 import type { Start } from '../start.ts'
 import { rehearse } from './rehearse.ts'
 
+export interface Replacing {
+  /** For people: what is made. */
+  readonly what: string
+  readonly former: Former
+}
+
 /**
  * Boots a guest cold until its dockerd answers, rehearses a clone's start with it, and saves it. The guest learns no key that a
- * clone could be entered with.
+ * clone could be entered with. Waits for another who makes the same, on whatever machine he is.
+ * @returns whether it was us who made it
  * @throws TemplateNotMadeError where a VM without a template may do; what a cold boot throws
  */
-export async function makeTemplate(plan: TemplatePlan, start: Start): Promise<void> {
-  using deadline = bootDeadline(plan.entry, start)
+export async function makeTemplate(
+  plan: TemplatePlan,
+  start: Start,
+  replacing: Replacing,
+): Promise<'made' | 'made by another'> {
   for (let attempts = 1; ; attempts++) {
     try {
-      return await makeOnce(plan, { ...start, signal: deadline.signal })
+      return await makeOnce(plan, start, replacing)
     } catch (thrown) {
       unlessHopeless(thrown, { attempts, log: start.log })
     }
   }
 }
 
-async function makeOnce(plan: TemplatePlan, start: Start): Promise<void> {
+async function makeOnce(plan: TemplatePlan, start: Start, { what, former }: Replacing) {
   await using attempt = await Attempt.open(plan, start)
-  const { timeline, signal } = start
+  const { log, signal } = start
+  const use = saveInto(plan.template, randomBytes(4).toString('hex'), former)
   try {
-    const use = saveInto(plan.template, randomBytes(4).toString('hex'))
-    const guest = await startGuest(attempt, { use, signal })
-    await userSpace(attempt, guest)
-    await timeline.time('dockerd', () => guest.control.phase('ready', guest.signal))
-    await rehearse(attempt, guest)
-    await timeline.time('settle', () => guest.control.settle(guest.signal))
-    await save(attempt, guest, use.stateFile)
+    const box = await startBox(attempt, { use, signal })
+    const waiting = () => log.info(`another process is making the ${what}; waiting for it`)
+    const making = await orAborted(makingOf(box, waiting), signal)
+    if (making === 'made by another') {
+      attempt.forgetConsole()
+      return making
+    }
+    if (making === 'failed') throw await notSaved(box)
+    log.info(`making the ${what}, once`)
+    await bootAndSave(box, attempt, use)
     attempt.forgetConsole()
+    return 'made'
   } catch (thrown) {
     throw attempt.failure(asNotMade(thrown, attempt))
   }
 }
 
-async function save({ plan, start }: Attempt, guest: Guest, stateFile: string): Promise<void> {
-  using _step = start.timeline.step('save')
-  const qmp = await connectQmp(guest.monitorSocket, { signal: guest.signal, log: start.log, entry: plan.entry.name })
+/** The time that a boot may take begins when nobody is waited for any more. */
+async function bootAndSave(box: Box, attempt: Attempt, use: TemplateUse): Promise<void> {
+  const { plan, start } = attempt
+  using deadline = bootDeadline(plan.entry, start)
+  try {
+    const guest = await guestIn(box, attempt, { use, signal: deadline.signal })
+    await userSpace(attempt, guest)
+    await start.timeline.time('dockerd', () => guest.control.phase('ready', guest.signal))
+    await rehearse(attempt, guest)
+    await start.timeline.time('settle', () => guest.control.settle(guest.signal))
+    await save(attempt, guest, use.stateFile)
+  } catch (thrown) {
+    // What fails first when the time is up is chance.
+    throw deadline.signal.aborted ? deadline.signal.reason : thrown
+  }
+}
+
+async function save(attempt: Attempt, guest: Guest, stateFile: string): Promise<void> {
+  using _step = attempt.start.timeline.step('save')
+  const qmp = await connectMonitor(guest, attempt, guest.signal)
   try {
     await saveState(qmp, stateFile)
     guest.expectEnd()
@@ -58,11 +93,14 @@ async function save({ plan, start }: Attempt, guest: Guest, stateFile: string): 
   await sealed(guest)
 }
 
-/** QEMU has ended; its container writes down checksums, and ends as that ended. */
-export async function sealed({ container }: Pick<Guest, 'container'>): Promise<void> {
-  const { exitCode } = await container.exited
-  if (exitCode === 0) return
-  throw new Error(`the saved files could not be kept (status ${exitCode ?? 'unknown'}): ${container.stderr.tail(3)}`)
+/** QEMU has ended; its box writes down checksums, and ends as that ended. */
+export async function sealed({ box }: Pick<Guest, 'box'>): Promise<void> {
+  if ((await box.exited).exitCode !== 0) throw await notSaved(box)
+}
+
+async function notSaved({ exited, stderr }: Box): Promise<Error> {
+  const { exitCode } = await exited
+  return new Error(`its files could not be written (status ${exitCode ?? 'unknown'}): ${stderr.tail(3)}`)
 }
 
 /** What is wrong with the guest would be wrong with a cold one; the rest need not stop anybody. */

@@ -1,5 +1,5 @@
-import { engineClient, loadImages, removeImage, tagImage } from '../../engine/index.ts'
 import type { ForwardedSocket } from '../../forward/index.ts'
+import { dockerdAt } from '../../host/index.ts'
 import type { Preload } from '../../image/index.ts'
 import type { Logger } from '../../log/index.ts'
 
@@ -14,12 +14,12 @@ export async function preloadImages(
   { path }: Pick<ForwardedSocket, 'path'>,
   { log, signal }: PreloadOptions,
 ): Promise<void> {
-  const dockerd = engineClient({ kind: 'unix', path })
+  const { images } = dockerdAt(path)
   for (const { name, open, rename } of preloads) {
     log.info(`loading the image ${name} into the guest`)
-    await loadImages(dockerd, await open(signal), { signal })
+    await images.load(await open(signal), { signal })
     if (rename === undefined) continue
-    await tagImage(dockerd, rename.from, rename.to)
-    await removeImage(dockerd, rename.from)
+    await images.tag(rename.from, rename.to)
+    await images.remove(rename.from)
   }
 }

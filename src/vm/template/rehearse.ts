@@ -1,6 +1,7 @@
-import { engineClient } from '../../engine/index.ts'
+import { dockerdAt } from '../../host/index.ts'
 import type { Attempt } from '../boot/attempt.ts'
 import type { Guest } from '../boot/booted-vm.ts'
+import { addressOf } from '../boot/connect.ts'
 import { admit, introduce, makeGuestKeys } from '../boot/introduce.ts'
 import { connectToGuest, forwardDocker } from '../boot/reach.ts'
 import { preloadImages } from './preload.ts'
@@ -20,12 +21,12 @@ export async function rehearse(attempt: Attempt, guest: Guest): Promise<void> {
   const keys = makeGuestKeys()
   admit(keys, control)
   await introduce({ control, hostname, signal })
-  const connection = await connectToGuest(attempt, { ...guest, keys })
+  const connection = await connectToGuest(attempt, { signal, address: addressOf(guest, attempt), keys })
   const socket = await forwardDocker(attempt, guest, connection)
   if (preloads.length > 0) {
     await timeline.time('preload', () => preloadImages(preloads, socket, { log, signal }))
   }
-  await engineClient({ kind: 'unix', path: socket.path }).docker.ping()
+  await dockerdAt(socket.path).ping()
   await socket.close()
   await connection.close()
   await control.forgetKeys(signal)

@@ -1,10 +1,8 @@
-import { acquireMachineLock } from '../../engine/index.ts'
+import { orAborted } from '../../lifetime/index.ts'
 import { kernelText } from '../../options/index.ts'
 import {
-  checkTemplate,
   listTemplates,
   removeTemplates,
-  type StoreContext,
   TemplateNotMadeError,
   TemplateUnusableError,
   templatesToEvict,
@@ -43,33 +41,34 @@ interface Replacing {
 }
 
 async function replaceTemplate(plan: TemplatePlan, start: Start, { found, turn }: Replacing): Promise<void> {
-  const { entry, template } = plan
+  const { session, entry, template } = plan
   const { log, signal, timeline } = start
-  const { volume, directory } = template
   const what = `template of ${kernelText(entry.kernel)}, cgroup v${entry.cgroup}`
-  await using _lock = await acquireMachineLock(`template/${volume}/${directory}`, { what, log, signal })
-  const context = storeContext(plan, start)
-  // Made by another process while we waited. One that gives no guest that lives looks whole all the same.
-  if (found.why !== 'dead' && (await checkTemplate(template, context)) === undefined) return
+  const running = session.makings.running(template.directory)
+  if (running !== undefined) {
+    log.info(`another start is making the ${what}; waiting for it`)
+    return await orAborted(running, signal)
+  }
+  using _making = session.makings.begin(template.directory)
   await turn.memory(bootNeedsMib(entry))
-  log.info(`making the ${what}, once`)
-  await timeline.time('template', () => makeTemplate(plan, start))
-  await keepWithinBound(plan, context)
+  using _step = timeline.step('template')
+  // One that gives no guest that lives looks whole all the same.
+  const made = await makeTemplate(plan, start, { what, former: found.why === 'dead' ? 'replaced' : 'kept' })
+  if (made === 'made') await keepWithinBound(plan, start)
 }
 
-async function keepWithinBound({ host, template }: TemplatePlan, context: StoreContext): Promise<void> {
-  const { volume, directory: keep } = template
-  const limitBytes = host.settings.templatesMib * 2 ** 20
-  const evicted = templatesToEvict(await listTemplates(volume, context), { limitBytes, keep })
+async function keepWithinBound(
+  { session, entry, image, template }: TemplatePlan,
+  { log, signal }: Start,
+): Promise<void> {
+  const { host, settings } = session
+  const context = { host, image, entry: entry.name, log, signal }
+  const limitBytes = settings.templatesMib * 2 ** 20
+  const evicted = templatesToEvict(await listTemplates(template, context), { limitBytes, keep: template.directory })
   if (evicted.length === 0) return
-  const what = evicted.length === 1 ? '1 template that was' : `${evicted.length} templates that were`
-  context.log.info(`removing ${what} used least recently (TESTKERNELS_TEMPLATES_MIB)`)
-  await removeTemplates(volume, evicted, context)
-}
-
-function storeContext({ host, entry, image }: TemplatePlan, { log, signal }: Start): StoreContext {
-  const { engine, ownership } = host
-  return { engine, ownership, image, entry: entry.name, log, signal }
+  const templates = evicted.length === 1 ? '1 template that was' : `${evicted.length} templates that were`
+  log.info(`removing ${templates} used least recently (TESTKERNELS_TEMPLATES_MIB)`)
+  await removeTemplates(template, evicted, context)
 }
 
 /** Whether what was thrown leaves a cold boot to be tried. */

@@ -1,12 +1,12 @@
 import { randomBytes } from 'node:crypto'
-import { removeVolume, runLabels } from '../../engine/index.ts'
 import { reasonOf } from '../../errors/index.ts'
 import { Disposals } from '../../lifetime/index.ts'
-import { connectQmp, handOver, imagePaths, type QmpConnection, quit, resume, saveState } from '../../qemu/index.ts'
+import { handOver, imagePaths, type QmpConnection, quit, resume, saveState } from '../../qemu/index.ts'
 import { saveCopyInto, type TemplateLocation, TemplateNotMadeError } from '../../template/index.ts'
 import { Attempt } from '../boot/attempt.ts'
 import type { BootedVm } from '../boot/booted-vm.ts'
 import { startGuest } from '../boot/guest.ts'
+import { connectMonitor } from '../boot/monitor.ts'
 import type { VmPlan } from '../plan.ts'
 import type { Start } from '../start.ts'
 import { sealed } from './make-template.ts'
@@ -21,13 +21,12 @@ const DIRECTORY = 'checkpoint'
  * @throws TemplateNotMadeError; what the VM died of
  */
 export async function takeCheckpoint(vm: BootedVm, plan: VmPlan, start: Start): Promise<TemplateLocation> {
-  const { host, entry } = plan
+  const { session, entry } = plan
   const id = randomBytes(4).toString('hex')
-  const labels = runLabels(host.ownership, entry.name)
-  const location = { volume: `testkernels-checkpoint-${id}`, labels, directory: DIRECTORY }
+  const location = { volume: `testkernels-checkpoint-${id}`, keptFor: 'run', directory: DIRECTORY } as const
   await using failed = new Disposals()
   // The container that has it goes first.
-  failed.defer('volume', () => removeVolume(host.engine, location.volume))
+  failed.defer('volume', () => session.host.removeVolume(location.volume))
   try {
     await copyOnce(location, vm, { plan, start })
   } catch (thrown) {
@@ -58,13 +57,12 @@ async function copyOnce(
 }
 
 async function copyInto(location: TemplateLocation, vm: BootedVm, attempt: Attempt): Promise<void> {
-  const { plan, start, resources } = attempt
+  const { start, resources } = attempt
   const save = saveCopyInto(location, 'new')
-  const meeting = { kind: 'bind', source: vm.runDirectory, target: MEETING_DIRECTORY, access: 'read-write' } as const
+  const meeting = { kind: 'sockets', directory: vm.runDirectory, target: MEETING_DIRECTORY } as const
   const use = { ...save, mounts: [...save.mounts, meeting] }
   const taker = await startGuest(attempt, { use, signal: start.signal })
-  const monitor = { signal: taker.signal, log: start.log, entry: plan.entry.name }
-  const target = await connectQmp(taker.monitorSocket, monitor)
+  const target = await connectMonitor(taker, attempt, taker.signal)
   resources.defer('monitor', target.close)
   await takeOver(vm, target, attempt)
   await saveState(target, use.stateFile)
@@ -74,9 +72,9 @@ async function copyInto(location: TemplateLocation, vm: BootedVm, attempt: Attem
 }
 
 /** Whatever comes of it, the source goes on. */
-async function takeOver({ guest }: BootedVm, target: QmpConnection, { plan, start }: Attempt): Promise<void> {
-  const { log, signal } = start
-  const source = await connectQmp(guest.monitorSocket, { signal, log, entry: plan.entry.name })
+async function takeOver({ guest }: BootedVm, target: QmpConnection, attempt: Attempt): Promise<void> {
+  const { signal } = attempt.start
+  const source = await connectMonitor(guest, attempt, signal)
   try {
     await handOver(source, target, { source: imagePaths.runDirectory, target: MEETING_DIRECTORY })
   } finally {

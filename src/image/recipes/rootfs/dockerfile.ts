@@ -1,6 +1,6 @@
 import { createHash } from 'node:crypto'
 import { llb } from '../../../buildkit/graph.ts'
-import { imageLabels } from '../../../engine/index.ts'
+import { imageLabels } from '../../../host/index.ts'
 import type { DockerfileReference } from '../../../options/index.ts'
 import { BuilderUnsuitableError } from '../../errors.ts'
 import { buildDockerfile, type DockerfileContext } from '../dockerfile-image.ts'
@@ -20,7 +20,7 @@ export async function dockerfileRootfs(rootfs: DockerfileReference, context: Doc
   const ref = tagOf(rootfs)
   const contentKey = await buildDockerfile(rootfs, { ...context, ref, labels: imageLabels('rootfs') })
   return {
-    state: llb.image(ref, { platform: context.engine.arch.platform, name: `[rootfs] ${rootfs.dockerfile}` }),
+    state: llb.image(ref, { platform: context.host.arch.platform, name: `[rootfs] ${rootfs.dockerfile}` }),
     contentKey,
   }
 }

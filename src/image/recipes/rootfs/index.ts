@@ -19,7 +19,7 @@ export async function rootfs(reference: RootfsReference, context: RootfsContext)
     case 'debian': {
       const { suite } = reference
       return {
-        state: debianRootfs(await context.base(suite), { suite, mirror: context.mirror, arch: context.engine.arch }),
+        state: debianRootfs(await context.base(suite), { suite, mirror: context.mirror, arch: context.host.arch }),
       }
     }
     case 'image':
@@ -31,6 +31,6 @@ export async function rootfs(reference: RootfsReference, context: RootfsContext)
     }
     case 'directory':
     case 'tar':
-      return await localRootfs(reference, { tools: context.tools, arch: context.engine.arch })
+      return await localRootfs(reference, { tools: context.tools, arch: context.host.arch })
   }
 }

@@ -2,20 +2,20 @@ import type { Engine } from './connect.ts'
 import { LABELS } from './labels.ts'
 
 /** A thing of ours in the engine. */
-export interface Remains {
+export interface Leftover {
   readonly kind: 'container' | 'network' | 'volume' | 'image'
   readonly id: string
   readonly name: string
 }
 
-export interface RemovableRemains extends Remains {
+export interface RemovableLeftover extends Leftover {
   /** Value of the owner's label; `undefined` for a cache, which nobody owns. */
   readonly owner: string | undefined
   remove(): Promise<unknown>
 }
 
 /** What runs made, in an order in which it can be removed: containers hold on to networks and volumes. */
-export async function listRunRemains({ docker }: Engine): Promise<readonly RemovableRemains[]> {
+export async function listLeftovers({ docker }: Engine): Promise<readonly RemovableLeftover[]> {
   const filters = { label: [LABELS.run] }
   const [containers, networks, { Volumes: volumes }] = await Promise.all([
     docker.listContainers({ all: true, filters }),
@@ -49,7 +49,7 @@ export async function listRunRemains({ docker }: Engine): Promise<readonly Remov
 }
 
 /** What is kept for later runs: volumes and images that no run owns, newest images first, because they build on older ones. */
-export async function listCaches({ docker }: Engine): Promise<readonly RemovableRemains[]> {
+export async function listCaches({ docker }: Engine): Promise<readonly RemovableLeftover[]> {
   const filters = { label: [LABELS.image] }
   const [{ Volumes: volumes }, images] = await Promise.all([
     docker.listVolumes({ filters }),

@@ -1,0 +1,64 @@
+// A host whose engine is taken for one on another machine: nothing of it is a file or an address here.
+import { mkdtemp, readdir, rm } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { afterAll, beforeAll, expect, test } from 'vitest'
+import type { Engine } from '../../src/engine/index.ts'
+import { type BoxSpec, dockerHost, type Host } from '../../src/host/index.ts'
+import { silentLogger as log } from '../../src/log/index.ts'
+import { readSettings } from '../../src/options/index.ts'
+import { connectQmp } from '../../src/qemu/index.ts'
+import { vmImage } from '../support/templates.ts'
+import { engineUnderTest } from './support.ts'
+
+const DEADLINE_MS = 60_000
+const target = '/run/testkernels'
+let directory: string
+let engine: Engine
+let host: Host
+
+beforeAll(async () => {
+  directory = await mkdtemp(join(tmpdir(), 'testkernels-e2e-'))
+  engine = await engineUnderTest()
+  host = dockerHost({ ...engine, docker: engine.docker, locality: 'remote' }, readSettings())
+})
+
+afterAll(() => rm(directory, { recursive: true }))
+
+/** A QEMU without a guest, whose monitor is a socket of the box. */
+async function qemu(): Promise<BoxSpec> {
+  const monitor = `unix:${target}/monitor.sock,server=on,wait=off`
+  return {
+    image: await vmImage(),
+    entry: 'remote',
+    entrypoint: ['sh', '-c', '"$@" </dev/null & cat >/dev/null; kill $!', 'sh'],
+    command: ['qemu-system-x86_64', '-M', 'none', '-display', 'none', '-qmp', monitor],
+    mounts: [{ kind: 'sockets', directory, target }],
+  }
+}
+
+test('a socket in a box is dialled through the engine, and goes with the box', async () => {
+  const signal = AbortSignal.timeout(DEADLINE_MS)
+  const box = await host.run(await qemu(), { signal, log })
+  try {
+    const qmp = await connectQmp(await box.dial('monitor.sock', signal), { signal, log, entry: 'remote' })
+    expect(await qmp.execute('query-version')).toMatchObject({ qemu: { major: expect.any(Number) } })
+    qmp.close()
+    expect(box.address).toBeUndefined()
+    expect(await readdir(directory)).toEqual([])
+  } finally {
+    await box.stop()
+  }
+  const { Volumes } = await engine.docker.listVolumes()
+  expect(Volumes.map(({ Name }) => Name)).not.toContain(directory.split('/').at(-1))
+})
+
+test('a socket that never comes is waited for until the signal aborts', async () => {
+  const signal = AbortSignal.timeout(DEADLINE_MS)
+  await using box = await host.run(await qemu(), { signal, log })
+  const abort = new AbortController()
+  const dialling = box.dial('no-such.sock', abort.signal)
+  ;(await box.dial('monitor.sock', signal)).destroy()
+  abort.abort(new Error('enough'))
+  await expect(dialling).rejects.toThrow('enough')
+})

@@ -1,0 +1,77 @@
+import type { Duplex } from 'node:stream'
+
+/** What a box is started with. It runs one program and has nothing that is not named here. */
+export interface BoxSpec {
+  readonly image: string
+  /** @default the image's */
+  readonly entrypoint?: readonly string[]
+  /** @default the image's */
+  readonly command?: readonly string[]
+  readonly environment?: Readonly<Record<string, string>>
+  readonly mounts?: readonly Mount[]
+  /** Devices of the host, such as `/dev/net/tun`, at the same path inside. */
+  readonly devices?: readonly string[]
+  /** The only capabilities the box has, such as `NET_ADMIN`. @default none */
+  readonly capabilities?: readonly string[]
+  /** `reachable`: it has an address, and reaches what its host reaches. @default 'none' */
+  readonly network?: 'none' | 'reachable'
+  /** @default 'read-only' */
+  readonly rootFilesystem?: 'read-only' | 'writable'
+  /** The kernel entry it is for, named in errors. */
+  readonly entry: string
+}
+
+export type Mount = VolumeMount | SocketsMount
+
+export interface VolumeMount extends VolumeName {
+  readonly kind: 'volume'
+  readonly target: string
+}
+
+/** A directory that the host keeps. It is made when it is first mounted. */
+export interface VolumeName {
+  readonly volume: string
+  /** `run`: it goes with this process, at the latest when somebody prunes; `cache`: later runs use it as well. */
+  readonly keptFor: 'run' | 'cache'
+}
+
+/**
+ * Sockets of a box that can be dialled from here, in a directory of their own. Where the host is this machine, it is the directory
+ * here; elsewhere it is the host's.
+ */
+export interface SocketsMount {
+  readonly kind: 'sockets'
+  /** Absolute path of the directory on this machine, which names it on every host. */
+  readonly directory: string
+  readonly target: string
+}
+
+/** How the program of a box ended. */
+export interface BoxExit {
+  /** `undefined` when the host went away without telling. */
+  readonly exitCode: number | undefined
+  /** Whether the kernel killed a process of the box for want of memory. */
+  readonly oomKilled: boolean
+}
+
+/** Lines of output. Always drained, and the newest are kept; each reader gets the kept ones first, then those to come. */
+export interface Lines extends AsyncIterable<string> {
+  /** The newest lines, oldest first. */
+  readonly kept: readonly string[]
+  /** The last `lines` of them as one text. */
+  tail(lines?: number): string
+}
+
+/** A program that runs on a host, and ends when this process does, however that ends. */
+export interface Box extends AsyncDisposable {
+  readonly stdout: Lines
+  readonly stderr: Lines
+  /** Resolves when the program has ended, for whatever reason, and its output is complete. Never rejects. */
+  readonly exited: Promise<BoxExit>
+  /** Where its ports are reached from this machine; undefined where they are not. */
+  readonly address: string | undefined
+  /** Connects to a socket of its `sockets` mount; waits for it until `signal` aborts. @throws the signal's reason */
+  dial(socket: string, signal: AbortSignal): Promise<Duplex>
+  /** Ends the program, and resolves when nothing of the box is left; memoised. */
+  stop(): Promise<BoxExit>
+}

@@ -1,0 +1,54 @@
+import {
+  acquireMachineLock,
+  connectEngine,
+  type Engine,
+  formatAddress,
+  newOwnership,
+  prune,
+  removeVolume,
+  resolveEngineAddress,
+} from '../../engine/index.ts'
+import type { Logger } from '../../log/index.ts'
+import type { Settings } from '../../options/index.ts'
+import type { Host } from '../host.ts'
+import { chosenBuilder, engineBuilder } from './builder.ts'
+import { dockerImages } from './images.ts'
+import { localMachine } from './local.ts'
+import { remoteMachine } from './remote.ts'
+import { runBox } from './run-box.ts'
+
+export interface OpenHostOptions {
+  readonly settings: Settings
+  readonly log: Logger
+  readonly signal?: AbortSignal | undefined
+}
+
+/**
+ * The machine of the Docker engine that the environment names.
+ * @throws EngineUnreachableError; EngineNotPermittedError; EngineTooOldError; EngineAddressInvalidError
+ */
+export async function openDockerHost({ settings, log, signal }: OpenHostOptions): Promise<Host> {
+  const { address, source } = await resolveEngineAddress(settings.environment)
+  return dockerHost(await connectEngine({ address, source, log, ...(signal && { signal }) }), settings)
+}
+
+/** The machine of an engine that is known to answer. */
+export function dockerHost(engine: Engine, settings: Settings): Host {
+  const ownership = newOwnership()
+  const machine = engine.locality === 'local' ? localMachine(engine.arch) : remoteMachine(engine)
+  const place = formatAddress(engine.address)
+  return {
+    arch: engine.arch,
+    cores: engine.cpuCount,
+    images: dockerImages(engine),
+    identity: async () => [engine.arch.name, engine.id, engine.kernelVersion, await machine.boot()],
+    processor: machine.processor,
+    availableMib: machine.availableMib,
+    builder: (options) => chosenBuilder(engine, settings, options),
+    ownBuilder: (options) => engineBuilder(engine, options),
+    lock: (name, options) => acquireMachineLock(`${place}/${name}`, options),
+    run: (spec, options) => runBox({ engine, ownership, machine }, spec, options),
+    removeVolume: (name) => removeVolume(engine, name),
+    prune: (options) => prune(engine, options),
+  }
+}

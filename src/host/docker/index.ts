@@ -1,0 +1,17 @@
+export {
+  ContainerNotRemovedError,
+  ContainerNotStartedError,
+  DeviceMissingError,
+  EngineAddressInvalidError,
+  EngineNotPermittedError,
+  EngineTooOldError,
+  EngineUnreachableError,
+  EngineUnsupportedError,
+  ImageMissingError,
+  ImagePullError,
+  ImagePushError,
+  ImageTransferError,
+  imageLabels,
+} from '../../engine/index.ts'
+export { type Dockerd, dockerdAt } from './dockerd.ts'
+export { dockerHost, type OpenHostOptions, openDockerHost } from './host.ts'

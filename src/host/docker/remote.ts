@@ -1,0 +1,68 @@
+import { once } from 'node:events'
+import { basename } from 'node:path'
+import type { Duplex } from 'node:stream'
+import { type Engine, execStream, removeVolume } from '../../engine/index.ts'
+import { orAborted } from '../../lifetime/index.ts'
+import { imagePaths } from '../../qemu/index.ts'
+import type { SocketsMount } from '../box.ts'
+import { dialWhenThere } from './dial.ts'
+import type { DockerMachine } from './machine.ts'
+
+/** What images/runner/dial.c says when it is connected; what comes after it is the socket's. */
+const CONNECTED = 'ok\n'
+
+/**
+ * The engine runs elsewhere. Sockets are in a volume of its own, and dialled by a program in the box; no address of a container can be
+ * reached from here.
+ */
+export function remoteMachine(engine: Engine): DockerMachine {
+  return {
+    availableMib: async () => undefined,
+    processor: async () => '',
+    boot: async () => '',
+    mountSockets: (sockets, labels) => ({
+      kind: 'volume',
+      volume: volumeOf(sockets),
+      labels,
+      target: sockets.target,
+      access: 'read-write',
+    }),
+    dial: ({ id }, { target }, { name, signal }) =>
+      dialWhenThere(() => dialWithin(engine, id, { path: `${target}/${name}`, signal }), signal),
+    addressOf: () => undefined,
+    removeSockets: (sockets) => removeVolume(engine, volumeOf(sockets)),
+  }
+}
+
+interface Dialled {
+  readonly path: string
+  readonly signal: AbortSignal
+}
+
+async function dialWithin(engine: Engine, container: string, { path, signal }: Dialled): Promise<Duplex> {
+  // Root in the box may do nothing with what belongs to others.
+  const user = `${process.getuid?.() ?? 0}:${process.getgid?.() ?? 0}`
+  const stream = await execStream(engine, container, [imagePaths.dial, path], { user })
+  try {
+    await orAborted(connected(stream), signal)
+    return stream
+  } catch (thrown) {
+    stream.destroy()
+    throw thrown
+  }
+}
+
+async function connected(stream: Duplex): Promise<void> {
+  for (;;) {
+    // Exactly so much: more would be the socket's.
+    const said = stream.read(CONNECTED.length)
+    if (String(said) === CONNECTED) return
+    if (said !== null || stream.readableEnded) throw new Error(`the box did not connect to its socket: ${said ?? ''}`)
+    await once(stream, 'readable')
+  }
+}
+
+/** The directory's name is unique among those of this machine, and says whose it is. */
+function volumeOf({ directory }: SocketsMount): string {
+  return basename(directory)
+}

@@ -1,0 +1,64 @@
+import { type Engine, imageLabels, type LeaseMount, type Ownership, runLabels, startLease } from '../../engine/index.ts'
+import type { Box, BoxSpec, Mount, SocketsMount } from '../box.ts'
+import type { RunOptions } from '../host.ts'
+import type { DockerMachine } from './machine.ts'
+
+export interface BoxHost {
+  readonly engine: Engine
+  readonly ownership: Ownership
+  readonly machine: DockerMachine
+}
+
+/** A box is a container whose life hangs on this process. */
+export async function runBox(host: BoxHost, spec: BoxSpec, { signal, log }: RunOptions): Promise<Box> {
+  const { engine, ownership, machine } = host
+  const { mounts = [], network = 'none', ...rest } = spec
+  const labels = runLabels(ownership, spec.entry)
+  const lease = await startLease(
+    engine,
+    {
+      ...rest,
+      labels,
+      network: network === 'none' ? 'none' : 'bridge',
+      mounts: mounts.map((mount) => leaseMount(mount, { machine, labels })),
+    },
+    { signal, log },
+  )
+  const sockets = mounts.find((mount) => mount.kind === 'sockets')
+  const stop = async () => {
+    const exit = await lease.stop()
+    if (sockets !== undefined) await machine.removeSockets(sockets)
+    return exit
+  }
+  let stopping: ReturnType<typeof stop> | undefined
+  const stopOnce = () => {
+    stopping ??= stop()
+    return stopping
+  }
+  return {
+    stdout: lease.stdout,
+    stderr: lease.stderr,
+    exited: lease.exited,
+    address: machine.addressOf(lease),
+    dial: (name, until) => machine.dial(lease, socketsOf(sockets, spec), { name, signal: until }),
+    stop: stopOnce,
+    [Symbol.asyncDispose]: async () => void (await stopOnce()),
+  }
+}
+
+interface Mounting {
+  readonly machine: DockerMachine
+  readonly labels: Readonly<Record<string, string>>
+}
+
+function leaseMount(mount: Mount, { machine, labels }: Mounting): LeaseMount {
+  if (mount.kind === 'sockets') return machine.mountSockets(mount, labels)
+  const { volume, target, keptFor } = mount
+  const access = 'read-write'
+  return { kind: 'volume', volume, target, access, labels: keptFor === 'run' ? labels : imageLabels('templates') }
+}
+
+function socketsOf(sockets: SocketsMount | undefined, { image }: BoxSpec): SocketsMount {
+  if (sockets !== undefined) return sockets
+  throw new TypeError(`a box of ${image} without a mount for sockets has none to dial`)
+}

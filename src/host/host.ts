@@ -1,0 +1,46 @@
+import type { Architecture } from '../arch/index.ts'
+import type { Logger } from '../log/index.ts'
+import type { Box, BoxSpec } from './box.ts'
+import type { Builder, BuilderOptions } from './builder.ts'
+import type { Images } from './images.ts'
+import type { PruneOptions, PruneResult } from './prune.ts'
+
+export interface RunOptions {
+  /** Calls the start off; afterwards it has no effect. */
+  readonly signal: AbortSignal
+  readonly log: Logger
+}
+
+export interface LockOptions extends RunOptions {
+  /** What is made under the lock, for the line that says we wait: `base image trixie`. */
+  readonly what: string
+}
+
+/** A machine that runs boxes for us. */
+export interface Host {
+  /** Of the machine, and so of its guests. */
+  readonly arch: Architecture
+  readonly cores: number
+  readonly images: Images
+  /** What it is known by: another machine, kernel or boot may do other things. */
+  identity(): Promise<readonly string[]>
+  /** Stands for model and features of its processor; empty where they cannot be known. */
+  processor(): Promise<string>
+  /** What it can still give, in MiB; undefined where that cannot be known. */
+  availableMib(): Promise<number | undefined>
+  /** What images are built with: the buildkitd that the environment names, else its own BuildKit. */
+  builder(options: BuilderOptions): Builder
+  /** The BuildKit that sees its images, and that they see. */
+  ownBuilder(options: BuilderOptions): Builder
+  /**
+   * For what is made once and used by all. Work must be safe to do twice: on some systems there is nothing to lock with, and who works
+   * for the same host on another machine is not kept out.
+   */
+  lock(name: string, options: LockOptions): Promise<AsyncDisposable>
+  /** @throws ContainerNotStartedError, DeviceMissingError, ImageMissingError */
+  run(spec: BoxSpec, options: RunOptions): Promise<Box>
+  /** Removes a volume and what is in it. One that is used stays. */
+  removeVolume(name: string): Promise<'removed' | 'absent' | 'in use'>
+  /** Removes what runs left whose process is no more. */
+  prune(options: PruneOptions): Promise<PruneResult>
+}

@@ -1,0 +1,6 @@
+export type { Box, BoxExit, BoxSpec, Lines, Mount, SocketsMount, VolumeMount, VolumeName } from './box.ts'
+export type { Builder, BuilderOptions } from './builder.ts'
+export * from './docker/index.ts'
+export type { Host, LockOptions, RunOptions } from './host.ts'
+export type { Images, RegistryCredentials, RegistryOptions, StoredImage } from './images.ts'
+export type { Leftover, PruneOptions, PruneResult } from './prune.ts'
