@@ -1,5 +1,6 @@
-import { mkdirSync, renameSync, writeFileSync } from 'node:fs'
+import { mkdirSync } from 'node:fs'
 import { join } from 'node:path'
+import { replaceFileSync } from '../files/index.ts'
 import { KEY } from './kernels.cjs'
 import type { KernelRequest } from './request.ts'
 
@@ -26,7 +27,12 @@ export interface ProjectFilesOptions {
 export function writeProjectFiles({ request, environment, cacheDirectory }: ProjectFilesOptions): ProjectFiles {
   const directory = join(cacheDirectory, 'jest', request.id)
   mkdirSync(directory, { recursive: true })
-  const file = (name: string, code: string) => writeWhole(join(directory, name), code)
+  const file = (name: string, code: string) => {
+    const path = join(directory, name)
+    // Another Jest may read it at this moment.
+    replaceFileSync(path, code)
+    return path
+  }
   const asked = JSON.stringify(request)
   const lifecycle = JSON.stringify(moduleBeside('lifecycle'))
   return {
@@ -56,14 +62,6 @@ const guard = `if (globalThis[Symbol.for(${JSON.stringify(Symbol.keyFor(KEY))})]
   )
 }
 `
-
-/** In one step: another Jest may read it at this moment. */
-function writeWhole(path: string, text: string): string {
-  const part = `${path}.${process.pid}`
-  writeFileSync(part, text)
-  renameSync(part, path)
-  return path
-}
 
 function moduleBeside(name: string): string {
   return new URL(`./${name}${import.meta.url.endsWith('.ts') ? '.ts' : '.js'}`, import.meta.url).href

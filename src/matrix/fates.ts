@@ -1,6 +1,6 @@
-import { rename, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { reasonOf, titleOf } from '../errors/index.ts'
+import { replaceFile } from '../files/index.ts'
 import { kernelText } from '../options/index.ts'
 import type { StartedKernelVm } from '../vm/index.ts'
 import type { Failure, Fate, ProvidedKernel } from '../worker/index.ts'
@@ -50,12 +50,9 @@ function failureOf(thrown: unknown): Failure {
   return { title: titleOf(thrown), message: reasonOf(thrown) }
 }
 
-/** In one step, because workers read it whenever they like. */
 async function write(path: string, fate: Fate): Promise<void> {
-  const part = `${path}.part`
   try {
-    await writeFile(part, JSON.stringify(fate))
-    await rename(part, path)
+    await replaceFile(path, JSON.stringify(fate))
   } catch (thrown) {
     // The directory goes with the run, and then nobody reads any more.
     if ((thrown as NodeJS.ErrnoException).code !== 'ENOENT') throw thrown

@@ -1,6 +1,7 @@
-import { copyFile, mkdir, readdir, rm, stat, writeFile } from 'node:fs/promises'
+import { copyFile, mkdir, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { reasonOf } from '../errors/index.ts'
+import { removeOlder } from '../files/index.ts'
 import { startDeadline } from '../lifetime/index.ts'
 import type { Logger } from '../log/index.ts'
 import type { StartedKernelVm } from '../vm/index.ts'
@@ -55,7 +56,8 @@ export class RunLogs {
   async #make(): Promise<string> {
     const started = new Date().toISOString().replaceAll(':', '-').replace(/\..*/, '')
     const directory = join(this.#runs, `${started}-${process.pid}`)
-    await sweepRunLogs(this.#runs)
+    // Those of runs that nobody will read any more.
+    await removeOlder(this.#runs, { keptMs: KEPT_MS })
     await mkdir(directory, { recursive: true })
     this.#log.info(`consoles and kernel logs of this run: ${directory}`)
     return directory
@@ -69,13 +71,4 @@ async function kernelLog(vm: StartedKernelVm): Promise<string> {
     signal: vm.gone,
   })
   return (await vm.exec([DMESG], { signal: deadline.signal })).stdout
-}
-
-/** Removes the logs of runs that nobody will read any more. */
-export async function sweepRunLogs(runs: string, now = Date.now()): Promise<void> {
-  for (const name of await readdir(runs).catch(() => [])) {
-    const path = join(runs, name)
-    const found = await stat(path).catch(() => undefined)
-    if (found !== undefined && now - found.mtimeMs > KEPT_MS) await rm(path, { recursive: true, force: true })
-  }
 }

@@ -1,7 +1,8 @@
 import { createHash } from 'node:crypto'
-import { mkdir, readFile, rename, writeFile } from 'node:fs/promises'
+import { mkdir, readFile } from 'node:fs/promises'
 import { dirname, join } from 'node:path'
 import * as v from 'valibot'
+import { replaceFile } from '../../files/index.ts'
 import type { AcceleratorVerdict } from './probe.ts'
 
 const schema = v.object({
@@ -26,10 +27,7 @@ export async function recallVerdict(file: string): Promise<AcceleratorVerdict | 
   }
 }
 
-/** Written beside and renamed: a reader sees a whole verdict or none. */
 export async function rememberVerdict(file: string, verdict: AcceleratorVerdict): Promise<void> {
   await mkdir(dirname(file), { recursive: true })
-  const beside = `${file}.${process.pid}`
-  await writeFile(beside, `${JSON.stringify(verdict)}\n`)
-  await rename(beside, file)
+  await replaceFile(file, `${JSON.stringify(verdict)}\n`)
 }

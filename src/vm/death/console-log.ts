@@ -1,8 +1,9 @@
 import { EventEmitter, on, once } from 'node:events'
 import { createReadStream, createWriteStream, existsSync, type WriteStream } from 'node:fs'
-import { mkdir, readdir, rm, stat } from 'node:fs/promises'
+import { mkdir, rm } from 'node:fs/promises'
 import { dirname, join } from 'node:path'
 import { createInterface } from 'node:readline'
+import { removeOlder } from '../../files/index.ts'
 import type { Settings } from '../../options/index.ts'
 import { DirectoryUnusableError } from '../errors.ts'
 
@@ -110,10 +111,6 @@ export function consoleDirectory({ cacheDirectory }: Settings): string {
 }
 
 /** Removes the logs of failed VMs that nobody will read any more. */
-export async function sweepConsoleLogs(directory: string, now = Date.now()): Promise<void> {
-  for (const name of await readdir(directory).catch(() => [])) {
-    const path = join(directory, name)
-    const found = await stat(path).catch(() => undefined)
-    if (found !== undefined && now - found.mtimeMs > KEPT_MS) await rm(path, { force: true })
-  }
+export async function sweepConsoleLogs(directory: string): Promise<void> {
+  await removeOlder(directory, { keptMs: KEPT_MS })
 }

@@ -1,7 +1,7 @@
-import { randomBytes } from 'node:crypto'
-import { mkdir, readFile, rename, writeFile } from 'node:fs/promises'
+import { mkdir, readFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import * as v from 'valibot'
+import { replaceFile } from '../../../files/index.ts'
 
 /** https://github.com/opencontainers/image-spec/blob/main/annotations.md */
 const REF_NAME = 'org.opencontainers.image.ref.name'
@@ -54,11 +54,9 @@ export class OciLayout {
     return text === undefined ? [] : v.parse(indexSchema, JSON.parse(text)).manifests
   }
 
-  /** Whole or not at all: another build may be reading it. */
+  /** Another build may be reading it. */
   async #write(name: string, content: unknown): Promise<void> {
-    const partial = join(this.#directory, `.${name}.${randomBytes(8).toString('hex')}`)
-    await writeFile(partial, JSON.stringify(content))
-    await rename(partial, join(this.#directory, name))
+    await replaceFile(join(this.#directory, name), JSON.stringify(content))
   }
 }
 

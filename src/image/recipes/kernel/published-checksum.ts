@@ -1,6 +1,7 @@
 import { createHash } from 'node:crypto'
-import { mkdir, readFile, rename, writeFile } from 'node:fs/promises'
+import { mkdir, readFile } from 'node:fs/promises'
 import { dirname, join } from 'node:path'
+import { replaceFile } from '../../../files/index.ts'
 import { startDeadline } from '../../../lifetime/index.ts'
 import { KernelSourceUnavailableError } from './errors.ts'
 import { checksumIn, type Tarball } from './kernel-org.ts'
@@ -32,9 +33,7 @@ export async function publishedChecksum(
     })
   }
   await mkdir(dirname(file), { recursive: true })
-  // Written beside and renamed: a reader sees a whole checksum or none.
-  await writeFile(`${file}.${process.pid}`, sum)
-  await rename(`${file}.${process.pid}`, file)
+  await replaceFile(file, sum)
   return sum
 }
 

@@ -1,0 +1,38 @@
+import { mkdir, mkdtemp, readdir, readFile, rm, utimes, writeFile } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { afterEach, beforeEach, expect, test } from 'vitest'
+import { removeOlder, replaceFile, replaceFileSync } from './index.ts'
+
+let directory: string
+beforeEach(async () => {
+  directory = await mkdtemp(join(tmpdir(), 'tk-files-'))
+})
+afterEach(() => rm(directory, { recursive: true }))
+
+test('of many that write at once one is read, whole, and nothing else is left', async () => {
+  const path = join(directory, 'file')
+  const contents = Array.from({ length: 20 }, (_, at) => String(at).repeat(10_000))
+  await Promise.all(contents.map((content) => replaceFile(path, content)))
+  expect(contents).toContain(await readFile(path, 'utf8'))
+  replaceFileSync(path, 'last')
+  expect(await readFile(path, 'utf8')).toBe('last')
+  expect(await readdir(directory)).toEqual(['file'])
+})
+
+test('where the name cannot be given, nothing is left', async () => {
+  await mkdir(join(directory, 'taken/by'), { recursive: true })
+  await expect(replaceFile(join(directory, 'taken'), 'x')).rejects.toThrow()
+  expect(await readdir(directory)).toEqual(['taken'])
+})
+
+test('what has not changed for long goes, with what is in it', async () => {
+  await mkdir(join(directory, 'old'))
+  for (const name of ['old/file', 'older', 'new']) await writeFile(join(directory, name), '')
+  for (const name of ['old', 'older']) await utimes(join(directory, name), 1, 1)
+  await removeOlder(directory, { keptMs: 60_000 })
+  expect(await readdir(directory)).toEqual(['new'])
+  await removeOlder(directory, { keptMs: 60_000, now: Date.now() + 120_000 })
+  expect(await readdir(directory)).toEqual([])
+  await removeOlder(join(directory, 'nowhere'), { keptMs: 1 })
+})

@@ -1,0 +1,2 @@
+export { type RemoveOlderOptions, removeOlder } from './remove-older.ts'
+export { replaceFile, replaceFileSync } from './replace-file.ts'

@@ -1,0 +1,30 @@
+import { randomBytes } from 'node:crypto'
+import { renameSync, writeFileSync } from 'node:fs'
+import { rename, rm, writeFile } from 'node:fs/promises'
+
+/**
+ * Gives a file other content in one step: who reads it at this moment, in whatever process, has all of the old or all of the new.
+ * Its directory must be there.
+ */
+export async function replaceFile(path: string, content: string): Promise<void> {
+  const beside = nameBeside(path)
+  try {
+    await writeFile(beside, content)
+    await rename(beside, path)
+  } catch (thrown) {
+    await rm(beside, { force: true })
+    throw thrown
+  }
+}
+
+/** The same where nothing can be waited for, as in a configuration. */
+export function replaceFileSync(path: string, content: string): void {
+  const beside = nameBeside(path)
+  writeFileSync(beside, content)
+  renameSync(beside, path)
+}
+
+/** On the same file system, and nobody else's: two threads of a process may write at once. */
+function nameBeside(path: string): string {
+  return `${path}.${process.pid}-${randomBytes(4).toString('hex')}`
+}
