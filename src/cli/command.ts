@@ -9,6 +9,8 @@ import { EXIT_OWN_FAILURE, exitCodeOf } from './exit.ts'
 export interface CommandOptions {
   readonly vm: Pick<StartedKernelVm, 'environment' | 'gone'>
   readonly argv: readonly string[]
+  /** What it has besides the VM's variables. */
+  readonly environment: Readonly<Record<string, string | undefined>>
   /** Ends the command. */
   readonly signal: AbortSignal
   /** Takes its lines; it then has nothing to read. @default this process's streams */
@@ -25,10 +27,10 @@ export interface CommandOutput {
  * @returns its exit status; 128 and the signal's number when one killed it; 125 when the VM went away under it
  * @throws CommandNotFoundError
  */
-export async function runCommand({ vm, argv, signal, output }: CommandOptions): Promise<number> {
+export async function runCommand({ vm, argv, environment, signal, output }: CommandOptions): Promise<number> {
   const [program = '', ...args] = argv
   signal.throwIfAborted()
-  const env = { ...process.env, ...vm.environment }
+  const env = { ...environment, ...vm.environment }
   const child = spawn(program, args, { stdio: output === undefined ? 'inherit' : ['ignore', 'pipe', 'pipe'], env })
   if (output !== undefined) passLines(child, output)
   // A terminal sends Ctrl-C to the command itself; other signals reach only us.

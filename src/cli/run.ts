@@ -48,7 +48,8 @@ export async function run(args: RunArguments): Promise<number> {
   progress.end()
   await using vm = await launchVm({ session, entry, image }, start)
   if (args.timings) process.stderr.write(drawTimings(vm.steps))
-  return command.length === 0 ? await stayUp(vm, signal) : await runCommand({ vm, argv: command, signal })
+  if (command.length === 0) return await stayUp(vm, signal)
+  return await runCommand({ vm, argv: command, environment: settings.environment, signal })
 }
 
 function entryOf({ name, kernel, config, options }: RunArguments, image: string | undefined): KernelEntry {

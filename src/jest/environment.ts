@@ -3,13 +3,15 @@ import {
   type Failure,
   kernelOf,
   neededBy,
+  type ProvidedKernel,
+  readVariable,
   type TakenVm,
   takeVms,
   type VmSource,
 } from '../worker/index.ts'
+import { makeTestsAbortable } from './abortable-tests.ts'
 import type { CircusEvent, CircusState, EnvironmentClass, EnvironmentModule } from './jest-types.ts'
 import { KEY } from './kernels.cjs'
-import { makeTestsMortal } from './mortal-tests.ts'
 import { type KernelRequest, sourcesVariable } from './request.ts'
 
 /**
@@ -31,13 +33,14 @@ export function withKernels(module: EnvironmentModule, request: KernelRequest): 
 
     override async setup(): Promise<void> {
       await super.setup()
-      this.#vms = await takeVms(sourcesOf(request), { worker: process.env['JEST_WORKER_ID'] ?? '', toError })
+      this.#vms = await takeVms(sourcesOf(request), { worker: readVariable('JEST_WORKER_ID') ?? '', toError })
       if (request.scope === 'project') this.#point()
     }
 
     override async handleTestEvent(event: CircusEvent, state: CircusState): Promise<void> {
       if (event.name === 'setup' && !this.#configuresTimeout) state.testTimeout = request.testTimeoutMs
-      if (event.name === 'run_start') makeTestsMortal(state.rootDescribeBlock, (fullName) => this.#neededBy(fullName))
+      if (event.name === 'run_start')
+        makeTestsAbortable(state.rootDescribeBlock, (fullName) => this.#neededBy(fullName))
       await super.handleTestEvent?.(event, state)
     }
 
@@ -49,10 +52,12 @@ export function withKernels(module: EnvironmentModule, request: KernelRequest): 
 
     /** The sandbox has a copy of the environment; child processes get that of the worker. */
     #point(): void {
-      const environment = Object.assign({}, ...this.#vms.map(({ kernel }) => kernel.environment))
+      const environment: ProvidedKernel['environment'] = Object.assign(
+        {},
+        ...this.#vms.map(({ kernel }) => kernel.environment),
+      )
       this.#restore = assignEnvironment(environment)
-      for (const name of Object.keys(environment)) {
-        const value = process.env[name]
+      for (const [name, value] of Object.entries(environment)) {
         if (value === undefined) delete this.global.process.env[name]
         else this.global.process.env[name] = value
       }
@@ -80,5 +85,5 @@ function toError({ title, message }: Failure): Error {
 
 /** As the global setup of the project left them. */
 function sourcesOf(request: KernelRequest): readonly VmSource[] {
-  return JSON.parse(process.env[sourcesVariable(request)] ?? '[]')
+  return JSON.parse(readVariable(sourcesVariable(request)) ?? '[]')
 }

@@ -1,5 +1,6 @@
 // What Jest's process does for a project: its VMs up when its tests are about to run, and down after them.
 import { Keeper, type Kept } from '../matrix/index.ts'
+import { assignEnvironment } from '../worker/index.ts'
 import { type KernelRequest, sourcesVariable } from './request.ts'
 
 /** The part of Jest's configuration that says whether there will be another run. */
@@ -38,7 +39,7 @@ export async function setUp(request: KernelRequest): Promise<void> {
     owner: request.isolation === 'project' ? undefined : request.id,
   })
   kept.set(request.id, now)
-  process.env[sourcesVariable(request)] = JSON.stringify(now.sources)
+  assignEnvironment({ [sourcesVariable(request)]: JSON.stringify(now.sources) })
   await former?.release()
 }
 

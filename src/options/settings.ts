@@ -3,7 +3,7 @@ import { isAbsolute, join } from 'node:path'
 import { type CacheReference, parseCacheReference } from './cache-reference.ts'
 import { InvalidOptionError } from './errors.ts'
 
-/** What the environment says, read once; nothing else in the library reads `process.env`. */
+/** What the environment says, read once: nothing else reads `process.env`, but src/worker where tests run. */
 export interface Settings {
   /** `TESTKERNELS_DEBUG=1`: debug lines are shown. */
   readonly debug: boolean

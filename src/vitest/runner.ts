@@ -1,7 +1,7 @@
 // Vitest's own test runner, whose tests hear of the end of the VM that they run on.
 import type { RunnerTask, RunnerTestCase, RunnerTestSuite } from 'vitest'
 import * as vitest from 'vitest'
-import { mortal, neededBy, type TestFunction } from '../worker/index.ts'
+import { abortable, neededBy, type TestFunction } from '../worker/index.ts'
 import { releaseVms, takenVms } from './kernels.ts'
 
 type TestRunnerClass = typeof vitest.TestRunner
@@ -19,7 +19,7 @@ async function findTestRunner() {
 
 const { TestRunner, functionOf, hooksOf } = await findTestRunner()
 
-export default class MortalTestRunner extends TestRunner {
+export default class KernelTestRunner extends TestRunner {
   readonly #scope = vitest.inject('testkernels').scope
 
   /** What comes before a test ends with its VM as well. What comes after, stays: there may be more to clean up. */
@@ -29,12 +29,13 @@ export default class MortalTestRunner extends TestRunner {
     const found = hooksOf(suite) as Record<'beforeAll' | 'beforeEach', TestFunction[]> | undefined
     const { beforeAll = [], beforeEach = [] } = found ?? {}
     // In place: there is nothing to set them with in every version.
-    for (const hooks of [beforeAll, beforeEach]) hooks.splice(0, hooks.length, ...hooks.map((run) => mortal(run, vms)))
+    for (const hooks of [beforeAll, beforeEach])
+      hooks.splice(0, hooks.length, ...hooks.map((run) => abortable(run, vms)))
     await super.onBeforeRunSuite(suite)
   }
 
   async runTask(test: RunnerTestCase): Promise<void> {
-    await mortal(functionOf(test), this.#neededBy(test))()
+    await abortable(functionOf(test), this.#neededBy(test))()
   }
 
   override onAfterRunFiles(): void {

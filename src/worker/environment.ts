@@ -1,4 +1,12 @@
+// The environment of a test runner's worker is how its tests hear of their VM, so it is read and written here while they run. What a
+// user says in it is read once, in src/options.
+
 type Environment = Readonly<Record<string, string | undefined>>
+
+/** Undefined for a variable that is not set, or empty. */
+export function readVariable(name: string): string | undefined {
+  return process.env[name] || undefined
+}
 
 /**
  * Sets these variables of this process, and takes away those that are undefined.

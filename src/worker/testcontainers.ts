@@ -58,7 +58,7 @@ async function loadCopy({ name, environment }: ProvidedKernel): Promise<Testcont
     for (const path of packageFiles(require)) delete require.cache[path]
     Object.assign(require.cache, cached)
     // Read again at each start of a container: the VM itself is the reaper.
-    process.env['TESTCONTAINERS_RYUK_DISABLED'] = 'true'
+    assignEnvironment({ TESTCONTAINERS_RYUK_DISABLED: 'true' })
   }
 }
 

@@ -78,6 +78,7 @@ async function runInVm({
   logs,
   log,
   progress,
+  settings,
   signal,
 }: Omit<EntryRun, 'slots'>): Promise<Outcome> {
   const named = log.named(entry.name)
@@ -88,6 +89,7 @@ async function runInVm({
   const status = await runCommand({
     vm: { environment: { ...vm.environment, TESTKERNELS_ENTRY: entry.name }, gone: vm.gone },
     argv: command,
+    environment: settings.environment,
     // A command that waits for a VM that is gone would keep the others from their turn.
     signal: AbortSignal.any([signal, vm.gone]),
     output: prefixed(entry.name),

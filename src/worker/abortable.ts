@@ -7,7 +7,7 @@ export type TestFunction = (this: any, ...args: any[]) => unknown
  * The same function, which ends when a VM that it needs is gone: with the reason, at once, and without being called when the VM
  * was gone before.
  */
-export function mortal<F extends TestFunction>(run: F, vms: readonly AbortSignal[]): F {
+export function abortable<F extends TestFunction>(run: F, vms: readonly AbortSignal[]): F {
   if (vms.length === 0) return run
   const gone = AbortSignal.any([...vms])
   const wrapped = async function (this: unknown, ...args: unknown[]) {
@@ -18,7 +18,7 @@ export function mortal<F extends TestFunction>(run: F, vms: readonly AbortSignal
 }
 
 /** The same for a function that says by calling back that it is done. */
-export function mortalWithCallback<F extends TestFunction>(run: F, vms: readonly AbortSignal[]): F {
+export function abortableWithCallback<F extends TestFunction>(run: F, vms: readonly AbortSignal[]): F {
   const gone = AbortSignal.any([...vms])
   const wrapped = function (this: unknown, done: TestFunction) {
     if (gone.aborted) return void done(gone.reason)

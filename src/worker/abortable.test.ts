@@ -1,18 +1,18 @@
 import { expect, test, vi } from 'vitest'
-import { mortal, mortalWithCallback } from './mortal.ts'
+import { abortable, abortableWithCallback } from './abortable.ts'
 
 const never = () => new Promise<void>(() => {})
 
 test('a function ends with the reason when its VM is gone', async () => {
   const vm = new AbortController()
-  const running = mortal(never, [vm.signal])()
+  const running = abortable(never, [vm.signal])()
   vm.abort(new Error('panic'))
   await expect(running).rejects.toThrow('panic')
 })
 
 test('of several VMs the first that is gone counts', async () => {
   const vms = [new AbortController(), new AbortController()]
-  const running = mortal(
+  const running = abortable(
     never,
     vms.map(({ signal }) => signal),
   )()
@@ -24,9 +24,9 @@ test('of several VMs the first that is gone counts', async () => {
 test('it is not called when its VM was gone before', async () => {
   const run = vi.fn()
   const gone = AbortSignal.abort(new Error('panic'))
-  await expect(mortal(run, [gone])()).rejects.toThrow('panic')
+  await expect(abortable(run, [gone])()).rejects.toThrow('panic')
   const done = vi.fn()
-  mortalWithCallback(run, [gone])(done)
+  abortableWithCallback(run, [gone])(done)
   expect(done).toHaveBeenCalledWith(gone.reason)
   expect(run).not.toHaveBeenCalled()
 })
@@ -39,22 +39,22 @@ test('result, error, `this`, arguments and shape stay', async () => {
     },
     { mark: 1 },
   )
-  const wrapped = mortal(run, [signal])
+  const wrapped = abortable(run, [signal])
   expect(wrapped).toHaveLength(2)
   expect(wrapped.mark).toBe(1)
   expect(await wrapped.call('self', 1, 2)).toEqual(['self', 1, 2])
-  const failing = mortal(() => {
+  const failing = abortable(() => {
     throw new Error('own')
   }, [signal])
   await expect(failing()).rejects.toThrow('own')
-  expect(mortal(run, [])).toBe(run)
+  expect(abortable(run, [])).toBe(run)
 })
 
 test('a callback is called once, by the function or by the death', () => {
   const vm = new AbortController()
   const done = vi.fn()
   let finish: (() => void) | undefined
-  const wrapped = mortalWithCallback(
+  const wrapped = abortableWithCallback(
     (callback: () => void) => {
       finish = callback
     },
@@ -67,7 +67,7 @@ test('a callback is called once, by the function or by the death', () => {
   expect(done.mock.calls).toEqual([[vm.signal.reason]])
 
   const alive = new AbortController()
-  mortalWithCallback((callback: () => void) => callback(), [alive.signal])(done)
+  abortableWithCallback((callback: () => void) => callback(), [alive.signal])(done)
   alive.abort()
   expect(done.mock.calls).toEqual([[vm.signal.reason], []])
 })

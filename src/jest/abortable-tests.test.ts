@@ -1,6 +1,6 @@
 import { expect, test } from 'vitest'
+import { makeTestsAbortable } from './abortable-tests.ts'
 import type { CircusTest, DescribeBlock, Hook } from './jest-types.ts'
-import { makeTestsMortal } from './mortal-tests.ts'
 
 const never = () => new Promise<void>(() => {})
 const hook = (type: Hook['type']): Hook => ({ type, fn: never })
@@ -17,7 +17,7 @@ test('what needs a VM ends with it; what comes after tests, and what needs none,
   const before = hook('beforeAll')
   const after = hook('afterAll')
   const root = block('ROOT', [block('on v1', [needing], [before, after]), block('on v2', [other])])
-  makeTestsMortal(root, (name) => (name.includes('v1') ? [v1.signal] : []))
+  makeTestsAbortable(root, (name) => (name.includes('v1') ? [v1.signal] : []))
   expect([after.fn, other.fn]).toEqual([never, never])
   const running = [needing.fn?.(), before.fn?.()]
   v1.abort(new Error('panic'))
@@ -29,7 +29,7 @@ test('a test that calls back is told by calling back; a generator is left alone'
   const calling = testCalled('calls', (done: unknown) => done)
   const generator = function* () {}
   const generating = testCalled('generates', generator)
-  makeTestsMortal(block('ROOT', [calling, generating]), () => [gone])
+  makeTestsAbortable(block('ROOT', [calling, generating]), () => [gone])
   const told: unknown[] = []
   calling.fn?.((reason: unknown) => told.push(reason))
   expect(told).toEqual([gone.reason])
