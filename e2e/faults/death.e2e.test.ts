@@ -6,7 +6,7 @@ import { KernelVm, type StartedKernelVm } from 'testkernels'
 import { expect, test } from 'vitest'
 
 const DEATH_DEADLINE_MS = 60_000
-const bookworm = new KernelVm({ name: 'mortal', kernel: 'debian:bookworm' })
+const bookworm = new KernelVm({ name: 'dying', kernel: 'debian:bookworm' })
 
 async function death(vm: StartedKernelVm): Promise<Error> {
   if (!vm.gone.aborted) await once(vm.gone, 'abort', { signal: AbortSignal.timeout(DEATH_DEADLINE_MS) })
@@ -23,9 +23,9 @@ test('after a kernel panic every request is answered with its reason', async () 
     const panicking = vm.exec(['sh', '-c', 'echo c >/proc/sysrq-trigger'])
     await expect(panicking).rejects.toMatchObject({ code: 'VM_DIED' })
     const reason = await death(vm)
-    expect(reason).toMatchObject({ code: 'VM_DIED', entry: 'mortal', output: expect.stringContaining('Kernel panic') })
+    expect(reason).toMatchObject({ code: 'VM_DIED', entry: 'dying', output: expect.stringContaining('Kernel panic') })
     expect(reason.message).toMatch(
-      /^mortal: the VM ended on debian:bookworm, cgroup v2: kernel panic: sysrq triggered crash; console at \S+$/m,
+      /^dying: the VM ended on debian:bookworm, cgroup v2: kernel panic: sysrq triggered crash; console at \S+$/m,
     )
     const [headline] = reason.message.split('\n')
     // The shape of an error of dockerd's, whatever is asked.
@@ -47,7 +47,7 @@ test("a guest whose dockerd ends is gone, and dockerd's log says more", async ()
     await vm.exec(['sh', '-c', 'kill -KILL "$(cat /var/run/docker.pid)"']).catch(() => {})
     const reason = await death(vm)
     expect(reason).toMatchObject({ code: 'DOCKERD_FAILED', output: expect.stringContaining('API listen on') })
-    expect(reason.message).toMatch(/^mortal: the guest's dockerd ended with signal 9 on debian:bookworm, cgroup v2$/m)
+    expect(reason.message).toMatch(/^dying: the guest's dockerd ended with signal 9 on debian:bookworm, cgroup v2$/m)
     const [headline] = reason.message.split('\n')
     await expect(dockerOf(vm).info()).rejects.toMatchObject({ statusCode: 500, json: { message: headline } })
   } finally {

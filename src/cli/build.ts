@@ -43,7 +43,7 @@ function cachesOf({ cacheFrom, cacheTo, settings: { environment } }: BuildArgume
     parseCacheReference(text, { name: '--cache-from', direction: 'from', environment }),
   )
   const to = cacheTo.map((text) => parseCacheReference(text, { name: '--cache-to', direction: 'to', environment }))
-  // Who asks for a cache by name wants it written, image or not.
+  // A cache that is asked for by name is to be written, image or not.
   return { from, to, solve: to.length > 0 ? 'always' : 'when missing' } as const
 }
 

@@ -37,7 +37,7 @@ export function exitOnSignals(): AbortSignal {
 }
 
 /**
- * Does the work of a command and tells how it failed. Who pressed Ctrl-C knows why it ended and gets no error, whichever
+ * Does the work of a command and tells how it failed. A user who pressed Ctrl-C knows why it ended and gets no error, whichever
  * step it hit.
  * @returns the status to exit with
  */

@@ -1,3 +1,4 @@
+import { createHash } from 'node:crypto'
 import { imageLabels } from '../host/index.ts'
 import { formatKernelFacts, type KernelFacts, parseKernelFacts } from './preflight/index.ts'
 
@@ -27,14 +28,21 @@ export function formatVmLabels(kernelKey: string, { kernel, init }: VmImageFacts
   }
 }
 
-/** By the label's text, some 30 KB for each kernel: every start reads the same two times. */
+/** By the digest of the label's text, some 30 KB for each kernel, which every start reads two times. */
 const parsed = new Map<string, KernelFacts | undefined>()
+/** More kernels than a matrix has at a time. */
+const PARSED_AT_MOST = 64
 
 /** What is known of the kernel in an image with these labels; undefined if it is not one of ours, or of another time. */
 export function kernelFactsIn(labels: Labels): KernelFacts | undefined {
   const text = labels[FACTS_LABEL] ?? ''
-  if (!parsed.has(text)) parsed.set(text, parseKernelFacts(text))
-  return parsed.get(text)
+  const digest = createHash('sha1').update(text).digest('base64')
+  if (!parsed.has(digest)) {
+    const [oldest] = parsed.keys()
+    if (parsed.size >= PARSED_AT_MOST && oldest !== undefined) parsed.delete(oldest)
+    parsed.set(digest, parseKernelFacts(text))
+  }
+  return parsed.get(digest)
 }
 
 /** Undefined for an image that is not one of ours, or of another time. */

@@ -86,7 +86,7 @@ export async function planKernel(request: VmImageRequest) {
 
 /**
  * Stands for the graph, for content that it only names, and for what becomes of it. The options that a kernel is asked for
- * are part of it, because an image has a label with them: see `kernelFacts`.
+ * are part of it, because an image has a label with them: see `findKernelFacts`.
  */
 function keyOf(arch: Architecture, { state, contentKey }: Ingredient, more?: unknown): string {
   const input = [state.definition().digest, contentKey, more, ...neededOptions(arch)]

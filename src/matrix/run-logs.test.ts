@@ -46,8 +46,8 @@ test('keeps console and kernel log of a VM that ends, in a directory that is nam
 
 test('of a VM that dies its console is kept', async () => {
   const logs = new RunLogs({ cacheDirectory, log })
-  const { vm: mortal, death } = vm()
-  await logs.follow(mortal)
+  const { vm: dying, death } = vm()
+  await logs.follow(dying)
   death.abort(new Error('panic'))
   await expect.poll(kept).toEqual({ 'v1.console.log': 'Linux version\n' })
 })

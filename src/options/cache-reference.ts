@@ -1,6 +1,6 @@
 import { InvalidOptionError } from './errors.ts'
 
-/** A place of a build cache, as `docker buildx build --cache-from` and `--cache-to` name it. */
+/** Where a build cache is, as `docker buildx build --cache-from` and `--cache-to` name it. */
 export interface CacheReference {
   /** `registry`, `inline`, `gha`, … */
   readonly type: string
@@ -40,8 +40,8 @@ export function parseCacheReference(text: string, context: CacheReferenceContext
   const { type, ...attrs } = Object.fromEntries(pairs) as Record<string, string>
   if (!type) throw invalid('names no type')
   if (type === 'registry' && !attrs['ref']) throw invalid('names no ref')
-  const place = direction === 'to' ? 'dest' : 'src'
-  if (type === 'local' && !attrs[place]) throw invalid(`names no ${place}`)
+  const attribute = direction === 'to' ? 'dest' : 'src'
+  if (type === 'local' && !attrs[attribute]) throw invalid(`names no ${attribute}`)
   if (type === 'inline' && direction === 'from')
     throw invalid('cannot be: an inline cache is read from its image, type=registry,ref=IMAGE')
   return { type, attrs: type === 'gha' ? withGithub(attrs, environment, invalid) : attrs }

@@ -17,15 +17,15 @@ export interface HostKernelOptions {
  */
 export function findHostKernel(entry?: string, options: HostKernelOptions = {}): LocalKernel {
   const { root = '/', release = runningRelease() } = options
-  const places = [
+  const candidates = [
     join(root, 'boot', `vmlinuz-${release}`),
     join(root, 'usr/lib/modules', release, 'vmlinuz'),
     join(root, 'lib/modules', release, 'vmlinuz'),
   ]
-  const vmlinuz = places.find(isFile)
+  const vmlinuz = candidates.find(isFile)
   if (vmlinuz !== undefined) return parseLocalKernel({ vmlinuz }, entry)
   throw new UnknownKernelError({
-    what: `the kernel that this machine runs, ${release}, is not on its disk: there is neither ${places.join(' nor ')}`,
+    what: `the kernel that this machine runs, ${release}, is not on its disk: there is neither ${candidates.join(' nor ')}`,
     entry,
     remedy: 'name where its files are: file:///path/vmlinuz; or take another kernel, such as debian:trixie',
   })

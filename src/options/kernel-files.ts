@@ -8,7 +8,7 @@ export interface KernelFiles {
   readonly systemMap?: string
 }
 
-/** Looks where packages and `make install` put what belongs to a kernel, from the place of its vmlinuz. */
+/** Looks where packages and `make install` put what belongs to a kernel, seen from where its vmlinuz is. */
 export function besideKernel(vmlinuz: string, release: string): KernelFiles {
   const directory = dirname(vmlinuz)
   const roots = basename(directory) === 'boot' ? [directory, dirname(directory)] : [directory]

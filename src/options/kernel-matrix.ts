@@ -22,7 +22,7 @@ export interface KernelMatrixOptions extends KernelAxes {
   readonly exclude?: readonly KernelCombination[]
   /**
    * Options to add to each combination that they contradict in no list; where there is none, a combination of its own.
-   * `name` takes the place of the generated name.
+   * `name` is used instead of the generated name.
    */
   readonly include?: readonly (KernelCombination & { readonly name?: string })[]
 }

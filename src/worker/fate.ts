@@ -17,7 +17,7 @@ export interface Fate {
   readonly failure?: Failure
 }
 
-/** Short against the second in which a test shall hear of the death of its VM. */
+/** Short against the second within which a test is to hear of the death of its VM. */
 const INTERVAL_MS = 100
 
 /** A VM's fate, seen from a worker. */

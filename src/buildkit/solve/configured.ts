@@ -6,7 +6,7 @@ import { type ImageConfig, ociImageConfig } from './image-config.ts'
 import { cacheMessages, type SolveRequest } from './request.ts'
 
 /**
- * The result of a graph with the configuration that its image shall have. Only a frontend can give one on every engine; and one
+ * The result of a graph with the configuration that its image is to have. Only a frontend can give one on every engine; and one
  * solve for both keeps the cache in the image that the inline exporter writes.
  */
 export async function configuredResult(

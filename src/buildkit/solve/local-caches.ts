@@ -23,12 +23,12 @@ export async function localCaches({
   cacheImports = [],
   cacheExports = [],
 }: Pick<SolveRequest, 'cacheImports' | 'cacheExports'>): Promise<LocalCaches> {
-  const exported = cacheExports.filter(isLocal).map((entry) => place(entry, 'dest'))
+  const exported = cacheExports.filter(isLocal).map((entry) => locationOf(entry, 'dest'))
   for (const { directory } of exported) await within(directory, () => mkdir(directory, { recursive: true }))
   const imports = (await Promise.all(cacheImports.map((entry) => (isLocal(entry) ? withDigest(entry) : entry)))).filter(
     (entry) => entry !== undefined,
   )
-  const directories = [...exported, ...imports.filter(isLocal).map((entry) => place(entry, 'src'))].map(
+  const directories = [...exported, ...imports.filter(isLocal).map((entry) => locationOf(entry, 'src'))].map(
     ({ directory }) => [`local:${directory}`, directory] as const,
   )
   return {
@@ -47,7 +47,10 @@ function isLocal({ type }: CacheEntry): boolean {
   return type === 'local'
 }
 
-function place({ attrs = {} }: CacheEntry, attr: 'src' | 'dest'): { readonly directory: string; readonly tag: string } {
+function locationOf(
+  { attrs = {} }: CacheEntry,
+  attr: 'src' | 'dest',
+): { readonly directory: string; readonly tag: string } {
   const directory = attrs[attr]
   if (!directory) throw new TypeError(`a cache of type local needs ${attr}`)
   return { directory, tag: attrs['tag'] ?? 'latest' }
@@ -55,7 +58,7 @@ function place({ attrs = {} }: CacheEntry, attr: 'src' | 'dest'): { readonly dir
 
 /** BuildKit asks for the manifest by its digest. */
 async function withDigest(entry: CacheEntry): Promise<CacheEntry | undefined> {
-  const { directory, tag } = place(entry, 'src')
+  const { directory, tag } = locationOf(entry, 'src')
   const digest = entry.attrs?.['digest'] ?? (await within(directory, () => new OciLayout(directory).find(tag)))
   return digest === undefined ? undefined : { ...entry, attrs: { ...entry.attrs, digest } }
 }

@@ -27,7 +27,7 @@ export interface SolveRequest {
   readonly onStatus?: ((status: SolveStatus) => void) | undefined
 }
 
-/** A place of a build cache: `{ type: 'registry', attrs: { ref: 'host/cache' } }`, `{ type: 'inline' }`. */
+/** Where a build cache is: `{ type: 'registry', attrs: { ref: 'host/cache' } }`, `{ type: 'inline' }`. */
 export interface CacheEntry {
   readonly type: string
   readonly attrs?: Readonly<Record<string, string>>

@@ -46,7 +46,7 @@ export function plainTransport(address: DirectAddress): Transport {
 }
 
 async function upgrades(address: DirectAddress, signal: AbortSignal | undefined): Promise<boolean> {
-  // Its errors are heard of by who waits for the connection, the handshake or the answer.
+  // What waits for the connection, the handshake or the answer reports its errors.
   const socket = dial(address).on('error', () => {})
   const abandon = () => socket.destroy(new Error('cancelled'))
   signal?.addEventListener('abort', abandon, { once: true })

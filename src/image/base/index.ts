@@ -1,3 +1,9 @@
-export { type BaseImage, type BaseImageOptions, baseImageRefs, ensureBaseImage, officialBaseImage } from './ensure.ts'
+export { aptMirror, type MirrorOptions } from './apt-mirror.ts'
+export {
+  type BaseImage,
+  type BaseImageOptions,
+  baseImageRefs,
+  ensureBaseImage,
+  officialBaseImage,
+} from './base-image.ts'
 export { BaseImageUnavailableError, BootstrapError } from './errors.ts'
-export { type MirrorOptions, mirrorOf } from './mirror.ts'

@@ -4,7 +4,7 @@ import type { KernelFacts } from './kernel-facts.ts'
 import { alternativesOf, concerns, type Need } from './need.ts'
 import { needsOn } from './needs.ts'
 
-/** What a guest shall do, as far as its kernel matters. */
+/** What a guest is to do, as far as its kernel matters. */
 export interface GuestPurpose {
   readonly arch: Architecture
   readonly cgroup: 1 | 2

@@ -25,7 +25,7 @@ export interface VmImageInput {
 /**
  * The root file system of a VM's image. Its layers go from what seldom changes to what often does, so that images of
  * different kernels share QEMU and rootfs, and a change of our scripts packs nothing anew. Each is written where it will
- * be: no file system is copied to get its place.
+ * be: no file system is copied to get there.
  */
 export function vmImage({ arch, base, tools, mirror, kernel, rootfs, init }: VmImageInput): Ingredient {
   const runnerSources = sources('runner', { arch })

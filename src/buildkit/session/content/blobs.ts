@@ -54,7 +54,7 @@ export class Blobs {
     return Ingest.open(join(this.#directory, 'ingest', randomBytes(16).toString('hex')))
   }
 
-  /** Ends an ingest with the blob in its place. */
+  /** Ends an ingest with the blob under its digest. */
   commit(ingest: Ingest, expected: { size: number; digest: string }): Promise<string> {
     return ingest.commit(expected, (digest) => this.#path(digest))
   }

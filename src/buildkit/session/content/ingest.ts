@@ -28,7 +28,7 @@ export class Ingest implements AsyncDisposable {
 
   /**
    * Appends. From offset 0 it starts again, as the protocol demands.
-   * @throws Refusal for any other place than the end
+   * @throws Refusal for any other offset than the end's
    */
   async write(data: Uint8Array, offset: number): Promise<void> {
     if (offset === 0 && this.#offset > 0) await this.#restart()
@@ -43,12 +43,12 @@ export class Ingest implements AsyncDisposable {
   }
 
   /**
-   * Ends the blob and gives it the name that `place` makes of its digest.
+   * Ends the blob and gives it the path that `pathOf` makes of its digest.
    * @throws Refusal when it has another size (0: any) or digest ('': any) than expected
    */
   async commit(
     { size, digest: expected }: { size: number; digest: string },
-    place: (digest: string) => string,
+    pathOf: (digest: string) => string,
   ): Promise<string> {
     if (size > 0 && size !== this.#offset)
       throw new Refusal(status.FAILED_PRECONDITION, `the blob has ${this.#offset} bytes, and not ${size}`)
@@ -57,7 +57,7 @@ export class Ingest implements AsyncDisposable {
       throw new Refusal(status.FAILED_PRECONDITION, `the blob has the digest ${digest}, and not ${expected}`)
     // A power cut must not leave the name to an empty file.
     await this.#file.sync()
-    await rename(this.#path, place(digest))
+    await rename(this.#path, pathOf(digest))
     return digest
   }
 

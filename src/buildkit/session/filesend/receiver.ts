@@ -27,7 +27,7 @@ export async function receiveDirectory(stream: PacketStream, directory: string):
 class Receiver {
   readonly #stream: PacketStream
   readonly #destination: Destination
-  /** Files whose content is still to come, by their place among all that was told. */
+  /** Files whose content is still to come, by their number among all that was told. */
   readonly #awaited = new Map<number, { stat: Stat; path: string; file?: FileHandle }>()
   #told = 0
   #isToldAll = false

@@ -18,12 +18,12 @@ export class PatternList {
 
   /** Whether a pattern that does not take back may match something below `directory`. */
   mayMatchBelow(directory: string): boolean {
-    return this.#patterns.some((pattern) => !pattern.isNegated && reaches(pattern, directory))
+    return this.#patterns.some((pattern) => !pattern.isNegated && mayMatchBelow(pattern, directory))
   }
 
   /** Whether a `!` pattern may match something below `directory`. */
   mayTakeBackBelow(directory: string): boolean {
-    return this.#patterns.some((pattern) => pattern.isNegated && reaches(pattern, directory))
+    return this.#patterns.some((pattern) => pattern.isNegated && mayMatchBelow(pattern, directory))
   }
 }
 
@@ -63,7 +63,7 @@ function clean(path: string): string {
   return parts.join('/')
 }
 
-function reaches({ literalPrefix }: Pattern, directory: string): boolean {
+function mayMatchBelow({ literalPrefix }: Pattern, directory: string): boolean {
   const below = `${directory}/`
   return literalPrefix.startsWith(below) || below.startsWith(literalPrefix)
 }

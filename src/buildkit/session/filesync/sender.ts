@@ -14,7 +14,7 @@ const FILES_AT_ONCE = 4
 
 /**
  * The sending side of fsutil's DiffCopy: tells of all there is, sends the files that the other side asks for, and ends when
- * it says so. A file is known by its place among all that was told.
+ * it says so. A file is known by its number among all that was told.
  */
 export async function sendDirectory(stream: PacketStream, root: string, options: WalkOptions): Promise<void> {
   const told: Entry[] = []

@@ -2,7 +2,7 @@ import { mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { dirname, join } from 'node:path'
 import { afterEach, beforeEach, expect, test } from 'vitest'
-import { mirrorOf } from './mirror.ts'
+import { aptMirror } from './apt-mirror.ts'
 
 let machine: string
 beforeEach(async () => {
@@ -16,7 +16,7 @@ async function mirrorWith(files: Record<string, string>, osRelease = 'NAME="Debi
     await mkdir(dirname(file), { recursive: true })
     await writeFile(file, text)
   }
-  return await mirrorOf({ aptDirectory: machine, osReleaseFile: join(machine, 'os-release') })
+  return await aptMirror({ aptDirectory: machine, osReleaseFile: join(machine, 'os-release') })
 }
 
 const deb822 = (uri: string, more = '') =>

@@ -4,7 +4,7 @@ import { answerJson, goodInfo, startFakeEngine } from '../../../fixtures/engine/
 import { connectEngine } from '../../engine/index.ts'
 import { dockerHost } from '../../host/index.ts'
 import { readSettings } from '../../options/index.ts'
-import { ensureBaseImage } from './ensure.ts'
+import { ensureBaseImage } from './base-image.ts'
 
 const mirror = 'http://mirror.example.org/debian'
 const madeFrom = (url: string) => ({

@@ -3,9 +3,9 @@ import { reasonOf } from '../../errors/index.ts'
 import { type Host, type Images, imageLabels, type RegistryOptions } from '../../host/index.ts'
 import { neverAborted } from '../../lifetime/index.ts'
 import { type Logger, silentLogger } from '../../log/index.ts'
+import { aptMirror } from './apt-mirror.ts'
 import { bootstrap } from './bootstrap.ts'
 import { BaseImageUnavailableError } from './errors.ts'
-import { mirrorOf } from './mirror.ts'
 
 export interface BaseImageOptions {
   readonly host: Pick<Host, 'arch' | 'images' | 'lock'>
@@ -46,7 +46,7 @@ export function baseImageRefs(suite: string): readonly [official: string, bootst
 export async function ensureBaseImage(options: BaseImageOptions): Promise<BaseImage> {
   const { host, suite, signal, log = silentLogger } = options
   const { images } = host
-  const mirror = (options.mirror ?? (await mirrorOf()))?.replace(/\/+$/, '')
+  const mirror = (options.mirror ?? (await aptMirror()))?.replace(/\/+$/, '')
   const stored = await findStored(images, suite, mirror)
   if (stored !== undefined) return stored
 

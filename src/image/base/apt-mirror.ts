@@ -17,7 +17,7 @@ const DEBIAN_KEYRING = /debian-archive/
  * The Debian archive that this machine installs its own packages from, as a URL without a slash at its end. `undefined` on
  * a machine that is not Debian, or whose apt has no source that can be Debian's.
  */
-export async function mirrorOf(options: MirrorOptions = {}): Promise<string | undefined> {
+export async function aptMirror(options: MirrorOptions = {}): Promise<string | undefined> {
   const { aptDirectory = '/etc/apt', osReleaseFile = '/etc/os-release' } = options
   const osRelease = await readFile(osReleaseFile, 'utf8').catch(() => '')
   if (!/^ID="?debian"?$/m.test(osRelease)) return undefined

@@ -1,6 +1,6 @@
 import { kernelLabel } from '../options/index.ts'
 import { checkCaches } from './cache.ts'
-import { kernelFacts } from './kernel-facts.ts'
+import { findKernelFacts } from './find-kernel-facts.ts'
 import { formatVmLabels } from './labels.ts'
 import { planKernel } from './plan.ts'
 import type { VmImageRequest } from './request.ts'
@@ -18,7 +18,7 @@ export interface VmImage {
 export async function ensureVmImage(request: VmImageRequest): Promise<VmImage> {
   checkCaches(request.builder, request.cache)
   const { kernel, planImage } = await planKernel(request)
-  const facts = await kernelFacts(kernel, request)
+  const facts = await findKernelFacts(kernel, request)
   request.onKernel(facts)
   const plan = await planImage()
   const wanted = request.cache.solve === 'always' && request.cache.to.length > 0
