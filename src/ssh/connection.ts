@@ -1,4 +1,3 @@
-import { once } from 'node:events'
 import type { Socket } from 'node:net'
 import type { Duplex } from 'node:stream'
 import type { Client } from 'ssh2'
@@ -77,7 +76,8 @@ export function createConnection({ client, socket, address, entry, log }: Connec
     opener.abandonAll()
     client.end()
     const timer = setTimeout(() => socket.destroy(), goodbyeTimeoutMs)
-    if (!socket.closed) await once(socket, 'close')
+    // Not `once`, which fails when the goodbye meets a socket that just broke.
+    if (!socket.closed) await new Promise((resolve) => socket.once('close', resolve))
     clearTimeout(timer)
   }
   const close = () => {

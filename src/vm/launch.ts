@@ -1,7 +1,9 @@
+import { reasonOf } from '../errors/index.ts'
 import type { Logger } from '../log/index.ts'
 import { kernelText } from '../options/index.ts'
 import { bootVm } from './boot/boot.ts'
 import type { BootedVm } from './boot/booted-vm.ts'
+import { bootDeadline } from './boot/deadlines.ts'
 import { restoreVm } from './boot/restore.ts'
 import { sweepRunDirectories } from './boot/run-directory.ts'
 import { Checkpoint } from './checkpoint.ts'
@@ -95,10 +97,14 @@ async function fork(family: Family, { signal }: ForkOptions = {}): Promise<Start
   const spare = family.takeSpare()
   if (spare === undefined) return await launch(family, start)
   try {
-    await start.timeline.time('spare', () => spare.wake(start.signal))
+    using _step = start.timeline.step('spare')
+    using deadline = bootDeadline(family.plan.entry, start)
+    await spare.wake(deadline.signal)
   } catch (thrown) {
     await spare.vm.disposals.dispose()
-    throw thrown
+    start.signal.throwIfAborted()
+    family.log.debug(`a spare did not wake up: ${reasonOf(thrown)}`)
+    return await launch(family, start)
   }
   return await ready(family, spare.vm, start)
 }
@@ -128,5 +134,6 @@ async function admittedSpare(plan: TemplatePlan, start: Start): Promise<Spare> {
   await turn.memory(CLONE_NEEDS_MIB)
   const spare = await makeSpare(plan, start)
   turn.started(spare.vm.guest.box.exited)
+  start.log.debug(`${start.hostname} is a spare after ${start.timeline.summary()}`)
   return spare
 }

@@ -5,6 +5,7 @@ import { handOver, imagePaths, type QmpConnection, quit, resume, saveState } fro
 import { saveCopyInto, type TemplateLocation, TemplateNotMadeError } from '../../template/index.ts'
 import { Attempt } from '../boot/attempt.ts'
 import type { BootedVm } from '../boot/booted-vm.ts'
+import { bootDeadline } from '../boot/deadlines.ts'
 import { startGuest } from '../boot/guest.ts'
 import { connectMonitor } from '../boot/monitor.ts'
 import type { VmPlan } from '../plan.ts'
@@ -18,17 +19,19 @@ const DIRECTORY = 'checkpoint'
 /**
  * Saves the state of a running VM into a volume of its own, which belongs to this run. The VM goes on; it stands still while its
  * RAM and disk are copied into a second QEMU, which then is the template. (A clone's own RAM is no file that could be kept.)
+ * It may take as long as a boot.
  * @throws TemplateNotMadeError; what the VM died of
  */
 export async function takeCheckpoint(vm: BootedVm, plan: VmPlan, start: Start): Promise<TemplateLocation> {
   const { session, entry } = plan
   const id = randomBytes(4).toString('hex')
   const location = { volume: `testkernels-checkpoint-${id}`, keptFor: 'run', directory: DIRECTORY } as const
+  using deadline = bootDeadline(entry, start)
   await using failed = new Disposals()
   // The container that has it goes first.
   failed.defer('volume', () => session.host.removeVolume(location.volume))
   try {
-    await copyOnce(location, vm, { plan, start })
+    await copyOnce(location, vm, { plan, start: { ...start, signal: deadline.signal } })
   } catch (thrown) {
     start.signal.throwIfAborted()
     throw new TemplateNotMadeError({
