@@ -1,0 +1,190 @@
+import { readdir } from 'node:fs/promises'
+import { join } from 'node:path'
+import { afterEach, beforeEach, expect, test } from 'vitest'
+import { ContainerNotStartedError } from '../host/index.ts'
+import { createLogger } from '../log/index.ts'
+import { FakeSession, type LaunchOptions } from './testing/fake-session.ts'
+
+let fake: FakeSession
+
+beforeEach(async () => {
+  fake = await FakeSession.open()
+})
+
+afterEach(async () => {
+  expect(await fake.leftovers()).toEqual({ boxes: 0, directories: [] })
+  await fake[Symbol.asyncDispose]()
+})
+
+const volume = 'testkernels-templates'
+
+/** Launches a VM, and waits until so many spares of it are ready. */
+async function launchWithSpares(spares: number, options: LaunchOptions = {}) {
+  const lines: string[] = []
+  const log = createLogger({ write: (line) => lines.push(line), level: 'debug' })
+  const vm = await fake.launch({ ...options, spares, log })
+  const ready = () => lines.filter((line) => line.includes(' is a spare after ')).length
+  await expect.poll(ready).toBe(spares)
+  return { vm, ready }
+}
+
+test('the first start makes the template, and the next restores it', async () => {
+  await using first = await fake.launch()
+  expect(first.hostname).toBe('fake')
+  expect(first.steps.map(({ name }) => name)).toContain('save')
+  await using second = await fake.launch()
+  expect(second.steps.map(({ name }) => name)).toEqual(expect.arrayContaining(['restore', 'identity', 'clock']))
+  expect(fake.image.made).toBe(1)
+  expect(fake.host.boxes.size).toBe(2)
+})
+
+test('a VM whose template is off boots cold', async () => {
+  await using vm = await fake.launch({ template: false })
+  expect(vm.steps.map(({ name }) => name)).toEqual(expect.arrayContaining(['kernel', 'init', 'dockerd']))
+  expect(fake.image.made).toBe(0)
+})
+
+test('of two that need one template at once, one makes it', async () => {
+  const lines: string[] = []
+  const log = createLogger({ write: (line) => lines.push(line) })
+  const vms = await Promise.all([fake.launch({ log }), fake.launch({ log })])
+  expect(fake.image.made).toBe(1)
+  expect(lines.filter((line) => line.startsWith('making the template'))).toHaveLength(1)
+  expect(lines).toContain('another start is making the template of debian:trixie, cgroup v2; waiting for it')
+  await Promise.all(vms.map((vm) => vm.stop()))
+})
+
+test('a template that another process makes meanwhile is waited for, whatever time that takes', async () => {
+  const other = await FakeSession.open({ program: fake.image.play })
+  fake.image.fates.push({ kind: 'late', ms: 0 })
+  const lines: string[] = []
+  const log = createLogger({ write: (line) => lines.push(line) })
+  const vms = await Promise.all([fake.launch({ log }), other.launch({ log })])
+  expect(fake.image.made).toBe(1)
+  expect(lines.filter((line) => line.startsWith('making the template'))).toHaveLength(1)
+  await Promise.all(vms.map((vm) => vm.stop()))
+  await other[Symbol.asyncDispose]()
+})
+
+test('a template that cannot be made is a warning, and the VM boots cold', async () => {
+  const lines: string[] = []
+  fake.image.fates.push({ kind: 'well' }, { kind: 'dies', ms: 0 })
+  await using _vm = await fake.launch({ log: createLogger({ write: (line) => lines.push(line) }) })
+  expect(lines.join('\n')).toMatch(/^warning: fake: no template could be made of its VM[\s\S]*booting cold$/m)
+  expect(fake.image.templatesIn(volume).size).toBe(0)
+})
+
+test('a guest that never answers is the end of the start when its time is up', async () => {
+  fake.image.fates.push({ kind: 'hangs', answers: 0 })
+  await expect(fake.launch({ template: false, bootTimeoutMs: 50 })).rejects.toMatchObject({
+    code: 'BOOT_TIMEOUT',
+    entry: 'fake',
+  })
+})
+
+test('a start that is called off ends what it began, with the reason', async () => {
+  fake.image.fates.push({ kind: 'hangs', answers: 0 })
+  const calledOff = new AbortController()
+  const starting = fake.launch({ template: false, signal: calledOff.signal })
+  await expect.poll(() => fake.host.boxes.size).toBe(1)
+  calledOff.abort(new Error('changed my mind'))
+  await expect(starting).rejects.toThrow('changed my mind')
+  expect(await readdir(join(fake.session.settings.cacheDirectory, 'consoles'))).toEqual([])
+})
+
+test('a host that starts no box is the error', async () => {
+  const error = new ContainerNotStartedError({ what: 'no', remedy: 'none' })
+  fake.image.fates.push({ kind: 'refused', error })
+  await expect(fake.launch()).rejects.toBe(error)
+})
+
+test('a death is told by the VM', async () => {
+  const vm = await fake.launch()
+  for (const box of fake.host.boxes) box.exit(139)
+  await expect.poll(() => vm.gone.aborted).toBe(true)
+  expect(vm.gone.reason).toMatchObject({ code: 'VM_DIED', message: expect.stringContaining('SIGSEGV') })
+  await vm.stop()
+})
+
+test('forks have names of their own, and end on their own', async () => {
+  const vm = await fake.launch()
+  const fork = await vm.fork()
+  expect(fork.hostname).toMatch(/^fake-[0-9a-f]{6}$/)
+  await vm.stop()
+  expect(fork.gone.aborted).toBe(false)
+  await fork.stop()
+})
+
+test('spares are made beside the VM, handed out, made up for, and end with the last of the family', async () => {
+  const { vm, ready } = await launchWithSpares(2)
+  const fork = await vm.fork()
+  expect(fork.steps.map(({ name }) => name)).toEqual(['spare'])
+  await expect.poll(ready).toBe(3)
+  expect(fake.host.boxes.size).toBe(4)
+  await vm.stop()
+  expect(fake.host.boxes.size).toBe(3)
+  await fork.stop()
+})
+
+test('a spare that dies is made up for when one is asked for', async () => {
+  const { vm, ready } = await launchWithSpares(1)
+  const [, spare] = fake.host.boxes
+  spare?.exit(1)
+  await expect.poll(() => fake.host.boxes.size).toBe(1)
+  await using _fork = await vm.fork()
+  await expect.poll(ready).toBe(2)
+  await vm.stop()
+})
+
+test('a spare that does not wake up is no failure of the fork: another is started', async () => {
+  const { vm } = await launchWithSpares(1, { bootTimeoutMs: 1_000 })
+  const [, spare] = fake.host.boxes
+  spare?.fallSilent()
+  const fork = await vm.fork()
+  expect(fork.steps.map(({ name }) => name)).toEqual(expect.arrayContaining(['spare', 'restore']))
+  await Promise.all([vm.stop(), fork.stop()])
+})
+
+test('a checkpoint whose copy never answers is none, when the time of a boot is up', async () => {
+  const vm = await fake.launch({ bootTimeoutMs: 1_000 })
+  fake.image.fates.push({ kind: 'hangs', answers: 0 })
+  await expect(vm.checkpoint()).rejects.toMatchObject({ code: 'TEMPLATE_NOT_MADE' })
+  expect(fake.host.removed).toHaveLength(1)
+  await vm.stop()
+})
+
+test('forks of a checkpoint go on from it, and go with it and its volume', async () => {
+  await using vm = await fake.launch()
+  const checkpoint = await vm.checkpoint()
+  await checkpoint.fork()
+  expect(fake.host.boxes.size).toBe(2)
+  await checkpoint.remove()
+  expect(fake.host.boxes.size).toBe(1)
+  expect(fake.host.removed).toEqual([expect.stringMatching(/^testkernels-checkpoint-/)])
+  await expect(checkpoint.fork()).rejects.toMatchObject({ code: 'CHECKPOINT_REMOVED' })
+})
+
+test('a checkpoint of a VM that dies meanwhile is none, and its volume goes', async () => {
+  const vm = await fake.launch()
+  fake.image.fates.push({ kind: 'dies', ms: 0 })
+  await expect(vm.checkpoint()).rejects.toMatchObject({ code: 'TEMPLATE_NOT_MADE' })
+  expect(fake.host.removed).toHaveLength(1)
+  await vm.stop()
+})
+
+test('a clone waits for little memory, and the making of its template for that of a boot', async () => {
+  await using vm = await fake.launch()
+  let availableMib = 200
+  const small = await FakeSession.open({ availableMib: () => availableMib, program: fake.image.play })
+  const lines: string[] = []
+  const log = createLogger({ write: (line) => lines.push(line) })
+  const clone = await small.launch({ log })
+  const starting = small.launch({ log, cgroup: 1 })
+  await expect.poll(() => lines).toContain('waiting for a VM to end: 200 MiB of memory are free, 256 are needed')
+  availableMib = 1000
+  await clone.stop()
+  await (await starting).stop()
+  expect(fake.image.made).toBe(2)
+  await small[Symbol.asyncDispose]()
+  expect(vm.gone.aborted).toBe(false)
+})

@@ -1,0 +1,116 @@
+import type { Mount } from '../../host/index.ts'
+import type { FakeBox } from '../../host/testing/fake-host.ts'
+import { guestLink, imagePaths } from '../../qemu/index.ts'
+import { serveDoor } from './fake-door.ts'
+import { playQemu } from './fake-qemu.ts'
+import { FakeCredentials, serveSsh } from './fake-sshd.ts'
+
+/** What becomes of one VM's box. */
+export type Fate =
+  | { readonly kind: 'well' }
+  /** It answers after so many milliseconds. */
+  | { readonly kind: 'late'; readonly ms: number }
+  /** It is not started. */
+  | { readonly kind: 'refused'; readonly error: Error }
+  /** It ends after so many milliseconds, whatever it is about. */
+  | { readonly kind: 'dies'; readonly ms: number }
+  /** It falls silent after so many answers. */
+  | { readonly kind: 'hangs'; readonly answers: number }
+
+/** What our images do in a box (images/runner), with volumes and guests that are only played. */
+export class FakeImage {
+  /** The fates of the next VMs; those after them are well. */
+  readonly fates: Fate[] = []
+  /** What is whole in each volume, and what is being made there. */
+  readonly #templates = new Map<string, Set<string>>()
+  readonly #locks = new Map<string, (() => void)[]>()
+  /** How many templates were made. */
+  made = 0
+
+  /** The keys of the templates that are whole. */
+  templatesIn(volume: string): Set<string> {
+    const found = this.#templates.get(volume) ?? new Set()
+    this.#templates.set(volume, found)
+    return found
+  }
+
+  readonly play = (box: FakeBox): void => {
+    const { entrypoint, command = [] } = box.spec
+    if (entrypoint?.[0] === imagePaths.probe) {
+      box.print('testkernels: counter_khz 2000000')
+      setImmediate(() => box.exit(0))
+    } else if (entrypoint?.[0] === imagePaths.template) {
+      for (const key of command[0] === 'list' ? this.templatesIn(volumeOf(box)) : []) box.print(`${key} 1 1`)
+      setImmediate(() => box.exit(0))
+    } else {
+      this.#supervise(box, this.fates.shift() ?? { kind: 'well' })
+    }
+  }
+
+  #supervise(box: FakeBox, fate: Fate): void {
+    if (fate.kind === 'refused') throw fate.error
+    if (fate.kind === 'dies') endLater(box, fate.ms)
+    const run = () => this.#runUnlessEnded(box, fate)
+    if (fate.kind === 'late') setTimeout(run, fate.ms)
+    else run()
+  }
+
+  #runUnlessEnded(box: FakeBox, fate: Fate): void {
+    if (box.ended.aborted) return
+    const { TESTKERNELS_RESTORE: restore, TESTKERNELS_SAVE: save } = box.spec.environment ?? {}
+    const end = () => box.exit(0)
+    if (save !== undefined) this.#save(box, save, fate)
+    else if (restore === undefined) this.#boot(box, fate, ['init', 'command', 'ready'], end)
+    else if (this.templatesIn(volumeOf(box)).has(restore)) this.#boot(box, fate, [], end)
+    else {
+      box.complain('testkernels: template: missing')
+      box.exit(79)
+    }
+  }
+
+  #save(box: FakeBox, key: string, fate: Fate): void {
+    const volume = volumeOf(box)
+    const lock = `${volume}/${key}`
+    const waiting = this.#locks.get(lock)
+    if (waiting !== undefined) {
+      box.complain('testkernels: template: waiting')
+      waiting.push(() => this.#runUnlessEnded(box, fate))
+      return
+    }
+    if (this.templatesIn(volume).has(key) && box.spec.environment?.['TESTKERNELS_SAVE_ANEW'] === undefined) {
+      box.exit(80)
+      return
+    }
+    const next: (() => void)[] = []
+    this.#locks.set(lock, next)
+    box.ended.addEventListener('abort', () => {
+      this.#locks.delete(lock)
+      for (const wake of next) wake()
+    })
+    box.complain('testkernels: template: making')
+    this.#boot(box, fate, ['init', 'command', 'ready'], () => {
+      this.templatesIn(volume).add(key)
+      this.made++
+      box.exit(0)
+    })
+  }
+
+  #boot(box: FakeBox, fate: Fate, phases: readonly string[], onQuit: () => void): void {
+    const credentials = new FakeCredentials()
+    const onControl = (word: string, rest: string) => credentials.take(word, rest)
+    const answers = fate.kind === 'hangs' && { answers: fate.answers }
+    playQemu(box, { phases, onControl, onQuit, ...answers })
+    box.listen('door.sock', (socket) => serveDoor(socket, credentials))
+    box.listen(guestLink.sshPort, (socket) => serveSsh(socket, credentials))
+  }
+}
+
+function endLater(box: FakeBox, ms: number): void {
+  const timer = setTimeout(() => box.exit(1), ms)
+  box.ended.addEventListener('abort', () => clearTimeout(timer))
+}
+
+function volumeOf({ spec }: FakeBox): string {
+  const isVolume = (mount: Mount) => mount.kind === 'volume'
+  return (spec.mounts ?? []).filter(isVolume).map((mount) => ('volume' in mount ? mount.volume : ''))[0] ?? ''
+}

@@ -1,0 +1,80 @@
+import type { Socket } from 'node:net'
+import { createInterface } from 'node:readline'
+import type { FakeBox } from '../../host/testing/fake-host.ts'
+import { CONTROL_SOCKET, MONITOR_SOCKET } from '../machine.ts'
+
+export interface FakeQemuOptions {
+  /** What the guest reported when its control port was opened: nothing, if it is to be restored. */
+  readonly phases: readonly string[]
+  /** Gets what the guest is told over its control port: a word, and the rest of the line. */
+  readonly onControl: (word: string, rest: string) => void
+  /** QEMU was told to end. */
+  readonly onQuit: () => void
+  /** How many of its answers come, before it falls silent. @default all of them */
+  readonly answers?: number
+}
+
+/** QEMU's monitor, and the port to its guest's agent (images/guest/agent/control.c). */
+export function playQemu(box: FakeBox, options: FakeQemuOptions): void {
+  const { phases, onControl, onQuit } = options
+  let left = options.answers ?? Number.POSITIVE_INFINITY
+  const say = (socket: Socket, message: object) => {
+    if (left-- > 0) socket.write(`${JSON.stringify(message)}\n`)
+  }
+  box.listen(CONTROL_SOCKET, (socket) => {
+    for (const phase of phases) say(socket, { phase, uptime: 1 })
+    each(socket, (line) => {
+      const [word = '', ...rest] = line.split(' ')
+      onControl(word, rest.join(' '))
+      const answer = controlAnswer(word, rest.join(' '))
+      if (answer !== undefined) say(socket, answer)
+    })
+  })
+  box.listen(MONITOR_SOCKET, (socket) => {
+    say(socket, { QMP: {} })
+    each(socket, (line) => {
+      const { execute, id } = JSON.parse(line) as { execute: string; id: number }
+      say(socket, { id, return: {} })
+      for (const event of eventsOf(execute)) say(socket, event)
+      if (execute === 'quit') onQuit()
+    })
+  })
+}
+
+function each(socket: Socket, take: (line: string) => void): void {
+  const lines = createInterface({ input: socket })
+  // Whoever is at the other end may go at any time.
+  lines.on('error', () => {})
+  lines.on('line', take)
+}
+
+function controlAnswer(word: string, rest: string): object | undefined {
+  switch (word) {
+    case 'commit':
+      return { committed: rest }
+    case 'time':
+      return { time: `${rest} ${Date.now() / 1000}` }
+    case 'refreshed':
+      return { refreshed: '' }
+    case 'settle':
+      return { settled: 'at rest' }
+    case 'forget':
+      return { forgot: '' }
+    default:
+      return undefined
+  }
+}
+
+function eventsOf(command: string): readonly object[] {
+  switch (command) {
+    case 'migrate':
+    case 'migrate-incoming':
+      return [{ event: 'MIGRATION', data: { status: 'completed' } }]
+    case 'drive-mirror':
+      return [{ event: 'BLOCK_JOB_READY', data: {} }]
+    case 'block-job-cancel':
+      return [{ event: 'BLOCK_JOB_COMPLETED', data: {} }]
+    default:
+      return []
+  }
+}

@@ -1,0 +1,62 @@
+import { createServer, type ServerResponse } from 'node:http'
+import type { Socket } from 'node:net'
+import type { Duplex } from 'node:stream'
+import ssh2, { type Connection } from 'ssh2'
+import { opensshPrivateKey } from '../../ssh/index.ts'
+
+/** What a guest knows its owner by, as it comes over the control port. */
+export class FakeCredentials {
+  #hostKey: Buffer | undefined
+  #owner: string | undefined
+  #doorSecret: string | undefined
+
+  take(word: string, rest: string): void {
+    if (word === 'hostkey') this.#hostKey = Buffer.from(rest, 'hex')
+    if (word === 'authorize') this.#owner = rest.split(' ')[1]
+    if (word === 'door') this.#doorSecret = rest
+    if (word === 'forget') this.#hostKey = this.#doorSecret = undefined
+  }
+
+  /** The private host key as ssh2 reads it, from Dropbear's form of it: its type, and seed and public key behind each other. */
+  get hostKey(): string | undefined {
+    const pair = this.#hostKey?.subarray(-64)
+    return pair && opensshPrivateKey({ seed: pair.subarray(0, 32), publicKey: pair.subarray(32) })
+  }
+
+  isAtTheDoor(secret: string): boolean {
+    return secret === this.#doorSecret
+  }
+
+  isOwner(key: Buffer): boolean {
+    return key.toString('base64') === this.#owner
+  }
+}
+
+/** Serves one connection to a guest's SSH server: its dockerd behind a socket, and commands that succeed. */
+export function serveSsh(socket: Socket, credentials: FakeCredentials): void {
+  const { hostKey } = credentials
+  if (hostKey === undefined) return void socket.destroy()
+  const server = new ssh2.Server({ hostKeys: [hostKey] }, (client: Connection) => {
+    client.on('error', () => {})
+    client.on('authentication', (request) => {
+      if (request.method === 'publickey' && credentials.isOwner(request.key.data)) request.accept()
+      else request.reject(['publickey'])
+    })
+    client.on('session', (accept) => {
+      accept().on('exec', (run) => {
+        const channel = run()
+        channel.exit(0)
+        channel.end()
+      })
+    })
+    client.on('openssh.streamlocal', (accept) => serveDockerd(accept()))
+  })
+  server.injectSocket(socket)
+}
+
+/** Answers whatever dockerd is asked. */
+export function serveDockerd(stream: Duplex): void {
+  dockerd.emit('connection', stream)
+}
+
+const dockerd = createServer((_, response: ServerResponse) => response.end('OK'))
