@@ -1,3 +1,4 @@
+import { once } from 'node:events'
 import type { Duplex } from 'node:stream'
 import { setTimeout as delay } from 'node:timers/promises'
 import type Docker from 'dockerode'
@@ -23,6 +24,11 @@ export interface Lease extends AsyncDisposable {
   readonly ipAddress: string | undefined
   readonly stdout: LineStream
   readonly stderr: LineStream
+  /**
+   * Writes to the container's standard input, no faster than it is read. It stays open, because its end is the end of the lease.
+   * @throws Error when the container ends meanwhile
+   */
+  send(chunks: AsyncIterable<Uint8Array>): Promise<void>
   /** Resolves when the container has ended, for whatever reason, and its output is complete. Never rejects. */
   readonly exited: Promise<ContainerExit>
   /**
@@ -95,9 +101,23 @@ export async function startLease(engine: Engine, options: LeaseOptions, run: Run
     ipAddress: address,
     stdout,
     stderr,
+    send: (chunks) => send(chunks, { stdin, exited }),
     exited,
     stop,
     [Symbol.asyncDispose]: async () => void (await stop()),
+  }
+}
+
+async function send(
+  chunks: AsyncIterable<Uint8Array>,
+  { stdin, exited }: { readonly stdin: Duplex; readonly exited: Promise<ContainerExit> },
+): Promise<void> {
+  const ended = exited.then(({ exitCode }) => {
+    throw new Error(`the container ended (status ${exitCode ?? 'unknown'}) before it had read all`)
+  })
+  ended.catch(() => {})
+  for await (const chunk of chunks) {
+    if (!stdin.write(chunk)) await Promise.race([once(stdin, 'drain'), ended])
   }
 }
 

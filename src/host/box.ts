@@ -72,6 +72,11 @@ export interface Box extends AsyncDisposable {
   readonly address: string | undefined
   /** Connects to a socket of its `sockets` mount; waits for it until `signal` aborts. @throws the signal's reason */
   dial(socket: string, signal: AbortSignal): Promise<Duplex>
+  /**
+   * Writes to the program's standard input, no faster than it is read. That stays open, because its end ends the program.
+   * @throws Error when the program ends meanwhile
+   */
+  send(chunks: AsyncIterable<Uint8Array>): Promise<void>
   /** Ends the program, and resolves when nothing of the box is left; memoised. */
   stop(): Promise<BoxExit>
 }

@@ -1,4 +1,4 @@
-import { expect, test } from 'vitest'
+import { expect, test, vi } from 'vitest'
 import { orAborted, startDeadline } from './deadline.ts'
 
 test('fails the work with its own error when the time is up', async () => {
@@ -26,4 +26,24 @@ test('work that fails after the abort fails nobody', async () => {
   await expect(orAborted(work, AbortSignal.abort(new Error('called off')))).rejects.toThrow('called off')
   // Node tells of unhandled rejections once the microtasks are done.
   await Promise.race([unhandled, new Promise((resolve) => setImmediate(resolve))])
+})
+
+test('while it is paused no time passes, and it can be given all its time again', () => {
+  vi.useFakeTimers()
+  try {
+    using deadline = startDeadline({ ms: 100, onPassed: () => new Error('too late') })
+    vi.advanceTimersByTime(60)
+    const pause = deadline.pause()
+    vi.advanceTimersByTime(1000)
+    pause[Symbol.dispose]()
+    vi.advanceTimersByTime(30)
+    expect(deadline.signal.aborted).toBe(false)
+    deadline.restart()
+    vi.advanceTimersByTime(90)
+    expect(deadline.signal.aborted).toBe(false)
+    vi.advanceTimersByTime(10)
+    expect(deadline.signal.aborted).toBe(true)
+  } finally {
+    vi.useRealTimers()
+  }
 })

@@ -4,6 +4,10 @@ export interface Deadline {
   readonly signal: AbortSignal
   /** Milliseconds left; 0 when passed. */
   remainingMs(): number
+  /** Gives it all its time again. */
+  restart(): void
+  /** Stops the clock until what it returns is disposed: for work whose size nobody knows. Not twice at a time. */
+  pause(): Disposable
   /** Must be called when the work is done, or the process waits for the timer. */
   [Symbol.dispose](): void
 }
@@ -18,14 +22,31 @@ export interface DeadlineOptions {
 
 export function startDeadline({ ms, onPassed, signal }: DeadlineOptions): Deadline {
   const controller = new AbortController()
-  const end = performance.now() + ms
-  const timer = setTimeout(() => controller.abort(onPassed()), ms)
+  let end = performance.now() + ms
+  const remainingMs = () => Math.max(0, end - performance.now())
+  const start = () => setTimeout(() => controller.abort(onPassed()), remainingMs())
+  let timer = start()
   const cancel = () => controller.abort(signal?.reason)
   if (signal?.aborted) cancel()
   signal?.addEventListener('abort', cancel, { once: true })
   return {
     signal: controller.signal,
-    remainingMs: () => Math.max(0, end - performance.now()),
+    remainingMs,
+    restart() {
+      clearTimeout(timer)
+      end = performance.now() + ms
+      timer = start()
+    },
+    pause() {
+      const leftMs = remainingMs()
+      clearTimeout(timer)
+      return {
+        [Symbol.dispose]: () => {
+          end = performance.now() + leftMs
+          timer = start()
+        },
+      }
+    },
     [Symbol.dispose]: () => {
       clearTimeout(timer)
       signal?.removeEventListener('abort', cancel)

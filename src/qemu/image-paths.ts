@@ -12,6 +12,8 @@ export const imagePaths = {
   scratch: '/var/lib/testkernels/scratch.img',
   /** Carries its standard input and output to and from a unix socket. */
   dial: '/testkernels/dial',
+  /** Made by `supervise` at the start, where images are to be loaded into the guest. */
+  preload: '/var/lib/testkernels/preload.img',
   /** Checks, lists and removes templates. */
   template: '/testkernels/template',
   /** A volume with templates is mounted here. */

@@ -1,5 +1,5 @@
 export type { Accelerator } from './accelerator.ts'
-export { type ControlConnection, connectControl, type Phase } from './control/connection.ts'
+export { type ControlConnection, connectControl, type DiskRange, type Phase } from './control/connection.ts'
 export { QemuCommandError } from './errors.ts'
 export { guestLink } from './guest-link.ts'
 export { imagePaths } from './image-paths.ts'

@@ -22,6 +22,15 @@ test('gives the disks in the order that the guest expects', () => {
   expect(drives).toEqual(['rootfs', 'kernel', 'scratch'].map((id) => `virtio-blk-device,drive=${id}`))
 })
 
+test('a disk with images comes last, and a clone has an empty one in its place', () => {
+  const booting = qemuArguments({ ...machine, preload: 'disk' }).join(' ')
+  const restored = qemuArguments({ ...machine, preload: 'disk', start: 'stopped' }).join(' ')
+  for (const args of [booting, restored]) expect(args).toMatch(/drive=scratch.* virtio-blk-device,drive=preload/)
+  expect(booting).toMatch(/id=preload,file=\S+,format=raw,readonly=on/)
+  expect(restored).toMatch(/id=preload,driver=null-co,\S*readonly=on/)
+  expect(restored).not.toContain('preload.img')
+})
+
 test('tells the kernel its console, the TSC rate and the cgroup version', () => {
   const cmdline = after('-append', qemuArguments(machine))
   expect(cmdline).toBe(

@@ -2,7 +2,7 @@ import type { Architecture } from '../arch/index.ts'
 import { type Accelerator, accelerator, MEASURED_AT_START } from './accelerator.ts'
 import { controlPort } from './devices/control-port.ts'
 import type { Device } from './devices/device.ts'
-import { type DiskAccess, disk } from './devices/disk.ts'
+import { type DiskAccess, disk, emptyDisk } from './devices/disk.ts'
 import { entropy } from './devices/entropy.ts'
 import { MEMORY_ID, type Memory, memory } from './devices/memory.ts'
 import { monitor } from './devices/monitor.ts'
@@ -25,6 +25,8 @@ export interface Machine {
   readonly memory?: Memory
   /** @default the one that `supervise` makes */
   readonly scratch?: { readonly file: string; readonly access: DiskAccess }
+  /** `disk`: a fourth one with images for the guest's dockerd, which is empty in a clone. @default 'none' */
+  readonly preload?: 'disk' | 'none'
   /** `stopped`: QEMU waits for a state to be loaded. A saved guest fits only the machine it was saved on. @default 'boot' */
   readonly start?: 'boot' | 'stopped'
 }
@@ -33,10 +35,11 @@ export interface Machine {
 export function qemuArguments(machine: Machine): string[] {
   const devices: Device[] = [
     serialConsole(machine.arch),
-    // The guest's init knows this order: vda, vdb, vdc.
+    // The guest knows this order: vda, vdb, vdc (images/guest/init), vdd (images/guest/agent/load.c).
     disk({ id: 'rootfs', file: imagePaths.rootfs, access: 'read-only' }),
     disk({ id: 'kernel', file: imagePaths.kernelFiles, access: 'read-only' }),
     disk({ id: 'scratch', ...(machine.scratch ?? { file: imagePaths.scratch, access: 'read-write' }) }),
+    ...(machine.preload === 'disk' ? [preloadDisk(machine.start)] : []),
     network(),
     entropy(),
     ...(machine.controlSocket === undefined ? [] : [controlPort({ socketPath: machine.controlSocket })]),
@@ -45,6 +48,12 @@ export function qemuArguments(machine: Machine): string[] {
   // What it once booted is in its memory: QEMU would take 20 ms to read it again.
   if (machine.start === 'stopped') return [...hardware(machine, devices), '-incoming', 'defer']
   return boot(machine, devices, [`testkernels.cgroup=${machine.cgroup}`, ...cgroupArguments(machine.cgroup)])
+}
+
+/** What is saved has loaded it, and let go of the disk: a clone has the same device, and nothing on it. */
+function preloadDisk(start: Machine['start']): Device {
+  const id = 'preload'
+  return start === 'stopped' ? emptyDisk({ id }) : disk({ id, file: imagePaths.preload, access: 'read-only' })
 }
 
 /** What `docker run IMAGE` starts when nobody says what: emulation, which runs everywhere, and nobody to talk to the guest. */

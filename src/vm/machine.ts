@@ -11,7 +11,7 @@ export const MONITOR_SOCKET = 'monitor.sock'
  */
 export function machineOf(
   { memoryMib, cpus, cgroup }: KernelEntry,
-  { arch, accelerator }: Pick<Machine, 'arch' | 'accelerator'>,
+  { arch, accelerator, preload }: Required<Pick<Machine, 'arch' | 'accelerator' | 'preload'>>,
 ): Machine {
   return {
     arch,
@@ -19,6 +19,7 @@ export function machineOf(
     memoryMib,
     cpus,
     cgroup,
+    preload,
     controlSocket: `${imagePaths.runDirectory}/${CONTROL_SOCKET}`,
     monitorSocket: `${imagePaths.runDirectory}/${MONITOR_SOCKET}`,
   }

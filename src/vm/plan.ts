@@ -58,7 +58,11 @@ export async function planVm(request: VmRequest, start: Start): Promise<VmPlan> 
   )
   const preloads =
     entry.preload.length === 0 ? [] : await timeline.time('preload', () => preparePreloads({ session, entry }, start))
-  const machine = machineOf(entry, { arch: session.host.arch, accelerator })
+  const machine = machineOf(entry, {
+    arch: session.host.arch,
+    accelerator,
+    preload: preloads.length > 0 ? 'disk' : 'none',
+  })
   const settled = { session, entry, image, machine, preloads, runsOn: why, logConsumer, waitStrategy }
   return { ...settled, template: await locateTemplate(settled, start), origin: 'image' }
 }

@@ -51,6 +51,16 @@ bool command_is_ready(void);
 // Sends the last lines of the command's log to the host.
 void command_send_log(void);
 
+// ---- load.c: images for dockerd, from a disk that is there while a template is made ----
+// Has dockerd load the archive at `OFFSET LENGTH` of the disk, in bytes; tells the host how far it is (`loading`) and what dockerd
+// answered (`loaded`).
+void load_begin(const char *value);
+// What to poll for news of it, or -1; and what to do when there are some.
+int load_descriptor(void);
+void load_read(void);
+// Lets go of the disk; tells the host (`ejected`).
+void load_eject(void);
+
 // ---- settle.c: a guest that is saved while it still starts would go on with that in every clone ----
 // Begins to look for a rest; tells the host ("settled") when there was one, or when there is none in 20 seconds.
 void settle_begin(void);

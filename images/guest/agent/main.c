@@ -44,6 +44,8 @@ static void start_command(void) {
 static void handle(char *verb, char *value) {
   if (identity_handle(verb, value)) return;
   if (strcmp(verb, "log") == 0) command_send_log();
+  else if (strcmp(verb, "load") == 0) load_begin(value);
+  else if (strcmp(verb, "eject") == 0) load_eject();
   else if (strcmp(verb, "settle") == 0) {
     sessions_prepare();
     settle_begin();
@@ -78,7 +80,7 @@ int main(void) {
   sigemptyset(&set);
   sigaddset(&set, SIGCHLD);
   sigprocmask(SIG_BLOCK, &set, NULL);
-  struct pollfd watched[3] = {{.fd = signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK), .events = POLLIN},
+  struct pollfd watched[4] = {{.fd = signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK), .events = POLLIN},
                               {.fd = control_open(), .events = POLLIN}};
   int ssh = sessions_listen();
   control_replay_phases();
@@ -86,8 +88,9 @@ int main(void) {
   control_phase("command");
   for (;;) {
     watched[2] = (struct pollfd){.fd = identity_is_known() ? ssh : -1, .events = POLLIN};
+    watched[3] = (struct pollfd){.fd = load_descriptor(), .events = POLLIN};
     bool waiting = !ready || settle_continues();
-    if (poll(watched, 3, waiting ? POLL_MS : -1) > 0) {
+    if (poll(watched, 4, waiting ? POLL_MS : -1) > 0) {
       if (watched[0].revents & POLLIN) {
         struct signalfd_siginfo info;
         while (read(watched[0].fd, &info, sizeof info) > 0) {
@@ -95,6 +98,7 @@ int main(void) {
         reap();
       }
       if (watched[2].revents & POLLIN) sessions_accept();
+      if (watched[3].revents & POLLIN) load_read();
       if (watched[1].revents & POLLIN) control_read(handle);
       // No host has the port open: poll would spin on the hang-up.
       else if (watched[1].revents & (POLLHUP | POLLERR)) usleep(POLL_MS * 1000);

@@ -1,9 +1,9 @@
-import { engineClient, loadImages, removeImage, tagImage } from '../../engine/index.ts'
+import { engineClient, removeImage, tagImage } from '../../engine/index.ts'
 import type { Images } from '../images.ts'
 
 /** A guest's dockerd, as far as we ask it. */
 export interface Dockerd {
-  readonly images: Pick<Images, 'load' | 'tag' | 'remove'>
+  readonly images: Pick<Images, 'tag' | 'remove'>
   ping(): Promise<unknown>
 }
 
@@ -12,7 +12,6 @@ export function dockerdAt(socketPath: string): Dockerd {
   const client = engineClient({ kind: 'unix', path: socketPath })
   return {
     images: {
-      load: (tar, options) => loadImages(client, tar, options),
       tag: (ref, newRef) => tagImage(client, ref, newRef),
       remove: (ref) => removeImage(client, ref),
     },

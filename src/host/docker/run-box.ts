@@ -41,6 +41,7 @@ export async function runBox(host: BoxHost, spec: BoxSpec, { signal, log }: RunO
     exited: lease.exited,
     address: machine.addressOf(lease),
     dial: (name, until) => machine.dial(lease, socketsOf(sockets, spec), { name, signal: until }),
+    send: lease.send,
     stop: stopOnce,
     [Symbol.asyncDispose]: async () => void (await stopOnce()),
   }

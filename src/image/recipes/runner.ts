@@ -29,19 +29,19 @@ ln -s /usr/bin/${arch.qemu.program} ${imagePaths.qemu}`,
   })
 }
 
-/** Compiles the runner's programs (images/runner/*.c), static: a state with `/counter-khz`, `/digest` and `/dial`. */
+/** Compiles the runner's programs (images/runner/*.c), static: a state with `/counter-khz`, `/digest`, `/dial` and `/receive`. */
 export function runnerPrograms(tools: State, arch: Architecture): State {
   const own = `runner/${arch.name}` as const
   return tools
     .run({
-      name: '[runner] compile counter-khz, digest and dial',
+      name: '[runner] compile its programs',
       script: `
-for source in /arch/counter-khz.c /src/digest.c /src/dial.c; do
+for source in /arch/counter-khz.c /src/digest.c /src/dial.c /src/receive.c; do
   # The checksums' header comes from where the C library's are; musl's own go first.
   musl-gcc -idirafter /usr/include -static -O2 -Wall -Werror -o "/out/$(basename $source .c)" $source
 done`,
       mounts: [
-        llb.bind('/src', sources('runner', { arch, only: ['digest.c', 'dial.c'] }), { selector: '/src' }),
+        llb.bind('/src', sources('runner', { arch, only: ['digest.c', 'dial.c', 'receive.c'] }), { selector: '/src' }),
         llb.bind('/arch', sources(own, { arch, only: ['counter-khz.c'] }), { selector: '/src' }),
         llb.output('/out'),
       ],

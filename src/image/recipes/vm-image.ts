@@ -50,6 +50,7 @@ export function vmImage({ arch, base, tools, mirror, kernel, rootfs, init }: VmI
       .copy(programs, '/counter-khz', '/testkernels/counter-khz')
       .copy(programs, '/digest', '/testkernels/digest')
       .copy(programs, '/dial', imagePaths.dial)
+      .copy(programs, '/receive', '/testkernels/receive')
       .copy(runnerSources, '/src/entrypoint', imagePaths.entrypoint)
       .copy(runnerSources, '/src/supervise', '/testkernels/supervise')
       .copy(runnerSources, '/src/template', imagePaths.template)

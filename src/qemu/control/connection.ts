@@ -30,6 +30,12 @@ interface ControlEvents {
   closed: []
 }
 
+/** A part of a disk, in bytes. */
+export interface DiskRange {
+  readonly offset: number
+  readonly length: number
+}
+
 /** The host's end of the control port. */
 export interface ControlConnection {
   /** What the guest reported until now, in order. */
@@ -55,6 +61,14 @@ export interface ControlConnection {
   settle(signal: AbortSignal): Promise<void>
   /** Has the guest drop its keys and end all connections of SSH; resolves when it did. */
   forgetKeys(signal: AbortSignal): Promise<void>
+  /**
+   * Has the guest's dockerd load the archive of images at a place of the fourth disk.
+   * @param onProgress is told how much dockerd has read, in bytes, every 16 MiB
+   * @returns the end of dockerd's answer, as HTTP has it
+   */
+  loadImages(place: DiskRange, onProgress: (bytes: number) => void, signal: AbortSignal): Promise<string>
+  /** Has the guest let go of that disk; resolves when it did. */
+  ejectDisk(signal: AbortSignal): Promise<void>
   close(): void
 }
 
@@ -155,6 +169,25 @@ export function connectControl(socket: Duplex, log: Logger): ControlConnection {
     refresh: (entropy, signal) => ask(refreshLines(entropy), (message) => 'refreshed' in message, signal),
     settle: (signal) => ask('settle\n', (message) => 'settled' in message, signal),
     forgetKeys: (signal) => ask('forget\n', (message) => 'forgot' in message, signal),
+    async loadImages({ offset, length }, onProgress, signal) {
+      let answer = ''
+      const isAnswer = (message: GuestMessage): boolean => {
+        if ('loading' in message) onProgress(Number(message.loading))
+        if ('loaded' in message) answer = message.loaded
+        return 'loaded' in message
+      }
+      await ask(`load ${offset} ${length}\n`, isAnswer, signal)
+      return answer
+    },
+    async ejectDisk(signal) {
+      let why = ''
+      const isAnswer = (message: GuestMessage): boolean => {
+        if ('ejected' in message) why = message.ejected
+        return 'ejected' in message
+      }
+      await ask('eject\n', isAnswer, signal)
+      if (why !== '') log.warn(`the guest says: ${why}`)
+    },
     close: () => socket.destroy(),
   }
 }

@@ -14,6 +14,12 @@ export type GuestMessage =
   | { readonly forgot: string }
   /** `at rest`, or `never at rest`. */
   | { readonly settled: string }
+  /** How much of an archive dockerd has read, in bytes. */
+  | { readonly loading: string }
+  /** The end of dockerd's answer to an archive: the head of its response, and the messages. */
+  | { readonly loaded: string }
+  /** The disk with archives is no more; else why it is. */
+  | { readonly ejected: string }
   /** The last lines of the command's log. */
   | { readonly log: string }
   /** The guest's command is over (`status 1`, `signal 9`), and so is the guest. */
@@ -29,6 +35,9 @@ const guestMessage = v.union([
   v.object({ time: v.string() }),
   v.object({ forgot: v.string() }),
   v.object({ settled: v.string() }),
+  v.object({ loading: v.string() }),
+  v.object({ loaded: v.string() }),
+  v.object({ ejected: v.string() }),
   v.object({ log: v.string() }),
   v.object({ ended: v.string() }),
   v.object({ sshd: v.string() }),

@@ -17,3 +17,9 @@ export function disk({ id, file, access }: DiskOptions): Device {
   const drive = `if=none,id=${id},file=${file},format=raw,${how}`
   return { qemu: ['-drive', drive, '-device', `virtio-blk-device,drive=${id}`] }
 }
+
+/** Stands where a read-only disk was, for a guest that let go of it: all zeros, and no file of this machine. */
+export function emptyDisk({ id }: Pick<DiskOptions, 'id'>): Device {
+  const drive = `if=none,id=${id},driver=null-co,size=1M,read-zeroes=on,readonly=on`
+  return { qemu: ['-drive', drive, '-device', `virtio-blk-device,drive=${id}`] }
+}

@@ -1,8 +1,10 @@
+import { dockerdAt } from '../../host/index.ts'
+import type { Deadline } from '../../lifetime/index.ts'
 import type { Logger } from '../../log/index.ts'
 import { NoSignOfLifeError } from '../errors.ts'
 import type { VmPlan } from '../plan.ts'
+import { preloading } from '../preload/lazy.ts'
 import type { Start } from '../start.ts'
-import { preloadImages } from '../template/preload.ts'
 import { Attempt } from './attempt.ts'
 import type { BootedVm } from './booted-vm.ts'
 import { connectVm } from './connect.ts'
@@ -19,7 +21,12 @@ export async function bootVm(plan: VmPlan, start: Start): Promise<BootedVm> {
   const vm = await bootWithin(plan, start)
   try {
     const signal = AbortSignal.any([start.signal, vm.gone])
-    await preloadImages(plan.preloads, vm.docker, { log: start.log, signal })
+    if (plan.preloads.length > 0) {
+      using _step = start.timeline.step('load images')
+      const { loadImages, renameImages } = await preloading()
+      await loadImages(plan, { control: vm.guest.control, places: vm.guest.images, signal }, start)
+      await renameImages(plan.preloads, dockerdAt(vm.docker.path))
+    }
     return vm
   } catch (thrown) {
     await vm.disposals.dispose()
@@ -31,18 +38,18 @@ async function bootWithin(plan: VmPlan, start: Start): Promise<BootedVm> {
   using deadline = bootDeadline(plan.entry, start)
   for (let attempts = 1; ; attempts++) {
     try {
-      return await bootOnce(plan, { ...start, signal: deadline.signal })
+      return await bootOnce(plan, { ...start, signal: deadline.signal }, deadline)
     } catch (thrown) {
       unlessHopeless(thrown, { attempts, log: start.log })
     }
   }
 }
 
-async function bootOnce(plan: VmPlan, start: Start): Promise<BootedVm> {
+async function bootOnce(plan: VmPlan, start: Start, deadline: Deadline): Promise<BootedVm> {
   await using attempt = await Attempt.open(plan, start)
   attempt.followConsole()
   try {
-    const guest = await startGuest(attempt, { signal: start.signal })
+    const guest = await startGuest(attempt, { signal: start.signal, deadline })
     await userSpace(attempt, guest)
     return await connectVm(attempt, guest, { dockerd: 'starting' })
   } catch (thrown) {

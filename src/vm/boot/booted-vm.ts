@@ -1,7 +1,7 @@
 import type { ForwardedSocket } from '../../forward/index.ts'
 import type { Box } from '../../host/index.ts'
 import type { Disposals } from '../../lifetime/index.ts'
-import type { ControlConnection } from '../../qemu/index.ts'
+import type { ControlConnection, DiskRange } from '../../qemu/index.ts'
 import type { SshConnection } from '../../ssh/index.ts'
 import type { ConsoleLog } from '../death/console-log.ts'
 import type { DeathWatch } from '../death/death.ts'
@@ -12,6 +12,8 @@ export interface Guest extends DeathWatch {
   readonly box: Box
   /** Aborts when the start is called off or the guest dies. */
   readonly signal: AbortSignal
+  /** Where on its fourth disk the images are that it is to load. */
+  readonly images: readonly DiskRange[]
   /** A restored guest did what it was asked: from now on its end is a death, and no fault of the template. */
   proven(): void
 }

@@ -1,10 +1,12 @@
 import type { TestkernelsError } from '../../errors/index.ts'
 import type { Box, BoxExit } from '../../host/index.ts'
-import { type ControlConnection, connectControl } from '../../qemu/index.ts'
+import { orAborted } from '../../lifetime/index.ts'
+import { type ControlConnection, connectControl, type DiskRange } from '../../qemu/index.ts'
 import { describeUnusable } from '../../template/index.ts'
 import type { ConsoleLog } from '../death/console-log.ts'
 import { describeDeath, watchForDeath } from '../death/death.ts'
 import { CONTROL_SOCKET } from '../machine.ts'
+import { preloading } from '../preload/lazy.ts'
 import type { Attempt } from './attempt.ts'
 import type { Guest } from './booted-vm.ts'
 import { firstWordDeadline } from './deadlines.ts'
@@ -21,7 +23,11 @@ export async function startBox(attempt: Attempt, use: BoxUse): Promise<Box> {
 }
 
 /** Connects to the guest in a box. */
-export async function guestIn(box: Box, attempt: Attempt, { use, signal: calledOff }: BoxUse): Promise<Guest> {
+export async function guestIn(
+  box: Box,
+  attempt: Attempt,
+  { use, signal: calledOff, deadline }: BoxUse,
+): Promise<Guest> {
   const { plan, start, console, resources } = attempt
   const { timeline, log } = start
   const { entry } = plan
@@ -36,12 +42,26 @@ export async function guestIn(box: Box, attempt: Attempt, { use, signal: calledO
   const ended = Promise.all([box.exited, record(box.stdout, console)])
   const { gone, expectEnd } = watchForDeath(ended.then(([exit]) => describe(exit)))
   const signal = AbortSignal.any([calledOff, gone])
+  const images = restoring ? [] : await copyImages(box, attempt, { signal, deadline })
   control = connectControl(await timeline.time('qemu', () => box.dial(CONTROL_SOCKET, signal)), log)
   resources.defer('control port', control.close)
   const proven = () => {
     restoring = false
   }
-  return { control, box, gone, expectEnd, signal, proven }
+  return { control, box, images, gone, expectEnd, signal, proven }
+}
+
+/** Takes as long as they are large, which is no fault of the boot. */
+async function copyImages(
+  box: Box,
+  { plan, start }: Attempt,
+  { signal, deadline }: Pick<BoxUse, 'signal' | 'deadline'>,
+): Promise<readonly DiskRange[]> {
+  if (plan.preloads.length === 0) return []
+  using _pause = deadline?.pause()
+  using _step = start.timeline.step('copy images')
+  const { sendImages } = await preloading()
+  return await orAborted(sendImages(plan.preloads, box, { log: start.log, signal }), signal)
 }
 
 async function record(lines: AsyncIterable<string>, console: ConsoleLog): Promise<void> {

@@ -1,4 +1,5 @@
 import type { Box } from '../../host/index.ts'
+import type { Deadline } from '../../lifetime/index.ts'
 import { imagePaths, qemuArguments } from '../../qemu/index.ts'
 import type { TemplateUse } from '../../template/index.ts'
 import type { Attempt } from './attempt.ts'
@@ -8,6 +9,8 @@ export interface BoxUse {
   readonly use?: TemplateUse | undefined
   /** Calls it off. */
   readonly signal: AbortSignal
+  /** Of the boot: its clock stands still while images are copied. */
+  readonly deadline?: Pick<Deadline, 'pause'> | undefined
 }
 
 /**
@@ -27,6 +30,8 @@ export function runVmBox({ plan, start, runDirectory }: Attempt, { use, signal }
         TESTKERNELS_SCRATCH_MIB: String(entry.scratchMib),
         TESTKERNELS_RUN_DIR: imagePaths.runDirectory,
         TESTKERNELS_LEASE: '1',
+        ...(machine.preload === 'disk' &&
+          use?.machine.start !== 'stopped' && { TESTKERNELS_PRELOAD: imagePaths.preload }),
         ...use?.environment,
       },
       mounts: [{ kind: 'sockets', directory: runDirectory, target: imagePaths.runDirectory }, ...(use?.mounts ?? [])],

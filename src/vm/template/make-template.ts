@@ -68,10 +68,10 @@ async function bootAndSave(box: Box, attempt: Attempt, use: TemplateUse): Promis
   const { plan, start } = attempt
   using deadline = bootDeadline(plan.entry, start)
   try {
-    const guest = await guestIn(box, attempt, { use, signal: deadline.signal })
+    const guest = await guestIn(box, attempt, { use, signal: deadline.signal, deadline })
     await userSpace(attempt, guest)
     await start.timeline.time('dockerd', () => guest.control.phase('ready', guest.signal))
-    await rehearse(attempt, guest)
+    await rehearse(attempt, guest, deadline)
     await start.timeline.time('settle', () => guest.control.settle(guest.signal))
     await save(attempt, guest, use.stateFile)
   } catch (thrown) {

@@ -1,32 +1,38 @@
 import { dockerdAt } from '../../host/index.ts'
+import type { Deadline } from '../../lifetime/index.ts'
 import type { Attempt } from '../boot/attempt.ts'
 import type { Guest } from '../boot/booted-vm.ts'
 import { addressOf } from '../boot/connect.ts'
 import { admit, introduce, makeGuestKeys } from '../boot/introduce.ts'
 import { connectToGuest, forwardDocker } from '../boot/reach.ts'
-import { preloadImages } from './preload.ts'
+import { preloading } from '../preload/lazy.ts'
 
 /**
  * Does with a guest that is to be saved what is first done with every clone: lets its owner in, and asks its dockerd. What a kernel
  * does at the first connection of its life (it patches its own code, for one), and what it remembers of files, is then behind
- * each clone. The way to load images is the same.
+ * each clone. Images are loaded in between.
  *
  * The keys are good for this once: the guest forgets them, and no clone ever uses them.
  * @throws ImageTransferError; what a cold boot throws
  */
-export async function rehearse(attempt: Attempt, guest: Guest): Promise<void> {
+export async function rehearse(attempt: Attempt, guest: Guest, deadline: Pick<Deadline, 'pause'>): Promise<void> {
   const { control, signal } = guest
   const { preloads } = attempt.plan
-  const { timeline, log, hostname } = attempt.start
+  const { timeline, hostname } = attempt.start
   const keys = makeGuestKeys()
   admit(keys, control)
   await introduce({ control, hostname, signal })
   const connection = await connectToGuest(attempt, { signal, address: addressOf(guest, attempt), keys })
   const socket = await forwardDocker(attempt, guest, connection)
+  const dockerd = dockerdAt(socket.path)
   if (preloads.length > 0) {
-    await timeline.time('preload', () => preloadImages(preloads, socket, { log, signal }))
+    using _pause = deadline.pause()
+    using _step = timeline.step('load images')
+    const { loadImages, renameImages } = await preloading()
+    await loadImages(attempt.plan, { control, places: guest.images, signal }, attempt.start)
+    await renameImages(preloads, dockerd)
   }
-  await dockerdAt(socket.path).ping()
+  await dockerd.ping()
   await socket.close()
   await connection.close()
   await control.forgetKeys(signal)

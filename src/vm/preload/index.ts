@@ -1,0 +1,2 @@
+export { loadImages, renameImages } from './load.ts'
+export { sendImages } from './send.ts'

@@ -1,0 +1,69 @@
+import { expect, test, vi } from 'vitest'
+import type { Preload } from '../../image/index.ts'
+import { silentLogger } from '../../log/index.ts'
+import { parseKernelEntry } from '../../options/index.ts'
+import { failureIn, loadImages } from './load.ts'
+
+const entry = parseKernelEntry('old', { kernel: 'debian:bookworm' })
+const preloads = ['one', 'two'].map((name): Preload => ({ name, key: name, open: () => Promise.reject() }))
+const places = [
+  { offset: 0, length: 7 },
+  { offset: 512, length: 4 },
+]
+const { signal } = new AbortController()
+const loaded = 'HTTP/1.0 200 OK\r\nContent-Type: application/json\r\n\r\n{"stream":"Loaded image: one\\n"}\r\n'
+
+test('every image is loaded from its place, and then the disk is let go of', async () => {
+  const done: unknown[] = []
+  const control = {
+    loadImages: async (place: object) => {
+      done.push(place)
+      return loaded
+    },
+    ejectDisk: async () => void done.push('ejected'),
+  }
+  await loadImages({ preloads, entry }, { control, places, signal }, { log: silentLogger })
+  expect(done).toEqual([...places, 'ejected'])
+})
+
+test('one that dockerd refuses is named, with what dockerd said', async () => {
+  const refused = `${loaded}{"errorDetail":{"message":"unexpected \\"EOF\\""},"error":"unexpected \\"EOF\\""}`
+  const control = { loadImages: async () => refused, ejectDisk: async () => {} }
+  await expect(
+    loadImages({ preloads, entry }, { control, places, signal }, { log: silentLogger }),
+  ).rejects.toMatchObject({
+    code: 'IMAGE_TRANSFER_FAILED',
+    entry: 'old',
+    message: expect.stringMatching(/did not load the image one\n {2}cause: unexpected "EOF"/),
+  })
+})
+
+test('no news of dockerd for a long time is a failure; news gives it more', async () => {
+  vi.useFakeTimers()
+  try {
+    const control = {
+      loadImages: async (_: unknown, onProgress: (bytes: number) => void, stalled: AbortSignal) => {
+        await vi.advanceTimersByTimeAsync(800_000)
+        onProgress(1)
+        await vi.advanceTimersByTimeAsync(800_000)
+        stalled.throwIfAborted()
+        await vi.advanceTimersByTimeAsync(200_000)
+        throw stalled.reason
+      },
+      ejectDisk: async () => {},
+    }
+    await expect(loadImages({ preloads, entry }, { control, places, signal }, { log: silentLogger })).rejects.toThrow(
+      'no news of it for 900 s',
+    )
+  } finally {
+    vi.useRealTimers()
+  }
+})
+
+test.each([
+  ['HTTP/1.0 500 Internal Server Error\r\n\r\n{"message":"no space left on device"}', /no space left/],
+  ['dockerd takes no connection', /takes no connection/],
+  ['', /closed the connection/],
+])('%j is a failure', (answer, says) => {
+  expect(failureIn(answer)).toMatch(says)
+})
