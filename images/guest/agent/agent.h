@@ -41,8 +41,18 @@ void sessions_end(void);
 // Forgets the session that ended; tells the host what its server said when it ended with an error.
 void sessions_child_ended(pid_t child, int status);
 
+// ---- containerd.c: dockerd gives a containerd that it starts itself 15 seconds, whatever the machine (moby, libcontainerd/supervisor:
+// startupTimeout), and is not up by then where the machine is busy. One that is up before it has no deadline ----
+#define CONTAINERD_SOCKET "/var/run/docker/containerd/containerd.sock"
+// Whether dockerd is to use one of ours: the rootfs has the program, and its dockerd is not configured to use another.
+bool containerd_is_ours(void);
+pid_t containerd_start(void);
+// Whether it takes connections. Never blocks.
+bool containerd_answers(void);
+
 // ---- command.c: what the guest is for: dockerd, or the command the image names ----
-pid_t command_start(void);
+// `containerd`: the socket of the one that dockerd is to use; NULL: it starts one itself.
+pid_t command_start(char *containerd);
 // Whether it is dockerd, and not a command of the user's.
 bool command_is_docker(void);
 // True once GET /_ping on dockerd's socket answers 200; for a command of the user's, as soon as it runs. Never blocks

@@ -14,7 +14,7 @@
 #define LOG_TAIL_BYTES 8192
 
 // The file holds one argument a line.
-pid_t command_start(void) {
+pid_t command_start(char *containerd) {
   static char text[8192];
   char *argv[128];
   size_t count = 0;
@@ -22,7 +22,11 @@ pid_t command_start(void) {
   ssize_t length = file < 0 ? 0 : read(file, text, sizeof text - 1);
   close(file);
   text[length > 0 ? length : 0] = 0;
-  for (char *word = strtok(text, "\n"); word && count < 127; word = strtok(NULL, "\n")) argv[count++] = word;
+  for (char *word = strtok(text, "\n"); word && count < 125; word = strtok(NULL, "\n")) argv[count++] = word;
+  if (containerd) {
+    argv[count++] = "--containerd";
+    argv[count++] = containerd;
+  }
   argv[count] = NULL;
   mkdir("/var/log", 0755);
   return spawn(argv, -1, LOG);

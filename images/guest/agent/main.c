@@ -13,15 +13,12 @@
 // What is waited for is looked for this often; for dockerd's first answer a look costs a connect.
 #define POLL_MS 50
 
-// dockerd waits 15 seconds for its containerd, whatever the machine (moby, libcontainerd/supervisor: startupTimeout). One
-// that ends sooner is at odds with its guest; one that ends later was too slow, and finds its files in memory next time.
-#define GAVE_UP_AFTER_S 12
-#define STARTS 3
+// One that ends this often would for good.
+#define CONTAINERD_RESTARTS 10
 
-static pid_t command;
+static pid_t command, containerd;
+static int containerd_restarts;
 static bool ready;
-static int starts;
-static time_t started_at;
 
 // QEMU runs with -no-reboot: a restart ends it, on every machine type and without ACPI.
 static void power_off(void) {
@@ -35,10 +32,20 @@ static time_t uptime(void) {
   return now.tv_sec;
 }
 
+// dockerd follows when its containerd answers.
 static void start_command(void) {
-  starts++;
-  started_at = uptime();
-  command = command_start();
+  if (command_is_docker() && containerd_is_ours()) containerd = containerd_start();
+  else command = command_start(NULL);
+}
+
+// As a service manager would: what ran in it goes on. Where the first did not come up, dockerd says what is wrong with its own.
+static void containerd_ended(void) {
+  containerd = 0;
+  if (command == 0) command = command_start(NULL);
+  else if (containerd_restarts++ < CONTAINERD_RESTARTS) {
+    control_event("warning", "the guest's containerd ended; it is started again");
+    containerd = containerd_start();
+  }
 }
 
 static void handle(char *verb, char *value) {
@@ -58,12 +65,8 @@ static void reap(void) {
   int status;
   for (pid_t child; (child = waitpid(-1, &status, WNOHANG)) > 0;) {
     sessions_child_ended(child, status);
+    if (child == containerd) containerd_ended();
     if (child != command) continue;
-    if (!ready && starts < STARTS && uptime() - started_at >= GAVE_UP_AFTER_S) {
-      control_event("warning", "dockerd gave up waiting for its containerd; it is started again");
-      start_command();
-      continue;
-    }
     char text[64];
     if (WIFSIGNALED(status)) snprintf(text, sizeof text, "signal %d", WTERMSIG(status));
     else snprintf(text, sizeof text, "status %d", WEXITSTATUS(status));
@@ -103,7 +106,8 @@ int main(void) {
       // No host has the port open: poll would spin on the hang-up.
       else if (watched[1].revents & (POLLHUP | POLLERR)) usleep(POLL_MS * 1000);
     }
-    if (!ready && command_is_ready()) {
+    if (command == 0 && containerd_answers()) command = command_start(CONTAINERD_SOCKET);
+    if (!ready && command > 0 && command_is_ready()) {
       ready = true;
       control_phase("ready");
       // For who started this with docker run IMAGE, and has no more of it than the console.

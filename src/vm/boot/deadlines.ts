@@ -5,8 +5,8 @@ import type { ConsoleLog } from '../death/console-log.ts'
 import { BootTimeoutError, NoSignOfLifeError } from '../errors.ts'
 import type { Start } from '../start.ts'
 
-/** A guest that is up says its first word long before this, on the slowest machines seen; one that hangs never does. */
-const FIRST_WORD_DEADLINE_MS = 90_000
+/** No guest that boots is silent for this long, on the slowest machines seen; one that hangs is for good. */
+const SILENCE_DEADLINE_MS = 90_000
 /** A restored guest answers within a second, on a machine at rest. */
 const RESTORE_DEADLINE_MS = 60_000
 
@@ -40,13 +40,13 @@ export function restoreDeadline({ name }: KernelEntry, console: ConsoleLog, sign
   })
 }
 
-export function firstWordDeadline({ name }: KernelEntry, console: ConsoleLog, signal: AbortSignal): Deadline {
+export function silenceDeadline({ name }: KernelEntry, console: ConsoleLog, signal: AbortSignal): Deadline {
   return startDeadline({
-    ms: FIRST_WORD_DEADLINE_MS,
+    ms: SILENCE_DEADLINE_MS,
     signal,
     onPassed: () =>
       new NoSignOfLifeError({
-        what: `the guest showed no sign of life in ${FIRST_WORD_DEADLINE_MS / 1000} s`,
+        what: `the guest showed no sign of life for ${SILENCE_DEADLINE_MS / 1000} s`,
         entry: name,
         remedy: `read its console at ${console.path}`,
         output: console.tail(),

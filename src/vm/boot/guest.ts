@@ -9,7 +9,7 @@ import { CONTROL_SOCKET } from '../machine.ts'
 import { preloading } from '../preload/lazy.ts'
 import type { Attempt } from './attempt.ts'
 import type { Guest } from './booted-vm.ts'
-import { firstWordDeadline } from './deadlines.ts'
+import { silenceDeadline } from './deadlines.ts'
 import { type BoxUse, runVmBox } from './vm-box.ts'
 
 /** Starts the box and connects to its guest, which boots, or is there to be restored. */
@@ -72,7 +72,9 @@ async function record(lines: AsyncIterable<string>, console: ConsoleLog): Promis
 export async function userSpace({ plan, start, console }: Attempt, { control, signal }: Guest): Promise<void> {
   const { timeline } = start
   const fromMs = timeline.nowMs
-  using deadline = firstWordDeadline(plan.entry, console, signal)
+  using deadline = silenceDeadline(plan.entry, console, signal)
+  // A kernel that says something lives, however slow its machine is.
+  using _line = console.onLine(deadline.restart)
   const init = await control.phase('init', deadline.signal)
   const { uptimeS } = await control.phase('command', signal)
   // Both are told when the agent can speak; the guest's own clock knows when they were.

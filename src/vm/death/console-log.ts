@@ -61,6 +61,12 @@ export class ConsoleLog {
     this.#followers.emit('line', line)
   }
 
+  /** Calls `listener` at each line until what it returns is disposed. */
+  onLine(listener: () => void): Disposable {
+    this.#followers.on('line', listener)
+    return { [Symbol.dispose]: () => void this.#followers.off('line', listener) }
+  }
+
   /** Every line from the first on, as it comes; ends with the console. Once its log is gone, none. */
   async *follow(): AsyncGenerator<string> {
     const written = this.#added
