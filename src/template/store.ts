@@ -1,4 +1,5 @@
 import type { Host, VolumeName } from '../host/index.ts'
+import { orAborted } from '../lifetime/index.ts'
 import type { Logger } from '../log/index.ts'
 import { imagePaths } from '../qemu/index.ts'
 import { TemplateNotMadeError } from './errors.ts'
@@ -51,5 +52,5 @@ async function inVolume(volume: VolumeName, command: readonly string[], context:
   const entrypoint = [imagePaths.template]
   await using box = await host.run({ image, entry, entrypoint, command, mounts: [mountOf(volume)] }, { signal, log })
   const { stdout, stderr } = box
-  return { exit: await box.exited, stdout, stderr }
+  return { exit: await orAborted(box.exited, signal), stdout, stderr }
 }

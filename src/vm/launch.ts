@@ -3,7 +3,7 @@ import type { Logger } from '../log/index.ts'
 import { kernelText } from '../options/index.ts'
 import { bootVm } from './boot/boot.ts'
 import type { BootedVm } from './boot/booted-vm.ts'
-import { bootDeadline } from './boot/deadlines.ts'
+import { wakeDeadline } from './boot/deadlines.ts'
 import { restoreVm } from './boot/restore.ts'
 import { sweepRunDirectories } from './boot/run-directory.ts'
 import { Checkpoint } from './checkpoint.ts'
@@ -98,7 +98,7 @@ async function fork(family: Family, { signal }: ForkOptions = {}): Promise<Start
   if (spare === undefined) return await launch(family, start)
   try {
     using _step = start.timeline.step('spare')
-    using deadline = bootDeadline(family.plan.entry, start)
+    using deadline = wakeDeadline(family.plan.entry, start)
     await spare.wake(deadline.signal)
   } catch (thrown) {
     await spare.vm.disposals.dispose()

@@ -9,6 +9,7 @@ import type { Start } from '../start.ts'
 const SILENCE_DEADLINE_MS = 90_000
 /** A restored guest answers within a second, on a machine at rest. */
 const RESTORE_DEADLINE_MS = 60_000
+const WAKE_DEADLINE_MS = 20_000
 
 /** The time that all attempts of one start share. */
 export function bootDeadline(entry: KernelEntry, { signal }: Pick<Start, 'signal'>): Deadline {
@@ -36,6 +37,21 @@ export function restoreDeadline({ name }: KernelEntry, console: ConsoleLog, sign
         entry: name,
         remedy: 'nothing need be done: it is made anew',
         output: console.tail(),
+      }),
+  })
+}
+
+/** A spare answers at once, on a machine at rest; one that does not is no better than a start. */
+export function wakeDeadline({ name, bootTimeoutMs }: KernelEntry, { signal }: Pick<Start, 'signal'>): Deadline {
+  const ms = Math.min(WAKE_DEADLINE_MS, bootTimeoutMs)
+  return startDeadline({
+    ms,
+    signal,
+    onPassed: () =>
+      new NoSignOfLifeError({
+        what: `a spare did not wake up in ${ms / 1000} s`,
+        entry: name,
+        remedy: 'nothing need be done: another VM is started',
       }),
   })
 }

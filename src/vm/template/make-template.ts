@@ -90,12 +90,13 @@ async function save(attempt: Attempt, guest: Guest, stateFile: string): Promise<
   } finally {
     qmp.close()
   }
-  await sealed(guest)
+  // The boot is over: only who calls the start off ends this.
+  await sealed(guest, attempt.start.signal)
 }
 
 /** QEMU has ended; its box writes down checksums, and ends as that ended. */
-export async function sealed({ box }: Pick<Guest, 'box'>): Promise<void> {
-  if ((await box.exited).exitCode !== 0) throw await notSaved(box)
+export async function sealed({ box }: Pick<Guest, 'box'>, signal: AbortSignal): Promise<void> {
+  if ((await orAborted(box.exited, signal)).exitCode !== 0) throw await notSaved(box)
 }
 
 async function notSaved({ exited, stderr }: Box): Promise<Error> {

@@ -1,5 +1,5 @@
 import { dockerdAt } from '../../host/index.ts'
-import type { Deadline } from '../../lifetime/index.ts'
+import { type Deadline, orAborted } from '../../lifetime/index.ts'
 import type { Attempt } from '../boot/attempt.ts'
 import type { Guest } from '../boot/booted-vm.ts'
 import { addressOf } from '../boot/connect.ts'
@@ -32,7 +32,7 @@ export async function rehearse(attempt: Attempt, guest: Guest, deadline: Pick<De
     await loadImages(attempt.plan, { control, places: guest.images, signal }, attempt.start)
     await renameImages(preloads, dockerd)
   }
-  await dockerd.ping()
+  await orAborted(dockerd.ping(), signal)
   await socket.close()
   await connection.close()
   await control.forgetKeys(signal)

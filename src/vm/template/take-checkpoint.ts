@@ -71,7 +71,7 @@ async function copyInto(location: TemplateLocation, vm: BootedVm, attempt: Attem
   await saveState(target, use.stateFile)
   taker.expectEnd()
   await quit(target)
-  await sealed(taker)
+  await sealed(taker, start.signal)
 }
 
 /** Whatever comes of it, the source goes on. */
