@@ -1,4 +1,5 @@
 import type { Images } from '../host/index.ts'
+import { registryCredentials } from '../image/index.ts'
 import { InvalidOptionError, parseCacheReference, parseKernelEntry, withConfig } from '../options/index.ts'
 import { openSession, prepareImage } from '../vm/image.ts'
 import type { Working } from './execute.ts'
@@ -48,8 +49,7 @@ function cachesOf({ cacheFrom, cacheTo, settings: { environment } }: BuildArgume
 }
 
 async function pushAll(tags: readonly string[], images: Images, { settings, log, signal }: Working): Promise<void> {
-  const { credentialsFor } = await import('../buildkit/index.ts')
-  const credentials = (registry: string) => credentialsFor(registry, settings.dockerConfigDirectory)
+  const credentials = registryCredentials(settings.dockerConfigDirectory)
   for (const tag of tags) {
     log.info(`pushing ${tag}`)
     await images.push(tag, { credentials, signal, log })

@@ -1,4 +1,5 @@
 import { StringDecoder } from 'node:string_decoder'
+import { LineSplitter } from '../log/index.ts'
 
 /**
  * The lines of a container's output. It is always drained, so that a container never blocks on output that nobody reads;
@@ -21,7 +22,7 @@ export class LineBuffer implements LineStream {
   #kept: string[] = []
   /** Number of lines that were kept once and are no more. */
   #dropped = 0
-  #rest = ''
+  readonly #lines = new LineSplitter()
   #ended = false
   #waiting: (() => void)[] = []
 
@@ -30,7 +31,7 @@ export class LineBuffer implements LineStream {
   }
 
   tail(lines = 20): string {
-    return [...this.#kept, ...(this.#rest === '' ? [] : [this.#rest])].slice(-lines).join('\n')
+    return [...this.#kept, ...(this.#lines.rest === '' ? [] : [this.#lines.rest])].slice(-lines).join('\n')
   }
 
   write(chunk: Buffer): void {
@@ -40,7 +41,7 @@ export class LineBuffer implements LineStream {
   end(): void {
     if (this.#ended) return
     this.#take(this.#decoder.end())
-    if (this.#rest !== '') this.#take('\n')
+    if (this.#lines.rest !== '') this.#take('\n')
     this.#ended = true
     this.#wakeReaders()
   }
@@ -60,12 +61,8 @@ export class LineBuffer implements LineStream {
   }
 
   #take(text: string): void {
-    const lines = (this.#rest + text).split('\n')
-    this.#rest = lines.pop() ?? ''
-    if (this.#rest.length > LONGEST_LINE) {
-      lines.push(this.#rest)
-      this.#rest = ''
-    }
+    const lines = this.#lines.push(text)
+    if (this.#lines.rest.length > LONGEST_LINE) lines.push(this.#lines.flush())
     if (lines.length === 0) return
     this.#kept.push(...lines.map((line) => (line.endsWith('\r') ? line.slice(0, -1) : line)))
     const surplus = this.#kept.length - KEPT_LINES

@@ -7,5 +7,6 @@ export { BuilderUnsuitableError, CacheUnsupportedError, ImageUnusableError } fro
 export { parseVmLabels, type VmImageFacts } from './labels.ts'
 export { type KernelFacts, KernelUnsuitableError, type PreflightRequest, preflight } from './preflight/index.ts'
 export { type Preload, preparePreload } from './preload.ts'
+export { registryCredentials } from './registry-credentials.ts'
 export type { VmImageRequest } from './request.ts'
 export { type StoredVmImage, storedVmImage } from './stored.ts'

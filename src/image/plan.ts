@@ -12,6 +12,7 @@ import { kernel } from './recipes/kernel/index.ts'
 import { rootfs } from './recipes/rootfs/index.ts'
 import { tools } from './recipes/tools.ts'
 import { BASE_SUITE, vmImage } from './recipes/vm-image.ts'
+import { registryCredentials } from './registry-credentials.ts'
 import type { VmImageRequest } from './request.ts'
 
 /** The kernel's part of an image: its graph, and a key that stands for all that goes in. */
@@ -41,13 +42,10 @@ function configFor(arch: Architecture): ImageConfig {
 export async function planKernel(request: VmImageRequest) {
   const { host, builder, mirror, log, signal } = request
   const { arch } = host
-  const credentials = async (registry: string) => {
-    const { credentialsFor } = await import('../buildkit/index.ts')
-    return await credentialsFor(registry, request.dockerConfigDirectory)
-  }
   const base = async (suite: string) => {
     // A buildkitd sees no image of the engine; it pulls the official one itself.
     if (builder.kind === 'buildkitd') return officialBaseImage(suite)
+    const credentials = registryCredentials(request.dockerConfigDirectory)
     return (await ensureBaseImage({ host, suite, mirror, credentials, signal, log })).ref
   }
   const baseRef = await base(BASE_SUITE)
@@ -56,14 +54,13 @@ export async function planKernel(request: VmImageRequest) {
   const ingredient = await kernel(request.kernel, {
     ...request,
     arch,
-    credentials,
     base: from,
     tools: withTools,
     suite: BASE_SUITE,
   })
   const planned: KernelPlan = { ...ingredient, key: keyOf(arch, ingredient) }
   const planImage = async (): Promise<ImagePlan> => {
-    const context = { ...request, credentials, tools: withTools, base }
+    const context = { ...request, tools: withTools, base }
     const image = vmImage({
       arch,
       base: from,

@@ -7,6 +7,7 @@ import type { PreloadReference } from '../options/index.ts'
 import { contentKeyOf } from './recipes/content-key.ts'
 import type { DockerfileContext } from './recipes/dockerfile-image.ts'
 import type { StoredImageContext } from './recipes/stored-image.ts'
+import { registryCredentials } from './registry-credentials.ts'
 
 /** An image to be loaded into a guest. */
 export interface Preload {
@@ -35,10 +36,12 @@ export async function preparePreload(reference: PreloadReference, context: Prelo
       return { name: reference.path, key, open: async (signal) => createReadStream(path, { signal }) }
     }
     case 'image': {
-      const { host, credentials, log, signal } = context
+      const { host, dockerConfigDirectory, log, signal } = context
       const { images } = host
       const { ref } = reference
-      const key = (await images.inspect(ref))?.id ?? (await images.pull(ref, { credentials, log, signal }))
+      const key =
+        (await images.inspect(ref))?.id ??
+        (await images.pull(ref, { credentials: registryCredentials(dockerConfigDirectory), log, signal }))
       return ofStore(images, ref, key)
     }
     case 'dockerfile': {

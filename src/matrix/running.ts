@@ -1,6 +1,6 @@
 import { homedir } from 'node:os'
 import { createProgress } from '../buildkit/progress/index.ts'
-import { createLogger, type Logger } from '../log/index.ts'
+import { createLogger, LineSplitter, type Logger } from '../log/index.ts'
 import { readSettings, type Settings } from '../options/index.ts'
 import { launchVm, newStart, openSession, Timeline } from '../vm/index.ts'
 import { Fates } from './fates.ts'
@@ -76,11 +76,9 @@ function starter({ settings, logs, log, write }: Starting): StartEntry {
 }
 
 function lineWise(write: (line: string) => void): (text: string) => void {
-  let rest = ''
+  const lines = new LineSplitter()
   return (text) => {
-    const lines = (rest + text).split('\n')
-    rest = lines.pop() ?? ''
-    for (const line of lines) write(line)
+    for (const line of lines.push(text)) write(line)
   }
 }
 

@@ -56,16 +56,11 @@ export async function preparePreloads(
 ): Promise<readonly Preload[]> {
   const { log, signal, onBuildStatus } = preparation
   const { host, settings } = session
-  const { dockerConfigDirectory } = settings
   const context = {
     host,
     // What it makes goes into the guest through the engine's store, and not into our graph.
     builder: host.ownBuilder({ signal, log }),
-    credentials: async (registry: string) => {
-      const { credentialsFor } = await import('../buildkit/index.ts')
-      return await credentialsFor(registry, dockerConfigDirectory)
-    },
-    dockerConfigDirectory,
+    dockerConfigDirectory: settings.dockerConfigDirectory,
     onStatus: onBuildStatus,
     log,
     signal,

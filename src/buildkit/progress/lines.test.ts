@@ -1,16 +1,16 @@
 import { expect, test } from 'vitest'
-import { LineSplitter, LogTail } from './lines.ts'
+import { LogTail, TerminalLines } from './lines.ts'
 
 test('lines come whole, wherever the output was cut', () => {
   const bytes = Buffer.from('one\r\ntwö\n\nthree')
-  const splitter = new LineSplitter()
+  const splitter = new TerminalLines()
   const lines = [...bytes].flatMap((byte) => splitter.push(Uint8Array.of(byte)))
   expect(lines).toEqual(['one', 'twö', ''])
   expect(splitter.rest).toBe('three')
 })
 
 test('what was written over with carriage returns is not shown', () => {
-  const splitter = new LineSplitter()
+  const splitter = new TerminalLines()
   expect(splitter.push(Buffer.from('10%\r50%\r100%\ndone\r\n'))).toEqual(['100%', 'done'])
   splitter.push(Buffer.from('10%\r20%\r'))
   expect(splitter.rest).toBe('20%')

@@ -1,22 +1,23 @@
+import { LineSplitter } from '../../log/index.ts'
 import type { VertexLog } from './status.ts'
 
-/** Makes lines of output that arrives cut anywhere, within a line or a character. */
-export class LineSplitter {
+/** Makes lines of output that arrives cut anywhere, within a line or a character, as a terminal would show them. */
+export class TerminalLines {
   readonly #decoder = new TextDecoder()
-  #rest = ''
+  readonly #lines = new LineSplitter()
 
   /** The lines that `data` completes, without their ends. */
   push(data: Uint8Array): string[] {
-    const lines = (this.#rest + this.#decoder.decode(data, { stream: true })).split('\n')
-    const rest = lines.pop() ?? ''
+    const lines = this.#lines.push(this.#decoder.decode(data, { stream: true }))
     // A bar that is drawn over and over may never end its line: only its last state is kept.
-    this.#rest = `${afterReturn(rest)}${rest.endsWith('\r') ? '\r' : ''}`
+    const rest = this.#lines.flush()
+    this.#lines.push(`${afterReturn(rest)}${rest.endsWith('\r') ? '\r' : ''}`)
     return lines.map(afterReturn)
   }
 
   /** The last line so far, while it has no end. */
   get rest(): string {
-    return afterReturn(this.#rest)
+    return afterReturn(this.#lines.rest)
   }
 }
 
@@ -28,7 +29,7 @@ function afterReturn(line: string): string {
 
 /** The last lines of a step. Its two streams come in chunks of their own, so an unfinished line waits for its own stream. */
 export class LogTail {
-  readonly #splitters = { stdout: new LineSplitter(), stderr: new LineSplitter() }
+  readonly #splitters = { stdout: new TerminalLines(), stderr: new TerminalLines() }
   readonly #lines: string[] = []
   readonly #maxLines: number
 

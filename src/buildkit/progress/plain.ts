@@ -1,6 +1,6 @@
 import type { ProgressDisplay, Write } from './display.ts'
 import { formatAmount, formatSeconds } from './format.ts'
-import { LineSplitter } from './lines.ts'
+import { TerminalLines } from './lines.ts'
 import { LineMux } from './mux.ts'
 import type { SolveStatus, VertexLog, VertexStatus, VertexWarning } from './status.ts'
 import { type Step, StepModel } from './step.ts'
@@ -13,7 +13,7 @@ export class PlainDisplay implements ProgressDisplay {
   readonly #model = new StepModel()
   readonly #write: Write
   readonly #mux: LineMux
-  readonly #logs = new Map<string, LineSplitter>()
+  readonly #logs = new Map<string, TerminalLines>()
   readonly #reported = new Map<string, number>()
   #ended = false
 
@@ -58,7 +58,7 @@ export class PlainDisplay implements ProgressDisplay {
     const step = this.#model.get(vertex)
     if (step === undefined) return
     const key = logKey(vertex, stream)
-    const splitter = this.#logs.get(key) ?? new LineSplitter()
+    const splitter = this.#logs.get(key) ?? new TerminalLines()
     this.#logs.set(key, splitter)
     const since = (timestampMs ?? 0) - (step.startedAtMs ?? timestampMs ?? 0)
     const clock = (Math.max(0, since) / 1000).toFixed(3).slice(0, 5)

@@ -1,6 +1,7 @@
 import { llb } from '../../buildkit/graph.ts'
-import type { Builder, Host, RegistryOptions } from '../../host/index.ts'
+import type { Builder, Host } from '../../host/index.ts'
 import type { Logger } from '../../log/index.ts'
+import { registryCredentials } from '../registry-credentials.ts'
 import type { Ingredient } from './ingredient.ts'
 
 export interface StoredImageContext {
@@ -8,8 +9,6 @@ export interface StoredImageContext {
   readonly builder: Builder
   /** Directory of docker's config.json. */
   readonly dockerConfigDirectory: string
-  /** For the pull. */
-  readonly credentials: NonNullable<RegistryOptions['credentials']>
   readonly log: Logger
   readonly signal: AbortSignal
 }
@@ -21,15 +20,7 @@ export interface StoredImageContext {
  */
 export async function storedImage(
   ref: string,
-  {
-    name,
-    host,
-    builder,
-    credentials,
-    dockerConfigDirectory,
-    log,
-    signal,
-  }: StoredImageContext & { readonly name: string },
+  { name, host, builder, dockerConfigDirectory, log, signal }: StoredImageContext & { readonly name: string },
 ): Promise<Ingredient> {
   const { platform } = host.arch
   const { images } = host
@@ -38,6 +29,7 @@ export async function storedImage(
     const contentKey = await remoteDigest(ref, { builder, dockerConfigDirectory, signal })
     return { state: llb.image(ref, { platform, name }), contentKey }
   }
+  const credentials = registryCredentials(dockerConfigDirectory)
   const contentKey = (await images.inspect(ref))?.id ?? (await images.pull(ref, { credentials, log, signal }))
   return { state: llb.image(ref, { platform, name }), contentKey }
 }
