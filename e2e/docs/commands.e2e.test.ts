@@ -9,6 +9,8 @@ import { blocks, projectOf, root, writeFiles } from '../support/pages.ts'
 import { Run } from '../support/run.ts'
 
 const engine = new Docker()
+/** Two templates are made for it, with an image in each. */
+const PROJECT_TIMEOUT_MS = 600_000
 
 /** What the examples run in guests is an image of ours under its usual name, as if it had been pulled; a machine's own stays. */
 const lent: string[] = []
@@ -62,7 +64,7 @@ function patternOf(printed: readonly string[]): RegExp {
   return new RegExp(`^${lines.join('')}$`)
 }
 
-test('the project of README.md passes on both of its kernels', async () => {
+test('the project of README.md passes on both of its kernels', { timeout: PROJECT_TIMEOUT_MS }, async () => {
   writeFiles('README.md')
   const cli = join(root, 'node_modules/vitest/vitest.mjs')
   await using run = await Run.start([process.execPath, cli, 'run'], {
