@@ -150,6 +150,9 @@ export class FakeHost implements Host {
       stderr,
       exited,
       address,
+      send: async () => {
+        throw new TypeError('the fake host plays no input')
+      },
       dial: (name, signal): Promise<Duplex> => dialWhenThere(() => dialSocket(pathOf(name), signal), signal),
       stop,
       [Symbol.asyncDispose]: async () => void (await stop()),
