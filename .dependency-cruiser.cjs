@@ -5,12 +5,19 @@ const layers = [
   ['arch', 'options'],
   ['buildkit', 'engine', 'qemu', 'ssh'],
   ['host'],
-  ['image', 'template', 'forward'],
+  ['image', 'template', 'streams', 'forward'],
   ['vm', 'worker', 'matrix'],
   ['vitest', 'jest', 'cli', 'index'],
 ]
-// Layers 0, 1 and 5 are small stacks of their own: these few pairs may look sideways, in this direction only.
-const stacked = { lifetime: ['errors'], log: ['errors'], options: ['arch'], worker: ['vm'], matrix: ['vm', 'worker'] }
+// Layers 0, 1, 4 and 5 are small stacks of their own: these few pairs may look sideways, in this direction only.
+const stacked = {
+  lifetime: ['errors'],
+  log: ['errors'],
+  options: ['arch'],
+  forward: ['streams'],
+  worker: ['vm'],
+  matrix: ['vm', 'worker'],
+}
 
 const notTests = '\\.test\\.ts$'
 const path = (names) => `^src/(${names.join('|')})(/|\\.ts$)`

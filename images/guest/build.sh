@@ -1,6 +1,7 @@
 #!/bin/sh
 # Runs in the tools image: makes /out/guest.cpio, the part of the initrd that is the same for every kernel.
-# /sshd holds Dropbear, /src this directory, /src/command the guest's command, one argument a line, and /src/ready what it is ready by.
+# /sshd holds Dropbear, /door the guest's end of the door, /src this directory, /src/command the guest's command, one argument a line, and
+# /src/ready what it is ready by.
 set -eu
 root=/tmp/guest
 tools=$root/testkernels
@@ -16,6 +17,7 @@ for applet in $(/bin/busybox --list | grep -vx busybox); do ln -s busybox "$tool
 ln -s testkernels/bin $root/bin
 
 cp /sshd/dropbear $tools/bin/dropbear
+cp /door/guest $tools/bin/door
 
 cp /src/init $root/init
 cp /src/command /src/ready $tools/etc/

@@ -15,6 +15,11 @@ export class ForwardPathTakenError extends TestkernelsError {
   readonly code = 'FORWARD_PATH_TAKEN'
 }
 
+/** A connection ended in the guest while its client waited for an answer, or for the rest of one. */
+export class ForwardBrokenError extends TestkernelsError {
+  readonly code = 'FORWARD_BROKEN'
+}
+
 /** The local end of a forward cannot be opened. */
 export class ForwardListenError extends TestkernelsError {
   readonly code = 'FORWARD_LISTEN_FAILED'

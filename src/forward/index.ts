@@ -1,8 +1,9 @@
+export { type DockerForwardOptions, type ForwardedSocket, forwardDocker } from './docker/docker-forward.ts'
 export {
+  ForwardBrokenError,
   ForwardDirectoryNotPrivateError,
   ForwardListenError,
   ForwardPathTakenError,
   ForwardPathTooLongError,
 } from './errors.ts'
-export { type ForwardedPort, forwardTcpPort, type TcpForwardOptions } from './tcp-forward.ts'
-export { type ForwardedSocket, forwardUnixSocket, type UnixForwardOptions } from './unix-forward.ts'
+export { Forwards, type ForwardsOptions } from './forwards.ts'

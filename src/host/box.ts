@@ -70,7 +70,10 @@ export interface Box extends AsyncDisposable {
   readonly exited: Promise<BoxExit>
   /** Where its ports are reached from this machine; undefined where they are not. */
   readonly address: string | undefined
-  /** Connects to a socket of its `sockets` mount; waits for it until `signal` aborts. @throws the signal's reason */
+  /**
+   * Connects to a socket of its `sockets` mount; waits for it until `signal` aborts. Each direction of the stream ends by itself, where the
+   * host is this machine. @throws the signal's reason
+   */
   dial(socket: string, signal: AbortSignal): Promise<Duplex>
   /**
    * Writes to the program's standard input, no faster than it is read. That stays open, because its end ends the program.

@@ -2,4 +2,5 @@ export { type Deadline, type DeadlineOptions, orAborted, startDeadline } from '.
 export { Disposals } from './disposals.ts'
 export { keepAlive } from './keep-alive.ts'
 export { neverAborted } from './never-aborted.ts'
+export { reasonInTime } from './reason-in-time.ts'
 export { Slots } from './slots.ts'

@@ -69,10 +69,16 @@ test.each(['guest/init', 'runner/entrypoint'])('images/%s holds the addresses of
   expect(script).toContain(guestLink.guestAddress)
 })
 
-test('the agent listens for SSH where the host connects', () => {
-  const source = readFileSync(new URL('../../images/guest/agent/sessions.c', import.meta.url), 'utf8')
-  expect(source).toContain(`#define SSH_ADDRESS "${guestLink.guestAddress}"`)
-  expect(source).toContain(`#define SSH_PORT ${guestLink.sshPort}`)
+test('both ends of the door know where they meet, and SSH is where only the door leads to', () => {
+  const read = (file: string) => readFileSync(new URL(`../../images/${file}`, import.meta.url), 'utf8')
+  const { hostAddress, guestAddress, doorPort, sshPort } = guestLink
+  expect(read('guest/agent/door.c')).toContain(`#define LINK_ADDRESS "${guestAddress}"`)
+  expect(read('guest/agent/door.c')).toContain(`#define LINK_PEER "${hostAddress}"`)
+  expect(read('guest/agent/door.c')).toContain(`#define DOOR_PORT "${doorPort}"`)
+  expect(read('runner/supervise')).toContain(`door.sock" ${guestAddress} ${doorPort}`)
+  expect(read('guest/agent/sessions.c')).toContain('#define SSH_ADDRESS "127.0.0.1"')
+  expect(read('guest/agent/sessions.c')).toContain(`#define SSH_PORT ${sshPort}`)
+  expect(read('runner/entrypoint')).toContain(`tcp dport { ${sshPort}, ${doorPort} } accept`)
 })
 
 test('a machine to be restored differs in nothing that the guest sees', () => {

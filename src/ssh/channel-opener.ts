@@ -8,7 +8,7 @@ type Answer = (error: Error | undefined, channel: ClientChannel) => void
 export interface ChannelOpenerOptions {
   readonly client: Client
   readonly ended: AbortSignal
-  readonly address: string
+  readonly server: string
   readonly entry?: string | undefined
 }
 
@@ -17,18 +17,14 @@ export class ChannelOpener {
   readonly ended: AbortSignal
   readonly entry: string | undefined
   readonly #client: Client
-  readonly #address: string
+  readonly #server: string
   readonly #open = new Set<ChannelStream>()
 
-  constructor({ client, ended, address, entry }: ChannelOpenerOptions) {
+  constructor({ client, ended, server, entry }: ChannelOpenerOptions) {
     this.ended = ended
     this.entry = entry
     this.#client = client
-    this.#address = address
-  }
-
-  get size(): number {
-    return this.#open.size
+    this.#server = server
   }
 
   openUnix(path: string): Promise<ChannelStream> {
@@ -50,7 +46,7 @@ export class ChannelOpener {
       onOpened,
       (cause) =>
         new SshExecFailedError({
-          what: `${this.#address} does not run a command of ${Buffer.byteLength(command)} bytes`,
+          what: `the SSH server at ${this.#server} does not run a command of ${Buffer.byteLength(command)} bytes`,
           entry: this.entry,
           remedy: 'send what is long through stdin, and run fewer commands at the same time',
           cause,
@@ -95,7 +91,7 @@ export class ChannelOpener {
         // ssh2 throws "Not connected" between the loss of its socket and the event that tells of it.
         reject(
           new SshConnectionLostError({
-            what: `the connection to ${this.#address} is lost`,
+            what: `the SSH connection to ${this.#server} is lost`,
             entry: this.entry,
             remedy: 'read the console of the virtual machine',
             cause: reasonOf(thrown),

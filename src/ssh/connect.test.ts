@@ -3,14 +3,14 @@ import { type AddressInfo, createServer } from 'node:net'
 import { expect, test } from 'vitest'
 import { connectSsh, type SshConnectOptions } from './connect.ts'
 import { generateKeyPair } from './keys.ts'
-import { startTestServer, type TestServer } from './testing/server.ts'
+import { dialPort, startTestServer, type TestServer } from './testing/server.ts'
 
 const connectDeadlineMs = 10_000
 
 function connectTo(server: TestServer, more: Partial<SshConnectOptions> = {}) {
   return connectSsh({
-    host: '127.0.0.1',
-    port: server.port,
+    dial: server.dial,
+    server: 'the test server',
     user: 'root',
     hostPublicKey: server.hostKey.publicKey,
     clientKey: server.clientKey,
@@ -60,7 +60,7 @@ test('gives up when the signal aborts, with its reason and the last failure', as
     if (line.includes('ECONNREFUSED')) giveUp.abort(new Error('the boot took too long'))
   }
   const log = { debug, info: debug, warn: debug, named: () => log }
-  const connecting = connectTo(server, { port, signal: giveUp.signal, log })
+  const connecting = connectTo(server, { dial: () => dialPort(port), signal: giveUp.signal, log })
   await expect(connecting).rejects.toMatchObject({
     code: 'SSH_CONNECT_FAILED',
     message: expect.stringContaining('ECONNREFUSED'),
@@ -74,7 +74,10 @@ test('an abort ends an attempt that the server leaves unanswered', async () => {
   await using server = await startTestServer()
   const giveUp = new AbortController()
   silent.once('connection', () => giveUp.abort(new Error('stopped by the user')))
-  const connecting = connectTo(server, { port: (silent.address() as AddressInfo).port, signal: giveUp.signal })
+  const connecting = connectTo(server, {
+    dial: () => dialPort((silent.address() as AddressInfo).port),
+    signal: giveUp.signal,
+  })
   await expect(connecting).rejects.toMatchObject({ code: 'SSH_CONNECT_FAILED' })
   silent.close()
 })

@@ -1,3 +1,4 @@
+import type { Duplex } from 'node:stream'
 import pRetry from 'p-retry'
 import { reasonOf, TestkernelsError } from '../errors/index.ts'
 import { type Logger, silentLogger } from '../log/index.ts'
@@ -10,8 +11,10 @@ const firstRetryMs = 20
 const longestRetryMs = 250
 
 export interface SshConnectOptions {
-  readonly host: string
-  readonly port: number
+  /** Opens the stream that the server is at the other end of; called for each attempt. */
+  readonly dial: (signal: AbortSignal) => Promise<Duplex>
+  /** Where that is; for messages. */
+  readonly server: string
   readonly user: string
   /** The 32 bytes of the only host key that is accepted. */
   readonly hostPublicKey: Uint8Array
@@ -21,12 +24,7 @@ export interface SshConnectOptions {
   readonly log?: Logger | undefined
   /** Kernel entry that errors name. */
   readonly entry?: string | undefined
-  /** Called when the server has said its first words, perhaps once for each attempt. @default nobody is told */
-  readonly greeted?: (() => void) | undefined
-  /**
-   * A server that leaves four questions of this distance unanswered is lost. 0 asks none, which a VM that gets paused
-   * needs. @default 15_000
-   */
+  /** A server that leaves four questions of this distance unanswered is lost. @default 15_000 */
   readonly keepaliveIntervalMs?: number | undefined
 }
 
@@ -36,7 +34,7 @@ export interface SshConnectOptions {
  * @throws SshHostKeyMismatchError, SshAuthFailedError at once
  */
 export async function connectSsh(options: SshConnectOptions): Promise<SshConnection> {
-  const { host, port, user, signal, entry, log = silentLogger, keepaliveIntervalMs = 15_000 } = options
+  const { server, signal, entry, log = silentLogger, keepaliveIntervalMs = 15_000 } = options
   const start = performance.now()
   let attempts = 0
   let last: unknown
@@ -55,20 +53,20 @@ export async function connectSsh(options: SshConnectOptions): Promise<SshConnect
         shouldRetry: ({ error }) => !(error instanceof TestkernelsError),
         onFailedAttempt: ({ error }) => {
           if (signal.aborted) return
-          if (reasonOf(error) !== reasonOf(last)) log.debug(`ssh to ${host}:${port}: ${reasonOf(error)}`)
+          if (reasonOf(error) !== reasonOf(last)) log.debug(`ssh to ${server}: ${reasonOf(error)}`)
           last = error
         },
       },
     )
     log.debug(`ssh connected after ${Math.round(performance.now() - start)} ms, ${attempts} attempts`)
-    return createConnection({ ...ready, address: `${user}@${host}:${port}`, entry, log })
+    return createConnection({ ...ready, server, entry, log })
   } catch (thrown) {
     if (!signal.aborted) throw thrown
     const lastReason = last === undefined ? '' : `; the last of ${attempts} attempts: ${reasonOf(last)}`
     throw new SshConnectFailedError({
-      what: `no SSH connection to ${user}@${host}:${port}${lastReason}`,
+      what: `no SSH connection to ${server}${lastReason}`,
       entry,
-      remedy: 'read the console of the virtual machine: its SSH server did not start, or the network to it is closed',
+      remedy: 'read the console of the virtual machine: its SSH server did not start, or has no memory left',
       cause: signal.reason,
     })
   }

@@ -1,4 +1,3 @@
-import type { Socket } from 'node:net'
 import type { Duplex } from 'node:stream'
 import type { Client } from 'ssh2'
 import type { Logger } from '../log/index.ts'
@@ -17,8 +16,6 @@ export interface SshConnection extends AsyncDisposable {
    * SshConnectionClosedError after close().
    */
   readonly ended: AbortSignal
-  /** Streams and processes that are open now. */
-  readonly openChannels: number
   /** Runs a program to its end. A failing one is a result, not an error. */
   exec(argv: readonly string[], options?: ExecOptions): Promise<ExecResult>
   /** Starts a program and gives its streams. */
@@ -33,30 +30,32 @@ export interface SshConnection extends AsyncDisposable {
 
 export interface ConnectionParts {
   readonly client: Client
-  readonly socket: Socket
-  /** `user@host:port`, for messages. */
-  readonly address: string
+  readonly stream: Duplex
+  /** Where the server is, for messages. */
+  readonly server: string
   readonly entry?: string | undefined
   readonly log: Logger
 }
 
-export function createConnection({ client, socket, address, entry, log }: ConnectionParts): SshConnection {
+export function createConnection({ client, stream, server, entry, log }: ConnectionParts): SshConnection {
   const end = new AbortController()
-  const opener = new ChannelOpener({ client, ended: end.signal, address, entry })
+  const opener = new ChannelOpener({ client, ended: end.signal, server, entry })
   let failure: unknown
   let closing: Promise<void> | undefined
 
   const lose = () => {
     if (end.signal.aborted) return
-    log.debug(`ssh connection to ${address} lost`)
+    log.debug(`ssh connection to ${server} lost`)
     const lost = new SshConnectionLostError({
-      what: `the connection to ${address} is lost`,
+      what: `the SSH connection to ${server} is lost`,
       entry,
       remedy: 'read the console of the virtual machine: it stopped, crashed or was cut off from the network',
       cause: failure,
     })
     end.abort(lost)
     opener.abandonAll(lost)
+    // One that may be half open would stay so.
+    stream.destroy()
   }
   client.on('error', (error) => {
     failure = error
@@ -68,16 +67,16 @@ export function createConnection({ client, socket, address, entry, log }: Connec
   const sayGoodbye = async () => {
     end.abort(
       new SshConnectionClosedError({
-        what: `the connection to ${address} was closed`,
+        what: `the SSH connection to ${server} was closed`,
         entry,
         remedy: 'use the virtual machine only between its start and its stop',
       }),
     )
     opener.abandonAll()
     client.end()
-    const timer = setTimeout(() => socket.destroy(), goodbyeTimeoutMs)
-    // Not `once`, which fails when the goodbye meets a socket that just broke.
-    if (!socket.closed) await new Promise((resolve) => socket.once('close', resolve))
+    const timer = setTimeout(() => stream.destroy(), goodbyeTimeoutMs)
+    // Not `once`, which fails when the goodbye meets a stream that just broke.
+    if (!stream.closed) await new Promise((resolve) => stream.once('close', resolve))
     clearTimeout(timer)
   }
   const close = () => {
@@ -87,9 +86,6 @@ export function createConnection({ client, socket, address, entry, log }: Connec
 
   return {
     ended: end.signal,
-    get openChannels() {
-      return opener.size
-    },
     exec: (argv, options) => exec(opener, argv, options),
     spawn: (argv, options) => spawn(opener, argv, options),
     openUnixStream: (path) => opener.openUnix(path),

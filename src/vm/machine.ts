@@ -1,9 +1,10 @@
 import type { KernelEntry } from '../options/index.ts'
 import { imagePaths, type Machine } from '../qemu/index.ts'
 
-/** Names of QEMU's sockets in the run directory; no socket in it has a longer one. */
+/** Names of the sockets in the run directory that the container makes: two of QEMU's, and its end of the door. The first is the longest. */
 export const CONTROL_SOCKET = 'control.sock'
 export const MONITOR_SOCKET = 'monitor.sock'
+export const DOOR_SOCKET = 'door.sock'
 
 /**
  * The machine of a plan, which is made once: the template's key digests it, and the box runs it. An option that only one of the two

@@ -1,7 +1,7 @@
 import { Readable } from 'node:stream'
-import { orAborted } from '../lifetime/index.ts'
+import { orAborted, reasonInTime } from '../lifetime/index.ts'
 import type { KernelEntry } from '../options/index.ts'
-import type { ExecResult } from '../ssh/index.ts'
+import { type ExecResult, SshConnectionLostError } from '../ssh/index.ts'
 import type { BootedVm } from './boot/booted-vm.ts'
 import type { Checkpoint } from './checkpoint.ts'
 import type { Fork, ForkOptions } from './fork.ts'
@@ -87,13 +87,20 @@ export class StartedKernelVm implements AsyncDisposable {
   }
 
   /**
-   * Runs a command in the guest, not in a container.
+   * Runs a command in the guest, not in a container. The first one connects to its SSH server.
    * @param argv the program and its arguments, each passed as it is
    * @throws VmDiedError, DockerdFailedError when the VM goes away meanwhile; SshExecFailedError
    */
-  exec(argv: readonly string[], options?: ExecOptions): Promise<ExecResult> {
-    // A VM that is gone says goodbye to nobody: its connection would look alive for a minute.
-    return orAborted(this.#booted.ssh.exec(argv, options), this.gone)
+  async exec(argv: readonly string[], options: ExecOptions = {}): Promise<ExecResult> {
+    const { signal = this.gone } = options
+    try {
+      // A VM that is gone says goodbye to nobody: its connection would look alive for a minute.
+      const connection = await orAborted(this.#booted.ssh.connection(), AbortSignal.any([signal, this.gone]))
+      return await orAborted(connection.exec(argv, options), this.gone)
+    } catch (thrown) {
+      if (!(thrown instanceof SshConnectionLostError)) throw thrown
+      throw await reasonInTime(this.gone, thrown)
+    }
   }
 
   /**

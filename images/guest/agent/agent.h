@@ -20,11 +20,21 @@ void control_replay_phases(void);
 void control_read(void (*handle)(char *verb, char *value));
 
 // ---- identity.c: what makes this guest itself; pushed by the host after a boot and again after a restore ----
-// Takes one `verb value` line of the host; returns false for a verb that is not about identity. Lets the owner in at `admit`, which
-// comes as soon as there are keys: his server works beside what is left to do.
+// Takes one `verb value` line of the host; returns false for a verb that is not about identity. Lets the owner in at `door`, which comes
+// as soon as there are random numbers, and to SSH at `admit`.
 bool identity_handle(const char *verb, const char *value);
 // Whether the guest has keys of its host. Before that, and in a template, nobody is let in.
 bool identity_is_known(void);
+
+// ---- door.c: the owner's way to sockets of the guest (images/door/guest.c is what it is) ----
+// Starts its program, which goes on in a restored guest: no start waits for it.
+void door_start(void);
+// From now on it lets in who knows the secret, and nobody of before.
+void door_admit(const char *secret);
+// Lets nobody in.
+void door_forget(void);
+// Starts it again when it was its program that ended.
+void door_child_ended(pid_t child);
 
 // ---- sessions.c: SSH servers, one for each connection ----
 #define SSH_DIR TOOLS "/ssh"
@@ -81,3 +91,5 @@ bool settle_continues(void);
 // Forks and executes, as the leader of a session. Standard input and output are `connection`; where that is -1, input is empty
 // and output goes to `log`, as errors always do. Returns the child.
 pid_t spawn(char *const argv[], int connection, const char *log);
+// Whatever a test has its guest do, its owner gets through. What the program starts has the usual priority.
+void prefer(pid_t program);

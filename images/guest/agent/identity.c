@@ -101,6 +101,7 @@ static void authorize(const char *line) {
 
 static void forget_keys(void) {
   known = false;
+  door_forget();
   sessions_end();
   // The files stay: to make one takes a clone longer than to fill it.
   truncate(HOST_KEY, 0);
@@ -125,6 +126,7 @@ bool identity_handle(const char *verb, const char *value) {
   else if (strcmp(verb, "hostkey") == 0) set_host_key(value);
   else if (strcmp(verb, "authorize") == 0) authorize(value);
   else if (strcmp(verb, "machineid") == 0) set_machine_id(value);
+  else if (strcmp(verb, "door") == 0) door_admit(value);
   else if (strcmp(verb, "refreshed") == 0) control_event("refreshed", "");
   else if (strcmp(verb, "forget") == 0) {
     forget_keys();

@@ -64,6 +64,7 @@ static void handle(char *verb, char *value) {
 static void reap(void) {
   int status;
   for (pid_t child; (child = waitpid(-1, &status, WNOHANG)) > 0;) {
+    door_child_ended(child);
     sessions_child_ended(child, status);
     if (child == containerd) containerd_ended();
     if (child != command) continue;
@@ -86,6 +87,7 @@ int main(void) {
   struct pollfd watched[4] = {{.fd = signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK), .events = POLLIN},
                               {.fd = control_open(), .events = POLLIN}};
   int ssh = sessions_listen();
+  door_start();
   control_replay_phases();
   start_command();
   control_phase("command");

@@ -1,10 +1,15 @@
+#define _GNU_SOURCE  // SCHED_RESET_ON_FORK
 #include "agent.h"
 
 #include <fcntl.h>
+#include <sched.h>
 #include <signal.h>
 #include <stdlib.h>
 #include <sys/resource.h>
+#include <sys/syscall.h>
 #include <unistd.h>
+
+#define PREFERRED_NICE -10
 
 // What systemd's unit files give dockerd and sshd; the kernel's own defaults are too low for containers.
 static void raise_limits(void) {
@@ -32,4 +37,11 @@ pid_t spawn(char *const argv[], int connection, const char *log) {
   setenv("HOME", "/root", 1);
   execvp(argv[0], argv);
   _exit(127);
+}
+
+void prefer(pid_t program) {
+  struct sched_param none = {0};
+  setpriority(PRIO_PROCESS, program, PREFERRED_NICE);
+  // Not sched_setscheduler, which musl only pretends to have.
+  syscall(SYS_sched_setscheduler, program, SCHED_OTHER | SCHED_RESET_ON_FORK, &none);
 }

@@ -3,17 +3,17 @@ import { mkdtemp, rm } from 'node:fs/promises'
 import { connect, createServer, type Socket } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { type SshConnection, SshConnectionLostError } from '../../ssh/index.ts'
+import { type Destination, StreamRefusedError, type Streams, StreamsLostError } from '../../streams/index.ts'
 
-/** A guest's service at a unix socket, reached by a connection that is only pretended. */
+/** A guest's service at a unix socket of this machine, with streams to it that can be lost as a VM is. */
 export interface TestGuest extends AsyncDisposable {
   /** Mode 0700, for the sockets of a test. */
   readonly directory: string
   readonly remotePath: string
-  readonly connection: SshConnection
+  readonly streams: Streams
   /** Connections of the service that are open now. */
   readonly sockets: ReadonlySet<Socket>
-  /** Ends the pretended connection as lost, and its streams after it. */
+  /** Ends all streams without a word, as a VM that dies; there will be no others. */
   lose(): Error
 }
 
@@ -30,27 +30,24 @@ export async function startTestGuest(onSocket: (socket: Socket) => void): Promis
   server.listen(remotePath)
   await once(server, 'listening')
 
-  const end = new AbortController()
+  let lost: Error | undefined
   const streams = new Set<Socket>()
-  const open = async () => {
-    end.signal.throwIfAborted()
+  const open = async (destination: Destination) => {
+    if (lost !== undefined) throw lost
+    if (destination.kind !== 'unix' || destination.path !== remotePath) throw refused(destination)
     const stream = connect({ path: remotePath, allowHalfOpen: true })
     streams.add(stream)
     await once(stream, 'connect')
     return stream
   }
-  const openUnixStream = (path: string) =>
-    path === remotePath ? open() : Promise.reject(new Error(`nothing listens at ${path}`))
-  const connection = { ended: end.signal, openUnixStream, openTcpStream: open }
   return {
     directory,
     remotePath,
-    connection: connection as unknown as SshConnection,
+    streams: { open },
     sockets,
     lose() {
-      const lost = new SshConnectionLostError({ what: 'the connection is lost', remedy: 'start again' })
-      end.abort(lost)
-      for (const stream of streams) stream.destroy(lost)
+      lost = new StreamsLostError({ what: 'the guest is gone', remedy: 'start again' })
+      for (const socket of sockets) socket.destroy()
       return lost
     },
     async [Symbol.asyncDispose]() {
@@ -60,4 +57,8 @@ export async function startTestGuest(onSocket: (socket: Socket) => void): Promis
       await rm(directory, { recursive: true })
     },
   }
+}
+
+function refused(destination: Destination): StreamRefusedError {
+  return new StreamRefusedError({ what: `nothing listens at ${JSON.stringify(destination)}`, remedy: 'start it' })
 }

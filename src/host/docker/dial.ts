@@ -19,7 +19,7 @@ export async function dialWhenThere(dial: () => Promise<Duplex>, signal: AbortSi
 
 export async function dialSocket(path: string, signal: AbortSignal): Promise<Duplex> {
   signal.throwIfAborted()
-  const socket = connect(path)
+  const socket = connect({ path, allowHalfOpen: true })
   try {
     await once(socket, 'connect', { signal })
     return socket

@@ -17,12 +17,14 @@ export interface GuestInput {
   readonly tools: State
   /** A state with `/dropbear`. */
   readonly sshd: State
+  /** A state with `/guest`. */
+  readonly door: State
   /** The guest's command in place of dockerd. */
   readonly init: readonly string[] | undefined
 }
 
-/** A state with `/guest.cpio`: init, agent, busybox and sshd; the same for every kernel. */
-export function guest({ arch, tools, sshd, init }: GuestInput): State {
+/** A state with `/guest.cpio`: init, agent, door, busybox and sshd; the same for every kernel. */
+export function guest({ arch, tools, sshd, door, init }: GuestInput): State {
   const command = init ?? guestCommand
   const withCommand = sources('guest', { arch, only: ['agent', 'build.sh', 'init'] }).file(
     llb
@@ -35,7 +37,12 @@ export function guest({ arch, tools, sshd, init }: GuestInput): State {
     .run({
       name: '[guest] compile the agent, pack the initrd',
       args: ['sh', '/src/build.sh'],
-      mounts: [llb.bind('/src', withCommand, { selector: '/src' }), llb.bind('/sshd', sshd), llb.output('/out')],
+      mounts: [
+        llb.bind('/src', withCommand, { selector: '/src' }),
+        llb.bind('/sshd', sshd),
+        llb.bind('/door', door),
+        llb.output('/out'),
+      ],
     })
     .mountOutput('/out')
 }

@@ -1,6 +1,7 @@
 import type { Architecture } from '../../arch/index.ts'
 import { llb, type State } from '../../buildkit/graph.ts'
 import { imagePaths } from '../../qemu/index.ts'
+import { doorPrograms } from './door.ts'
 import { guest, guestCommand } from './guest.ts'
 import type { Ingredient } from './ingredient.ts'
 import { runner, runnerPrograms } from './runner.ts'
@@ -30,7 +31,8 @@ export interface VmImageInput {
 export function vmImage({ arch, base, tools, mirror, kernel, rootfs, init }: VmImageInput): Ingredient {
   const runnerSources = sources('runner', { arch })
   const programs = runnerPrograms(tools, arch)
-  const guestFiles = guest({ arch, tools, sshd: sshd(tools, { arch, suite: BASE_SUITE, mirror }), init })
+  const door = doorPrograms(tools, arch)
+  const guestFiles = guest({ arch, tools, sshd: sshd(tools, { arch, suite: BASE_SUITE, mirror }), door, init })
   const withRootfs = runner(base, { arch, mirror, suite: BASE_SUITE }).run({
     name: '[rootfs] mkfs.erofs',
     args: ['sh', '/testkernels-src/pack-rootfs', imagePaths.rootfs, init?.[0] ?? guestCommand[0]],
@@ -51,6 +53,7 @@ export function vmImage({ arch, base, tools, mirror, kernel, rootfs, init }: VmI
       .copy(programs, '/digest', '/testkernels/digest')
       .copy(programs, '/dial', imagePaths.dial)
       .copy(programs, '/receive', '/testkernels/receive')
+      .copy(door, '/box', '/testkernels/door')
       .copy(runnerSources, '/src/entrypoint', imagePaths.entrypoint)
       .copy(runnerSources, '/src/supervise', '/testkernels/supervise')
       .copy(runnerSources, '/src/template', imagePaths.template)

@@ -45,12 +45,12 @@ test('waits for a phase', async () => {
 test('an identity is pushed when the guest says so, and an older answer does not count', async () => {
   const control = await connectToGuest()
   const socket = await guest
-  const identity = { hostname: 'a', machineId: 'b' }
+  const identity = { hostname: 'a', machineId: 'b', hostKey: Uint8Array.of(1), authorizedKey: 'k' }
   const pushed = control.pushIdentity(identity, AbortSignal.timeout(DEADLINE_MS))
   let received = ''
   for await (const chunk of socket) {
     received += chunk
-    if (received.endsWith('commit 1\n')) break
+    if (received.endsWith('admit\n')) break
   }
   expect(received).toContain('hostname a\n')
   await expect(Promise.race([pushed.then(() => 'pushed'), Promise.resolve('waiting')])).resolves.toBe('waiting')
@@ -74,7 +74,7 @@ test('a port that breaks leaves the wait to its signal', async () => {
   const gone = new AbortController()
   const waiting = control.phase('ready', gone.signal)
   // Unread bytes make the end of the connection a reset.
-  control.admit({ hostKey: Buffer.of(1), authorizedKey: 'k', entropy: Buffer.of(2) })
+  control.openDoor({ doorSecret: 's', entropy: Buffer.of(2) })
   socket.destroy()
   // A reset that nobody listens to would end this process here.
   await new Promise((resolve) => setImmediate(resolve))

@@ -5,7 +5,7 @@ import { orAborted } from '../../lifetime/index.ts'
 import type { Logger } from '../../log/index.ts'
 import { type ClockOffset, type ClockReading, offsetOf } from './clock.ts'
 import {
-  admitLines,
+  doorLines,
   type GuestCredentials,
   type GuestIdentity,
   type GuestMessage,
@@ -46,9 +46,12 @@ export interface ControlConnection {
   readonly commandLog: string | undefined
   /** Resolves when the guest reports the phase; at once if it did. @throws the signal's reason when that aborts first */
   phase(name: string, signal: AbortSignal): Promise<Phase>
-  /** Gives the guest random numbers and keys, after which it lets its owner in. That he gets in is the answer. */
-  admit(credentials: GuestCredentials): void
-  /** Pushes hostname, machine-id and a clock that is right to within the way; resolves when the guest applied them. */
+  /** Gives the guest random numbers and a secret, by which it lets its owner in. That he gets in is the answer. */
+  openDoor(credentials: GuestCredentials): void
+  /**
+   * Pushes hostname, machine-id and a clock that is right to within the way; resolves when the guest applied them. SSH's keys, which it
+   * pushes as well, may come a moment later.
+   */
   pushIdentity(identity: GuestIdentity, signal: AbortSignal): Promise<void>
   /**
    * Sets the guest's clock to within 20 ms; on a machine so busy that no answer comes in twice that time, to within half the time of
@@ -59,7 +62,7 @@ export interface ControlConnection {
   refresh(entropy: Uint8Array, signal: AbortSignal): Promise<void>
   /** Resolves when the guest's CPUs were at rest for a second, or after 20 seconds without. */
   settle(signal: AbortSignal): Promise<void>
-  /** Has the guest drop its keys and end all connections of SSH; resolves when it did. */
+  /** Has the guest drop its secret and keys, and end all connections of the door and of SSH; resolves when it did. */
   forgetKeys(signal: AbortSignal): Promise<void>
   /**
    * Has the guest's dockerd load the archive of images at a place of the fourth disk.
@@ -149,8 +152,8 @@ export function connectControl(socket: Duplex, log: Logger): ControlConnection {
       return commandLog
     },
     phase: (name, signal) => until(() => phases.find((phase) => phase.name === name), signal),
-    admit(credentials) {
-      socket.write(admitLines(credentials))
+    openDoor(credentials) {
+      socket.write(doorLines(credentials))
     },
     async pushIdentity(identity, signal) {
       const commit = String(++commits)

@@ -1,5 +1,5 @@
 import { expect, test } from 'vitest'
-import { admitLines, identityLines, parseGuestMessage } from './messages.ts'
+import { doorLines, identityLines, parseGuestMessage } from './messages.ts'
 
 test('reads what the agent writes', () => {
   expect(parseGuestMessage('{"phase":"ready","uptime":13.729}')).toEqual({ phase: 'ready', uptime: 13.729 })
@@ -10,22 +10,22 @@ test.each(['', 'me":"init","uptime":2}', '{"phase":"init"}', '{"unknown":"x"}', 
   expect(parseGuestMessage(line)).toBeUndefined()
 })
 
-test('the owner is let in when there are random numbers and keys', () => {
-  const lines = admitLines({
-    hostKey: Uint8Array.of(1, 171),
-    authorizedKey: 'ssh-ed25519 AAAA',
-    entropy: Uint8Array.of(255),
-  })
-  expect(lines.split('\n')).toEqual(['entropy ff', 'hostkey 01ab', 'authorize ssh-ed25519 AAAA', 'admit', ''])
+test('the owner is let in when there are random numbers', () => {
+  const lines = doorLines({ doorSecret: 'c0ffee', entropy: Uint8Array.of(255) })
+  expect(lines.split('\n')).toEqual(['entropy ff', 'door c0ffee', ''])
 })
 
-test('an identity has its commit behind all of it, and the clock keeps its nanoseconds', () => {
-  const identity = { hostname: 'cgroupv1', machineId: '0123456789abcdef0123456789abcdef' }
+test('an identity has its commit before the keys, which nobody waits for, and the clock keeps its nanoseconds', () => {
+  const keys = { hostKey: Uint8Array.of(1, 171), authorizedKey: 'ssh-ed25519 AAAA' }
+  const identity = { hostname: 'cgroupv1', machineId: '0123456789abcdef0123456789abcdef', ...keys }
   expect(identityLines(identity, '3', 1_700_000_000_012.5).split('\n')).toEqual([
     'clock 1700000000.012500000',
     'hostname cgroupv1',
     'machineid 0123456789abcdef0123456789abcdef',
     'commit 3',
+    'hostkey 01ab',
+    'authorize ssh-ed25519 AAAA',
+    'admit',
     '',
   ])
 })

@@ -54,12 +54,10 @@ export function parseGuestMessage(line: string): GuestMessage | undefined {
   }
 }
 
-/** What a guest's SSH server needs before its owner can come; new after a boot and after every restore. */
+/** What a guest needs before its owner can come; new after a boot and after every restore. */
 export interface GuestCredentials {
-  /** The SSH host key in Dropbear's format. */
-  readonly hostKey: Uint8Array
-  /** A line of authorized_keys: the one key that may log in. */
-  readonly authorizedKey: string
+  /** What the owner says at the door: 64 hexadecimal digits. */
+  readonly doorSecret: string
   /** Credited to the kernel's random pool; 32 bytes reseed it whole. */
   readonly entropy: Uint8Array
 }
@@ -69,27 +67,30 @@ export interface GuestIdentity {
   readonly hostname: string
   /** For /etc/machine-id: 32 hexadecimal digits. */
   readonly machineId: string
+  /** The SSH host key in Dropbear's format. */
+  readonly hostKey: Uint8Array
+  /** A line of authorized_keys: the one key that may log in. */
+  readonly authorizedKey: string
 }
 
 /** The lines after which a guest lets its owner in. The entropy comes first: no random number may be drawn before. */
-export function admitLines({ entropy, hostKey, authorizedKey }: GuestCredentials): string {
-  return [
-    `entropy ${Buffer.from(entropy).toString('hex')}`,
-    `hostkey ${Buffer.from(hostKey).toString('hex')}`,
-    `authorize ${authorizedKey}`,
-    'admit',
-    '',
-  ].join('\n')
+export function doorLines({ entropy, doorSecret }: GuestCredentials): string {
+  return `entropy ${Buffer.from(entropy).toString('hex')}\ndoor ${doorSecret}\n`
 }
 
-/** The lines that push an identity. `commit` comes back in the guest's `committed`. */
-export function identityLines({ hostname, machineId }: GuestIdentity, commit: string, unixTimeMs: number): string {
+/** The lines that push an identity. `commit` comes back in the guest's `committed`, when all but SSH is its own. */
+export function identityLines(identity: GuestIdentity, commit: string, unixTimeMs: number): string {
+  const { hostname, machineId, hostKey, authorizedKey } = identity
   return [
     // Right to within the way here; first, because what comes before it makes it later.
     clockLine(unixTimeMs),
     `hostname ${hostname}`,
     `machineid ${machineId}`,
     `commit ${commit}`,
+    // Nobody waits for them: who comes over SSH before they are there is let in when they are.
+    `hostkey ${Buffer.from(hostKey).toString('hex')}`,
+    `authorize ${authorizedKey}`,
+    'admit',
     '',
   ].join('\n')
 }

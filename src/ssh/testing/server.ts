@@ -1,5 +1,5 @@
 import { once } from 'node:events'
-import { type AddressInfo, createServer, type Socket } from 'node:net'
+import { type AddressInfo, connect, createServer, type Socket } from 'node:net'
 import ssh2 from 'ssh2'
 import { generateKeyPair, opensshPrivateKey, publicKeyBlob, type SshKeyPair } from '../keys.ts'
 import { forward, serveSession } from './services.ts'
@@ -7,6 +7,8 @@ import { forward, serveSession } from './services.ts'
 /** An SSH server in this process, with this machine's shell and sockets behind it. */
 export interface TestServer extends AsyncDisposable {
   readonly port: number
+  /** Connects to it. */
+  readonly dial: () => Promise<Socket>
   readonly hostKey: SshKeyPair
   readonly clientKey: SshKeyPair
   /** Authentication methods that clients tried, in order. */
@@ -71,8 +73,10 @@ export async function startTestServer({
   const cut = () => {
     for (const socket of sockets) socket.destroy()
   }
+  const { port } = server.address() as AddressInfo
   return {
-    port: (server.address() as AddressInfo).port,
+    port,
+    dial: () => dialPort(port),
     hostKey,
     clientKey,
     triedMethods,
@@ -83,4 +87,11 @@ export async function startTestServer({
       await new Promise<void>((resolve) => server.close(() => resolve()))
     },
   }
+}
+
+/** Connects to a port of this machine. */
+export async function dialPort(port: number): Promise<Socket> {
+  const socket = connect({ port, host: '127.0.0.1', noDelay: true })
+  await once(socket, 'connect')
+  return socket
 }

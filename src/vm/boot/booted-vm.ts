@@ -2,7 +2,7 @@ import type { ForwardedSocket } from '../../forward/index.ts'
 import type { Box } from '../../host/index.ts'
 import type { Disposals } from '../../lifetime/index.ts'
 import type { ControlConnection, DiskRange } from '../../qemu/index.ts'
-import type { SshConnection } from '../../ssh/index.ts'
+import type { SshAccess } from '../../streams/index.ts'
 import type { ConsoleLog } from '../death/console-log.ts'
 import type { DeathWatch } from '../death/death.ts'
 
@@ -23,7 +23,7 @@ export interface BootedVm {
   /** Ends it all: forward, connection, box, directory. */
   readonly disposals: Disposals
   readonly guest: Guest
-  readonly ssh: SshConnection
+  readonly ssh: SshAccess
   readonly docker: ForwardedSocket
   readonly hostname: string
   /** With the sockets of QEMU and of the forwards. */

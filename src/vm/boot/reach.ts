@@ -1,75 +1,67 @@
 import { join } from 'node:path'
-import { type ForwardedSocket, forwardUnixSocket } from '../../forward/index.ts'
+import { type ForwardedSocket, Forwards } from '../../forward/index.ts'
+import { startDeadline } from '../../lifetime/index.ts'
 import { guestLink } from '../../qemu/index.ts'
-import { connectSsh, type SshConnection } from '../../ssh/index.ts'
+import { connectSsh } from '../../ssh/index.ts'
+import { type Destination, doorStreams, SshAccess, type Streams } from '../../streams/index.ts'
 import { headlineOf } from '../death/death.ts'
+import { DOOR_SOCKET } from '../machine.ts'
 import type { Attempt } from './attempt.ts'
 import type { Guest } from './booted-vm.ts'
 import type { GuestKeys } from './introduce.ts'
 
-/** `allowed`: the guest will be stopped, and answers nothing then. @default 'lost': one that is silent for a minute is lost */
-export type Silence = 'allowed' | 'lost'
+export const dockerSocket = { kind: 'unix', path: '/var/run/docker.sock' } as const satisfies Destination
+const sshServer = { kind: 'tcp', port: guestLink.sshPort } as const satisfies Destination
 
-export interface GuestToReach extends Pick<Guest, 'signal'> {
-  readonly address: string
-  readonly keys: GuestKeys
-  /** Called when the guest's sshd has said its first words. */
-  readonly greeted?: () => void
-  readonly silence?: Silence | undefined
+/** A guest that swaps, and starts another SSH server meanwhile, takes less. */
+const SSH_DEADLINE_MS = 60_000
+
+/** The ways into the guest, through its door. */
+export function streamsInto({ plan }: Attempt, { box, gone }: Guest, { doorSecret }: GuestKeys): Streams {
+  return doorStreams({
+    // A box that is gone makes no socket any more.
+    dial: (signal) => box.dial(DOOR_SOCKET, signal === undefined ? gone : AbortSignal.any([gone, signal])),
+    secret: doorSecret,
+    entry: plan.entry.name,
+  })
 }
 
-/** Connects to the guest's sshd, waiting for it. */
-export function connectToGuest(
+/** SSH, for commands in the guest; connected when the first is run. */
+export function sshInto(
   { plan, start, resources }: Attempt,
-  { address, signal, keys, greeted, silence }: GuestToReach,
-): Promise<SshConnection> {
-  const { log, timeline } = start
-  const connecting = timeline.time('ssh', () =>
-    connectSsh({
-      host: address,
-      port: guestLink.sshPort,
+  { gone }: Guest,
+  { keys, streams }: { readonly keys: GuestKeys; readonly streams: Streams },
+): SshAccess {
+  const ssh = new SshAccess(async (closed) => {
+    using deadline = startDeadline({
+      ms: SSH_DEADLINE_MS,
+      onPassed: () => new Error(`there was none within ${SSH_DEADLINE_MS / 1000} s`),
+      signal: AbortSignal.any([closed, gone]),
+    })
+    return await connectSsh({
+      dial: (signal) => streams.open(sshServer, { signal }),
+      server: `port ${sshServer.port} of the virtual machine`,
       user: 'root',
       hostPublicKey: keys.hostKey.publicKey,
       clientKey: keys.clientKey,
-      ...(silence === 'allowed' && { keepaliveIntervalMs: 0 }),
-      greeted,
-      signal,
-      log,
+      signal: deadline.signal,
+      log: start.log,
       entry: plan.entry.name,
-    }),
-  )
-  const closeSsh = (ssh: SshConnection) => ssh.close()
-  resources.defer('ssh connection', () => connecting.then(closeSsh, () => {}))
-  return connecting
+    })
+  })
+  return resources.use('ssh connection', ssh)
 }
 
 /** Makes the socket of this machine that is the guest's dockerd. */
 export async function forwardDocker(
   { plan, start, runDirectory, resources }: Attempt,
-  { gone, signal }: Pick<Guest, 'gone' | 'signal'>,
-  connection: SshConnection,
+  { gone, signal }: Guest,
+  streams: Streams,
 ): Promise<ForwardedSocket> {
-  const { log, timeline } = start
-  const docker = await timeline.time('forward', () =>
-    forwardUnixSocket({
-      connection,
-      remotePath: '/var/run/docker.sock',
-      localPath: join(runDirectory, 'docker.sock'),
-      log,
-      entry: plan.entry.name,
-      diagnose: () => reasonFor(gone),
-    }),
-  )
-  resources.use('docker socket', docker)
+  const forwards = resources.use('forwards', new Forwards({ streams, log: start.log, entry: plan.entry.name }))
+  const localPath = join(runDirectory, 'docker.sock')
+  const docker = await forwards.addDocker({ remotePath: dockerSocket.path, localPath })
   signal.throwIfAborted()
-  gone.addEventListener('abort', () => docker.explain(headlineOf(gone.reason)), { once: true })
+  gone.addEventListener('abort', () => forwards.explain(headlineOf(gone.reason)), { once: true })
   return docker
-}
-
-/** The engine tells of the container's end a little later than the connection that broke with it. */
-function reasonFor(gone: AbortSignal): Promise<string> {
-  return new Promise((resolve) => {
-    if (gone.aborted) resolve(headlineOf(gone.reason))
-    gone.addEventListener('abort', () => resolve(headlineOf(gone.reason)), { once: true })
-  })
 }

@@ -8,13 +8,12 @@ import { connectVm } from './connect.ts'
 import { bootDeadline, restoreDeadline } from './deadlines.ts'
 import { startGuest } from './guest.ts'
 import { connectMonitor } from './monitor.ts'
-import type { Silence } from './reach.ts'
 
 /**
  * Starts a VM from where its template was saved. It is the owner's when its dockerd can be asked.
  * @throws TemplateUnusableError, after which there is a template to be made; what `bootVm` throws
  */
-export async function restoreVm(plan: TemplatePlan, start: Start, silence?: Silence): Promise<BootedVm> {
+export async function restoreVm(plan: TemplatePlan, start: Start): Promise<BootedVm> {
   using boot = bootDeadline(plan.entry, start)
   await using attempt = await Attempt.open(plan, { ...start, signal: boot.signal })
   attempt.followConsole()
@@ -23,7 +22,7 @@ export async function restoreVm(plan: TemplatePlan, start: Start, silence?: Sile
     const use = restoreFrom(plan.template)
     const guest = await startGuest(attempt, { use, signal: answer.signal })
     await loadGuest(attempt, guest, use.stateFile)
-    return await connectVm(attempt, guest, { dockerd: 'answers', silence })
+    return await connectVm(attempt, guest, { dockerd: 'answers' })
   } catch (thrown) {
     throw attempt.failure(answer.signal.aborted ? answer.signal.reason : thrown)
   }

@@ -8,7 +8,7 @@ import { restoreVm } from '../boot/restore.ts'
 import type { TemplatePlan } from '../plan.ts'
 import type { Start } from '../start.ts'
 
-/** A clone that is ready, SSH and forward included, and stopped: it takes memory, and no processor time. */
+/** A clone that is ready, its door tried and its dockerd forwarded, and stopped: it takes memory, and no processor time. */
 export interface Spare {
   readonly vm: BootedVm
   /** Lets it run, with the time and random numbers of now. */
@@ -17,7 +17,7 @@ export interface Spare {
 
 /** @throws as `restoreVm` */
 export async function makeSpare(plan: TemplatePlan, start: Start): Promise<Spare> {
-  const vm = await restoreVm(plan, start, 'allowed')
+  const vm = await restoreVm(plan, start)
   const { guest, disposals } = vm
   using deadline = bootDeadline(plan.entry, start)
   const inTime = AbortSignal.any([deadline.signal, vm.gone])

@@ -1,16 +1,17 @@
 import { dockerdAt } from '../../host/index.ts'
 import { type Deadline, orAborted } from '../../lifetime/index.ts'
+import { waitForDoor } from '../../streams/index.ts'
 import type { Attempt } from '../boot/attempt.ts'
 import type { Guest } from '../boot/booted-vm.ts'
 import { addressOf } from '../boot/connect.ts'
-import { admit, introduce, makeGuestKeys } from '../boot/introduce.ts'
-import { connectToGuest, forwardDocker } from '../boot/reach.ts'
+import { introduce, makeGuestKeys, openDoor } from '../boot/introduce.ts'
+import { dockerSocket, forwardDocker, sshInto, streamsInto } from '../boot/reach.ts'
 import { preloading } from '../preload/lazy.ts'
 
 /**
- * Does with a guest that is to be saved what is first done with every clone: lets its owner in, and asks its dockerd. What a kernel
- * does at the first connection of its life (it patches its own code, for one), and what it remembers of files, is then behind
- * each clone. Images are loaded in between.
+ * Does with a guest that is to be saved what is first done with every clone: opens its door, asks its dockerd, and connects to its SSH
+ * server. What a kernel does at the first connection of its life (it patches its own code, for one), and what it remembers of files,
+ * is then behind each clone. Images are loaded in between.
  *
  * The keys are good for this once: the guest forgets them, and no clone ever uses them.
  * @throws ImageTransferError; what a cold boot throws
@@ -19,11 +20,15 @@ export async function rehearse(attempt: Attempt, guest: Guest, deadline: Pick<De
   const { control, signal } = guest
   const { preloads } = attempt.plan
   const { timeline, hostname } = attempt.start
+  // Where this machine cannot reach it, no clone is of use.
+  addressOf(guest, attempt)
   const keys = makeGuestKeys()
-  admit(keys, control)
-  await introduce({ control, hostname, signal })
-  const connection = await connectToGuest(attempt, { signal, address: addressOf(guest, attempt), keys })
-  const socket = await forwardDocker(attempt, guest, connection)
+  openDoor(keys, control)
+  const streams = streamsInto(attempt, guest, keys)
+  await introduce({ control, keys, hostname, signal })
+  await waitForDoor(streams, dockerSocket, signal)
+  const ssh = sshInto(attempt, guest, { keys, streams })
+  const socket = await forwardDocker(attempt, guest, streams)
   const dockerd = dockerdAt(socket.path)
   if (preloads.length > 0) {
     using _pause = deadline.pause()
@@ -34,6 +39,7 @@ export async function rehearse(attempt: Attempt, guest: Guest, deadline: Pick<De
   }
   await orAborted(dockerd.ping(), signal)
   await socket.close()
-  await connection.close()
+  await ssh.connection()
+  await ssh.close()
   await control.forgetKeys(signal)
 }

@@ -1,5 +1,7 @@
 const requestLine = /^([A-Z]+) (\S+) HTTP\/1\.[01]\r?\n/
 const statusLine = /^HTTP\/1\.[01] (\d{3})/
+/** Ends an answer in chunks. */
+const lastChunk = '\r\n0\r\n\r\n'
 const chunkedJson = [/\r\ntransfer-encoding: chunked\r\n/i, /\r\ncontent-type: application\/json\b/i]
 /** Enough for a request line with a long query, and for the head of an answer. */
 const headBytes = 8192
@@ -24,7 +26,8 @@ export class Exchange {
   #request: Request | undefined
   #state: 'silent' | 'awaiting' | 'answered' | 'hijacked' = 'silent'
   #isChunkedJson = false
-  #isBetweenChunks = false
+  /** The end of what came from the server, as long as the last chunk: that may come in pieces. */
+  #tail = ''
 
   /** The client has not sent anything yet. */
   get silent(): boolean {
@@ -38,7 +41,16 @@ export class Exchange {
 
   /** The answer is a stream of JSON, and another piece of it may follow here. */
   get extensible(): boolean {
-    return this.#state === 'answered' && this.#isChunkedJson && this.#isBetweenChunks
+    return this.#isInChunks && this.#tail.endsWith('\r\n')
+  }
+
+  /** A client that reads the end of the connection here misses something: an answer, or the rest of one. */
+  get unfinished(): boolean {
+    return this.silent || this.awaiting || this.#isInChunks
+  }
+
+  get #isInChunks(): boolean {
+    return this.#state === 'answered' && this.#isChunkedJson && this.#tail !== lastChunk
   }
 
   /** The last request. */
@@ -56,24 +68,21 @@ export class Exchange {
   fromServer(piece: Buffer): void {
     if (this.#state === 'hijacked') return
     if (this.#state !== 'answered') this.#readHead(startOf(piece))
-    // Each chunk ends like this, and so does the head; the one that ends the answer is "0" and an empty line.
-    this.#isBetweenChunks = endsWith(piece, '\r\n') && !endsWith(piece, '\r\n0\r\n\r\n')
+    // Each chunk ends with a line end, and so does the head.
+    this.#tail = (this.#tail + piece.toString('latin1', piece.length - lastChunk.length)).slice(-lastChunk.length)
   }
 
   #readHead(head: string): void {
     const status = statusLine.exec(head)?.[1]
     if (status === '100') return
     this.#state = status === '101' || isHijack(head) ? 'hijacked' : 'answered'
-    this.#isChunkedJson = chunkedJson.every((header) => header.test(head))
+    // The answer to a HEAD request has a head alone.
+    this.#isChunkedJson = this.#request?.method !== 'HEAD' && chunkedJson.every((header) => header.test(head))
   }
 }
 
 function startOf(piece: Buffer): string {
   return piece.toString('latin1', 0, headBytes)
-}
-
-function endsWith(piece: Buffer, end: string): boolean {
-  return piece.toString('latin1', piece.length - end.length) === end
 }
 
 /** Docker hands over the raw stream without an upgrade when the client did not ask for one. */

@@ -46,6 +46,9 @@ test('an answer in chunks of JSON can be extended between two chunks only', () =
   expect(after(['client', request], ['server', head], ['server', '4\r\n{}\r\n\r\n']).extensible).toBe(true)
   expect(after(['client', request], ['server', head], ['server', '4\r\n{']).extensible).toBe(false)
   expect(after(['client', request], ['server', head], ['server', '2\r\n{}\r\n0\r\n\r\n']).extensible).toBe(false)
+  expect(
+    after(['client', request], ['server', head], ['server', '2\r\n{}\r\n'], ['server', '0\r\n\r\n']).extensible,
+  ).toBe(false)
   expect(after(['client', request], ['server', answer], ['server', '\r\n']).extensible).toBe(false)
 })
 
@@ -55,4 +58,16 @@ test.each([
   ['a multiplexed stream', 'HTTP/1.1 200 OK\r\nContent-Type: application/vnd.docker.multiplexed-stream\r\n\r\n'],
 ])('%s belongs to the program for good, even if it gets a request to read', (_name, hijack) => {
   expect(after(['client', request], ['server', hijack], ['client', request]).awaiting).toBe(false)
+})
+
+test('an end is missed before the answer and in the middle of its chunks', () => {
+  const chunked = 'HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nTransfer-Encoding: chunked\r\n\r\n'
+  expect(after().unfinished).toBe(true)
+  expect(after(['client', request]).unfinished).toBe(true)
+  expect(after(['client', request], ['server', answer]).unfinished).toBe(false)
+  expect(after(['client', request], ['server', chunked]).unfinished).toBe(true)
+  expect(after(['client', request], ['server', chunked], ['server', '0\r\n'], ['server', '\r\n']).unfinished).toBe(
+    false,
+  )
+  expect(after(['client', 'HEAD / HTTP/1.1\r\n\r\n'], ['server', chunked]).unfinished).toBe(false)
 })

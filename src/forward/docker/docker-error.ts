@@ -1,4 +1,4 @@
-import { reasonOf } from '../errors/index.ts'
+import { reasonOf } from '../../errors/index.ts'
 import type { Exchange } from './exchange.ts'
 
 /**

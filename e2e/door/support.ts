@@ -1,0 +1,117 @@
+import { type ChildProcess, spawn } from 'node:child_process'
+import { once } from 'node:events'
+import { existsSync, readdirSync } from 'node:fs'
+import { createServer, connect as dial, type Server, type Socket } from 'node:net'
+import { join } from 'node:path'
+import { setTimeout as delay } from 'node:timers/promises'
+import type { Architecture } from '../../src/arch/index.ts'
+import { exporters, llb, type State } from '../../src/buildkit/index.ts'
+import { dockerHost } from '../../src/host/index.ts'
+import { debianMirror, ensureBaseImage } from '../../src/image/index.ts'
+import { markOurs } from '../../src/image/recipes/build-mark.ts'
+import { doorPrograms } from '../../src/image/recipes/door.ts'
+import { tools } from '../../src/image/recipes/tools.ts'
+import { BASE_SUITE } from '../../src/image/recipes/vm-image.ts'
+import { readSettings } from '../../src/options/index.ts'
+import { connect } from '../buildkit/support.ts'
+import { engineUnderTest } from '../engine/support.ts'
+
+const EVENT_DEADLINE_MS = 30_000
+/** A port of the loopback device that nothing else uses. */
+const PORT = 61_923
+
+/** The state that images are compiled in, as VMs' images have it. */
+export async function toolsState(): Promise<{
+  readonly tools: State
+  readonly arch: Architecture
+  readonly mirror: string | undefined
+}> {
+  const settings = readSettings()
+  const host = dockerHost(await engineUnderTest(), settings)
+  const mirror = await debianMirror(settings.debianMirror)
+  const { ref } = await ensureBaseImage({ host, suite: BASE_SUITE, mirror })
+  const base = markOurs(llb.image(ref, { name: `[base] ${ref}`, platform: host.arch.platform }))
+  return { tools: tools(base, { mirror, suite: BASE_SUITE }), arch: host.arch, mirror }
+}
+
+/** Both ends of the door as images have them, in a directory of this machine: `box` and `guest`. */
+export async function compileDoor(directory: string): Promise<void> {
+  const { tools: state, arch } = await toolsState()
+  await using buildkit = await connect()
+  await buildkit.solve({
+    definition: doorPrograms(state, arch).definition(),
+    exporter: exporters.local({ directory }),
+  })
+}
+
+/** Both ends of a door on this machine, and the service that it leads to. */
+export class Door implements AsyncDisposable {
+  /** What the service does with a connection. @default echoes */
+  onSocket: (socket: Socket) => void = (socket) => void socket.pipe(socket)
+  /** Connections of the service that are open now. */
+  readonly sockets = new Set<Socket>()
+  readonly service: string
+  readonly #directory: string
+  readonly #box: ChildProcess
+  readonly #guest: ChildProcess
+  readonly #server: Server
+
+  private constructor(programs: string, directory: string) {
+    this.#directory = directory
+    this.service = join(directory, 'service.sock')
+    const stdio = ['pipe', 'inherit', 'inherit'] as const
+    this.#guest = spawn(join(programs, 'guest'), ['127.0.0.1', String(PORT), '127.0.0.1'], { stdio: [...stdio] })
+    this.#box = spawn(join(programs, 'box'), [this.path, '127.0.0.1', String(PORT)], { stdio: [...stdio] })
+    this.#server = createServer({ allowHalfOpen: true }, (socket) => {
+      this.sockets.add(socket)
+      socket.on('error', () => {})
+      socket.once('close', () => this.sockets.delete(socket))
+      this.onSocket(socket)
+    })
+  }
+
+  static async open(programs: string, directory: string): Promise<Door> {
+    const door = new Door(programs, directory)
+    door.#server.listen(door.service)
+    await once(door.#server, 'listening')
+    const deadline = performance.now() + EVENT_DEADLINE_MS
+    while (!existsSync(door.path)) {
+      if (performance.now() > deadline) throw new Error('the door does not open')
+      await delay(5)
+    }
+    return door
+  }
+
+  get path(): string {
+    return join(this.#directory, 'door.sock')
+  }
+
+  /** An order to the guest's end, as its agent gives it. */
+  order(line: string): void {
+    this.#guest.stdin?.write(`${line}\n`)
+  }
+
+  /** Open descriptors of the two ends. */
+  get descriptors(): { readonly box: number; readonly guest: number } {
+    const count = ({ pid }: ChildProcess) => readdirSync(`/proc/${pid}/fd`).length
+    return { box: count(this.#box), guest: count(this.#guest) }
+  }
+
+  /** A connection without a word on it. */
+  async dial(): Promise<Socket> {
+    const socket = dial({ path: this.path, allowHalfOpen: true })
+    socket.on('error', () => {})
+    await once(socket, 'connect')
+    return socket
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    for (const socket of this.sockets) socket.destroy()
+    this.#server.close()
+    for (const program of [this.#box, this.#guest]) {
+      const ended = once(program, 'exit')
+      program.kill('SIGKILL')
+      await ended
+    }
+  }
+}

@@ -1,0 +1,65 @@
+// The door: the owner's way into the guest without SSH. One program on each end of the link between container and guest:
+//   box.c    a unix socket in the run directory; each connection goes on over the link as it is
+//   guest.c  reads one line of each (request.c), and goes on to a socket of the guest
+// What they share is below, one concern a file. Both are one thread around one epoll.
+#pragma once
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <sys/epoll.h>
+#include <sys/socket.h>
+
+// ---- request.c: the line with which a connection begins ----
+// `SECRET unix PATH` or `SECRET tcp PORT`, and a line feed.
+#define SECRET_LENGTH 64  // hexadecimal digits
+#define PATH_MAX_LENGTH 107
+#define LINE_MAX_LENGTH (SECRET_LENGTH + sizeof " unix " - 1 + PATH_MAX_LENGTH + 1)
+struct request {
+  char secret[SECRET_LENGTH];
+  // 0 for a unix socket.
+  uint16_t port;
+  // Absolute, and empty for a port.
+  char path[PATH_MAX_LENGTH + 1];
+};
+// Reads a line without its line feed; false for one that is no request.
+bool request_parse(const char *line, size_t length, struct request *request);
+// Takes the same time wherever the two differ.
+bool secret_equals(const char *one, const char *other);
+
+// ---- loop.c: waits for descriptors, and calls whoever watches them ----
+struct watch {
+  int fd;
+  // Errors and hang-ups are told in any case.
+  uint32_t wanted;
+  void (*ready)(struct watch *watch, uint32_t events);
+};
+void loop_watch(struct watch *watch, uint32_t wanted);
+void loop_want(struct watch *watch, uint32_t wanted);
+// The descriptor stays open.
+void loop_unwatch(struct watch *watch);
+// What is freed may still be in the batch of events that is worked off: it is freed after that.
+void loop_free(void *memory);
+// Calls `work` every few milliseconds while it returns true.
+void loop_repeat(bool (*work)(void));
+_Noreturn void loop_run(void);
+
+// ---- listener.c: takes connections ----
+typedef void take_connection(int connection, const struct sockaddr_storage *peer);
+// Listens at the address; -1 with errno if it cannot. `mode` is that of the file of a unix socket.
+int listener_open(const struct sockaddr *address, socklen_t length, mode_t mode);
+void listener_start(int listener, take_connection *take);
+void listener_stop(void);
+// There may be room again for connections that had to wait.
+void listener_retry(void);
+
+// ---- pair.c: two sockets, joined ----
+// Carries bytes both ways until both ends have ended or one is gone. An end passes on as a half-close, back-pressure as it is, and
+// who goes away without a word is gone on the other side as well, once that has all he sent. Takes both descriptors.
+void pair_join(int one, int other);
+// Breaks all of them off.
+void pair_end_all(void);
+
+// ---- support.c ----
+// Ends the program when what it cannot do without fails.
+void need(bool succeeded, const char *what);
+void raise_descriptor_limit(void);

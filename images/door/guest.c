@@ -1,0 +1,186 @@
+// The guest's end of the door: door ADDRESS PORT PEER
+// Takes connections of PEER alone, and only while it has a secret; standard input gives it that, line by line: `admit SECRET`, or
+// `forget`. Both break off what is there. A connection begins with a line (request.c). The answer is one, too: `ok`, and the bytes behind
+// it are the destination's; `error REASON` of the destination's; or `denied REASON`.
+#include "door.h"
+
+#include <arpa/inet.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <netinet/tcp.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/un.h>
+#include <unistd.h>
+
+// A connection that has not come to its destination.
+struct visitor {
+  struct watch watch;  // its own socket first, then that of the destination
+  int connection;
+  char line[LINE_MAX_LENGTH];
+  size_t length;
+  struct visitor *previous, *next;
+};
+
+static struct visitor *visitors;
+static struct in_addr admitted_peer;
+static int listener;
+static char secret[SECRET_LENGTH];
+
+static void forget_visitor(struct visitor *visitor) {
+  if (visitor->watch.ready) loop_unwatch(&visitor->watch);
+  if (visitor->previous) visitor->previous->next = visitor->next;
+  else visitors = visitor->next;
+  if (visitor->next) visitor->next->previous = visitor->previous;
+  explicit_bzero(visitor->line, sizeof visitor->line);
+  loop_free(visitor);
+}
+
+static void turn_away(struct visitor *visitor, const char *verdict, const char *reason) {
+  char answer[160];
+  int length = snprintf(answer, sizeof answer, "%s %s\n", verdict, reason);
+  int connection = visitor->connection, current = visitor->watch.fd;
+  forget_visitor(visitor);
+  if (current != connection) close(current);
+  // Nothing was sent on it before: there is room.
+  send(connection, answer, length, MSG_NOSIGNAL);
+  close(connection);
+  listener_retry();
+}
+
+static void let_in(struct visitor *visitor) {
+  int connection = visitor->connection, destination = visitor->watch.fd;
+  forget_visitor(visitor);
+  send(connection, "ok\n", 3, MSG_NOSIGNAL);
+  pair_join(connection, destination);
+}
+
+static void connected(struct watch *watch, uint32_t events) {
+  struct visitor *visitor = (struct visitor *)watch;
+  int reason = 0;
+  socklen_t length = sizeof reason;
+  (void)events;
+  getsockopt(watch->fd, SOL_SOCKET, SO_ERROR, &reason, &length);
+  if (reason != 0) turn_away(visitor, "error", strerror(reason));
+  else let_in(visitor);
+}
+
+static int connect_to(const struct request *request) {
+  struct sockaddr_un file = {.sun_family = AF_UNIX};
+  struct sockaddr_in port = {.sin_family = AF_INET, .sin_port = htons(request->port)};
+  bool is_file = request->port == 0;
+  int one = 1;
+  memcpy(file.sun_path, request->path, sizeof request->path);
+  port.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+  int destination = socket(is_file ? AF_UNIX : AF_INET, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+  if (destination < 0) return -1;
+  if (!is_file) setsockopt(destination, IPPROTO_TCP, TCP_NODELAY, &one, sizeof one);
+  const struct sockaddr *address = is_file ? (struct sockaddr *)&file : (struct sockaddr *)&port;
+  if (connect(destination, address, is_file ? sizeof file : sizeof port) == 0 || errno == EINPROGRESS) return destination;
+  int reason = errno;
+  close(destination);
+  errno = reason;
+  return -1;
+}
+
+static void open_for(struct visitor *visitor) {
+  struct request request;
+  bool is_request = request_parse(visitor->line, visitor->length, &request);
+  bool is_owner = is_request && secret_equals(request.secret, secret);
+  explicit_bzero(request.secret, sizeof request.secret);
+  if (!is_owner) return turn_away(visitor, "denied", is_request ? "the secret is not that of this start" : "this is no request");
+  int destination = connect_to(&request);
+  if (destination < 0) return turn_away(visitor, "error", strerror(errno));
+  loop_unwatch(&visitor->watch);
+  visitor->watch = (struct watch){.fd = destination, .ready = connected};
+  loop_watch(&visitor->watch, EPOLLOUT);
+}
+
+// The owner says nothing more before the answer: the line's end is the end of what there is to read.
+static void listen_to(struct watch *watch, uint32_t events) {
+  struct visitor *visitor = (struct visitor *)watch;
+  (void)events;
+  ssize_t count = recv(watch->fd, visitor->line + visitor->length, sizeof visitor->line - visitor->length, 0);
+  if (count < 0 && (errno == EAGAIN || errno == EINTR)) return;
+  if (count <= 0) return turn_away(visitor, "denied", "the line has no end");
+  visitor->length += count;
+  const char *line_feed = memchr(visitor->line, '\n', visitor->length);
+  if (line_feed == visitor->line + visitor->length - 1) {
+    visitor->length--;
+    open_for(visitor);
+  } else if (line_feed || visitor->length == sizeof visitor->line) {
+    turn_away(visitor, "denied", "this is no request");
+  }
+}
+
+static void receive(int connection, const struct sockaddr_storage *peer) {
+  const struct sockaddr_in *from = (const struct sockaddr_in *)peer;
+  struct visitor *visitor = from->sin_addr.s_addr == admitted_peer.s_addr ? calloc(1, sizeof *visitor) : NULL;
+  if (!visitor) {
+    close(connection);
+    return;
+  }
+  visitor->watch = (struct watch){.fd = connection, .ready = listen_to};
+  visitor->connection = connection;
+  visitor->next = visitors;
+  if (visitors) visitors->previous = visitor;
+  visitors = visitor;
+  loop_watch(&visitor->watch, EPOLLIN);
+}
+
+static void forget(void) {
+  listener_stop();
+  explicit_bzero(secret, sizeof secret);
+  while (visitors) turn_away(visitors, "denied", "the guest has another owner");
+  pair_end_all();
+}
+
+static void obey(char *line) {
+  if (strcmp(line, "forget") == 0) return forget();
+  if (strncmp(line, "admit ", 6) != 0 || strlen(line + 6) != SECRET_LENGTH) return;
+  forget();
+  memcpy(secret, line + 6, SECRET_LENGTH);
+  listener_start(listener, receive);
+}
+
+static void read_orders(struct watch *watch, uint32_t events) {
+  static char buffer[256];
+  static size_t used;
+  (void)events;
+  ssize_t count = read(watch->fd, buffer + used, sizeof buffer - used);
+  if (count < 0 && (errno == EAGAIN || errno == EINTR)) return;
+  // The agent has ended, and the guest with it.
+  if (count <= 0) exit(0);
+  used += count;
+  for (char *end; (end = memchr(buffer, '\n', used));) {
+    *end = 0;
+    obey(buffer);
+    size_t length = end + 1 - buffer;
+    used -= length;
+    memmove(buffer, buffer + length, used);
+    explicit_bzero(buffer + used, sizeof buffer - used);
+  }
+  if (used == sizeof buffer) used = 0;
+}
+
+int main(int argc, char **argv) {
+  static struct watch orders = {.fd = 0, .ready = read_orders};
+  struct sockaddr_in here = {.sin_family = AF_INET};
+  int one = 1;
+  if (argc != 4 || inet_pton(AF_INET, argv[1], &here.sin_addr) != 1 || inet_pton(AF_INET, argv[3], &admitted_peer) != 1) {
+    fprintf(stderr, "usage: door ADDRESS PORT PEER\n");
+    return 2;
+  }
+  here.sin_port = htons(atoi(argv[2]));
+  signal(SIGPIPE, SIG_IGN);
+  raise_descriptor_limit();
+  listener = listener_open((struct sockaddr *)&here, sizeof here, 0);
+  need(listener >= 0, argv[1]);
+  // Its connections inherit it.
+  setsockopt(listener, IPPROTO_TCP, TCP_NODELAY, &one, sizeof one);
+  fcntl(0, F_SETFL, O_NONBLOCK);
+  loop_watch(&orders, EPOLLIN);
+  loop_run();
+}

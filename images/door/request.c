@@ -1,0 +1,51 @@
+#include "door.h"
+
+#include <string.h>
+
+static bool is_secret(const char *text) {
+  for (size_t at = 0; at < SECRET_LENGTH; at++)
+    if (!((text[at] >= '0' && text[at] <= '9') || (text[at] >= 'a' && text[at] <= 'f'))) return false;
+  return true;
+}
+
+static bool parse_path(const char *text, size_t length, struct request *request) {
+  if (length == 0 || length > PATH_MAX_LENGTH || text[0] != '/' || memchr(text, 0, length)) return false;
+  memcpy(request->path, text, length);
+  return true;
+}
+
+// One way to write each port: digits, the first of which is not 0.
+static bool parse_port(const char *text, size_t length, struct request *request) {
+  unsigned port = 0;
+  if (length == 0 || length > 5 || text[0] == '0') return false;
+  for (size_t at = 0; at < length; at++) {
+    if (text[at] < '0' || text[at] > '9') return false;
+    port = port * 10 + (text[at] - '0');
+  }
+  if (port > UINT16_MAX) return false;
+  request->port = port;
+  return true;
+}
+
+static const char *behind(const char *word, const char *text, const char *end) {
+  size_t length = strlen(word);
+  return (size_t)(end - text) >= length && memcmp(text, word, length) == 0 ? text + length : NULL;
+}
+
+bool request_parse(const char *line, size_t length, struct request *request) {
+  const char *end = line + length;
+  memset(request, 0, sizeof *request);
+  if (length < SECRET_LENGTH || !is_secret(line)) return false;
+  memcpy(request->secret, line, SECRET_LENGTH);
+  const char *destination = line + SECRET_LENGTH;
+  const char *path = behind(" unix ", destination, end);
+  if (path) return parse_path(path, end - path, request);
+  const char *port = behind(" tcp ", destination, end);
+  return port && parse_port(port, end - port, request);
+}
+
+bool secret_equals(const char *one, const char *other) {
+  volatile unsigned char difference = 0;
+  for (size_t at = 0; at < SECRET_LENGTH; at++) difference |= one[at] ^ other[at];
+  return difference == 0;
+}

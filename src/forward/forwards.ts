@@ -1,0 +1,51 @@
+import type { Logger } from '../log/index.ts'
+import type { Streams } from '../streams/index.ts'
+import { type DockerForwardOptions, type ForwardedSocket, forwardDocker } from './docker/docker-forward.ts'
+
+export interface ForwardsOptions {
+  readonly streams: Streams
+  readonly log: Logger
+  /** Kernel entry that errors name. */
+  readonly entry?: string | undefined
+}
+
+/** All sockets of this machine that lead into one VM. */
+export class Forwards implements AsyncDisposable {
+  readonly #options: ForwardsOptions
+  readonly #open = new Set<ForwardedSocket>()
+  #explained: { readonly reason: unknown } | undefined
+
+  constructor(options: ForwardsOptions) {
+    this.#options = options
+  }
+
+  /** Makes a socket for the guest's dockerd. @throws as `forwardDocker` */
+  async addDocker(where: Pick<DockerForwardOptions, 'remotePath' | 'localPath'>): Promise<ForwardedSocket> {
+    const socket = await forwardDocker({ ...this.#options, ...where })
+    if (this.#explained !== undefined) socket.explain(this.#explained.reason)
+    this.#open.add(socket)
+    return socket
+  }
+
+  /** Those that were added, in this order. */
+  list(): readonly ForwardedSocket[] {
+    return [...this.#open]
+  }
+
+  /** Says that the VM is gone, and why: clients get to read it, of sockets that are added later as well. */
+  explain(reason: unknown): void {
+    this.#explained ??= { reason }
+    for (const socket of this.#open) socket.explain(reason)
+  }
+
+  /** Closes all of them. */
+  async close(): Promise<void> {
+    const all = this.list()
+    this.#open.clear()
+    await Promise.all(all.map((socket) => socket.close()))
+  }
+
+  [Symbol.asyncDispose](): Promise<void> {
+    return this.close()
+  }
+}

@@ -1,0 +1,8 @@
+export { type Destination, destinationText } from './destination.ts'
+export { type DoorOptions, doorStreams } from './door/door.ts'
+export { makeDoorSecret } from './door/secret.ts'
+export { waitForDoor } from './door/wait.ts'
+export { DoorDeniedError, StreamRefusedError, StreamsLostError } from './errors.ts'
+export { SshAccess } from './ssh/ssh-access.ts'
+export { sshStreams } from './ssh/ssh-streams.ts'
+export type { OpenOptions, Streams } from './streams.ts'

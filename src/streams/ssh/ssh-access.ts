@@ -1,0 +1,44 @@
+import type { SshConnection } from '../../ssh/index.ts'
+
+/** The SSH connection into a guest, made when it is first needed, and made anew when it was lost. */
+export class SshAccess implements AsyncDisposable {
+  readonly #connect: (signal: AbortSignal) => Promise<SshConnection>
+  readonly #closed = new AbortController()
+  #connecting: Promise<SshConnection> | undefined
+
+  /** @param connect makes a connection; its signal aborts with `close()` */
+  constructor(connect: (signal: AbortSignal) => Promise<SshConnection>) {
+    this.#connect = connect
+  }
+
+  /** The one that there is, or a new one. @throws what connecting fails with; after `close()`, that it is closed */
+  connection(): Promise<SshConnection> {
+    if (this.#connecting !== undefined) return this.#connecting
+    const connecting = this.#begin()
+    this.#connecting = connecting
+    const forget = () => {
+      this.#connecting = undefined
+    }
+    connecting.then(({ ended }) => {
+      if (ended.aborted) forget()
+      else ended.addEventListener('abort', forget, { once: true })
+    }, forget)
+    return connecting
+  }
+
+  /** Ends the connection, or the making of it; there will be none any more. */
+  async close(): Promise<void> {
+    this.#closed.abort(new Error('the virtual machine was stopped'))
+    const connection = await this.#connecting?.catch(() => undefined)
+    await connection?.close()
+  }
+
+  [Symbol.asyncDispose](): Promise<void> {
+    return this.close()
+  }
+
+  async #begin(): Promise<SshConnection> {
+    this.#closed.signal.throwIfAborted()
+    return await this.#connect(this.#closed.signal)
+  }
+}
