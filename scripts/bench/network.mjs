@@ -7,8 +7,9 @@ import { silentLogger as log } from '../../dist/log/index.js'
 import { parseKernelEntry, readSettings } from '../../dist/options/index.js'
 import { connectControl, guestLink, imagePaths, qemuArguments } from '../../dist/qemu/index.js'
 import { connectSsh } from '../../dist/ssh/index.js'
+import { doorStreams } from '../../dist/streams/index.js'
 import { chooseAccelerator } from '../../dist/vm/accelerator/choose.js'
-import { admit, introduce, makeGuestKeys } from '../../dist/vm/boot/introduce.js'
+import { introduce, makeGuestKeys, openDoor } from '../../dist/vm/boot/introduce.js'
 import { newStart, openSession, prepareImage } from '../../dist/vm/index.js'
 import { machineOf } from '../../dist/vm/machine.js'
 import { FIXTURE_IMAGE, loadFixture } from './fixture.mjs'
@@ -111,11 +112,12 @@ async function startGuest() {
   const control = connectControl(await box.dial('control.sock', signal), log)
   await control.phase('ready', signal)
   const keys = makeGuestKeys()
-  admit(keys, control)
-  await introduce({ control, hostname: entry.name, signal })
+  openDoor(keys, control)
+  await introduce({ control, keys, hostname: entry.name, signal })
+  const streams = doorStreams({ dial: () => box.dial('door.sock', signal), secret: keys.doorSecret })
   const ssh = await connectSsh({
-    host: box.address,
-    port: guestLink.sshPort,
+    dial: () => streams.open({ kind: 'tcp', port: guestLink.sshPort }),
+    server: 'the guest',
     user: 'root',
     hostPublicKey: keys.hostKey.publicKey,
     clientKey: keys.clientKey,
