@@ -55,6 +55,16 @@ test('a limit of processes holds', async () => {
   expect(await inContainer(['--pids-limit', '33'], 'cat', `/sys/fs/cgroup/${file}`)).toBe('33')
 })
 
+test.each([
+  // With udev's modes; the driver comes when the node is opened.
+  ['/dev/net/tun', '666'],
+  ['/dev/fuse', '666'],
+  ['/dev/loop-control', '660'],
+])('a container can be given %s, as on a machine where udev runs', async (device, mode) => {
+  const open = ['sh', '-c', `stat -c %a ${device} && exec 3<>${device} && echo open`]
+  expect(await inContainer(['--device', device], ...open)).toBe(`${mode}\nopen`)
+})
+
 test('the guest has the files of its kernel, and modules load late', async () => {
   // A container with the guest's own root: what runs there is the rootfs's user space.
   const guest = ['--privileged', '--pid=host', '--volume', '/:/guest']
