@@ -22,9 +22,12 @@ export interface Host {
   readonly arch: Architecture
   readonly cores: number
   readonly images: Images
-  /** What it is known by: another machine, kernel or boot may do other things. */
+  /** What it is known by: another machine, kernel, boot or driver of KVM may do other things. */
   identity(): Promise<readonly string[]>
-  /** Stands for model and features of its processor; empty where they cannot be known. */
+  /**
+   * Stands for what a guest under KVM sees of it: model and features of its processor where they can be known, and its kernel, which
+   * adds KVM's own.
+   */
   processor(): Promise<string>
   /** What it can still give, in MiB; undefined where that cannot be known. */
   availableMib(): Promise<number | undefined>

@@ -28,6 +28,11 @@ export interface Settings {
   readonly templateVolume: string
   /** `TESTKERNELS_TEMPLATES_MIB`: what they may take together on the disk, in MiB. Default: 20480 */
   readonly templatesMib: number
+  /**
+   * `TESTKERNELS_KVM_PROBE_TIMEOUT_MS`: longest wait for the guest that tells whether KVM works, in milliseconds. Default: 10000. KVM
+   * inside an emulated machine needs more.
+   */
+  readonly kvmProbeTimeoutMs: number
   /** `DOCKER_CONFIG`: where the credentials of `docker login` are. Default: `~/.docker` */
   readonly dockerConfigDirectory: string
   /** The environment itself, for those who follow other programs' variables (DOCKER_HOST, DOCKER_CONFIG). */
@@ -66,6 +71,7 @@ export function readSettings(environment: Readonly<Record<string, string | undef
     runtimeDirectory: absolute('TESTKERNELS_RUN_DIR', environment['XDG_RUNTIME_DIR'] || tmpdir()),
     templateVolume: environment['TESTKERNELS_TEMPLATE_VOLUME'] || 'testkernels-templates',
     templatesMib: wholeNumber(environment, 'TESTKERNELS_TEMPLATES_MIB', 20_480),
+    kvmProbeTimeoutMs: wholeNumber(environment, 'TESTKERNELS_KVM_PROBE_TIMEOUT_MS', 10_000),
     dockerConfigDirectory: environment['DOCKER_CONFIG'] || join(homedir(), '.docker'),
     environment: Object.freeze({ ...environment }),
   })

@@ -8,7 +8,7 @@ export interface TemplateInputs {
   readonly imageId: string
   readonly machine: Machine
   readonly scratchMib: number
-  /** Model and flags of the engine's CPU, which a guest under KVM has too; empty where they cannot be known. */
+  /** The engine's kernel, and the model and flags of its CPU where they can be known: what a guest under KVM sees. */
   readonly hostCpu: string
   /** What is loaded into the guest's dockerd before it is saved, by content. */
   readonly preloaded: readonly string[]

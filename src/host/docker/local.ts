@@ -1,5 +1,5 @@
 import { createHash } from 'node:crypto'
-import { readFile } from 'node:fs/promises'
+import { readFile, stat } from 'node:fs/promises'
 import { join } from 'node:path'
 import type { Architecture } from '../../arch/index.ts'
 import { dialSocket, dialWhenThere } from './dial.ts'
@@ -11,6 +11,7 @@ export function localMachine(arch: Architecture): DockerMachine {
     availableMib,
     processor: () => processor(arch),
     boot: async () => (await readOrEmpty('/proc/sys/kernel/random/boot_id')).trim(),
+    kvm,
     mountSockets: ({ directory, target }) => ({ kind: 'bind', source: directory, target, access: 'read-write' }),
     dial: (_, { directory }, { name, signal }) =>
       dialWhenThere(() => dialSocket(join(directory, name), signal), signal),
@@ -31,6 +32,12 @@ async function processor({ cpuinfoFields }: Architecture): Promise<string> {
   return createHash('sha256')
     .update([...new Set(known)].join('\n'))
     .digest('hex')
+}
+
+async function kvm(): Promise<string> {
+  const [drivers, node] = await Promise.all([readOrEmpty('/proc/misc'), stat('/dev/kvm').catch(() => undefined)])
+  const driver = / kvm$/m.test(drivers) ? 'driver' : 'no driver'
+  return node === undefined ? `${driver}, no device` : `${driver}, ${node.mode.toString(8)} ${node.uid} ${node.gid}`
 }
 
 async function readOrEmpty(file: string): Promise<string> {

@@ -8,6 +8,8 @@ export interface DockerMachine {
   processor(): Promise<string>
   /** Changes with each boot of the machine; empty where it cannot be known. */
   boot(): Promise<string>
+  /** What can be seen of its KVM without a guest: whether it has a driver, and whose its device is. Empty where that cannot be known. */
+  kvm(): Promise<string>
   mountSockets(mount: SocketsMount, labels: Readonly<Record<string, string>>): LeaseMount
   /** Connects to a socket in a container, waiting for it until the signal aborts. */
   dial(container: Lease, sockets: SocketsMount, socket: DialledSocket): Promise<Duplex>

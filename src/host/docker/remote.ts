@@ -20,6 +20,7 @@ export function remoteMachine(engine: Engine): DockerMachine {
     availableMib: async () => undefined,
     processor: async () => '',
     boot: async () => '',
+    kvm: async () => '',
     mountSockets: (sockets, labels) => ({
       kind: 'volume',
       volume: volumeOf(sockets),

@@ -1,11 +1,13 @@
 import { reasonOf } from '../../errors/index.ts'
+import { orAborted } from '../../lifetime/index.ts'
 import type { Logger } from '../../log/index.ts'
 import type { KernelEntry } from '../../options/index.ts'
 import type { Accelerator } from '../../qemu/index.ts'
 import { KvmUnavailableError } from '../errors.ts'
 import type { Session } from '../session.ts'
-import { type AcceleratorVerdict, probeAccelerator } from './probe.ts'
+import { probeAccelerator } from './probe.ts'
 import { recallVerdict, rememberVerdict, verdictFile } from './remembered.ts'
+import type { AcceleratorVerdict, VerdictScope } from './verdict.ts'
 
 export interface ChooseOptions {
   readonly session: Session
@@ -30,6 +32,7 @@ export async function chooseAccelerator(options: ChooseOptions): Promise<{ accel
     throw new KvmUnavailableError({
       what: `KVM does not work here: ${verdict.reason}`,
       entry: entry.name,
+      output: verdict.output,
       remedy:
         "leave out accelerator: 'kvm' (software emulation then runs the guest), or give the engine's machine a working /dev/kvm",
     })
@@ -37,14 +40,52 @@ export async function chooseAccelerator(options: ChooseOptions): Promise<{ accel
   return { accelerator: tcg, why: `software emulation (TCG), because ${verdict.reason}` }
 }
 
-async function verdictOn({ session, image, log, signal, entry }: ChooseOptions): Promise<AcceleratorVerdict> {
+/** Probes that are under way: entries that start side by side wait for one verdict on their machine. */
+const probes = new WeakMap<Session, Promise<unknown>>()
+
+async function verdictOn(options: ChooseOptions): Promise<AcceleratorVerdict> {
+  const { session, image, signal, entry } = options
+  const files = await verdictFiles(session, image)
+  // Who asks for KVM by name may just have mended what was wrong with it.
+  let acceptsFailure = entry.accelerator !== 'kvm'
+  for (;;) {
+    const remembered = (await recallVerdict(files.machine)) ?? (await recallVerdict(files.image))
+    if (remembered !== undefined && (remembered.kvm === 'works' || acceptsFailure)) return remembered
+    const underWay = probes.get(session)
+    if (underWay === undefined) break
+    const over = underWay.catch(() => {})
+    await orAborted(over, signal)
+    acceptsFailure = true
+  }
+  const probe = probeAndRemember(options, files)
+  probes.set(session, probe)
+  try {
+    return await probe
+  } finally {
+    probes.delete(session)
+  }
+}
+
+async function probeAndRemember(
+  { session, image, log, signal, entry }: ChooseOptions,
+  files: Readonly<Record<VerdictScope, string>>,
+): Promise<AcceleratorVerdict> {
+  log.info('probing KVM with a guest (once for this machine)')
   const { host, settings } = session
-  const file = verdictFile(settings.cacheDirectory, [image, ...(await host.identity())])
-  const remembered = await recallVerdict(file)
-  if (remembered !== undefined) return remembered
-  log.info('probing KVM with a guest (once for this machine and image)')
-  const verdict = await probeAccelerator({ host, image, entry: entry.name, signal, log })
+  const timeoutMs = settings.kvmProbeTimeoutMs
+  const verdict = await probeAccelerator({ host, image, entry: entry.name, timeoutMs, signal, log })
   // A cache that cannot be written costs a probe next time.
-  await rememberVerdict(file, verdict).catch((thrown) => log.debug(`cannot remember it: ${reasonOf(thrown)}`))
+  await rememberVerdict(files[verdict.about], verdict).catch((thrown) =>
+    log.debug(`cannot remember it: ${reasonOf(thrown)}`),
+  )
   return verdict
+}
+
+async function verdictFiles(
+  { host, settings }: Session,
+  image: string,
+): Promise<Readonly<Record<VerdictScope, string>>> {
+  const machine = await host.identity()
+  const file = (key: readonly string[]) => verdictFile(settings.cacheDirectory, key)
+  return { machine: file(machine), image: file([...machine, image]) }
 }

@@ -3,26 +3,19 @@ import { type Box, type BoxSpec, DeviceMissingError, type Host } from '../../hos
 import type { Logger } from '../../log/index.ts'
 import { imagePaths, probeArguments } from '../../qemu/index.ts'
 import { describeKvmFailure } from './kvm-failure.ts'
+import type { AcceleratorVerdict } from './verdict.ts'
 
-/** What the probe found out about the engine's machine. */
-export interface AcceleratorVerdict {
-  readonly kvm: 'works' | 'fails'
-  /** Why KVM is not used, as what follows "because"; for people. Empty when it works. */
-  readonly reason: string
-  /** Rate of the counter that an emulated clock runs by, in kHz. */
-  readonly counterKhz: number
-}
-
-/** A guest under KVM is in user space within a second; one that hangs does so for good. */
-const KVM_DEADLINE_MS = 10_000
 const COUNTER = /^testkernels: counter_khz (\d+)$/
 const USER_SPACE = 'testkernels: user space reached'
+const OUTPUT_LINES = 20
 
 export interface ProbeOptions {
   readonly host: Pick<Host, 'arch' | 'run'>
   readonly image: string
   /** Kernel entry that errors name. */
   readonly entry: string
+  /** A guest under KVM is in user space within a second; one that hangs does so for good. In milliseconds. */
+  readonly timeoutMs: number
   readonly signal: AbortSignal
   readonly log: Logger
 }
@@ -35,32 +28,34 @@ export async function probeAccelerator(options: ProbeOptions): Promise<Accelerat
   try {
     const devices = ['/dev/kvm']
     const seen = await runProbe(options, { devices, command: probeArguments(options.host.arch, { kind: 'kvm' }) })
-    if (seen.reached) return { kvm: 'works', reason: '', counterKhz: seen.counterKhz }
+    const { counterKhz } = seen
+    if (seen.reached) return { kvm: 'works', reason: '', counterKhz, about: 'machine' }
     return {
       kvm: 'fails',
-      reason: describeKvmFailure({ ...seen, deadlineMs: KVM_DEADLINE_MS }),
-      counterKhz: seen.counterKhz,
+      counterKhz,
+      ...describeKvmFailure({ ...seen, deadlineMs: options.timeoutMs }),
+      output: seen.output,
     }
   } catch (thrown) {
     if (!(thrown instanceof DeviceMissingError)) throw thrown
     const { counterKhz } = await runProbe(options, {})
-    return { kvm: 'fails', reason: 'the machine has no /dev/kvm', counterKhz }
+    return { kvm: 'fails', reason: "the engine's machine has no /dev/kvm", counterKhz, about: 'machine' }
   }
 }
 
-async function runProbe({ host, image, entry, signal, log }: ProbeOptions, how: Partial<BoxSpec>) {
+async function runProbe({ host, image, entry, timeoutMs, signal, log }: ProbeOptions, how: Partial<BoxSpec>) {
   await using box = await host.run({ image, entry, entrypoint: [imagePaths.probe], ...how }, { signal, log })
   let ended: 'by itself' | 'at the deadline' = 'by itself'
   const end = () => box.stop().catch((thrown) => log.debug(reasonOf(thrown)))
   const deadline = setTimeout(() => {
     ended = 'at the deadline'
     void end()
-  }, KVM_DEADLINE_MS)
+  }, timeoutMs)
   signal.addEventListener('abort', end, { once: true })
   try {
     const seen = await readProbe(box)
     signal.throwIfAborted()
-    return { ...seen, ended, said: lastWords(box) }
+    return { ...seen, ended, said: lastWords(box), output: box.stdout.tail(OUTPUT_LINES) || undefined }
   } finally {
     clearTimeout(deadline)
     signal.removeEventListener('abort', end)

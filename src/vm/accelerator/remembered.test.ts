@@ -4,7 +4,12 @@ import { dirname, join } from 'node:path'
 import { afterEach, beforeEach, expect, test } from 'vitest'
 import { recallVerdict, rememberVerdict, verdictFile } from './remembered.ts'
 
-const verdict = { kvm: 'fails', reason: 'the machine has no /dev/kvm', counterKhz: 2_596_128 } as const
+const verdict = {
+  kvm: 'fails',
+  reason: "the engine's machine has no /dev/kvm",
+  counterKhz: 2_596_128,
+  about: 'machine',
+} as const
 let directory: string
 let file: string
 

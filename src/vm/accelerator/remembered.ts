@@ -3,12 +3,14 @@ import { mkdir, readFile } from 'node:fs/promises'
 import { dirname, join } from 'node:path'
 import * as v from 'valibot'
 import { replaceFile } from '../../files/index.ts'
-import type { AcceleratorVerdict } from './probe.ts'
+import type { AcceleratorVerdict } from './verdict.ts'
 
 const schema = v.object({
   kvm: v.picklist(['works', 'fails']),
   reason: v.string(),
   counterKhz: v.pipe(v.number(), v.minValue(1)),
+  about: v.picklist(['machine', 'image']),
+  output: v.optional(v.string()),
 })
 
 /** The file that remembers the verdict for all that `key` names. */

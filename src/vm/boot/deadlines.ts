@@ -7,8 +7,8 @@ import type { Start } from '../start.ts'
 
 /** No guest that boots is silent for this long, on the slowest machines seen; one that hangs is for good. */
 const SILENCE_DEADLINE_MS = 90_000
-/** A restored guest answers within a second, on a machine at rest. */
-const RESTORE_DEADLINE_MS = 60_000
+/** A restored guest answers within a second on a machine at rest, and in any case in this share of the time that a boot may take. */
+const RESTORE_SHARE = 1 / 4
 const WAKE_DEADLINE_MS = 20_000
 
 /** The time that all attempts of one start share. */
@@ -27,13 +27,18 @@ export function bootTimeout({ name, bootTimeoutMs }: KernelEntry, console?: Cons
   })
 }
 
-export function restoreDeadline({ name }: KernelEntry, console: ConsoleLog, signal: AbortSignal): Deadline {
+export function restoreDeadline(
+  { name, bootTimeoutMs }: KernelEntry,
+  console: ConsoleLog,
+  signal: AbortSignal,
+): Deadline {
+  const ms = bootTimeoutMs * RESTORE_SHARE
   return startDeadline({
-    ms: RESTORE_DEADLINE_MS,
+    ms,
     signal,
     onPassed: () =>
       new TemplateUnusableError('dead', {
-        what: `the guest that its template became did not answer in ${RESTORE_DEADLINE_MS / 1000} s`,
+        what: `the guest that its template became did not answer in ${ms / 1000} s`,
         entry: name,
         remedy: 'nothing need be done: it is made anew',
         output: console.tail(),
