@@ -16,7 +16,7 @@ import { FIXTURE_IMAGE, loadFixture } from './fixture.mjs'
 import { during, median, repeated, timed } from './statistics.mjs'
 
 const PORT = 5001
-const MIB = 1024
+const MIB = 256
 /** As QEMU's user network has them. */
 const SLOW = { guest: '10.0.2.15/24', gateway: '10.0.2.2' }
 const busybox = '/.testkernels/bin/busybox'
