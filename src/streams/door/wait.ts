@@ -1,13 +1,14 @@
 import type { Duplex } from 'node:stream'
 import pRetry from 'p-retry'
 import type { Destination } from '../destination.ts'
-import { StreamRefusedError, StreamsLostError } from '../errors.ts'
+import { DoorDeniedError, StreamRefusedError, StreamsLostError } from '../errors.ts'
 import type { Streams } from '../streams.ts'
 
 /**
  * Opens a stream as soon as there is a way into the guest, and closes it: both ends of the door are at work then, and the guest has the
- * secret. That nothing listens at the destination says so as well.
- * @throws DoorDeniedError; the signal's reason
+ * secret. That nothing listens at the destination says so as well. The guest of a checkpoint knows the secret of the VM that it was taken
+ * of until it is told ours: a denial, too, is for now.
+ * @throws the signal's reason
  */
 export async function waitForDoor(streams: Streams, destination: Destination, signal: AbortSignal): Promise<void> {
   const stream = await pRetry(() => openOrRefused(streams, destination, signal), {
@@ -15,7 +16,7 @@ export async function waitForDoor(streams: Streams, destination: Destination, si
     retries: Number.POSITIVE_INFINITY,
     minTimeout: 5,
     maxTimeout: 50,
-    shouldRetry: ({ error }) => error instanceof StreamsLostError,
+    shouldRetry: ({ error }) => error instanceof StreamsLostError || error instanceof DoorDeniedError,
     signal,
   })
   stream?.destroy()
