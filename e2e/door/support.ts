@@ -75,11 +75,27 @@ export class Door implements AsyncDisposable {
     door.#server.listen(door.service)
     await once(door.#server, 'listening')
     const deadline = performance.now() + EVENT_DEADLINE_MS
-    while (!existsSync(door.path)) {
-      if (performance.now() > deadline) throw new Error('the door does not open')
-      await delay(5)
+    const until = async (holds: () => boolean) => {
+      while (!holds()) {
+        if (performance.now() > deadline) throw new Error('the door does not open')
+        await delay(5)
+      }
     }
+    await until(() => existsSync(door.path))
+    await door.#callOnce()
+    // Both have the same descriptors at rest, and not while there is a connection.
+    await until(() => door.descriptors.box === door.descriptors.guest)
     return door
+  }
+
+  /** Comes back when the guest's end has answered somebody: it listens, and waits for the next. */
+  async #callOnce(): Promise<void> {
+    const secret = 'f'.repeat(64)
+    this.order(`admit ${secret}`)
+    const socket = await this.dial()
+    socket.end(`${secret} unix /nowhere.sock\n`)
+    await once(socket.resume(), 'close')
+    this.order('forget')
   }
 
   get path(): string {
