@@ -1,60 +1,19 @@
-// What gets through the forwarded docker.sock, against the engine's own socket (the same hijacked stream into a container), and against SSH
-// into the same guest, without a dockerd in between.
-import { request } from 'node:http'
+// What gets through the forwarded docker.sock, against the engine's own socket: the same hijacked stream into a container.
 import Docker from 'dockerode'
 import { KernelVm } from 'testkernels'
 import { FIXTURE_IMAGE, FIXTURE_TAR, loadFixture } from './fixture.mjs'
 import { during, median, repeated, timed } from './statistics.mjs'
 
 const BYTES = 64 * 2 ** 20
-const ROUNDS = 5
 
 export async function benchForward() {
   const direct = await during(loadFixture(), () => throughput(new Docker()))
   // Only now: its image is a file that the line above makes where there is none.
   const kernel = new KernelVm({ kernel: 'debian:bookworm', images: [FIXTURE_TAR] })
-  const { forwarded, door, ssh } = await during(kernel.start(), async (vm) => {
-    const docker = new Docker({ socketPath: vm.dockerHost.slice('unix://'.length) })
-    const forwarded = await throughput(docker)
-    const doorMs = []
-    const sshMs = []
-    // In turn, so that what the machine does meanwhile hits both.
-    for (let round = 0; round < ROUNDS; round++) {
-      doorMs.push(await timed(() => upload(docker)))
-      sshMs.push(await timed(() => pourOverSsh(vm)))
-    }
-    return { forwarded, door: BYTES / 1e3 / median(doorMs), ssh: BYTES / 1e3 / median(sshMs) }
-  })
-  return {
-    forwardedMBs: forwarded,
-    directMBs: direct,
-    forwardedToDirect: forwarded / direct,
-    doorMBs: door,
-    sshMBs: ssh,
-    doorToSsh: door / ssh,
-  }
-}
-
-/** A body that dockerd reads to its end and finds nothing in: JSON that is all white space. */
-async function upload(docker) {
-  await new Promise((resolve, reject) => {
-    const asked = request(
-      {
-        socketPath: docker.modem.socketPath,
-        path: '/auth',
-        method: 'POST',
-        headers: { 'Content-Type': 'application/json' },
-      },
-      (answer) => answer.resume().once('end', resolve),
-    )
-    asked.once('error', reject)
-    asked.end(Buffer.alloc(BYTES, ' '))
-  })
-}
-
-async function pourOverSsh(vm) {
-  const { stdout } = await vm.exec(['wc', '-c'], { stdin: Buffer.alloc(BYTES) })
-  if (stdout.trim() !== String(BYTES)) throw new Error('not all of it came through')
+  const forwarded = await during(kernel.start(), ({ dockerHost }) =>
+    throughput(new Docker({ socketPath: dockerHost.slice('unix://'.length) })),
+  )
+  return { forwardedMBs: forwarded, directMBs: direct, forwardedToDirect: forwarded / direct }
 }
 
 /** MB a second into the standard input of a container that counts them. */

@@ -1,4 +1,5 @@
 // From a container of the engine into the guest, through our tap device and through QEMU's own user network: one guest that has both.
+import { once } from 'node:events'
 import { mkdtemp, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
@@ -7,7 +8,7 @@ import { silentLogger as log } from '../../dist/log/index.js'
 import { parseKernelEntry, readSettings } from '../../dist/options/index.js'
 import { connectControl, guestLink, imagePaths, qemuArguments } from '../../dist/qemu/index.js'
 import { connectSsh } from '../../dist/ssh/index.js'
-import { doorStreams } from '../../dist/streams/index.js'
+import { doorStreams, sshStreams } from '../../dist/streams/index.js'
 import { chooseAccelerator } from '../../dist/vm/accelerator/choose.js'
 import { introduce, makeGuestKeys, openDoor } from '../../dist/vm/boot/introduce.js'
 import { newStart, openSession, prepareImage } from '../../dist/vm/index.js'
@@ -19,22 +20,55 @@ const PORT = 5001
 const MIB = 256
 /** As QEMU's user network has them. */
 const SLOW = { guest: '10.0.2.15/24', gateway: '10.0.2.2' }
+const SINK_PORT = 5002
+const POURED_BYTES = 32 * 2 ** 20
 const busybox = '/.testkernels/bin/busybox'
 
 export async function benchNetwork() {
   return await during(loadFixture(), () =>
-    during(startServer(), ({ address }) => during(startGuest(), ({ ssh }) => compare(ssh, address))),
+    during(startServer(), ({ address }) => during(startGuest(), ({ ssh, door }) => compare({ ssh, door }, address))),
   )
 }
 
-async function compare(ssh, address) {
+async function compare({ ssh, door }, address) {
   const tap = median(await repeated(3, () => receive(ssh, address)))
   const link = `ip link set eth1 up; ip addr add ${SLOW.guest} dev eth1; ip route add ${address} via ${SLOW.gateway} dev eth1`
   const { exitCode, stderr } = await ssh.exec(['sh', '-c', link.replaceAll('ip ', `${busybox} ip `)])
   if (exitCode !== 0) throw new Error(stderr)
   const user = median(await repeated(3, () => receive(ssh, address)))
   const sshMbits = median(await repeated(3, () => throughSsh(ssh)))
-  return { tapMbits: tap, userNetworkMbits: user, tapToUserNetwork: tap / user, sshMbits, sshToTap: sshMbits / tap }
+  const into = await compareIntoGuest({ ssh, door })
+  return {
+    tapMbits: tap,
+    userNetworkMbits: user,
+    tapToUserNetwork: tap / user,
+    sshMbits,
+    sshToTap: sshMbits / tap,
+    ...into,
+  }
+}
+
+/** Through the door and over SSH to the same reader in the guest, in turn, so that what the machine does meanwhile hits both. */
+async function compareIntoGuest({ ssh, door }) {
+  const reader = await ssh.spawn(['perl', '-e', SINK, String(SINK_PORT)])
+  await once(reader.stdout, 'data')
+  const ways = { door, ssh: sshStreams({ connection: async () => ssh }) }
+  const ms = { door: [], ssh: [] }
+  for (let round = 0; round < 5; round++) {
+    for (const [name, way] of Object.entries(ways)) ms[name].push(await timed(() => pourInto(way)))
+  }
+  reader.kill()
+  const mbits = (of) => (POURED_BYTES * 8) / 1e3 / median(of)
+  const [doorMbits, sshMbits] = [mbits(ms.door), mbits(ms.ssh)]
+  return { intoGuestDoorMbits: doorMbits, intoGuestSshMbits: sshMbits, doorToSsh: doorMbits / sshMbits }
+}
+
+/** Ends when the reader has all of it. */
+async function pourInto(way) {
+  const stream = await way.open({ kind: 'tcp', port: SINK_PORT })
+  const ended = once(stream.resume(), 'end')
+  stream.end(Buffer.alloc(POURED_BYTES))
+  await ended
 }
 
 /** Mbit a second of an SSH channel, which is what the forwarded socket is made of, without dockerd. */
@@ -48,6 +82,17 @@ async function throughSsh(ssh) {
   })
   return (bytes * 8) / 1e3 / ms
 }
+
+/** Reads each connection to its end, in large blocks, and closes it then. */
+const SINK = `
+use Socket;
+$| = 1;
+socket(my $server, PF_INET, SOCK_STREAM, 0) or die $!;
+bind($server, pack_sockaddr_in($ARGV[0], INADDR_LOOPBACK)) or die $!;
+listen($server, 5) or die $!;
+print "listens\\n";
+while (accept(my $connection, $server)) { 1 while sysread($connection, my $block, 1 << 20) }
+`
 
 /**
  * Reads from a connection in large blocks, because small ones measure how fast an emulated guest makes system calls. Of Perl it
@@ -129,5 +174,5 @@ async function startGuest() {
     await box.stop()
     await rm(runDirectory, { recursive: true, force: true })
   }
-  return { ssh, [Symbol.asyncDispose]: end }
+  return { ssh, door: streams, [Symbol.asyncDispose]: end }
 }
