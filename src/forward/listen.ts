@@ -4,6 +4,9 @@ import { createServer, type Server, type Socket } from 'node:net'
 import { ForwardListenError } from './errors.ts'
 import { checkPrivatePath } from './private-path.ts'
 
+/** A client of a unix socket is refused (EAGAIN) when more than this wait to be taken; Node's own 511 is few while we are busy. */
+const BACKLOG = 4096
+
 export interface ListenOptions {
   /** At most 107 bytes, in a directory of ours that has mode 0700. */
   readonly path: string
@@ -33,7 +36,7 @@ export async function listenPrivately(options: ListenOptions): Promise<Listener>
     options.onSocket(socket)
   })
   try {
-    server.listen(birthPath)
+    server.listen({ path: birthPath, backlog: BACKLOG })
     await once(server, 'listening')
     // Nobody connects to the name of its birth: under its own name the socket never had another mode.
     await chmod(birthPath, 0o600)
