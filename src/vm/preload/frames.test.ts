@@ -1,12 +1,13 @@
 import { expect, test } from 'vitest'
-import { framesOf, type Written } from './frames.ts'
+import type { DiskRange } from '../../qemu/index.ts'
+import { framesOf } from './frames.ts'
 
 async function* chunks(...texts: string[]) {
   for (const text of texts) yield Buffer.from(text)
 }
 
 async function write(...archives: AsyncIterable<Uint8Array>[]) {
-  const places: Written[] = []
+  const places: DiskRange[] = []
   async function* all() {
     yield* archives
   }

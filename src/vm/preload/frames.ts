@@ -1,11 +1,7 @@
+import type { DiskRange } from '../../qemu/index.ts'
+
 /** Sectors of a disk: what is on it begins and ends with a whole one. */
 const SECTOR_BYTES = 512
-
-/** Collects where each archive is on the disk. */
-export interface Written {
-  readonly offset: number
-  readonly length: number
-}
 
 /**
  * Archives one behind the other as images/runner/receive.c reads them: pieces with their length in front, because nobody knows how long
@@ -15,7 +11,7 @@ export interface Written {
  */
 export async function* framesOf(
   archives: AsyncIterable<AsyncIterable<Uint8Array>>,
-  written: (place: Written) => void,
+  written: (place: DiskRange) => void,
 ): AsyncGenerator<Uint8Array> {
   let offset = 0
   for await (const archive of archives) {
