@@ -2,6 +2,7 @@ import { existsSync } from 'node:fs'
 import { readFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { reasonOf } from '../errors/index.ts'
+import { dockerConfigDirectory, homeDirectory } from '../options/index.ts'
 import { currentContext, readContext } from './docker-config.ts'
 import { EngineAddressInvalidError } from './errors.ts'
 
@@ -38,7 +39,7 @@ const TLS_PORT = 2376
  * @throws EngineAddressInvalidError
  */
 export async function resolveEngineAddress(environment: EngineEnvironment): Promise<ResolvedAddress> {
-  const configDirectory = given(environment, 'DOCKER_CONFIG') ?? join(environment['HOME'] ?? '/', '.docker')
+  const configDirectory = dockerConfigDirectory(environment)
 
   const host = given(environment, 'DOCKER_HOST')
   if (host !== undefined) {
@@ -138,7 +139,7 @@ function tlsMode(environment: EngineEnvironment): TlsSource['mode'] {
 
 function defaultSocket(environment: EngineEnvironment): string {
   const runtimeDirectory = given(environment, 'XDG_RUNTIME_DIR')
-  const home = given(environment, 'HOME')
+  const home = homeDirectory(environment)
   const candidates = [
     SYSTEM_SOCKET,
     ...(runtimeDirectory === undefined ? [] : [join(runtimeDirectory, 'docker.sock')]),

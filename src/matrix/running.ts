@@ -1,4 +1,3 @@
-import { homedir } from 'node:os'
 import { createProgress } from '../buildkit/progress/index.ts'
 import { createLogger, LineSplitter, type Logger } from '../log/index.ts'
 import { readSettings, type Settings } from '../options/index.ts'
@@ -39,7 +38,7 @@ function create(write: (line: string) => void): Running {
     write: (line) => write(`testkernels ${line}`),
     level: settings.debug ? 'debug' : 'info',
   })
-  const warning = testcontainersHostWarning(homedir())
+  const warning = testcontainersHostWarning(settings.homeDirectory)
   if (warning !== undefined) log.warn(warning)
   const logs = new RunLogs({ cacheDirectory: settings.cacheDirectory, log })
   const directory = privateDirectory(settings.runtimeDirectory)

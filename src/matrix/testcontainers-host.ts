@@ -5,7 +5,8 @@ import { join } from 'node:path'
  * What to tell a user whose Testcontainers would pass by every VM: its properties file may name an engine, and it believes that
  * before DOCKER_HOST.
  */
-export function testcontainersHostWarning(home: string): string | undefined {
+export function testcontainersHostWarning(home: string | undefined): string | undefined {
+  if (home === undefined) return undefined
   const path = join(home, '.testcontainers.properties')
   const host = readProperty(path, 'tc.host')
   if (host === undefined) return undefined

@@ -17,7 +17,14 @@ export {
   parseRootfsReference,
   type RootfsReference,
 } from './rootfs-reference.ts'
-export { type ProgressKind, progressKinds, readSettings, type Settings } from './settings.ts'
+export {
+  dockerConfigDirectory,
+  homeDirectory,
+  type ProgressKind,
+  progressKinds,
+  readSettings,
+  type Settings,
+} from './settings.ts'
 export {
   type ConfigFragment,
   readyFragments,

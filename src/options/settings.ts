@@ -1,4 +1,5 @@
-import { homedir, tmpdir } from 'node:os'
+import { lstatSync, mkdirSync } from 'node:fs'
+import { tmpdir, userInfo } from 'node:os'
 import { isAbsolute, join } from 'node:path'
 import { type CacheReference, parseCacheReference } from './cache-reference.ts'
 import { InvalidOptionError } from './errors.ts'
@@ -20,7 +21,12 @@ export interface Settings {
   readonly debianMirror: string | undefined
   /** `TESTKERNELS_KERNEL_MIRROR`: where `version:` takes sources from, laid out like kernel.org's pub/linux/kernel. */
   readonly kernelMirror: string | undefined
-  /** `TESTKERNELS_CACHE_DIR`: what is remembered between runs. Default: `$XDG_CACHE_HOME/testkernels`, `~/.cache/testkernels` */
+  /** `HOME`, else what the system says; undefined for a user who has none, such as a number that a container is run with. */
+  readonly homeDirectory: string | undefined
+  /**
+   * `TESTKERNELS_CACHE_DIR`: what is remembered between runs. Default: `$XDG_CACHE_HOME/testkernels`, `~/.cache/testkernels`; without a
+   * home, a private one in the temporary directory
+   */
   readonly cacheDirectory: string
   /** `TESTKERNELS_RUN_DIR`: sockets, short-lived and private. Default: `$XDG_RUNTIME_DIR` or the temporary directory */
   readonly runtimeDirectory: string
@@ -36,7 +42,7 @@ export interface Settings {
   /** `DOCKER_CONFIG`: where the credentials of `docker login` are. Default: `~/.docker` */
   readonly dockerConfigDirectory: string
   /** The environment itself, for those who follow other programs' variables (DOCKER_HOST, DOCKER_CONFIG). */
-  readonly environment: Readonly<Record<string, string | undefined>>
+  readonly environment: Environment
 }
 
 /** As `docker buildx build` has them. */
@@ -44,10 +50,10 @@ export const progressKinds = ['auto', 'tty', 'plain', 'rawjson', 'quiet'] as con
 export type ProgressKind = (typeof progressKinds)[number]
 
 /** @throws InvalidOptionError for a value that cannot be, such as a directory that is not absolute */
-export function readSettings(environment: Readonly<Record<string, string | undefined>> = process.env): Settings {
-  const absolute = (name: string, fallback: string): string => {
+export function readSettings(environment: Environment = process.env): Settings {
+  const absolute = (name: string, fallback: () => string): string => {
     const value = environment[name]
-    if (!value) return fallback
+    if (!value) return fallback()
     if (isAbsolute(value)) return value
     throw new InvalidOptionError({
       what: `${name} must be an absolute path, got '${value}'`,
@@ -64,24 +70,62 @@ export function readSettings(environment: Readonly<Record<string, string | undef
     cacheTo: caches(environment, 'TESTKERNELS_CACHE_TO', 'to'),
     debianMirror: environment['TESTKERNELS_DEBIAN_MIRROR'] || undefined,
     kernelMirror: httpUrl(environment, 'TESTKERNELS_KERNEL_MIRROR'),
-    cacheDirectory: absolute(
-      'TESTKERNELS_CACHE_DIR',
-      join(environment['XDG_CACHE_HOME'] || join(homedir(), '.cache'), 'testkernels'),
-    ),
-    runtimeDirectory: absolute('TESTKERNELS_RUN_DIR', environment['XDG_RUNTIME_DIR'] || tmpdir()),
+    homeDirectory: homeDirectory(environment),
+    cacheDirectory: absolute('TESTKERNELS_CACHE_DIR', () => defaultCache(environment)),
+    runtimeDirectory: absolute('TESTKERNELS_RUN_DIR', () => environment['XDG_RUNTIME_DIR'] || tmpdir()),
     templateVolume: environment['TESTKERNELS_TEMPLATE_VOLUME'] || 'testkernels-templates',
     templatesMib: wholeNumber(environment, 'TESTKERNELS_TEMPLATES_MIB', 20_480),
     kvmProbeTimeoutMs: wholeNumber(environment, 'TESTKERNELS_KVM_PROBE_TIMEOUT_MS', 10_000),
-    dockerConfigDirectory: environment['DOCKER_CONFIG'] || join(homedir(), '.docker'),
+    dockerConfigDirectory: dockerConfigDirectory(environment),
     environment: Object.freeze({ ...environment }),
   })
 }
 
-function wholeNumber(
-  environment: Readonly<Record<string, string | undefined>>,
-  name: string,
-  fallback: number,
-): number {
+type Environment = Readonly<Record<string, string | undefined>>
+
+/** The user's home, as `Settings.homeDirectory` has it. */
+export function homeDirectory(environment: Environment): string | undefined {
+  if (environment['HOME']) return environment['HOME']
+  try {
+    return userInfo().homedir
+  } catch {
+    return undefined
+  }
+}
+
+/** Where docker's config.json is; without a home where a home of `/` has it, which is what engines give such users. */
+export function dockerConfigDirectory(environment: Environment): string {
+  return environment['DOCKER_CONFIG'] || join(homeDirectory(environment) ?? '/', '.docker')
+}
+
+function defaultCache(environment: Environment): string {
+  if (environment['XDG_CACHE_HOME']) return join(environment['XDG_CACHE_HOME'], 'testkernels')
+  const home = homeDirectory(environment)
+  return home === undefined || home === '/' ? temporaryCache() : join(home, '.cache/testkernels')
+}
+
+/** Made at once, and looked at: who makes such a directory before us must not choose what we remember. */
+function temporaryCache(): string {
+  const uid = process.getuid?.() ?? 0
+  const path = join(tmpdir(), `testkernels-cache-${uid}`)
+  const unusable = (why: string, cause?: unknown) =>
+    new InvalidOptionError({
+      what: `this user has no home, and the directory ${path} for what is remembered between runs ${why}`,
+      remedy: 'set TESTKERNELS_CACHE_DIR to a directory of this user, or HOME',
+      cause,
+    })
+  try {
+    mkdirSync(path, { mode: 0o700 })
+  } catch (cause) {
+    if ((cause as NodeJS.ErrnoException).code !== 'EEXIST') throw unusable('cannot be made', cause)
+  }
+  const found = lstatSync(path)
+  if (!found.isDirectory() || found.uid !== uid || (found.mode & 0o022) !== 0)
+    throw unusable('belongs to somebody else, or can be written by others')
+  return path
+}
+
+function wholeNumber(environment: Environment, name: string, fallback: number): number {
   const value = environment[name]
   if (!value) return fallback
   if (/^\d+$/.test(value)) return Number(value)
@@ -92,7 +136,7 @@ function wholeNumber(
 }
 
 /** Without slashes at its end. */
-function httpUrl(environment: Readonly<Record<string, string | undefined>>, name: string): string | undefined {
+function httpUrl(environment: Environment, name: string): string | undefined {
   const value = environment[name]
   if (!value) return undefined
   if (/^https?:\/\/[^/]/.test(value)) return value.replace(/\/+$/, '')
@@ -102,7 +146,7 @@ function httpUrl(environment: Readonly<Record<string, string | undefined>>, name
   })
 }
 
-function progressKind(environment: Readonly<Record<string, string | undefined>>): ProgressKind {
+function progressKind(environment: Environment): ProgressKind {
   const value = environment['BUILDKIT_PROGRESS'] || 'auto'
   const kind = progressKinds.find((known) => known === value)
   if (kind !== undefined) return kind
@@ -112,11 +156,7 @@ function progressKind(environment: Readonly<Record<string, string | undefined>>)
   })
 }
 
-function caches(
-  environment: Readonly<Record<string, string | undefined>>,
-  name: string,
-  direction: 'from' | 'to',
-): readonly CacheReference[] {
+function caches(environment: Environment, name: string, direction: 'from' | 'to'): readonly CacheReference[] {
   const words = (environment[name] ?? '').split(/\s+/).filter((word) => word !== '')
   return words.map((word) => parseCacheReference(word, { name, direction, environment }))
 }
