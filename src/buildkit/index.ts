@@ -2,18 +2,22 @@ export { type Buildkit, type ConnectOptions, connectBuildkit } from './client.ts
 export { BuildkitUnreachableError, BuildkitUnsupportedError, EngineGoneError } from './connection-errors.ts'
 export * from './graph.ts'
 export * from './progress/index.ts'
-export type { Attachable } from './session/attachable.ts'
-export { CredentialHelperError } from './session/auth/credential-helper.ts'
-export { credentialsFor, DockerConfigError } from './session/auth/docker-config.ts'
-export { type RegistryAuthOptions, registryAuth } from './session/auth/registry-auth.ts'
-export { LocalDirError, localDirs } from './session/filesync/local-dirs.ts'
-export { NotUtf8Error } from './session/filesync/walk.ts'
+export { LocalDirError, localDirs } from './session/local-dirs.ts'
+export { TransferError } from './session/message-stream.ts'
+export {
+  CredentialHelperError,
+  credentialsFor,
+  DockerConfigError,
+  type RegistryAuthOptions,
+  registryAuth,
+} from './session/registry-auth.ts'
 export { SecretError, type SecretSource, type SecretsOptions, secrets } from './session/secrets.ts'
-export { TransferError } from './session/transfer-error.ts'
+export type { Attachable } from './session/services.ts'
+export { NotUtf8Error } from './session/walk.ts'
 export { type DockerfileOptions, type DockerfileSolve, dockerfileSolve } from './solve/dockerfile.ts'
-export { CacheDirectoryError, SolveCancelledError, SolveError } from './solve/errors.ts'
 export type { Exporter } from './solve/exporter.ts'
 export * as exporters from './solve/exporter.ts'
+export { CacheDirectoryError, SolveCancelledError, SolveError } from './solve/failure.ts'
 export type { RemoteImage, RemoteImageRequest } from './solve/remote-image.ts'
 export type { CacheEntry, SolveRequest, SolveResult } from './solve/request.ts'
 export type { PruneOptions, UsageOptions, UsageRecord, Worker } from './store.ts'

@@ -1,8 +1,8 @@
 import type { Client } from '@grpc/grpc-js'
+import { explainCallFailure } from './connection-errors.ts'
 import { Control, type UsageRecord as UsageRecordMessage } from './gen/control_pb.ts'
-import { type CallOptions, callServerStream, callUnary } from './grpc/call.ts'
-import { explainCallFailure } from './grpc/failure.ts'
-import type { Platform } from './llb/platform.ts'
+import { type CallOptions, callServerStream, callUnary } from './grpc.ts'
+import type { Platform } from './llb/vertex.ts'
 
 /** One piece of the build cache. */
 export interface UsageRecord {

@@ -1,8 +1,14 @@
 import type { MessageInitShape } from '@bufbuild/protobuf'
 import type { FileActionSchema } from '../gen/ops_pb.ts'
-import { InputList, NONE } from './inputs.ts'
-import type { Platform } from './platform.ts'
-import { createVertex, type HasOutput, type Output, type VertexMetadata } from './vertex.ts'
+import {
+  createVertex,
+  type HasOutput,
+  InputList,
+  NONE,
+  type Output,
+  type Platform,
+  type VertexMetadata,
+} from './vertex.ts'
 
 export interface Owner {
   readonly uid: number

@@ -1,5 +1,5 @@
 export { commandOf, type Definition, definitionMessage } from './definition.ts'
-export type { Network, RunOptions } from './exec.ts'
+export { bind, cache, type Mount, type Network, output, type RunOptions, secret, tmpfs } from './exec.ts'
 export {
   type CopyOptions,
   copy,
@@ -11,8 +11,15 @@ export {
   type RmOptions,
   rm,
 } from './file.ts'
-export { bind, cache, type Mount, output, secret, tmpfs } from './mount.ts'
-export type { Platform } from './platform.ts'
-export { type HttpOptions, http, type ImageOptions, image, type LocalOptions, local, scratch } from './source.ts'
-export { ExecState, State } from './state.ts'
-export type { HasOutput, Output, Vertex } from './vertex.ts'
+export {
+  ExecState,
+  type HttpOptions,
+  http,
+  type ImageOptions,
+  image,
+  type LocalOptions,
+  local,
+  State,
+  scratch,
+} from './state.ts'
+export type { HasOutput, Output, Platform, Vertex } from './vertex.ts'

@@ -1,7 +1,13 @@
 import { createHash } from 'node:crypto'
 import { create, type MessageInitShape, toBinary } from '@bufbuild/protobuf'
 import { OpSchema } from '../gen/ops_pb.ts'
-import type { Platform } from './platform.ts'
+
+/** In the words of OCI images. */
+export interface Platform {
+  readonly os: string
+  readonly architecture: string
+  readonly variant?: string
+}
 
 /**
  * One op of a graph. It is marshalled when it is made: its inputs exist by then and nothing changes afterwards, so that the
@@ -53,4 +59,23 @@ export function toInput({ vertex, index }: Output): { digest: string; index: big
 
 export function digestOf(bytes: Uint8Array): string {
   return `sha256:${createHash('sha256').update(bytes).digest('hex')}`
+}
+
+/** What an op writes for "no input" and "no output". */
+export const NONE = -1n
+
+/** The inputs of an op while it is made, each listed once. */
+export class InputList {
+  readonly outputs: Output[] = []
+
+  /** The index that the op refers to `source` by. */
+  add({ output }: HasOutput): bigint {
+    if (output === undefined) return NONE
+    const known = this.outputs.findIndex(
+      ({ vertex, index }) => vertex.digest === output.vertex.digest && index === output.index,
+    )
+    if (known >= 0) return BigInt(known)
+    this.outputs.push(output)
+    return BigInt(this.outputs.length - 1)
+  }
 }

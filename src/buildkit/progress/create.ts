@@ -1,9 +1,8 @@
-import type { ProgressDisplay, Write } from './display.ts'
 import { PlainDisplay } from './plain.ts'
-import { QuietDisplay } from './quiet.ts'
 import { RawJsonDisplay } from './rawjson.ts'
-import { TtyDisplay, type TtyOptions } from './tty/display.ts'
-import type { Terminal } from './tty/terminal.ts'
+import type { ProgressDisplay, Write } from './status.ts'
+import { TtyDisplay, type TtyOptions } from './tty.ts'
+import type { Terminal } from './tty-frame.ts'
 
 export type ProgressOptions =
   | { readonly mode: 'plain' | 'rawjson' | 'quiet'; readonly write: Write }
@@ -21,4 +20,21 @@ export function createProgress(options: ProgressOptions): ProgressDisplay {
     case 'tty':
       return new TtyDisplay(options.terminal, options)
   }
+}
+
+/** Shows nothing of a build: what went wrong is in the error. */
+class QuietDisplay implements ProgressDisplay {
+  readonly #write: Write
+
+  constructor(write: Write) {
+    this.#write = write
+  }
+
+  update(): void {}
+
+  print(line: string): void {
+    this.#write(`${line}\n`)
+  }
+
+  end(): void {}
 }

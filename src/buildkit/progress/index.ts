@@ -1,5 +1,4 @@
 export { createProgress, type ProgressOptions } from './create.ts'
-export type { ProgressDisplay, Write } from './display.ts'
-export { formatBytes } from './format.ts'
-export type { SolveStatus } from './status.ts'
-export type { Terminal } from './tty/terminal.ts'
+export type { ProgressDisplay, SolveStatus, Write } from './status.ts'
+export { formatBytes } from './text.ts'
+export type { Terminal } from './tty-frame.ts'

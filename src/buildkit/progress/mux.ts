@@ -1,4 +1,4 @@
-import type { Write } from './display.ts'
+import type { Write } from './status.ts'
 import type { Step } from './step.ts'
 
 /** A step that has the floor keeps it for so long after its last line, when others wait. */

@@ -1,5 +1,5 @@
 import { afterEach, beforeEach, expect, test, vi } from 'vitest'
-import { logOf, statusOf, vertexOf } from '../testing/status.ts'
+import { logOf, statusOf, vertexOf } from '../testing/progress.ts'
 import { PlainDisplay } from './plain.ts'
 
 let written: string

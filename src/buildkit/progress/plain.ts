@@ -1,9 +1,7 @@
-import type { ProgressDisplay, Write } from './display.ts'
-import { formatAmount, formatSeconds } from './format.ts'
-import { TerminalLines } from './lines.ts'
 import { LineMux } from './mux.ts'
-import type { SolveStatus, VertexLog, VertexStatus, VertexWarning } from './status.ts'
+import type { ProgressDisplay, SolveStatus, VertexLog, VertexStatus, VertexWarning, Write } from './status.ts'
 import { type Step, StepModel } from './step.ts'
+import { formatAmount, formatSeconds, TerminalLines } from './text.ts'
 
 /** Between two lines about one growing number. */
 const STATUS_EVERY_MS = 5_000

@@ -1,5 +1,5 @@
 import { expect, test } from 'vitest'
-import { logOf, statusOf, vertexOf } from '../testing/status.ts'
+import { logOf, statusOf, vertexOf } from '../testing/progress.ts'
 import { RawJsonDisplay } from './rawjson.ts'
 
 test('each status is one line, with the keys of docker and times to the microsecond', () => {

@@ -1,5 +1,4 @@
-import type { ProgressDisplay, Write } from './display.ts'
-import type { SolveStatus } from './status.ts'
+import type { ProgressDisplay, SolveStatus, Write } from './status.ts'
 
 /** Each status as one line of JSON, for programs: the keys, times and base64 of `docker buildx build --progress=rawjson`. */
 export class RawJsonDisplay implements ProgressDisplay {

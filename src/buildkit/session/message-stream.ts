@@ -1,6 +1,6 @@
 import type { EventEmitter } from 'node:events'
 import type { ServerReadableStream } from '@grpc/grpc-js'
-import { TransferError } from './transfer-error.ts'
+import { TestkernelsError } from '../../errors/index.ts'
 
 /** The writing half of a stream, by the messages it takes. */
 interface MessageSink<T> extends Pick<EventEmitter, 'on' | 'off'> {
@@ -31,4 +31,13 @@ export async function send<T>(stream: MessageSink<T>, message: T): Promise<void>
 /** The messages of the other side. Leaving the loop early leaves the stream open for what is still to be sent. */
 export function messages<T>(stream: ServerReadableStream<T, unknown>): AsyncIterable<T> {
   return stream.iterator({ destroyOnReturn: false })
+}
+
+/** Files could not be sent to the engine, or taken from it. */
+export class TransferError extends TestkernelsError {
+  readonly code = 'TRANSFER_FAILED'
+
+  constructor(what: string) {
+    super({ what, remedy: "look into the engine's log for the reason, and build again" })
+  }
 }

@@ -1,8 +1,7 @@
 import { readFile } from 'node:fs/promises'
 import { TestkernelsError } from '../../errors/index.ts'
 import { Secrets } from '../gen/secrets_pb.ts'
-import type { Attachable } from './attachable.ts'
-import { NotFound } from './services.ts'
+import { type Attachable, NotFound } from './services.ts'
 
 /** Where the value of a secret comes from when a step asks for it. */
 export type SecretSource =

@@ -17,8 +17,18 @@ import {
   status,
 } from '@grpc/grpc-js'
 import { reasonOf } from '../../errors/index.ts'
-import { bindMethod, type Method, methodPath } from '../grpc/method.ts'
+import { bindMethod, type Method, methodPath } from '../grpc.ts'
 import { send } from './message-stream.ts'
+
+/** Something this machine offers to a solve: files, secrets, credentials, a directory for results. */
+export interface Attachable {
+  /**
+   * Goes into the key under which the engine keeps what a session sent, so that the next one sends only changes. Two
+   * sources that differ must give two keys.
+   */
+  sharedKey?(): Promise<string>
+  register(services: SessionServices): void
+}
 
 /** A stream of messages in both directions: of one type, or of one for each. */
 export type MessageStream<I extends DescMessage, O extends DescMessage = I> = ServerDuplexStream<

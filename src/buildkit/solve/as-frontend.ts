@@ -1,13 +1,15 @@
 import type { DescMessage, MessageInitShape, MessageShape } from '@bufbuild/protobuf'
 import { type Client, Metadata } from '@grpc/grpc-js'
+import { isServiceError } from '../connection-errors.ts'
 import { Control, type SolveResponse } from '../gen/control_pb.ts'
 import { LLBBridge, type ResultSchema } from '../gen/gateway_pb.ts'
-import { callUnary } from '../grpc/call.ts'
-import { isServiceError } from '../grpc/failure.ts'
-import type { Method } from '../grpc/method.ts'
+import { callUnary, type Method } from '../grpc.ts'
+import { definitionMessage } from '../llb/index.ts'
+import { type ImageConfig, ociImageConfig } from './image-config.ts'
+import { cacheMessages, type SolveRequest } from './request.ts'
 
 /** Asks the engine what a frontend may ask it, in the name of the solve that it serves. */
-export type AskBridge = <I extends DescMessage, O extends DescMessage>(
+type AskBridge = <I extends DescMessage, O extends DescMessage>(
   method: Method<I, O>,
   request: MessageInitShape<I>,
 ) => Promise<MessageShape<O>>
@@ -51,4 +53,26 @@ async function serve(client: Client, { ref, serve: makeResult }: FrontendSolve, 
     if (signal.aborted || !isServiceError(error)) throw error
     await ask(LLBBridge.method.return, { error: { code: error.code, message: error.details } })
   }
+}
+
+/**
+ * The result of a graph with the configuration that its image is to have. Only a frontend can give one on every engine; and one
+ * solve for both keeps the cache in the image that the inline exporter writes.
+ */
+export async function configuredResult(
+  ask: AskBridge,
+  { definition, cacheImports }: SolveRequest,
+  imageConfig: ImageConfig,
+): Promise<MessageInitShape<typeof ResultSchema>> {
+  const { result } = await ask(LLBBridge.method.solve, {
+    ...(definition && { definition: definitionMessage(definition) }),
+    allowResultReturn: true,
+    allowResultArrayRef: true,
+    // Else newer engines answer before anything is built, and of steps that are cancelled then they say no more.
+    evaluate: true,
+    cacheImports: cacheMessages(cacheImports),
+  })
+  const metadata = { 'containerimage.config': Buffer.from(JSON.stringify(ociImageConfig(imageConfig))) }
+  // Without a result it is the empty graph.
+  return result === undefined ? { metadata } : { result: result.result, metadata }
 }

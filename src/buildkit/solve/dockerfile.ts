@@ -1,9 +1,9 @@
 import { readFile } from 'node:fs/promises'
 import { basename, dirname, resolve } from 'node:path'
-import type { Platform } from '../llb/platform.ts'
-import type { Attachable } from '../session/attachable.ts'
-import { LocalDirError, localDirs } from '../session/filesync/local-dirs.ts'
-import { parseIgnoreFile } from '../session/filesync/patterns.ts'
+import type { Platform } from '../llb/vertex.ts'
+import { LocalDirError, localDirs } from '../session/local-dirs.ts'
+import { parseIgnoreFile } from '../session/patterns.ts'
+import type { Attachable } from '../session/services.ts'
 
 export interface DockerfileOptions {
   readonly contextDir: string

@@ -1,6 +1,14 @@
+import { createWriteStream } from 'node:fs'
+import { mkdir, rename, rm } from 'node:fs/promises'
+import { dirname } from 'node:path'
 import type { Writable } from 'node:stream'
-import type { Attachable } from '../session/attachable.ts'
-import { directoryTarget, streamTarget } from '../session/filesend/targets.ts'
+import { pipeline } from 'node:stream/promises'
+import { BytesMessageSchema } from '../gen/control_pb.ts'
+import { FileSend } from '../gen/filesync_pb.ts'
+import { PacketSchema } from '../gen/fsutil_pb.ts'
+import { messages, TransferError } from '../session/message-stream.ts'
+import { receiveDirectory } from '../session/receive-directory.ts'
+import type { Attachable, MessageStream } from '../session/services.ts'
 
 /** What becomes of the result of a solve. */
 export interface Exporter {
@@ -42,4 +50,44 @@ export function tar({ to }: { readonly to: string | Writable }): Exporter {
 
 function nameAttr(names: readonly string[]): Record<string, string> {
   return names.length === 0 ? {} : { name: names.join(',') }
+}
+
+/** Takes what the `local` exporter sends into a directory. */
+function directoryTarget(directory: string): Attachable {
+  return {
+    register: (services) =>
+      services.stream(FileSend.method.diffCopy, PacketSchema, (stream) => receiveDirectory(stream, directory)),
+  }
+}
+
+/** Takes the one stream that the `tar` exporter sends. A file has its name only when it is complete. */
+function streamTarget(target: string | Writable): Attachable {
+  return {
+    register: (services) =>
+      services.stream(FileSend.method.diffCopy, BytesMessageSchema, (stream) =>
+        typeof target === 'string' ? receiveFile(stream, target) : receiveStream(stream, target),
+      ),
+  }
+}
+
+type BytesStream = MessageStream<typeof BytesMessageSchema>
+
+async function receiveFile(stream: BytesStream, path: string): Promise<void> {
+  const partial = `${path}.partial-${process.pid}`
+  try {
+    await mkdir(dirname(path), { recursive: true })
+    await receiveStream(stream, createWriteStream(partial))
+    await rename(partial, path)
+  } finally {
+    await rm(partial, { force: true })
+  }
+}
+
+async function receiveStream(stream: BytesStream, target: Writable): Promise<void> {
+  await pipeline(bytes(stream), target)
+}
+
+async function* bytes(stream: BytesStream): AsyncGenerator<Uint8Array, void, undefined> {
+  for await (const { data } of messages(stream)) yield data
+  if (stream.cancelled) throw new TransferError('the transfer ended early')
 }

@@ -1,8 +1,7 @@
 import { expect, test } from 'vitest'
 import * as llb from '../llb/index.ts'
-import { logOf, vertexOf } from '../testing/status.ts'
-import { explainFailure } from './failure.ts'
-import { SolveTrace } from './trace.ts'
+import { logOf, vertexOf } from '../testing/progress.ts'
+import { explainFailure, SolveTrace } from './failure.ts'
 
 const platform = { os: 'linux', architecture: 'amd64' }
 

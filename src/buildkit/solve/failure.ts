@@ -1,6 +1,44 @@
+import { type ErrorDetails, TestkernelsError } from '../../errors/index.ts'
 import { commandOf, type Definition } from '../llb/index.ts'
-import { SolveError } from './errors.ts'
-import type { SolveTrace } from './trace.ts'
+import type { SolveStatus, SolveVertex } from '../progress/status.ts'
+import { LogTail } from '../progress/text.ts'
+
+export interface StepFailure {
+  /** The step that failed, as progress shows it. */
+  readonly vertex?: { readonly digest: string; readonly name: string } | undefined
+  /** The command it ran, as one line. */
+  readonly command?: string | undefined
+  readonly exitCode?: number | undefined
+  /** The last lines that the step wrote. */
+  readonly logTail: readonly string[]
+}
+
+/** The engine could not make what the graph describes. */
+export class SolveError extends TestkernelsError implements StepFailure {
+  readonly code = 'SOLVE_FAILED'
+  readonly vertex: StepFailure['vertex']
+  readonly command: string | undefined
+  readonly exitCode: number | undefined
+  readonly logTail: readonly string[]
+
+  constructor({ vertex, command, exitCode, logTail, ...details }: ErrorDetails & StepFailure) {
+    super(details)
+    this.vertex = vertex
+    this.command = command
+    this.exitCode = exitCode
+    this.logTail = logTail
+  }
+}
+
+/** The caller's signal aborted. The engine was told, and ended the steps that only this solve waited for. */
+export class SolveCancelledError extends TestkernelsError {
+  readonly code = 'SOLVE_CANCELLED'
+}
+
+/** A directory named for a cache of `type=local` cannot be read or written as one. */
+export class CacheDirectoryError extends TestkernelsError {
+  readonly code = 'CACHE_DIRECTORY'
+}
 
 interface FailedSolve {
   /** The engine's own words; all that it tells of the error. */
@@ -77,4 +115,43 @@ function withoutCommand(message: string): string {
 function shorten(text: string, maxLength: number): string {
   const line = text.replaceAll(/\s+/g, ' ').trim()
   return line.length <= maxLength ? line : `${line.slice(0, maxLength - 1)}…`
+}
+
+const TAIL_LINES = 30
+
+/** Remembers just enough of a solve to explain its failure. */
+export class SolveTrace {
+  readonly #failed: SolveVertex[] = []
+  readonly #tails = new Map<string, LogTail>()
+  #heard = false
+
+  /** Whether the engine told anything at all. */
+  get heard(): boolean {
+    return this.#heard
+  }
+
+  observe({ vertexes, logs }: SolveStatus): void {
+    this.#heard = true
+    for (const log of logs) {
+      const tail = this.#tails.get(log.vertex) ?? new LogTail(TAIL_LINES)
+      tail.push(log)
+      this.#tails.set(log.vertex, tail)
+    }
+    for (const vertex of vertexes) {
+      if (vertex.error !== undefined) this.#failed.push(vertex)
+      else if (vertex.completedAtMs !== undefined) this.#tails.delete(vertex.digest)
+    }
+  }
+
+  /** The step that the solve failed with `message` because of. Others may have failed only because that one did. */
+  culprit(message: string): SolveVertex | undefined {
+    return (
+      this.#failed.find(({ error }) => error !== undefined && message.includes(error)) ??
+      this.#failed.find(({ error }) => error !== undefined && !error.includes('context canceled'))
+    )
+  }
+
+  tailOf(digest: string): string[] {
+    return this.#tails.get(digest)?.lines ?? []
+  }
 }

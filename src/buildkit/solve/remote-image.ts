@@ -1,7 +1,7 @@
 import { randomBytes } from 'node:crypto'
 import type { Client } from '@grpc/grpc-js'
 import { LLBBridge } from '../gen/gateway_pb.ts'
-import type { Attachable } from '../session/attachable.ts'
+import type { Attachable } from '../session/services.ts'
 import { openSession } from '../session/session.ts'
 import { solveAsFrontend } from './as-frontend.ts'
 

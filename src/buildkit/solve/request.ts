@@ -2,7 +2,7 @@ import type { MessageInitShape } from '@bufbuild/protobuf'
 import type { SolveRequestSchema } from '../gen/control_pb.ts'
 import { type Definition, definitionMessage } from '../llb/index.ts'
 import type { SolveStatus } from '../progress/status.ts'
-import type { Attachable } from '../session/attachable.ts'
+import type { Attachable } from '../session/services.ts'
 import type { Exporter } from './exporter.ts'
 import type { ImageConfig } from './image-config.ts'
 

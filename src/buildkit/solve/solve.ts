@@ -1,17 +1,14 @@
 import { randomBytes } from 'node:crypto'
 import type { Client } from '@grpc/grpc-js'
+import { explainCallFailure, isServiceError } from '../connection-errors.ts'
 import { Control } from '../gen/control_pb.ts'
-import { callServerStream, callUnary } from '../grpc/call.ts'
-import { explainCallFailure, isServiceError } from '../grpc/failure.ts'
+import { callServerStream, callUnary } from '../grpc.ts'
 import { toSolveStatus } from '../progress/status.ts'
 import { openSession } from '../session/session.ts'
-import { solveAsFrontend } from './as-frontend.ts'
-import { configuredResult } from './configured.ts'
-import { SolveCancelledError } from './errors.ts'
-import { explainFailure } from './failure.ts'
+import { configuredResult, solveAsFrontend } from './as-frontend.ts'
+import { explainFailure, SolveCancelledError, SolveTrace } from './failure.ts'
 import { localCaches } from './local-caches.ts'
 import { type SolveRequest, type SolveResult, solveMessage } from './request.ts'
-import { SolveTrace } from './trace.ts'
 
 /** How long a solve that ended waits for the last words of its steps: with some heard already, and with none. */
 const LAST_STATUS_MS = 3_000

@@ -15,7 +15,7 @@ import { FileSend } from '../gen/filesync_pb.ts'
 import { LLBBridge, type ReturnRequest } from '../gen/gateway_pb.ts'
 import { Health } from '../gen/health_pb.ts'
 import { Secrets } from '../gen/secrets_pb.ts'
-import { bindMethod, type Method } from '../grpc/method.ts'
+import { bindMethod, type Method } from '../grpc.ts'
 import { type SessionCall, SessionCaller } from './session-caller.ts'
 
 /** What a test makes of a solve, in place of building. */

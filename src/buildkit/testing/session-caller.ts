@@ -11,7 +11,7 @@ import {
 } from '@bufbuild/protobuf'
 import type { ServerDuplexStream } from '@grpc/grpc-js'
 import type { BytesMessage } from '../gen/control_pb.ts'
-import { type Method, methodPath } from '../grpc/method.ts'
+import { type Method, methodPath } from '../grpc.ts'
 
 /** In front of each message: whether it is compressed, and its length. */
 const PREFIX_BYTES = 5

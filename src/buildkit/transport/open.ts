@@ -2,8 +2,7 @@ import { once } from 'node:events'
 import { connect, type Socket } from 'node:net'
 import { credentials } from '@grpc/grpc-js'
 import { type DirectAddress, grpcTarget } from './endpoint.ts'
-import { tlsTransport } from './tls.ts'
-import { channelOptions, type Transport } from './transport.ts'
+import { channelOptions, type Transport, tlsTransport } from './transport.ts'
 import { secure, UpgradeCredentials, UpgradeRefused, upgradeToH2c } from './upgrade.ts'
 
 /** An endpoint after dialling is arranged for. */

@@ -3,7 +3,7 @@ import type { Socket } from 'node:net'
 import { connect as connectTls } from 'node:tls'
 import { CallCredentials, ChannelCredentials, type experimental } from '@grpc/grpc-js'
 import type { TlsMaterial } from './endpoint.ts'
-import { tlsOptions } from './tls.ts'
+import { tlsOptions } from './transport.ts'
 
 /** The engine answered `POST /grpc`, but not by switching protocols. */
 export class UpgradeRefused extends Error {
