@@ -1,14 +1,45 @@
 import type { Architecture } from '../arch/index.ts'
-import { type Accelerator, accelerator, MEASURED_AT_START } from './accelerator.ts'
-import { controlPort } from './devices/control-port.ts'
-import type { Device } from './devices/device.ts'
-import { type DiskAccess, disk, emptyDisk } from './devices/disk.ts'
-import { entropy } from './devices/entropy.ts'
-import { MEMORY_ID, type Memory, memory } from './devices/memory.ts'
-import { monitor } from './devices/monitor.ts'
-import { network } from './devices/network.ts'
-import { serialConsole } from './devices/serial-console.ts'
-import { imagePaths } from './image-paths.ts'
+import {
+  type Accelerator,
+  accelerator,
+  controlPort,
+  type Device,
+  type DiskAccess,
+  disk,
+  emptyDisk,
+  entropy,
+  MEASURED_AT_START,
+  MEMORY_ID,
+  type Memory,
+  memory,
+  monitor,
+  network,
+  serialConsole,
+} from './devices.ts'
+
+/** Where things are in the image that a VM runs from. */
+export const imagePaths = {
+  entrypoint: '/testkernels/entrypoint',
+  probe: '/testkernels/probe',
+  /** A link: a machine's architecture has its own program. */
+  qemu: '/testkernels/qemu-system',
+  vmlinuz: '/testkernels/vmlinuz',
+  initrd: '/testkernels/initrd',
+  rootfs: '/testkernels/rootfs.erofs',
+  kernelFiles: '/testkernels/kernel.erofs',
+  /** Made by `supervise` at the start. */
+  scratch: '/var/lib/testkernels/scratch.img',
+  /** Carries its standard input and output to and from a unix socket. */
+  dial: '/testkernels/dial',
+  /** Made by `supervise` at the start, where images are to be loaded into the guest. */
+  preload: '/var/lib/testkernels/preload.img',
+  /** Checks, lists and removes templates. */
+  template: '/testkernels/template',
+  /** A volume with templates is mounted here. */
+  templates: '/var/lib/testkernels/templates',
+  /** The VM's run directory of the host is mounted here; QEMU's sockets are in it. */
+  runDirectory: '/run/testkernels',
+} as const
 
 /** What a VM is made of. The same machine gives the same command line. */
 export interface Machine {

@@ -4,10 +4,9 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { createInterface } from 'node:readline'
 import { afterEach, beforeEach, expect, test } from 'vitest'
-import { silentLogger } from '../../log/index.ts'
-import { QemuCommandError } from '../errors.ts'
-import { connectQmp } from './connection.ts'
+import { silentLogger } from '../log/index.ts'
 import { loadState, saveState } from './migration.ts'
+import { connectQmp, QemuCommandError } from './qmp.ts'
 
 const DEADLINE_MS = 10_000
 let directory: string

@@ -1,10 +1,15 @@
 import { EventEmitter } from 'node:events'
 import { createInterface } from 'node:readline'
 import type { Duplex } from 'node:stream'
-import { orAborted } from '../../lifetime/index.ts'
-import type { Logger } from '../../log/index.ts'
-import { QemuCommandError } from '../errors.ts'
-import { parseQmpMessage, type QmpEvent } from './messages.ts'
+import * as v from 'valibot'
+import { TestkernelsError } from '../errors/index.ts'
+import { orAborted } from '../lifetime/index.ts'
+import type { Logger } from '../log/index.ts'
+
+/** QEMU refused a command of its monitor, or went away while it did it. */
+export class QemuCommandError extends TestkernelsError {
+  readonly code = 'QEMU_COMMAND_FAILED'
+}
 
 /** A session with QEMU's monitor, over the machine protocol. */
 export interface QmpConnection {
@@ -114,4 +119,29 @@ function overSocket(socket: Duplex, { signal, log, entry }: QmpOptions): QmpConn
     },
     close: () => socket.destroy(),
   }
+}
+
+/** An event, as QEMU's machine protocol has it (docs/interop/qmp-spec): `{"event": "MIGRATION", "data": {...}}`. */
+interface QmpEvent {
+  readonly event: string
+  readonly data?: Readonly<Record<string, unknown>> | undefined
+}
+
+/** One line of the protocol. */
+export type QmpMessage =
+  | { readonly QMP: unknown }
+  | QmpEvent
+  | { readonly id?: number | undefined; readonly return: unknown }
+  | { readonly id?: number | undefined; readonly error: { readonly class: string; readonly desc: string } }
+
+const message = v.union([
+  v.object({ QMP: v.unknown() }),
+  v.object({ event: v.string(), data: v.optional(v.record(v.string(), v.unknown())) }),
+  v.object({ id: v.optional(v.number()), error: v.object({ class: v.string(), desc: v.string() }) }),
+  v.object({ id: v.optional(v.number()), return: v.unknown() }),
+])
+
+/** @throws SyntaxError or ValiError for what is not QMP */
+function parseQmpMessage(line: string): QmpMessage {
+  return v.parse(message, JSON.parse(line))
 }

@@ -1,5 +1,5 @@
 import { expect, test } from 'vitest'
-import { doorLines, identityLines, parseGuestMessage } from './messages.ts'
+import { doorLines, identityLines, parseGuestMessage } from './control-messages.ts'
 
 test('reads what the agent writes', () => {
   expect(parseGuestMessage('{"phase":"ready","uptime":13.729}')).toEqual({ phase: 'ready', uptime: 13.729 })

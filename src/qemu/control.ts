@@ -1,9 +1,8 @@
 import { EventEmitter, once } from 'node:events'
 import { createInterface } from 'node:readline'
 import type { Duplex } from 'node:stream'
-import { orAborted } from '../../lifetime/index.ts'
-import type { Logger } from '../../log/index.ts'
-import { type ClockOffset, type ClockReading, offsetOf } from './clock.ts'
+import { orAborted } from '../lifetime/index.ts'
+import type { Logger } from '../log/index.ts'
 import {
   doorLines,
   type GuestCredentials,
@@ -12,7 +11,7 @@ import {
   identityLines,
   parseGuestMessage,
   refreshLines,
-} from './messages.ts'
+} from './control-messages.ts'
 
 /** A clock that is known to within this is right. */
 const CLOCK_UNCERTAINTY_MS = 20
@@ -198,4 +197,25 @@ export function connectControl(socket: Duplex, log: Logger): ControlConnection {
 /** Finer than Date.now(). */
 function unixTimeMs(): number {
   return performance.timeOrigin + performance.now()
+}
+
+/** One answer to "what time is it there". */
+interface ClockReading {
+  /** When the question was sent and when the answer came, by our clock, in milliseconds since 1970. */
+  readonly askedMs: number
+  readonly answeredMs: number
+  /** What the other clock said. */
+  readonly theirMs: number
+}
+
+interface ClockOffset {
+  /** How far the other clock is ahead of ours, in milliseconds. */
+  readonly aheadMs: number
+  /** It is that to within this. */
+  readonly uncertaintyMs: number
+}
+
+/** The other clock was read at some time between question and answer, as in the network time protocol (RFC 5905). */
+export function offsetOf({ askedMs, answeredMs, theirMs }: ClockReading): ClockOffset {
+  return { aheadMs: theirMs - (askedMs + answeredMs) / 2, uncertaintyMs: (answeredMs - askedMs) / 2 }
 }

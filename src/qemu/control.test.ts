@@ -3,8 +3,8 @@ import { connect, createServer, type Server, type Socket } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterEach, beforeEach, expect, test } from 'vitest'
-import { silentLogger } from '../../log/index.ts'
-import { connectControl } from './connection.ts'
+import { silentLogger } from '../log/index.ts'
+import { connectControl, offsetOf } from './control.ts'
 
 const DEADLINE_MS = 10_000
 let directory: string
@@ -80,4 +80,12 @@ test('a port that breaks leaves the wait to its signal', async () => {
   await new Promise((resolve) => setImmediate(resolve))
   gone.abort(new Error('the container exited'))
   await expect(waiting).rejects.toThrow('the container exited')
+})
+
+test('a clock that is right is ahead by nothing, to within half the way there and back', () => {
+  expect(offsetOf({ askedMs: 1000, answeredMs: 1010, theirMs: 1005 })).toEqual({ aheadMs: 0, uncertaintyMs: 5 })
+})
+
+test('a clock that stood still is behind', () => {
+  expect(offsetOf({ askedMs: 48_000, answeredMs: 48_002, theirMs: 1 })).toEqual({ aheadMs: -48_000, uncertaintyMs: 1 })
 })

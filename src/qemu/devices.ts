@@ -1,0 +1,126 @@
+import type { Architecture } from '../arch/index.ts'
+import { guestLink } from './guest-link.ts'
+
+/** What one device adds to QEMU's command line and to the kernel's. */
+export interface Device {
+  readonly qemu: readonly string[]
+  readonly kernel?: readonly string[]
+}
+
+export type Accelerator =
+  | { readonly kind: 'kvm' }
+  | {
+      readonly kind: 'tcg'
+      /** Rate of the counter that the guest's clock runs by, in kHz; or what the entrypoint measures at the start. */
+      readonly counterKhz: number | typeof MEASURED_AT_START
+    }
+
+/** The entrypoint puts the measured rate in its place. */
+export const MEASURED_AT_START = '@counter_khz@'
+
+/** CPU and accelerator. */
+export function accelerator(chosen: Accelerator, { emulatedCpu }: Architecture): Device {
+  if (chosen.kind === 'kvm') return { qemu: ['-accel', 'kvm', '-cpu', 'host'] }
+  return {
+    qemu: ['-accel', 'tcg,thread=multi', '-cpu', emulatedCpu.model],
+    kernel: emulatedCpu.kernelArguments(chosen.counterKhz),
+  }
+}
+
+/** What a guest's RAM is made of. */
+export type Memory =
+  | { readonly kind: 'anonymous' }
+  /** A file of this size; `shared`: the guest's writes are in it; `copy-on-write`: they are this guest's own. */
+  | { readonly kind: 'file'; readonly file: string; readonly mapping: 'shared' | 'copy-on-write' }
+
+/** Id of the memory's object, which the machine refers to. */
+export const MEMORY_ID = 'mem'
+
+export function memory({ memoryMib, memory: from }: { readonly memoryMib: number; readonly memory: Memory }): Device {
+  const size = ['-m', String(memoryMib)]
+  if (from.kind === 'anonymous') return { qemu: size }
+  // A template's file is opened for reading alone: whatever a clone does, it cannot damage it. `rom` is about the guest.
+  const mapping = from.mapping === 'shared' ? 'share=on' : 'share=off,readonly=on,rom=off'
+  const object = `memory-backend-file,id=${MEMORY_ID},size=${memoryMib}M,mem-path=${from.file},${mapping}`
+  return { qemu: [...size, '-object', object] }
+}
+
+export interface DiskOptions {
+  readonly id: string
+  readonly file: string
+  /** `copy-on-write`: the guest may write, and the file stays as it is; what was written goes with QEMU. */
+  readonly access: DiskAccess
+}
+
+export type DiskAccess = 'read-only' | 'read-write' | 'copy-on-write'
+
+/** A raw virtio-blk disk. The guest sees them as vda, vdb, ... in the order in which they are given to QEMU. */
+export function disk({ id, file, access }: DiskOptions): Device {
+  // The disk goes with its VM: nothing is gained by waiting until the host's disk has it.
+  const writable = 'cache=unsafe,discard=unmap,detect-zeroes=unmap'
+  const how = { 'read-only': 'readonly=on', 'read-write': writable, 'copy-on-write': `${writable},snapshot=on` }[access]
+  const drive = `if=none,id=${id},file=${file},format=raw,${how}`
+  return { qemu: ['-drive', drive, '-device', `virtio-blk-device,drive=${id}`] }
+}
+
+/** Stands where a read-only disk was, for a guest that let go of it: all zeros, and no file of this machine. */
+export function emptyDisk({ id }: Pick<DiskOptions, 'id'>): Device {
+  const drive = `if=none,id=${id},driver=null-co,size=1M,read-zeroes=on,readonly=on`
+  return { qemu: ['-drive', drive, '-device', `virtio-blk-device,drive=${id}`] }
+}
+
+/**
+ * virtio-net on the tap device that the entrypoint made and gave to QEMU's user. A restored guest need not announce itself: its
+ * one neighbour is new. It would five times in its first second, over every protocol it has.
+ */
+export function network(): Device {
+  return {
+    qemu: [
+      '-netdev',
+      'tap,id=net,ifname=tap0,script=no,downscript=no',
+      '-device',
+      `virtio-net-device,netdev=net,mac=${guestLink.macAddress},guest_announce=off`,
+    ],
+  }
+}
+
+/** The name that images/guest/agent/control.c looks for. */
+const PORT_NAME = 'testkernels.control'
+
+/**
+ * A virtio-serial port, a unix socket on the host's side. Apart from the console, because a reader that stalls on one must
+ * not stall the other; apart from SSH, because it carries SSH's keys.
+ */
+export function controlPort({ socketPath }: { readonly socketPath: string }): Device {
+  return {
+    qemu: [
+      '-device',
+      'virtio-serial-device,max_ports=2',
+      '-chardev',
+      `socket,id=control,path=${socketPath},server=on,wait=off`,
+      '-device',
+      `virtserialport,chardev=control,name=${PORT_NAME}`,
+    ],
+  }
+}
+
+/** QEMU's machine protocol on a unix socket: what stops, saves and restores the guest. The guest sees nothing of it. */
+export function monitor({ socketPath }: { readonly socketPath: string }): Device {
+  return { qemu: ['-qmp', `unix:${socketPath},server=on,wait=off`] }
+}
+
+/**
+ * The first serial port, on QEMU's standard output: the container's log is the guest's console. The kernel writes its
+ * panics here, so the host can quote them.
+ */
+export function serialConsole({ qemu }: Architecture): Device {
+  return {
+    qemu: ['-chardev', 'stdio,id=console,signal=off', '-serial', 'chardev:console'],
+    kernel: [`console=${qemu.console}`],
+  }
+}
+
+/** virtio-rng fed by the host, so that keys made early in the guest do not wait for entropy. */
+export function entropy(): Device {
+  return { qemu: ['-object', 'rng-random,id=rng,filename=/dev/urandom', '-device', 'virtio-rng-device,rng=rng'] }
+}
