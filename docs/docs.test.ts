@@ -3,9 +3,7 @@ import { existsSync, readFileSync } from 'node:fs'
 import { dirname, join } from 'node:path'
 import { expect, test } from 'vitest'
 import { blocks, fileOf, pages, readPage, root } from '../e2e/support/pages.ts'
-import { buildCommand } from '../src/cli/commands/build.ts'
-import { pruneCommand } from '../src/cli/commands/prune.ts'
-import { runCommand } from '../src/cli/commands/run.ts'
+import { buildCommand, pruneCommand, runCommand } from '../src/cli/commands.ts'
 import { type KernelEntry, parseKernelEntry } from '../src/options/index.ts'
 
 /** As GitHub makes them of headings. */

@@ -136,7 +136,7 @@ async function startGuest() {
   const session = await openSession({ settings: readSettings(), log, signal })
   const { host } = session
   const entry = parseKernelEntry('bench', { kernel: 'debian:bookworm' })
-  const { ref: image } = await prepareImage({ session, entry }, newStart({ hostname: entry.name, signal }))
+  const { ref: image } = await prepareImage({ session, entry }, newStart(session, { hostname: entry.name, signal }))
   const { accelerator } = await chooseAccelerator({ session, entry, image, log, signal })
   const runDirectory = await mkdtemp(join(tmpdir(), 'tk-bench-'))
   const second = ['-netdev', 'user,id=slow', '-device', 'virtio-net-device,netdev=slow']

@@ -27,10 +27,10 @@ export async function build(args: BuildArguments): Promise<number> {
   // All that can be wrong before the build, which may take minutes.
   checkNames(tags, push)
   const cache = cachesOf(args)
-  const session = await openSession({ settings, log, signal })
-  const { images } = session.host
   const onBuildStatus = progress.update.bind(progress)
-  const image = await prepareImage({ session, entry, cache }, { log, signal, onBuildStatus })
+  const session = await openSession({ settings, log, signal, onBuildStatus })
+  const { images } = session.host
+  const image = await prepareImage({ session, entry, cache }, { log, signal })
   // Or its last picture would take lines away.
   progress.end()
   for (const tag of tags) await images.tag(image.ref, tag)

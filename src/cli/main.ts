@@ -1,9 +1,7 @@
 #!/usr/bin/env node
 import { readFileSync } from 'node:fs'
 import { Command } from 'commander'
-import { buildCommand } from './commands/build.ts'
-import { pruneCommand } from './commands/prune.ts'
-import { runCommand } from './commands/run.ts'
+import { buildCommand, pruneCommand, runCommand } from './commands.ts'
 import { EXIT_OWN_FAILURE } from './exit.ts'
 
 const { version } = JSON.parse(readFileSync(new URL('../../package.json', import.meta.url), 'utf8')) as {

@@ -1,7 +1,9 @@
 import { formatBytes } from '../buildkit/progress/index.ts'
 import { type Host, openDockerHost, type PruneOptions } from '../host/index.ts'
-import type { CacheKind } from './cache-kinds.ts'
 import type { Working } from './execute.ts'
+
+/** What `prune --all` removes besides the remains of runs, and `--keep` leaves. */
+export type CacheKind = 'images' | 'templates' | 'cache'
 
 export interface PruneArguments extends Working {
   /** What goes besides the remains of runs. */

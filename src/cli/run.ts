@@ -1,5 +1,7 @@
+import { addAbortSignal, type Readable } from 'node:stream'
+import { text } from 'node:stream/consumers'
 import { keepAlive } from '../lifetime/index.ts'
-import { type KernelEntry, parseKernelEntry, withConfig } from '../options/index.ts'
+import { InvalidOptionError, type KernelEntry, parseKernelEntry, withConfig } from '../options/index.ts'
 import {
   launchVm,
   newStart,
@@ -7,15 +9,15 @@ import {
   prepareImage,
   type Start,
   type StartedKernelVm,
+  type Step,
   Timeline,
   takeImage,
+  type VmRequest,
   type Wanted,
 } from '../vm/index.ts'
-import { runCommand } from './command.ts'
 import type { Working } from './execute.ts'
-import { readImageArgument } from './image-argument.ts'
-import { shellExports } from './shell-exports.ts'
-import { drawTimings } from './timings.ts'
+import { EXIT_OWN_FAILURE } from './exit.ts'
+import { runInVm } from './run-in-vm.ts'
 
 export interface RunArguments extends Working {
   readonly name: string
@@ -34,22 +36,23 @@ export interface RunArguments extends Working {
 
 /** @returns the exit status of the command; 125 when the VM went away under it */
 export async function run(args: RunArguments): Promise<number> {
-  const { command, settings, log, progress, signal } = args
+  const { command, timings, settings, log, progress, signal } = args
   const ref = args.image === '-' ? await readImageArgument(process.stdin, signal) : args.image
   const entry = entryOf(args, ref)
   const timeline = new Timeline()
-  const session = await timeline.time('engine', () => openSession({ settings, log, signal }))
   const onBuildStatus = progress.update.bind(progress)
-  const start = newStart({ hostname: entry.name, timeline, log, signal, onBuildStatus })
+  const session = await timeline.time('engine', () => openSession({ settings, log, signal, onBuildStatus }))
+  const start = newStart(session, { hostname: entry.name, timeline, signal })
   const image = await timeline.time('image', () =>
     ref === undefined ? builtImage({ session, entry }, start) : takeImage(ref, { session, entry }, start),
   )
   // What comes next is the VM's, and then the command's: the picture of the build must not move any more.
   progress.end()
-  await using vm = await launchVm({ session, entry, image }, start)
-  if (args.timings) process.stderr.write(drawTimings(vm.steps))
-  if (command.length === 0) return await stayUp(vm, signal)
-  return await runCommand({ vm, argv: command, environment: settings.environment, signal })
+  const onStarted = ({ steps }: StartedKernelVm) => timings && process.stderr.write(drawTimings(steps))
+  const request = { session, entry, image }
+  if (command.length === 0) return await stayUp(request, start, onStarted)
+  const outcome = await runInVm(request, start, { command, environment: settings.environment, onStarted })
+  return outcome.kind === 'exited' ? outcome.status : EXIT_OWN_FAILURE
 }
 
 function entryOf({ name, kernel, config, options }: RunArguments, image: string | undefined): KernelEntry {
@@ -61,11 +64,13 @@ async function builtImage(wanted: Wanted, start: Start): Promise<string> {
   return (await prepareImage(wanted, start)).ref
 }
 
-async function stayUp(vm: StartedKernelVm, signal: AbortSignal): Promise<number> {
+async function stayUp(request: VmRequest, start: Start, onStarted: (vm: StartedKernelVm) => unknown): Promise<number> {
+  await using vm = await launchVm(request, start)
+  onStarted(vm)
   process.stdout.write(shellExports(vm.environment))
   process.stderr.write('The VM is up. Ctrl-C ends it.\n')
   const letGo = keepAlive()
-  await aborted(AbortSignal.any([signal, vm.gone]))
+  await aborted(AbortSignal.any([start.signal, vm.gone]))
   letGo()
   if (vm.gone.aborted) throw vm.gone.reason
   return 0
@@ -76,4 +81,49 @@ function aborted(signal: AbortSignal): Promise<void> {
     if (signal.aborted) return resolve()
     signal.addEventListener('abort', () => resolve(), { once: true })
   })
+}
+
+/**
+ * The image that is named on standard input, which is read to its end.
+ * @throws InvalidOptionError
+ */
+export async function readImageArgument(input: Readable, signal: AbortSignal): Promise<string> {
+  // Silent: whoever writes there may be showing its progress on our terminal.
+  const [image, ...more] = (await text(addAbortSignal(signal, input))).trim().split(/\s+/)
+  if (image && more.length === 0) return image
+  throw new InvalidOptionError({
+    what: image ? 'standard input names more than one image' : 'standard input names no image',
+    remedy: 'write `testkernels build | testkernels run`; if the build failed, its error is above',
+  })
+}
+
+/** Shell code that gives a shell this environment: `eval "$(...)"`, or to be copied. */
+export function shellExports(environment: Readonly<Record<string, string | undefined>>): string {
+  return Object.entries(environment)
+    .map(([name, value]) =>
+      value === undefined ? `unset ${name}\n` : `export ${name}='${value.replaceAll("'", "'\\''")}'\n`,
+    )
+    .join('')
+}
+
+const BAR_COLUMNS = 48
+
+/**
+ * Where the time of a start went, as bars below one another on one scale:
+ *
+ *     image      0.06 s  █
+ *     container  0.24 s   ████████
+ */
+export function drawTimings(steps: readonly Step[]): string {
+  const ordered = steps.toSorted((one, other) => one.fromMs - other.fromMs || other.toMs - one.toMs)
+  const endMs = Math.max(...ordered.map(({ toMs }) => toMs), 1)
+  const nameColumns = Math.max(...ordered.map(({ name }) => name.length))
+  const column = (ms: number) => Math.floor((ms / endMs) * BAR_COLUMNS)
+  const lines = ordered.map(({ name, fromMs, toMs }) => {
+    // The shortest step is seen, too.
+    const bar = '█'.repeat(Math.max(1, column(toMs) - column(fromMs)))
+    const seconds = ((toMs - fromMs) / 1000).toFixed(2).padStart(6)
+    return `${name.padEnd(nameColumns)} ${seconds} s  ${' '.repeat(Math.min(column(fromMs), BAR_COLUMNS - 1))}${bar}\n`
+  })
+  return lines.join('')
 }

@@ -2,11 +2,11 @@ import {
   assignEnvironment,
   type Failure,
   kernelOf,
+  type LeasedVm,
+  leaseVms,
   neededBy,
   type ProvidedKernel,
   readVariable,
-  type TakenVm,
-  takeVms,
   type VmSource,
 } from '../worker/index.ts'
 import { makeTestsAbortable } from './abortable-tests.ts'
@@ -22,7 +22,7 @@ export function withKernels(module: EnvironmentModule, request: KernelRequest): 
   const Base = classOf(module)
   return class KernelEnvironment extends Base {
     readonly #configuresTimeout: boolean
-    #vms: readonly TakenVm[] = []
+    #vms: readonly LeasedVm[] = []
     #restore = () => {}
 
     constructor(...args: ConstructorParameters<EnvironmentClass>) {
@@ -33,7 +33,7 @@ export function withKernels(module: EnvironmentModule, request: KernelRequest): 
 
     override async setup(): Promise<void> {
       await super.setup()
-      this.#vms = await takeVms(sourcesOf(request), { worker: readVariable('JEST_WORKER_ID') ?? '', toError })
+      this.#vms = await leaseVms(sourcesOf(request), { worker: readVariable('JEST_WORKER_ID') ?? '', toError })
       if (request.scope === 'project') this.#point()
     }
 

@@ -1,5 +1,5 @@
 // What Jest's process does for a project: its VMs up when its tests are about to run, and down after them.
-import { Keeper, type Kept } from '../matrix/index.ts'
+import { SessionThread, type ThreadLease } from '../matrix/index.ts'
 import { assignEnvironment } from '../worker/index.ts'
 import { type KernelRequest, sourcesVariable } from './request.ts'
 
@@ -9,18 +9,19 @@ export interface RunMode {
   readonly watchAll?: boolean
 }
 
-interface Held {
-  readonly keeper: Keeper
-  /** What is kept for each project. */
-  readonly kept: Map<string, Kept>
+/** What Jest's process has for its projects. */
+interface Projects {
+  readonly thread: SessionThread
+  /** The VMs of each. */
+  readonly leases: Map<string, ThreadLease>
 }
 
-const KEY = Symbol.for('testkernels.jest.held')
+const KEY = Symbol.for('testkernels.jest.projects')
 
 /** On `globalThis`, because Jest may evaluate this module more than once. */
-function held(): Held {
-  const holder = globalThis as { [KEY]?: Held }
-  holder[KEY] ??= { keeper: new Keeper((line) => void process.stderr.write(`${line}\n`)), kept: new Map() }
+function projects(): Projects {
+  const holder = globalThis as { [KEY]?: Projects }
+  holder[KEY] ??= { thread: new SessionThread((line) => void process.stderr.write(`${line}\n`)), leases: new Map() }
   return holder[KEY]
 }
 
@@ -29,24 +30,24 @@ function held(): Held {
  * in their environment. Jest calls it only for projects that have tests to run.
  */
 export async function setUp(request: KernelRequest): Promise<void> {
-  const { keeper, kept } = held()
-  // Those of the run before, in watch mode. Who failed is given up first, to be started anew; who lives, once it is held again.
-  const former = kept.get(request.id)
+  const { thread, leases } = projects()
+  // That of the run before, in watch mode. One that failed is released first, to be started anew; others, once they are leased again.
+  const former = leases.get(request.id)
   if (former?.failed) await former.release()
-  const now = await keeper.use({
+  const lease = await thread.lease({
     rows: request.rows,
     isolation: request.isolation,
     owner: request.isolation === 'project' ? undefined : request.id,
   })
-  kept.set(request.id, now)
-  assignEnvironment({ [sourcesVariable(request)]: JSON.stringify(now.sources) })
+  leases.set(request.id, lease)
+  assignEnvironment({ [sourcesVariable(request)]: JSON.stringify(lease.sources) })
   await former?.release()
 }
 
 /** Ends the VMs. In watch mode they stay for the next run, which starts those anew that died. */
 export async function tearDown(request: KernelRequest, { watch = false, watchAll = false }: RunMode): Promise<void> {
   if (watch || watchAll) return
-  const { kept } = held()
-  await kept.get(request.id)?.release()
-  kept.delete(request.id)
+  const { leases } = projects()
+  await leases.get(request.id)?.release()
+  leases.delete(request.id)
 }

@@ -19,6 +19,11 @@ async function fatesIn(): Promise<Fates> {
   return new Fates(async () => runtimeDirectory)
 }
 
+async function pathOf(lease: Parameters<Fates['follow']>[0]): Promise<string> {
+  const fates = await fatesIn()
+  return (await fates.follow(lease)).path
+}
+
 function watching(path: string): FateWatch {
   const watch = new FateWatch(path)
   cleanUps.push(() => watch.close())
@@ -27,7 +32,7 @@ function watching(path: string): FateWatch {
 
 function vm(): { death: AbortController; vm: StartedKernelVm } {
   const death = new AbortController()
-  const started = { name: 'v1', entry: { kernel: 'debian:bookworm', cgroup: 1 }, gone: death.signal, environment: {} }
+  const started = { entry: { name: 'v1', kernel: 'debian:bookworm', cgroup: 1 }, gone: death.signal }
   return { death, vm: started as unknown as StartedKernelVm }
 }
 
@@ -37,7 +42,7 @@ test('a worker hears of a VM when it is ready, and of its death', async () => {
   const starting = new Promise<StartedKernelVm>((resolve) => {
     ready = resolve
   })
-  const watch = watching(await (await fatesIn()).follow({ started: starting }))
+  const watch = watching(await pathOf({ started: starting }))
   const kernel = watch.ready()
   ready(started)
   expect(await kernel).toMatchObject({ name: 'v1', kernel: 'debian:bookworm', cgroup: 1 })
@@ -54,18 +59,20 @@ test('a worker hears of a VM when it is ready, and of its death', async () => {
 
 test('a worker that comes late hears of everything at once', async () => {
   const { death, vm: started } = vm()
-  const path = await (await fatesIn()).follow({ started: Promise.resolve(started) })
+  const path = await pathOf({ started: Promise.resolve(started) })
   await watching(path).ready()
   death.abort(new Error('panic'))
   await expect.poll(() => watching(path).gone.reason?.message).toBe('panic')
 })
 
 test('a worker hears why there is no VM', async () => {
-  const path = await (await fatesIn()).follow({ started: Promise.reject(new Error('no engine')) })
+  const failing = Promise.reject(new Error('no engine'))
+  failing.catch(() => {})
+  const path = await pathOf({ started: failing })
   await expect(watching(path).ready()).rejects.toThrow('no engine')
 })
 
 test('others cannot look into the files', async () => {
-  const path = await (await fatesIn()).follow({ started: Promise.resolve(vm().vm) })
+  const path = await pathOf({ started: Promise.resolve(vm().vm) })
   expect((await stat(dirname(path))).mode & 0o777).toBe(0o700)
 })

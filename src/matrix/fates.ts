@@ -2,9 +2,16 @@ import { join } from 'node:path'
 import { reasonOf, titleOf } from '../errors/index.ts'
 import { replaceFile } from '../files/index.ts'
 import { kernelText } from '../options/index.ts'
-import type { StartedKernelVm } from '../vm/index.ts'
+import { type StartedKernelVm, workerEnvironment } from '../vm/index.ts'
 import type { Failure, Fate, ProvidedKernel } from '../worker/index.ts'
-import type { VmUse } from './shared-vms.ts'
+import type { VmLease } from './vm-leases.ts'
+
+/** The file that says what becomes of one VM. */
+export interface FateFile {
+  readonly path: string
+  /** Resolves when the start of the VM has ended, well or not, and the file says how. */
+  readonly written: Promise<void>
+}
 
 /**
  * Tells workers, which are other processes or threads, what becomes of VMs: a file for each, in a private directory. Plain files,
@@ -18,13 +25,12 @@ export class Fates {
     this.#directory = directory
   }
 
-  /** Writes down whether the VM starts, and how it dies if it does. @returns the path of the file, which is there later */
-  async follow({ started }: Pick<VmUse, 'started'>): Promise<string> {
+  /** Writes down whether the VM starts, and how it dies if it does. */
+  async follow({ started }: Pick<VmLease, 'started'>): Promise<FateFile> {
     // It may fail before the directory is there.
     started.catch(() => {})
     const path = join(await this.#directory(), `${this.#count++}.json`)
-    void record(started, path)
-    return path
+    return { path, written: record(started, path) }
   }
 }
 
@@ -41,9 +47,11 @@ async function record(started: Promise<StartedKernelVm>, path: string): Promise<
   }
 }
 
-export function describeVm(vm: StartedKernelVm): ProvidedKernel {
-  const { name, dockerHost, address, environment } = vm
-  return { name, kernel: kernelText(vm.entry.kernel), cgroup: vm.entry.cgroup, dockerHost, address, environment }
+/** A VM, as workers are told of it. */
+export function describeVm(vm: Pick<StartedKernelVm, 'entry' | 'dockerHost' | 'address'>): ProvidedKernel {
+  const { entry, dockerHost, address } = vm
+  const environment = workerEnvironment({ dockerHost, address })
+  return { name: entry.name, kernel: kernelText(entry.kernel), cgroup: entry.cgroup, dockerHost, address, environment }
 }
 
 function failureOf(thrown: unknown): Failure {

@@ -1,22 +1,23 @@
 import { afterEach, expect, test } from 'vitest'
 import type { TestProject } from 'vitest/node'
-import { SharedVms } from '../matrix/index.ts'
+import { type VmLease, VmLeases } from '../matrix/index.ts'
+import { parseKernelEntry } from '../options/index.ts'
 import type { StartedKernelVm } from '../vm/index.ts'
-import setup from './global-setup.ts'
+import setup, { isListing, unstarted } from './global-setup.ts'
 import type { ProvidedKernels } from './provided.ts'
 
-const KEY = Symbol.for('testkernels.running')
+const KEY = Symbol.for('testkernels.session')
 const holder = globalThis as { [KEY]?: unknown }
 
 afterEach(() => {
   delete holder[KEY]
 })
 
-/** The registry of this process, with VMs that only say that they were started. */
+/** The session of this process, with VMs that only say that they were started. */
 function register({ fails }: { fails?: string } = {}) {
   const running = new Set<string>()
   const started: string[] = []
-  const vms = new SharedVms(async (entry) => {
+  const vms = new VmLeases(async (entry) => {
     started.push(entry.name)
     if (entry.name === fails) throw new Error(`${entry.name} did not boot`)
     running.add(entry.name)
@@ -30,7 +31,7 @@ function register({ fails }: { fails?: string } = {}) {
       stop: async () => void running.delete(entry.name),
     } as unknown as StartedKernelVm
   })
-  holder[KEY] = { vms, fates: { follow: async () => '/fate.json' }, ahead: undefined }
+  holder[KEY] = { vms, fates: { follow: async ({ name }: VmLease) => ({ path: `/${name}.json` }) } }
   return { running, started }
 }
 
@@ -98,7 +99,10 @@ test('the first setup starts the VMs of all projects; each VM ends with its last
   const tearDownB = await setup(project('b'))
   const tearDownBoth = await setup(project('both'))
   expect(started).toEqual(['one', 'two'])
-  expect(project('both').provided?.kernels.map(({ name }) => name)).toEqual(['one', 'two'])
+  expect(project('both').provided?.vms).toEqual([
+    { kind: 'project', name: 'one', fate: '/one.json' },
+    { kind: 'project', name: 'two', fate: '/two.json' },
+  ])
 
   await tearDownBoth()
   expect([...running]).toEqual(['one', 'two'])
@@ -131,4 +135,17 @@ test('the failure of another project is told by its own setup', async () => {
   expect([...running]).toEqual(['one'])
   await tearDownA()
   expect([...running]).toEqual([])
+})
+
+test('tells `vitest list` from a run, also of tests that are called so', () => {
+  expect(isListing(['node', 'vitest.mjs', 'list', '--json'])).toBe(true)
+  expect(isListing(['node', 'vitest.mjs', 'run', 'list'])).toBe(false)
+  expect(isListing(['node', 'vitest.mjs'])).toBe(false)
+})
+
+test('a VM that is only named sends no client to the engine of this machine', () => {
+  const kernel = unstarted(parseKernelEntry('v1', { kernel: 'debian:bookworm', cgroup: 1 }))
+  expect(kernel).toMatchObject({ name: 'v1', kernel: 'debian:bookworm', cgroup: 1 })
+  expect(kernel.environment['DOCKER_HOST']).toBe(kernel.dockerHost)
+  expect(kernel.dockerHost).toContain('/nonexistent/')
 })

@@ -1,14 +1,22 @@
-import type { TestProject } from 'vitest/node'
+import type { TestProject, TestSpecification, Vitest } from 'vitest/node'
 import { toReport } from '../errors/index.ts'
-import { describeVm, type Hold, holdVms, running, type VmUse, type Wanted } from '../matrix/index.ts'
+import {
+  describeVm,
+  leaseForProject,
+  type ProjectLease,
+  type ProjectWants,
+  testSession,
+  type VmLease,
+} from '../matrix/index.ts'
+import { type KernelEntry, parseMatrix } from '../options/index.ts'
 import type { StartedKernelVm } from '../vm/index.ts'
-import { isListing, unstarted } from './listing.ts'
-import { entriesOf, isInOtherShards, projectsToRun, requestOf } from './selected.ts'
+import type { ProvidedKernel } from '../worker/index.ts'
+import type { KernelRequest } from './provided.ts'
 
 /** Vitest's global setup of each of our projects: VMs up before its first test, and down after the last project that uses them. */
 export default async function setup(project: TestProject): Promise<() => Promise<void>> {
   if (isListing()) {
-    project.provide('testkernels', { scope: scopeOf(project), kernels: entriesOf(project).map(unstarted), vms: [] })
+    project.provide('testkernels', { scope: scopeOf(project), listed: entriesOf(project).map(unstarted), vms: [] })
     return async () => {}
   }
   if (await isInOtherShards(project)) return async () => {}
@@ -24,94 +32,140 @@ export default async function setup(project: TestProject): Promise<() => Promise
   }
 }
 
+const AHEAD = Symbol.for('testkernels.vitest.ahead')
+
+/** What the first project of a run leases for the others, by their names. With Vitest itself, which evaluates this module for each project. */
+type LeasedAhead = { [AHEAD]?: Map<string, readonly VmLease[]> }
+
 /** The VMs of one project, from its setup to its teardown. */
 class ProjectVms {
   readonly #project: TestProject
-  readonly #here
-  /** The projects that VMs were asked for ahead of their own setups. */
-  readonly #askedFor: string[] = []
-  #hold: Hold | undefined
+  readonly #session
+  /** The projects that VMs were leased for ahead of their own setups. */
+  readonly #ahead: string[] = []
+  #lease: ProjectLease | undefined
 
   constructor(project: TestProject) {
     this.#project = project
-    this.#here = running((line) => project.vitest.logger.log(line))
+    this.#session = testSession((line) => project.vitest.logger.log(line))
   }
 
   async start(): Promise<void> {
-    const { uses } = await this.#take()
-    this.#provide(await Promise.all(uses.map((use) => use.started)))
+    const { vms } = await this.#leaseVms()
+    await Promise.all(vms.map((vm) => vm.started))
   }
 
   /** Starts anew what shall be as at the start, and what has died. What does not start then is told by the workers. */
   async beforeRerun(specifications: readonly { readonly project: TestProject }[]): Promise<void> {
     if (!specifications.some(({ project }) => project === this.#project)) return
     if (requestOf(this.#project)?.onTestsRerun !== 'reset' && !(await this.#hasDied())) return
-    await this.#hold?.release()
-    const { uses } = await this.#take()
-    this.#provide(await startedOf(uses))
+    await this.#lease?.release()
+    const { vms } = await this.#leaseVms()
+    await startedOf(vms)
   }
 
   async release(): Promise<void> {
-    await Promise.all([this.#hold?.release(), ...this.#askedFor.map((name) => this.#releaseAhead(name))])
+    await Promise.all([this.#lease?.release(), ...this.#ahead.map((name) => this.#releaseAhead(name))])
   }
 
-  async #take(): Promise<Hold> {
-    const hold = await holdVms(this.#here, wantedBy(this.#project))
-    this.#hold = hold
+  async #leaseVms(): Promise<ProjectLease> {
+    const lease = await leaseForProject(this.#session, wantedBy(this.#project))
+    this.#lease = lease
+    this.#project.provide('testkernels', { scope: scopeOf(this.#project), listed: [], vms: lease.sources })
     await this.#releaseAhead(this.#project.name)
-    await this.#askAhead()
-    return hold
+    await this.#leaseAhead()
+    return lease
   }
 
-  #provide(started: readonly StartedKernelVm[]): void {
-    const { isolation } = wantedBy(this.#project)
-    this.#project.provide('testkernels', {
-      scope: scopeOf(this.#project),
-      kernels: isolation === 'project' ? started.map(describeVm) : [],
-      vms: this.#hold?.sources ?? [],
-    })
-  }
-
-  /** The first setup of a run also asks for what the other projects need, so that all boots run side by side. */
-  async #askAhead(): Promise<void> {
-    if (this.#here.ahead !== undefined) return
-    const ahead = new Map<string, readonly VmUse[]>()
-    this.#here.ahead = ahead
-    for (const other of await projectsToRun(this.#project.vitest)) {
+  /** The first setup of a run also leases what the other projects need, so that all boots run side by side. */
+  async #leaseAhead(): Promise<void> {
+    const { vitest } = this.#project
+    const holder = vitest as LeasedAhead
+    if (holder[AHEAD] !== undefined) return
+    const ahead = new Map<string, readonly VmLease[]>()
+    holder[AHEAD] = ahead
+    for (const other of await projectsToRun(vitest)) {
       if (other === this.#project) continue
       const { entries, owner } = wantedBy(other)
       ahead.set(
         other.name,
-        entries.map((entry) => this.#here.vms.use(entry, owner)),
+        entries.map((entry) => this.#session.vms.lease(entry, owner)),
       )
-      this.#askedFor.push(other.name)
+      this.#ahead.push(other.name)
     }
   }
 
-  /** What was asked for a project is given up when it has its own hold; at the latest with the project that asked. */
+  /** What was leased for a project is released when it has its own lease; at the latest with the project that asked. */
   async #releaseAhead(name: string): Promise<void> {
-    const uses = this.#here.ahead?.get(name) ?? []
-    await Promise.all(uses.map((use) => use.release()))
+    const leases = (this.#project.vitest as LeasedAhead)[AHEAD]?.get(name) ?? []
+    await Promise.all(leases.map((lease) => lease.release()))
   }
 
   async #hasDied(): Promise<boolean> {
-    const uses = this.#hold?.uses ?? []
-    const started = await startedOf(uses)
-    return started.length < uses.length || started.some(({ gone }) => gone.aborted)
+    const vms = this.#lease?.vms ?? []
+    const started = await startedOf(vms)
+    return started.length < vms.length || started.some(({ gone }) => gone.aborted)
   }
 }
 
-async function startedOf(uses: readonly VmUse[]): Promise<readonly StartedKernelVm[]> {
-  const started = await Promise.allSettled(uses.map((use) => use.started))
+async function startedOf(vms: readonly VmLease[]): Promise<readonly StartedKernelVm[]> {
+  const started = await Promise.allSettled(vms.map((vm) => vm.started))
   return started.flatMap((one) => (one.status === 'fulfilled' ? [one.value] : []))
+}
+
+/** What a project asks for; undefined for a project that is not ours. */
+function requestOf(project: TestProject): KernelRequest | undefined {
+  return project.config.provide.testkernelsRequest
+}
+
+function entriesOf(project: TestProject): readonly KernelEntry[] {
+  const request = requestOf(project)
+  return request === undefined ? [] : parseMatrix(request.rows)
 }
 
 function scopeOf(project: TestProject) {
   return requestOf(project)?.scope ?? 'suite'
 }
 
-function wantedBy(project: TestProject): Wanted {
+function wantedBy(project: TestProject): ProjectWants {
   const { isolation = 'project', onTestsRerun = 'keep' } = requestOf(project) ?? {}
-  const isShared = isolation === 'project' && onTestsRerun === 'keep'
-  return { entries: entriesOf(project), isolation, owner: isShared ? undefined : project.name }
+  const isForAll = isolation === 'project' && onTestsRerun === 'keep'
+  return { entries: entriesOf(project), isolation, owner: isForAll ? undefined : project.name }
+}
+
+/**
+ * The projects that have tests to run after `--project`, file filters and `--shard`. Vitest runs global setups one after
+ * another, so the first one must know what the others will need.
+ */
+async function projectsToRun(vitest: Vitest): Promise<ReadonlySet<TestProject>> {
+  // The filters of the command line; there in every version, and declared in none.
+  const { filenamePattern } = vitest as { filenamePattern?: string[] }
+  const specifications = await vitest.globTestSpecifications(filenamePattern)
+  const selected = vitest.config.shard ? await inShard(vitest, specifications) : specifications
+  return new Set(selected.map(({ project }) => project))
+}
+
+/** Whether nothing of this project is in the shard: Vitest divides tests only after all global setups. */
+async function isInOtherShards(project: TestProject): Promise<boolean> {
+  return Boolean(project.vitest.config.shard) && !(await projectsToRun(project.vitest)).has(project)
+}
+
+/**
+ * Vitest orders by path alone. Where the shard ends between projects that have a file in common, the order in which their files were
+ * found decides which it takes, and that is chance: both may be needed.
+ */
+async function inShard(vitest: Vitest, specifications: readonly TestSpecification[]): Promise<TestSpecification[]> {
+  const sequencer = new vitest.config.sequence.sequencer(vitest)
+  const orders = [[...specifications], [...specifications].reverse()]
+  return (await Promise.all(orders.map((order) => sequencer.shard(order)))).flat()
+}
+
+/** `vitest list` loads test files and runs no test; it calls global setups all the same, and tells them nothing about it. */
+export function isListing(argv: readonly string[] = process.argv): boolean {
+  return argv[2] === 'list'
+}
+
+/** A VM that is named and not started: what test files name their tests after. Docker clients find nothing there. */
+export function unstarted(entry: KernelEntry): ProvidedKernel {
+  return describeVm({ entry, dockerHost: 'unix:///nonexistent/testkernels-list.sock', address: '0.0.0.0' })
 }

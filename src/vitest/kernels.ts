@@ -1,5 +1,5 @@
 import { TestkernelsError } from '../errors/index.ts'
-import { type Kernel, kernelOf, type ProvidedKernel, type TakenVm } from '../worker/index.ts'
+import { type Kernel, kernelOf, type LeasedVm, type ProvidedKernel } from '../worker/index.ts'
 
 /** There are no VMs where they were asked for. */
 export class NoKernelsError extends TestkernelsError {
@@ -10,7 +10,7 @@ const KEY = Symbol.for('testkernels.vitest.vms')
 
 /** The VMs of one test file. */
 export interface FileVms {
-  readonly taken: readonly TakenVm[]
+  readonly leased: readonly LeasedVm[]
   readonly kernels: readonly ProvidedKernel[]
 }
 
@@ -23,14 +23,14 @@ export function setVms(vms: FileVms): void {
   holder[KEY] = vms
 }
 
-/** The VMs that this worker holds. */
-export function takenVms(): readonly TakenVm[] {
-  return holder[KEY]?.taken ?? []
+/** The VMs that this worker leases. */
+export function leasedVms(): readonly LeasedVm[] {
+  return holder[KEY]?.leased ?? []
 }
 
 /** Gives up the VMs of the test file that was run. */
 export function releaseVms(): void {
-  for (const vm of takenVms()) vm.release()
+  for (const vm of leasedVms()) vm.release()
   delete holder[KEY]
 }
 

@@ -12,9 +12,9 @@ export interface KernelRequest {
 /** What workers get. */
 export interface ProvidedKernels {
   readonly scope: Scope
-  /** The VMs, when they are there for all workers, or are only listed; else none. */
-  readonly kernels: readonly ProvidedKernel[]
-  /** Where a worker gets its VMs, or hears of them; none when they are only listed. */
+  /** What tests are named after when they are only listed, and no VM runs; else none. */
+  readonly listed: readonly ProvidedKernel[]
+  /** Where a worker leases its VMs, or hears of them; none when tests are only listed. */
   readonly vms: readonly VmSource[]
 }
 

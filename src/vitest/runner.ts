@@ -2,7 +2,7 @@
 import type { RunnerTask, RunnerTestCase, RunnerTestSuite } from 'vitest'
 import * as vitest from 'vitest'
 import { abortable, neededBy, type TestFunction } from '../worker/index.ts'
-import { releaseVms, takenVms } from './kernels.ts'
+import { leasedVms, releaseVms } from './kernels.ts'
 
 type TestRunnerClass = typeof vitest.TestRunner
 
@@ -44,7 +44,7 @@ export default class KernelTestRunner extends TestRunner {
   }
 
   #neededBy(task: RunnerTask): readonly AbortSignal[] {
-    return neededBy(fullName(task), { scope: this.#scope, kernels: takenVms() }).map(({ gone }) => gone)
+    return neededBy(fullName(task), { scope: this.#scope, kernels: leasedVms() }).map(({ gone }) => gone)
   }
 }
 

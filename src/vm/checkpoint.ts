@@ -1,6 +1,6 @@
 import { TestkernelsError } from '../errors/index.ts'
 import type { Host } from '../host/index.ts'
-import type { Fork, ForkOptions } from './fork.ts'
+import type { Fork, ForkOptions } from './start.ts'
 
 /** A checkpoint was asked for a fork after it was removed. */
 export class CheckpointRemovedError extends TestkernelsError {

@@ -11,12 +11,12 @@ export {
   VmNotReadyError,
   VmUnreachableError,
 } from './errors.ts'
-export type { ForkOptions } from './fork.ts'
 export * from './image.ts'
 export { KernelVm, type KernelVmStartOptions } from './kernel-vm.ts'
 export { launchVm } from './launch.ts'
 export type { VmRequest } from './plan.ts'
+export type { ForkOptions } from './start.ts'
+export { type Step, Timeline } from './start.ts'
 export { type ExecOptions, StartedKernelVm } from './started-kernel-vm.ts'
-export { type Step, Timeline } from './timeline.ts'
 export { type UntilReady, Wait, WaitStrategy } from './wait.ts'
 export { type WorkerEnvironment, workerEnvironment } from './worker-environment.ts'

@@ -1,13 +1,11 @@
-import type { Logger } from '../log/index.ts'
-import { createLogger } from '../log/index.ts'
+import { createLogger, type Logger } from '../log/index.ts'
 import { type KernelEntry, type KernelOptions, parseKernelEntry, readSettings } from '../options/index.ts'
 import type { LogConsumer } from './boot/log-consumer.ts'
 import { launchVm } from './launch.ts'
 import type { VmRequest } from './plan.ts'
 import { openSession } from './session.ts'
-import { newStart } from './start.ts'
+import { newStart, Timeline } from './start.ts'
 import type { StartedKernelVm } from './started-kernel-vm.ts'
-import { Timeline } from './timeline.ts'
 import type { WaitStrategy } from './wait.ts'
 
 export interface KernelVmStartOptions {
@@ -122,11 +120,13 @@ export class KernelVm {
    */
   async start({ signal, log }: KernelVmStartOptions = {}): Promise<StartedKernelVm> {
     const settings = readSettings()
-    const logger =
-      log ?? createLogger({ write: (line) => settings.debug && process.stderr.write(`${line}\n`), level: 'debug' })
+    const ownLog = createLogger({
+      write: (line) => settings.debug && process.stderr.write(`${line}\n`),
+      level: 'debug',
+    })
     const timeline = new Timeline()
-    const session = await timeline.time('engine', () => openSession({ settings, log: logger, signal }))
-    const start = newStart({ hostname: this.entry.name, timeline, log: logger, signal })
+    const session = await timeline.time('engine', () => openSession({ settings, log: log ?? ownLog, signal }))
+    const start = newStart(session, { hostname: this.entry.name, timeline, signal })
     return await launchVm({ session, entry: this.entry, ...this.#hooks }, start)
   }
 

@@ -25,8 +25,8 @@ export interface Wanted {
 
 /** The image of an entry, from the engine's store or built. */
 export async function prepareImage({ session, entry, cache = {} }: Wanted, preparation: Preparation): Promise<VmImage> {
-  const { log, signal, onBuildStatus } = preparation
-  const { host, settings } = session
+  const { log, signal } = preparation
+  const { host, settings, onBuildStatus } = session
   return await ensureVmImage({
     host,
     builder: host.builder({ signal, log }),
@@ -54,8 +54,8 @@ export async function preparePreloads(
   { session, entry }: Wanted,
   preparation: Preparation,
 ): Promise<readonly Preload[]> {
-  const { log, signal, onBuildStatus } = preparation
-  const { host, settings } = session
+  const { log, signal } = preparation
+  const { host, settings, onBuildStatus } = session
   const context = {
     host,
     // What it makes goes into the guest through the engine's store, and not into our graph.

@@ -1,24 +1,67 @@
-import { type Host, type OpenHostOptions, openDockerHost } from '../host/index.ts'
+import type { SolveStatus } from '../buildkit/progress/index.ts'
+import { type Host, openDockerHost } from '../host/index.ts'
+import type { Logger } from '../log/index.ts'
 import type { Settings } from '../options/index.ts'
 import { Admission } from './pool/admission.ts'
-import { Makings } from './template/makings.ts'
 
-/** What all VMs of this process share. */
+/** What all that one process does with VMs has in common: opened alike by the command line, by test runners and by `KernelVm`. */
 export interface Session {
-  /** The machine that they run on. */
-  readonly host: Host
   readonly settings: Settings
+  readonly log: Logger
+  /** Takes the steps of builds. */
+  readonly onBuildStatus: (status: SolveStatus) => void
+  /** The machine that VMs run on. */
+  readonly host: Host
+  /** Which VM may start when. */
   readonly admission: Admission
   readonly makings: Makings
 }
 
-/** @throws as `openDockerHost` */
-export async function openSession(options: OpenHostOptions): Promise<Session> {
-  return newSession(await openDockerHost(options), options.settings)
+export interface SessionOptions {
+  readonly settings: Settings
+  readonly log: Logger
+  /** @default nobody sees them */
+  readonly onBuildStatus?: Session['onBuildStatus']
+  /** Calls the connecting off. */
+  readonly signal?: AbortSignal | undefined
 }
 
-export function newSession(host: Host, settings: Settings): Session {
+/** @throws as `openDockerHost` */
+export async function openSession({ signal, ...options }: SessionOptions): Promise<Session> {
+  const { settings, log } = options
+  return newSession(await openDockerHost({ settings, log, signal }), options)
+}
+
+export function newSession(host: Host, options: Omit<SessionOptions, 'signal'>): Session {
+  const { settings, log, onBuildStatus = () => {} } = options
   const starts = Math.max(2, host.cores)
   const admission = new Admission({ starts, availableMib: () => host.availableMib() })
-  return { host, settings, admission, makings: new Makings() }
+  return { settings, log, onBuildStatus, host, admission, makings: new Makings() }
+}
+
+/** The templates that this process makes now. Who needs one of them waits, and takes no memory for making it as well. */
+export class Makings {
+  readonly #running = new Map<string, Promise<void>>()
+
+  /** Resolves when this process does not make it any more; undefined when it does not. Never rejects. */
+  running(template: string): Promise<void> | undefined {
+    return this.#running.get(template)
+  }
+
+  /** It is made from now on, until it is disposed. */
+  begin(template: string): Disposable {
+    let end = () => {}
+    this.#running.set(
+      template,
+      new Promise((resolve) => {
+        end = resolve
+      }),
+    )
+    return {
+      [Symbol.dispose]: () => {
+        this.#running.delete(template)
+        end()
+      },
+    }
+  }
 }

@@ -4,8 +4,7 @@ import type { KernelEntry } from '../options/index.ts'
 import { type ExecResult, SshConnectionLostError } from '../ssh/index.ts'
 import type { BootedVm } from './boot/booted-vm.ts'
 import type { Checkpoint } from './checkpoint.ts'
-import type { Fork, ForkOptions } from './fork.ts'
-import type { Step, Timeline } from './timeline.ts'
+import type { Fork, ForkOptions, Step, Timeline } from './start.ts'
 import { type WorkerEnvironment, workerEnvironment } from './worker-environment.ts'
 
 export interface ExecOptions {

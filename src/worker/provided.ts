@@ -14,22 +14,22 @@ export interface ProvidedKernel {
 export type Scope = 'project' | 'suite'
 
 /** Where a worker hears of the VM of an entry; plain data. */
-export type VmSource = SharedVmSource | OwnVmSource
+export type VmSource = ProjectVmSource | LeaseServerSource
 
-/** The VM is there for all workers. */
-export interface SharedVmSource {
-  readonly kind: 'shared'
+/** All workers of the project have the same. */
+export interface ProjectVmSource {
+  readonly kind: 'project'
   readonly name: string
   /** The file that says what becomes of it. */
   readonly fate: string
 }
 
-/** There is one for whoever asks for it. */
-export interface OwnVmSource {
-  readonly kind: 'own'
+/** There is one for each worker, or for each of its test files, which asks for it. */
+export interface LeaseServerSource {
+  readonly kind: 'server'
   readonly name: string
   /** The socket on which to ask. */
   readonly socket: string
-  /** Which of those that can be had there. */
+  /** Which of the entries there. */
   readonly index: number
 }

@@ -28,7 +28,7 @@ test('an image of a VM is built on it, found the second time, and boots', async 
     rootfs: `docker-image://${fixtureImage}`,
     init: ['sleep', 'infinity'],
   })
-  const start = newStart({ hostname: 'nested' })
+  const start = newStart(session, { hostname: 'nested' })
   const { ref, origin } = await prepareImage({ session, entry }, start)
   expect(origin).toBe('built')
   expect(await prepareImage({ session, entry }, start)).toEqual({ ref, origin: 'store' })

@@ -26,16 +26,17 @@ export class FakeSession implements AsyncDisposable {
     this.#directory = directory
     this.host = new FakeHost({ program: this.image.play, cores: 4, ...options })
     const environment = { TESTKERNELS_CACHE_DIR: join(directory, 'cache'), TESTKERNELS_RUN_DIR: join(directory, 'run') }
-    this.session = newSession(this.host, readSettings(environment))
+    this.session = newSession(this.host, { settings: readSettings(environment), log: silentLogger })
   }
 
   static async open(options: Partial<FakeHostOptions> = {}): Promise<FakeSession> {
     return new FakeSession(await mkdtemp(join(tmpdir(), 'tk-fake-')), options)
   }
 
-  async launch({ signal, log = silentLogger, ...options }: LaunchOptions = {}): Promise<StartedKernelVm> {
+  async launch({ signal, log = this.session.log, ...options }: LaunchOptions = {}): Promise<StartedKernelVm> {
     const entry = parseKernelEntry('fake', { kernel: 'debian:trixie', memoryMib: 512, ...options })
-    return await launchVm({ session: this.session, entry, image: 'fake' }, newStart({ hostname: 'fake', log, signal }))
+    const start = newStart(this.session, { hostname: 'fake', log, signal })
+    return await launchVm({ session: this.session, entry, image: 'fake' }, start)
   }
 
   /** What of VMs is left on the host and on this machine. */

@@ -3,9 +3,9 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterEach, expect, test } from 'vitest'
 import type { StartedKernelVm } from '../vm/index.ts'
-import { takeVms } from '../worker/index.ts'
+import { leaseVms } from '../worker/index.ts'
 import { Fates } from './fates.ts'
-import { OwnVms, type OwnVmsOptions } from './own-vms.ts'
+import { LeaseServer, type LeaseServerOptions } from './lease-server.ts'
 
 const cleanUps: (() => unknown)[] = []
 
@@ -13,9 +13,9 @@ afterEach(async () => {
   for (const cleanUp of cleanUps.splice(0).reverse()) await cleanUp()
 })
 
-/** Hands out VMs of one entry that only say that they live; `fails` makes that of its forks. */
-async function handOut(isolation: OwnVmsOptions['isolation'], { fork }: { fork?: () => Promise<never> } = {}) {
-  const place = await mkdtemp(join(tmpdir(), 'tk-own-'))
+/** Leases VMs of one entry that only say that they live; `fork` makes its forks. */
+async function serve(isolation: LeaseServerOptions['isolation'], { fork }: { fork?: () => Promise<never> } = {}) {
+  const place = await mkdtemp(join(tmpdir(), 'tk-lease-'))
   cleanUps.push(() => rm(place, { recursive: true }))
   const living = new Set<string>()
   const deaths = new Map<string, AbortController>()
@@ -26,18 +26,16 @@ async function handOut(isolation: OwnVmsOptions['isolation'], { fork }: { fork?:
     const death = new AbortController()
     deaths.set(hostname, death)
     return {
-      name: 'v2',
       hostname,
       dockerHost: `unix:///${hostname}`,
-      entry: { kernel: 'debian:trixie', cgroup: 2 },
-      environment: {},
+      entry: { name: 'v2', kernel: 'debian:trixie', cgroup: 2 },
       gone: death.signal,
       fork: fork ?? (async () => vm(`v2-${deaths.size}`)),
       stop: async () => void living.delete(hostname),
     } as unknown as StartedKernelVm
   }
   const directory = async () => place
-  const { vms, socket } = await OwnVms.open({
+  const server = await LeaseServer.open({
     firsts: [{ started: Promise.resolve(vm('v2')) }],
     isolation,
     directory,
@@ -51,77 +49,77 @@ async function handOut(isolation: OwnVmsOptions['isolation'], { fork }: { fork?:
       },
     },
   })
-  cleanUps.push(() => vms[Symbol.asyncDispose]())
-  const take = async (worker: string) => {
-    const [taken] = await takeVms([{ kind: 'own', name: 'v2', socket, index: 0 }], { worker })
-    if (taken === undefined) throw new Error('no VM was taken')
-    cleanUps.push(() => taken.release())
-    return { ...taken, hostname: taken.kernel.dockerHost.slice('unix:///'.length) }
+  cleanUps.push(() => server[Symbol.asyncDispose]())
+  const lease = async (worker: string) => {
+    const [leased] = await leaseVms([{ kind: 'server', name: 'v2', socket: server.socket, index: 0 }], { worker })
+    if (leased === undefined) throw new Error('no VM was leased')
+    cleanUps.push(() => leased.release())
+    return { ...leased, hostname: leased.kernel.dockerHost.slice('unix:///'.length) }
   }
-  return { vms, take, living, deaths, kept, keeping }
+  return { server, lease, living, deaths, kept, keeping }
 }
 
 test('each worker has a VM, the first of them that which is there, and keeps it until the end', async () => {
-  const { vms, take, living, kept } = await handOut('worker')
-  const one = await take('1')
+  const { server, lease, living, kept } = await serve('worker')
+  const one = await lease('1')
   expect(one.hostname).toBe('v2')
   one.release()
-  const two = await take('2')
+  const two = await lease('2')
   expect(two.hostname).toBe('v2-1')
-  expect((await take('1')).hostname).toBe('v2')
+  expect((await lease('1')).hostname).toBe('v2')
   expect([...living]).toEqual(['v2', 'v2-1'])
-  await vms[Symbol.asyncDispose]()
+  await server[Symbol.asyncDispose]()
   expect([...living]).toEqual([])
   expect(kept.sort()).toEqual(['v2', 'v2-1'])
 })
 
 test('a worker whose VM died gets another', async () => {
-  const { take, deaths } = await handOut('worker')
-  const taken = await take('1')
+  const { lease, deaths } = await serve('worker')
+  const vm = await lease('1')
   deaths.get('v2')?.abort(new Error('panic'))
-  await expect.poll(() => taken.gone.aborted).toBe(true)
-  expect((await take('1')).hostname).toBe('v2-1')
+  await expect.poll(() => vm.gone.aborted).toBe(true)
+  expect((await lease('1')).hostname).toBe('v2-1')
 })
 
-test('each file has a VM, which ends when its worker lets go of it', async () => {
-  const { take, living } = await handOut('file')
-  const one = await take('1')
-  const two = await take('1')
+test('each file has a VM, which ends when its worker releases it', async () => {
+  const { lease, living } = await serve('file')
+  const one = await lease('1')
+  const two = await lease('1')
   expect([one.hostname, two.hostname]).toEqual(['v2', 'v2-1'])
   two.release()
   await expect.poll(() => [...living]).toEqual(['v2'])
 })
 
-test('why there is no VM is told to whoever asked for it, and he may ask again', async () => {
+test('why there is no VM is told to whoever asked for it, and may ask again', async () => {
   let failing = true
-  const { take } = await handOut('worker', {
+  const { lease } = await serve('worker', {
     fork: async () => {
       throw new Error(failing ? 'the disk is full' : 'something else')
     },
   })
-  await take('1')
-  await expect(take('2')).rejects.toThrow('the disk is full')
+  await lease('1')
+  await expect(lease('2')).rejects.toThrow('the disk is full')
   failing = false
-  await expect(take('2')).rejects.toThrow('something else')
+  await expect(lease('2')).rejects.toThrow('something else')
 })
 
 test('the end waits for VMs that are ending already', async () => {
-  const { vms, take, living, keeping } = await handOut('file')
-  const taken = await take('1')
+  const { server, lease, living, keeping } = await serve('file')
+  const vm = await lease('1')
   keeping.hold = new Promise((resolve) => {
     keeping.goOn = resolve
   })
-  taken.release()
+  vm.release()
   await expect.poll(() => keeping.begun).toBe(1)
-  const ended = vms[Symbol.asyncDispose]().then(() => [...living])
+  const ended = server[Symbol.asyncDispose]().then(() => [...living])
   keeping.goOn()
   expect(await ended).toEqual([])
 })
 
 test('at the end, nobody waits for a VM any more', async () => {
-  const { vms, take } = await handOut('file', { fork: () => new Promise(() => {}) })
-  await take('1')
-  const waiting = take('2')
-  await vms[Symbol.asyncDispose]()
-  await expect(waiting).rejects.toMatchObject({ code: 'NO_VM_HANDED_OUT' })
+  const { server, lease } = await serve('file', { fork: () => new Promise(() => {}) })
+  await lease('1')
+  const waiting = lease('2')
+  await server[Symbol.asyncDispose]()
+  await expect(waiting).rejects.toMatchObject({ code: 'VM_NOT_LEASED' })
 })

@@ -1,5 +1,5 @@
 import { expect, test } from 'vitest'
-import { runCommand } from './command.ts'
+import { runCommand } from './run-in-vm.ts'
 
 const never = new AbortController().signal
 const environment = { PATH: process.env['PATH'], DOCKER_CONTEXT: 'lab' }

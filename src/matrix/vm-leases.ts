@@ -1,30 +1,32 @@
 import type { KernelEntry } from '../options/index.ts'
 import type { StartedKernelVm } from '../vm/index.ts'
 
-interface Shared {
+interface LeasedVm {
   readonly starting: Promise<StartedKernelVm>
   readonly stopped: AbortController
-  users: number
+  leases: number
 }
 
 /** Starts the VM of an entry; ends what it started when the signal aborts first. */
 export type StartEntry = (entry: KernelEntry, signal: AbortSignal) => Promise<StartedKernelVm>
 
-/** One user's hold on a VM that others may use as well. */
-export interface VmUse {
+/** A VM that somebody has until it is released; others may lease it as well. */
+export interface VmLease {
+  /** Of the entry. */
+  readonly name: string
   readonly started: Promise<StartedKernelVm>
-  /** Gives it up; memoised. The last user's release ends the VM, or cancels its start. */
+  /** Gives it up; memoised. The last release ends the VM, or cancels its start. */
   release(): Promise<void>
 }
 
 /**
- * VMs by entry, each started once and shared by all who ask for it. All starts run in parallel; the last user's release ends
- * the VM. One that died is its users' still, and is started anew for the next who asks.
+ * VMs by entry, each started once and leased to all who ask for it. All starts run in parallel; the last release ends the VM. One
+ * that died stays with those who lease it, and is started anew for the next who asks.
  */
-export class SharedVms {
+export class VmLeases {
   readonly #start: StartEntry
   readonly #beforeEnd: (vm: StartedKernelVm) => Promise<void>
-  readonly #vms = new Map<string, Shared>()
+  readonly #vms = new Map<string, LeasedVm>()
 
   /** @param beforeEnd is done with a VM before it is ended, and must not fail */
   constructor(
@@ -37,49 +39,50 @@ export class SharedVms {
 
   /**
    * The entry's VM, started if need be. Must be released, also when its start failed.
-   * @param owner shares it only with those who name the same. @default all who name none
+   * @param owner leases it only to those who name the same. @default all who name none
    */
-  use(entry: KernelEntry, owner = ''): VmUse {
+  lease(entry: KernelEntry, owner = ''): VmLease {
     const key = `${owner} ${entryKey(entry)}`
-    const shared = this.#vms.get(key) ?? this.#share(entry, key)
-    shared.users++
+    const vm = this.#vms.get(key) ?? this.#add(entry, key)
+    vm.leases++
     let released: Promise<void> | undefined
     return {
-      started: shared.starting,
+      name: entry.name,
+      started: vm.starting,
       release: () => {
-        released ??= this.#release(key, shared)
+        released ??= this.#release(key, vm)
         return released
       },
     }
   }
 
-  #share(entry: KernelEntry, key: string): Shared {
+  #add(entry: KernelEntry, key: string): LeasedVm {
     const stopped = new AbortController()
     const starting = this.#start(entry, stopped.signal)
-    const shared: Shared = { starting, stopped, users: 0 }
-    this.#vms.set(key, shared)
-    const forget = () => this.#forget(key, shared)
+    const vm: LeasedVm = { starting, stopped, leases: 0 }
+    this.#vms.set(key, vm)
+    const forget = () => this.#forget(key, vm)
     // A failure belongs to whoever awaits it; others may still be starting.
     starting.then(({ gone }) => gone.addEventListener('abort', forget, { once: true })).catch(() => {})
-    return shared
+    return vm
   }
 
-  async #release(key: string, shared: Shared): Promise<void> {
-    if (--shared.users > 0) return
-    this.#forget(key, shared)
-    shared.stopped.abort()
-    const vm = await shared.starting.catch(() => undefined)
+  async #release(key: string, leased: LeasedVm): Promise<void> {
+    if (--leased.leases > 0) return
+    this.#forget(key, leased)
+    leased.stopped.abort()
+    const vm = await leased.starting.catch(() => undefined)
     if (vm === undefined) return
     await this.#beforeEnd(vm)
     await vm.stop()
   }
 
-  #forget(key: string, shared: Shared): void {
-    if (this.#vms.get(key) === shared) this.#vms.delete(key)
+  #forget(key: string, vm: LeasedVm): void {
+    if (this.#vms.get(key) === vm) this.#vms.delete(key)
   }
 }
 
 /** Two entries that differ in anything but the order of their options are two VMs. */
-export function entryKey(entry: KernelEntry): string {
+function entryKey(entry: KernelEntry): string {
   return JSON.stringify(Object.entries(entry).sort(([a], [b]) => (a < b ? -1 : 1)))
 }

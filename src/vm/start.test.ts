@@ -1,5 +1,5 @@
 import { expect, test } from 'vitest'
-import { Timeline } from './timeline.ts'
+import { Timeline } from './start.ts'
 
 test('steps that overlap are each timed from the same origin, in the order of their ends', async () => {
   const timeline = new Timeline()

@@ -3,25 +3,25 @@ import { Worker } from 'node:worker_threads'
 import type { Isolation, NamedKernelOptions } from '../options/index.ts'
 import type { VmSource } from '../worker/index.ts'
 
-/** As plain data, which can go to a thread. */
-export interface WantedRows {
+/** What a project wants of VMs, as plain data, which can go to a thread. */
+export interface RowsWanted {
   readonly rows: readonly NamedKernelOptions[]
   readonly isolation: Isolation
   readonly owner: string | undefined
 }
 
-export type KeeperRequest =
-  | ({ readonly kind: 'use'; readonly id: number } & WantedRows)
+export type ThreadRequest =
+  | ({ readonly kind: 'lease'; readonly id: number } & RowsWanted)
   | { readonly kind: 'release'; readonly id: number }
 
-export type KeeperReply =
+export type ThreadReply =
   | { readonly kind: 'line'; readonly line: string }
-  | Holds
+  | Leased
   | { readonly kind: 'failed'; readonly id: number }
   | { readonly kind: 'released'; readonly id: number }
 
-interface Holds {
-  readonly kind: 'holds'
+interface Leased {
+  readonly kind: 'leased'
   readonly id: number
   readonly sources: readonly VmSource[]
   /** With all that the sources name. */
@@ -29,12 +29,12 @@ interface Holds {
 }
 
 interface Waiting {
-  readonly resolve: (reply: KeeperReply) => void
+  readonly resolve: (reply: ThreadReply) => void
   readonly reject: (cause: unknown) => void
 }
 
-/** VMs that are kept for somebody. */
-export interface Kept {
+/** VMs that are leased from the thread. */
+export interface ThreadLease {
   /** Where workers hear of them. */
   readonly sources: readonly VmSource[]
   /** Whether one of them did not start. */
@@ -43,15 +43,15 @@ export interface Kept {
 }
 
 /**
- * Keeps VMs in a thread of its own. For test runners that run tests in their own process: a test that waits for the docker command
+ * A test session in a thread of its own. For test runners that run tests in their own process: a test that waits for the docker command
  * line without letting go of its thread would wait forever, if that thread also had to pass on what the command says to the VM.
  * The thread goes with the process, and so do the VMs.
  */
-export class Keeper {
+export class SessionThread {
   readonly #write: (line: string) => void
   readonly #waiting = new Map<string, Waiting>()
   readonly #failed = new Set<number>()
-  readonly #held = new Set<number>()
+  readonly #leases = new Set<number>()
   #thread: Worker | undefined
   #remove = () => {}
   #count = 0
@@ -62,10 +62,10 @@ export class Keeper {
   }
 
   /** Starts the VMs, or shares those that run, and does not wait for them. */
-  async use(wanted: WantedRows): Promise<Kept> {
+  async lease(wanted: RowsWanted): Promise<ThreadLease> {
     const id = this.#count++
-    this.#held.add(id)
-    const { sources, directory } = (await this.#ask({ kind: 'use', id, ...wanted }, `holds ${id}`)) as Holds
+    this.#leases.add(id)
+    const { sources, directory } = (await this.#ask({ kind: 'lease', id, ...wanted }, `leased ${id}`)) as Leased
     this.#removeWithProcess(directory)
     const failed = this.#failed
     let released: Promise<void> | undefined
@@ -83,8 +83,8 @@ export class Keeper {
 
   async #release(id: number): Promise<void> {
     await this.#ask({ kind: 'release', id }, `released ${id}`)
-    this.#held.delete(id)
-    if (this.#held.size > 0) return
+    this.#leases.delete(id)
+    if (this.#leases.size > 0) return
     const thread = this.#thread
     this.#thread = undefined
     await thread?.terminate()
@@ -100,7 +100,7 @@ export class Keeper {
     process.once('exit', this.#remove)
   }
 
-  async #ask(request: KeeperRequest, answer: string): Promise<KeeperReply> {
+  async #ask(request: ThreadRequest, answer: string): Promise<ThreadReply> {
     this.#thread ??= this.#start()
     this.#thread.ref()
     this.#thread.postMessage(request)
@@ -108,8 +108,8 @@ export class Keeper {
   }
 
   #start(): Worker {
-    const thread = new Worker(new URL('./keeper-thread.js', import.meta.url))
-    thread.on('message', (reply: KeeperReply) => this.#take(reply))
+    const thread = new Worker(new URL('./session-thread-main.js', import.meta.url))
+    thread.on('message', (reply: ThreadReply) => this.#take(reply))
     thread.on('error', (cause) => {
       for (const { reject } of this.#waiting.values()) reject(cause)
       this.#waiting.clear()
@@ -117,13 +117,13 @@ export class Keeper {
     return thread
   }
 
-  #take(reply: KeeperReply): void {
+  #take(reply: ThreadReply): void {
     if (reply.kind === 'line') this.#write(reply.line)
     else if (reply.kind === 'failed') this.#failed.add(reply.id)
     else this.#answer(reply)
   }
 
-  #answer(reply: KeeperReply & { readonly id: number }): void {
+  #answer(reply: ThreadReply & { readonly id: number }): void {
     const answer = `${reply.kind} ${reply.id}`
     this.#waiting.get(answer)?.resolve(reply)
     this.#waiting.delete(answer)

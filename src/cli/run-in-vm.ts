@@ -1,10 +1,56 @@
 import { type ChildProcess, spawn } from 'node:child_process'
 import { once } from 'node:events'
 import { createInterface } from 'node:readline'
-import { reasonOf } from '../errors/index.ts'
-import type { StartedKernelVm } from '../vm/index.ts'
-import { CommandNotFoundError } from './errors.ts'
+import { reasonOf, TestkernelsError } from '../errors/index.ts'
+import { launchVm, type Start, type StartedKernelVm, type VmRequest } from '../vm/index.ts'
 import { EXIT_OWN_FAILURE, exitCodeOf } from './exit.ts'
+
+/** The command to run is not there, or cannot be executed. */
+export class CommandNotFoundError extends TestkernelsError {
+  readonly code = 'COMMAND_NOT_FOUND'
+}
+
+/** How a command ended that was run in a VM. */
+export type Outcome =
+  | { readonly kind: 'exited'; readonly status: number }
+  /** The VM did not start, or died; `why` in one line. */
+  | { readonly kind: 'vm-failed'; readonly why: string }
+
+export interface RunInVmOptions {
+  readonly command: readonly string[]
+  /** What the command has besides the VM's variables. */
+  readonly environment: Readonly<Record<string, string | undefined>>
+  /** Takes its lines; it then has nothing to read. @default this process's streams */
+  readonly output?: CommandOutput
+  /** Gets the VM before the command begins. */
+  readonly onStarted?: (vm: StartedKernelVm) => unknown
+  /** Gets the VM when the command has ended, dead or alive. */
+  readonly onEnded?: (vm: StartedKernelVm) => unknown
+}
+
+/**
+ * Starts the VM of an entry, runs one command with its environment, and ends both.
+ * @throws as `launchVm`; CommandNotFoundError; the signal's reason
+ */
+export async function runInVm(request: VmRequest, start: Start, options: RunInVmOptions): Promise<Outcome> {
+  const { command, environment, output, onStarted, onEnded } = options
+  await using vm = await launchVm(request, start)
+  await onStarted?.(vm)
+  const status = await runCommand({
+    vm: { environment: { ...vm.environment, TESTKERNELS_ENTRY: vm.name }, gone: vm.gone },
+    argv: command,
+    environment,
+    // A command that waits for a VM that is gone would wait for ever.
+    signal: AbortSignal.any([start.signal, vm.gone]),
+    ...(output !== undefined && { output }),
+  })
+  await onEnded?.(vm)
+  return vm.gone.aborted ? { kind: 'vm-failed', why: firstLine(reasonOf(vm.gone.reason)) } : { kind: 'exited', status }
+}
+
+export function firstLine(text: string): string {
+  return text.split('\n', 1)[0] ?? text
+}
 
 export interface CommandOptions {
   readonly vm: Pick<StartedKernelVm, 'environment' | 'gone'>

@@ -1,0 +1,184 @@
+import { fstatSync } from 'node:fs'
+import { Command, InvalidArgumentError, Option } from 'commander'
+import { progressKinds } from '../options/index.ts'
+import { execute } from './execute.ts'
+import type { CacheKind } from './prune.ts'
+
+export function buildCommand(): Command {
+  return new Command('build')
+    .description("Build a kernel's image, if it is not there, and print its id.")
+    .addOption(kernelOption())
+    .addOption(configOption())
+    .addOption(rootfsOption())
+    .addOption(initOption())
+    .option('-t, --tag <name>', 'a further name for the image; may be repeated', repeated, [])
+    .option('--push', 'push the image to the registries of its --tag names')
+    .addOption(cacheFromOption())
+    .addOption(cacheToOption())
+    .addOption(progressOption())
+    .action(async ({ kernel, config, rootfs, init, tag, push, cacheFrom, cacheTo }, self: Command) => {
+      await execute(self, async (working) => {
+        const { build } = await import('./build.ts')
+        const options = { rootfs, init }
+        return await build({ kernel, config, options, tags: tag, push: push === true, cacheFrom, cacheTo, ...working })
+      })
+    })
+}
+
+const NAMES_KERNEL = ['kernel', 'config', 'rootfs', 'init']
+/** A matrix has these for each of its entries. */
+const OF_ONE_ENTRY = [
+  ...['image', 'name', 'cgroup', 'controllers', 'memoryMib', 'cpus', 'scratchMib', 'accelerator', 'bootTimeoutMs'],
+  'timings',
+  ...NAMES_KERNEL,
+]
+
+export function runCommand(): Command {
+  return new Command('run')
+    .description('Start a VM and run a command with DOCKER_HOST pointing at its dockerd; without a command, stay up.')
+    .addOption(
+      new Option(
+        '--image <ref>',
+        'a VM of this image, an id that `testkernels build` printed; - reads it from stdin',
+      ).conflicts(NAMES_KERNEL),
+    )
+    .addOption(kernelOption())
+    .addOption(configOption())
+    .addOption(rootfsOption())
+    .addOption(initOption())
+    .option('--cgroup <version>', 'cgroup version of the guest, 1 or 2', wholeNumber, 2)
+    .option('--controllers <which>', 'cgroup controllers that the kernel must have: all or partial')
+    .option('--name <name>', 'hostname of the guest', 'kernel')
+    .option('--memory-mib <mib>', 'memory of the guest in MiB', wholeNumber)
+    .option('--cpus <number>', 'virtual CPUs', wholeNumber)
+    .option('--scratch-mib <mib>', "size of the guest's writable disk in MiB", wholeNumber)
+    .option('--accelerator <kind>', 'auto, kvm or tcg (software emulation)')
+    .option('--boot-timeout-ms <ms>', "longest wait for the guest's dockerd in milliseconds", wholeNumber)
+    .option('--no-template', 'boot cold, where a saved VM would start in a fraction of a second')
+    .option('--timings', 'draw where the time of the start went')
+    .addOption(progressOption())
+    .addOption(
+      new Option(
+        '--matrix <file>',
+        'run the command once for each entry of the matrix that this file exports, such as testkernels.config.ts',
+      ).conflicts(OF_ONE_ENTRY),
+    )
+    .option('--parallel', 'with --matrix: as many entries at a time as there are cores')
+    .argument('[command...]', 'command and its arguments, after --')
+    .passThroughOptions()
+    .action(async (command: string[], { matrix, parallel, ...one }, self: Command) => {
+      if (matrix !== undefined)
+        return await runWithMatrix(self, { file: matrix, parallel, template: one.template, command })
+      if (parallel) self.error("error: option '--parallel' needs --matrix")
+      const { name, image, kernel, config, timings, progress: _, ...options } = one
+      const namesKernel = ['image', ...NAMES_KERNEL].some((option) => self.getOptionValueSource(option) === 'cli')
+      // A command would want the input for itself.
+      const fromPipe = !namesKernel && command.length === 0 && inputIsPipe()
+      await execute(self, async (working) => {
+        const { run } = await import('./run.ts')
+        return await run({ name, image: fromPipe ? '-' : image, kernel, config, options, timings, command, ...working })
+      })
+    })
+}
+
+/** Whether standard input is the end of a shell's pipe, as in `testkernels build | testkernels run`. */
+function inputIsPipe(): boolean {
+  return fstatSync(0).isFIFO()
+}
+
+interface MatrixOptions {
+  readonly file: string
+  readonly parallel: boolean | undefined
+  readonly template: boolean
+  readonly command: readonly string[]
+}
+
+async function runWithMatrix(self: Command, { file, parallel, template, command }: MatrixOptions): Promise<void> {
+  if (command.length === 0) self.error("error: option '--matrix' needs a command after --")
+  await execute(self, async (working) => {
+    const { runMatrix } = await import('./run-matrix.ts')
+    return await runMatrix({
+      file,
+      order: parallel ? 'parallel' : 'in-turn',
+      template: template ? 'as-entries-say' : 'never',
+      command,
+      ...working,
+    })
+  })
+}
+
+const cacheKinds = ['images', 'templates', 'cache'] as const satisfies readonly CacheKind[]
+
+export function pruneCommand(): Command {
+  return new Command('prune')
+    .description('Remove what killed or crashed runs left behind.')
+    .option('--all', 'also remove images, templates (saved VMs) and build cache, which the next run makes anew')
+    .addOption(
+      new Option('--keep <what...>', 'with --all, what stays all the same').choices(cacheKinds).default([], 'nothing'),
+    )
+    .action(async ({ all, keep }: { all?: true; keep: readonly CacheKind[] }, self: Command) => {
+      if (keep.length > 0 && !all) self.error("error: option '--keep <what...>' says what --all leaves: give both")
+      await execute(self, async (working) => {
+        const { prune } = await import('./prune.ts')
+        return await prune({ remove: all ? cacheKinds.filter((kind) => !keep.includes(kind)) : [], ...working })
+      })
+    })
+}
+
+/** Options that more than one command has. */
+export const kernelOption = () =>
+  new Option('--kernel <reference>', 'kernel of the guest, such as debian:bookworm or source:debian/trixie').default(
+    'debian:trixie',
+  )
+
+export const configOption = () =>
+  new Option('--config <fragment>', 'for a kernel from source: cgroup-v1, kasan, debug, btf or a file; may be repeated')
+    .argParser(repeated)
+    .default([], 'none')
+
+export const rootfsOption = () =>
+  new Option('--rootfs <reference>', 'root file system: debian:SUITE, docker-image://REF, dockerfile:PATH, file://PATH')
+
+export const initOption = () =>
+  new Option('--init <command>', 'what the guest runs in place of dockerd: words, or a JSON array').argParser(words)
+
+export const cacheFromOption = () =>
+  new Option(
+    '--cache-from <cache>',
+    'build cache to read, as docker buildx has it: type=registry,ref=...; may be repeated',
+  )
+    .argParser(repeated)
+    .default([], 'none')
+
+export const cacheToOption = () =>
+  new Option('--cache-to <cache>', 'build cache to write: type=inline, or what the engine can; may be repeated')
+    .argParser(repeated)
+    .default([], 'none')
+
+export const progressOption = () =>
+  new Option('--progress <kind>', 'how builds are shown; auto is tty on a terminal, else plain').choices(progressKinds)
+
+export function repeated(value: string, former: readonly string[] | undefined): readonly string[] {
+  return [...(former ?? []), value]
+}
+
+export function wholeNumber(text: string): number {
+  if (!/^\d+$/.test(text)) throw new InvalidArgumentError('must be a whole number.')
+  return Number(text)
+}
+
+/** `sleep infinity`, or `["sleep", "infinity"]` for words with blanks in them. */
+function words(text: string): readonly string[] {
+  if (!text.trimStart().startsWith('[')) return text.trim().split(/\s+/)
+  const parsed = fromJson(text)
+  if (Array.isArray(parsed) && parsed.every((word) => typeof word === 'string')) return parsed
+  throw new InvalidArgumentError('must be words, or a JSON array of strings.')
+}
+
+function fromJson(text: string): unknown {
+  try {
+    return JSON.parse(text)
+  } catch {
+    return undefined
+  }
+}

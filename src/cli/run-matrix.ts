@@ -1,0 +1,158 @@
+import { resolve } from 'node:path'
+import { createJiti } from 'jiti'
+import { reasonOf, TestkernelsError } from '../errors/index.ts'
+import { Slots } from '../lifetime/index.ts'
+import { RunLogs } from '../matrix/index.ts'
+import { type KernelEntry, type KernelMatrix, kernelText, parseMatrix } from '../options/index.ts'
+import { newStart, openSession, type Session } from '../vm/index.ts'
+import type { Working } from './execute.ts'
+import { EXIT_OWN_FAILURE } from './exit.ts'
+import { firstLine, type Outcome, runInVm } from './run-in-vm.ts'
+
+/** Exit status when a command failed for some entry. */
+const EXIT_FAILED = 1
+
+/** The file of `--matrix` cannot be read, or exports no matrix. */
+export class MatrixFileError extends TestkernelsError {
+  readonly code = 'MATRIX_FILE'
+}
+
+export interface RunMatrixArguments extends Working {
+  /** The file that exports the matrix. */
+  readonly file: string
+  readonly order: 'in-turn' | 'parallel'
+  /** `never`: all entries boot cold, whatever they say. */
+  readonly template: 'as-entries-say' | 'never'
+  readonly command: readonly string[]
+}
+
+/**
+ * Runs the command once for each entry, and ends with a table of how it went.
+ * @returns 0 when it passed for all; 1 when it failed for some; 125 when only VMs failed
+ * @throws MatrixFileError, InvalidOptionError, ... before anything starts; InterruptedError after the table
+ */
+export async function runMatrix({ file, order, template, command, ...working }: RunMatrixArguments): Promise<number> {
+  const { settings, log, progress, signal } = working
+  const entries = (await loadMatrix(file)).map((entry) =>
+    template === 'never' ? { ...entry, template: false } : entry,
+  )
+  const session = await openSession({ settings, log, signal, onBuildStatus: progress.update.bind(progress) })
+  // A boot keeps a core busy: more of them at a time than there are cores would be no faster.
+  const slots = new Slots(order === 'parallel' ? Math.max(2, session.host.cores) : 1)
+  const logs = new RunLogs({ cacheDirectory: settings.cacheDirectory, log })
+  const results = await Promise.all(
+    entries.map((entry) => runEntry({ entry, session, command, logs, slots, settings, signal })),
+  )
+  for (const line of ['', ...summaryLines(results)]) log.info(line)
+  signal.throwIfAborted()
+  if (results.every(isPassed)) return 0
+  return results.some(({ outcome }) => outcome.kind === 'exited' && outcome.status !== 0)
+    ? EXIT_FAILED
+    : EXIT_OWN_FAILURE
+}
+
+interface EntryRun extends Pick<Working, 'settings' | 'signal'> {
+  readonly entry: KernelEntry
+  readonly session: Session
+  readonly command: readonly string[]
+  readonly logs: RunLogs
+  readonly slots: Slots
+}
+
+/** Never fails: what goes wrong with one entry is its result, and the others go on. */
+async function runEntry({ entry, session, command, logs, slots, settings, signal }: EntryRun): Promise<EntryResult> {
+  const result = { entry: entry.name, kernel: kernelText(entry.kernel) }
+  const log = session.log.named(entry.name)
+  let fromMs = performance.now()
+  try {
+    using _slot = await slots.take(signal)
+    fromMs = performance.now()
+    const start = newStart(session, { hostname: entry.name, log, signal })
+    const outcome = await runInVm({ session, entry }, start, {
+      command,
+      environment: settings.environment,
+      output: prefixed(entry.name),
+      onStarted: (vm) => logs.follow(vm),
+      onEnded: (vm) => logs.keep(vm),
+    })
+    return { ...result, outcome, ms: performance.now() - fromMs }
+  } catch (thrown) {
+    if (signal.aborted) return { ...result, outcome: { kind: 'not-run' }, ms: 0 }
+    const why = reasonOf(thrown)
+    log.info(why)
+    return { ...result, outcome: { kind: 'vm-failed', why: firstLine(why) }, ms: performance.now() - fromMs }
+  }
+}
+
+function prefixed(name: string) {
+  return {
+    stdout: (line: string) => void process.stdout.write(`[${name}] ${line}\n`),
+    stderr: (line: string) => void process.stderr.write(`[${name}] ${line}\n`),
+  }
+}
+
+/**
+ * Reads the matrix that a file exports by default, in TypeScript or JavaScript, whatever kind of module.
+ * @throws MatrixFileError; InvalidOptionError; UnknownKernelError; DuplicateEntryError
+ */
+export async function loadMatrix(file: string): Promise<readonly KernelEntry[]> {
+  const matrix = await importDefault(resolve(file))
+  if (typeof matrix === 'object' && matrix !== null) return parseMatrix(matrix as KernelMatrix)
+  throw new MatrixFileError({
+    what: `${file} exports no matrix`,
+    remedy: "write `export default { v2: { kernel: 'debian:trixie' } }` or `export default kernelMatrix({ ... })`",
+  })
+}
+
+/** Node 20 cannot import TypeScript. No cache on the disk: it would lie in the user's node_modules. */
+async function importDefault(path: string): Promise<unknown> {
+  try {
+    return await createJiti(import.meta.url, { fsCache: false }).import(path, { default: true })
+  } catch (cause) {
+    throw new MatrixFileError({
+      what: `cannot read the matrix in ${path}`,
+      cause,
+      remedy: 'check the file after --matrix',
+    })
+  }
+}
+
+/** How the command ended for one entry. */
+export interface EntryResult {
+  readonly entry: string
+  /** The kernel, as the user named it. */
+  readonly kernel: string
+  readonly outcome: EntryOutcome
+  /** From the start of the VM to its end, in milliseconds. */
+  readonly ms: number
+}
+
+/** `not-run`: the run was ended before. */
+type EntryOutcome = Outcome | { readonly kind: 'not-run' }
+
+export function isPassed({ outcome }: Pick<EntryResult, 'outcome'>): boolean {
+  return outcome.kind === 'exited' && outcome.status === 0
+}
+
+/** A table for people: entry, kernel, result, time. */
+export function summaryLines(results: readonly EntryResult[]): string[] {
+  const rows = results.map(({ entry, kernel, outcome, ms }) => [entry, kernel, seconds(ms), resultText(outcome)])
+  const table = [['entry', 'kernel', 'time', 'result'], ...rows]
+  const widths = [0, 1, 2].map((column) => Math.max(...table.map((row) => row[column]?.length ?? 0)))
+  return table.map((row) => row.map((cell, column) => cell.padEnd(widths[column] ?? 0)).join('  '))
+}
+
+function resultText(outcome: EntryOutcome): string {
+  switch (outcome.kind) {
+    case 'exited':
+      return outcome.status === 0 ? 'passed' : `failed with status ${outcome.status}`
+    case 'vm-failed':
+      return `failed: ${outcome.why}`
+    case 'not-run':
+      return 'not run'
+  }
+}
+
+function seconds(ms: number): string {
+  return `${(ms / 1000).toFixed(1)} s`
+}

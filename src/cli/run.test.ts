@@ -1,0 +1,59 @@
+import { execFileSync } from 'node:child_process'
+import { PassThrough, Readable } from 'node:stream'
+import { expect, test } from 'vitest'
+import { drawTimings, readImageArgument, shellExports } from './run.ts'
+
+const never = new AbortController().signal
+
+test('takes what build printed', async () => {
+  expect(await readImageArgument(Readable.from(['sha256:', '1234\n']), never)).toBe('sha256:1234')
+})
+
+test.each([
+  ['', 'names no image'],
+  ['\n', 'names no image'],
+  ['one\ntwo\n', 'names more than one image'],
+])('refuses %j', async (input, message) => {
+  await expect(readImageArgument(Readable.from([input]), never)).rejects.toThrow(message)
+})
+
+test('an abort ends the wait', async () => {
+  const abort = new AbortController()
+  const input = new PassThrough()
+  const reading = readImageArgument(input, abort.signal)
+  abort.abort()
+  await expect(reading).rejects.toThrow()
+  expect(input.destroyed).toBe(true)
+})
+
+test('a shell that evaluates it has just these values', () => {
+  const code = shellExports({ A: "it's $HOME", B: undefined })
+  const output = execFileSync('sh', ['-c', `${code} printf '%s|%s' "$A" "\${B-unset}"`], {
+    env: { ...process.env, B: 'x' },
+  })
+  expect(String(output)).toBe("it's $HOME|unset")
+})
+
+test('draws the steps in the order in which they began, on one scale', () => {
+  const drawn = drawTimings([
+    { name: 'ssh', fromMs: 500, toMs: 1000 },
+    { name: 'image', fromMs: 0, toMs: 10 },
+    { name: 'container', fromMs: 0, toMs: 500 },
+  ])
+  expect(drawn).toBe(
+    [
+      `container   0.50 s  ${'█'.repeat(24)}`,
+      'image       0.01 s  █',
+      `ssh         0.50 s  ${' '.repeat(24)}${'█'.repeat(24)}`,
+      '',
+    ].join('\n'),
+  )
+})
+
+test('a step at the very end is seen', () => {
+  const [, last] = drawTimings([
+    { name: 'a', fromMs: 0, toMs: 100 },
+    { name: 'b', fromMs: 100, toMs: 100 },
+  ]).split('\n')
+  expect(last).toMatch(/^b {3}0\.00 s {2} {47}█$/)
+})

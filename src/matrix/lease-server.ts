@@ -1,0 +1,144 @@
+import { randomBytes } from 'node:crypto'
+import { createServer, type Server, type Socket } from 'node:net'
+import { join } from 'node:path'
+import { createInterface } from 'node:readline'
+import type { Isolation } from '../options/index.ts'
+import type { StartedKernelVm } from '../vm/index.ts'
+import type { LeaseReply, LeaseRequest } from '../worker/index.ts'
+import type { FateFile, Fates } from './fates.ts'
+import type { RunLogs } from './run-logs.ts'
+import type { VmLease } from './vm-leases.ts'
+
+export interface LeaseServerOptions {
+  /** The first VM of each entry, which nobody else leases. */
+  readonly firsts: readonly Pick<VmLease, 'started'>[]
+  /** Whether a VM is its worker's for good, or that of one test file. */
+  readonly isolation: Exclude<Isolation, 'project'>
+  readonly directory: () => Promise<string>
+  readonly fates: Pick<Fates, 'follow'>
+  readonly logs: Pick<RunLogs, 'follow' | 'keep'>
+}
+
+/** A VM that one worker has. */
+interface WorkersLease {
+  readonly started: Promise<StartedKernelVm>
+  /** Says what becomes of it. */
+  readonly fate: Promise<FateFile>
+  readonly unwanted: AbortController
+  released?: Promise<void>
+}
+
+/**
+ * Leases VMs to workers, one to each: first the VM that is there for each entry, then forks of it. A worker asks on a unix socket and has
+ * its VM as long as the connection lasts, so that one that is killed releases it as well.
+ */
+export class LeaseServer implements AsyncDisposable {
+  /** Where workers ask. */
+  readonly socket: string
+  readonly #options: LeaseServerOptions
+  readonly #server: Server
+  readonly #connections = new Set<Socket>()
+  readonly #leases = new Set<WorkersLease>()
+  readonly #ofWorkers = new Map<string, WorkersLease>()
+  readonly #firstsLeased = new Set<number>()
+  #ended: Promise<void> | undefined
+
+  private constructor(socket: string, options: LeaseServerOptions) {
+    this.socket = socket
+    this.#options = options
+    this.#server = createServer((connection) => this.#serve(connection))
+    // The test runner lives for its tests, and ends when they have; so with the connections.
+    this.#server.unref()
+  }
+
+  static async open(options: LeaseServerOptions): Promise<LeaseServer> {
+    // Unique in the directory, where other projects have theirs.
+    const socket = join(await options.directory(), `${randomBytes(3).toString('hex')}.sock`)
+    const server = new LeaseServer(socket, options)
+    await new Promise<void>((resolve, reject) => {
+      server.#server.once('error', reject)
+      server.#server.listen(socket, resolve)
+    })
+    return server
+  }
+
+  /** Ends all that were leased, and leases no more; memoised. */
+  [Symbol.asyncDispose](): Promise<void> {
+    this.#ended ??= this.#end()
+    return this.#ended
+  }
+
+  async #end(): Promise<void> {
+    this.#server.close()
+    for (const connection of this.#connections) connection.destroy()
+    await Promise.all([...this.#leases].map((lease) => this.#release(lease)))
+  }
+
+  #serve(connection: Socket): void {
+    this.#connections.add(connection)
+    connection.unref()
+    connection.once('close', () => this.#connections.delete(connection))
+    const lines = createInterface({ input: connection })
+    // Whoever asks may be killed at any time; readline passes errors of its input on.
+    for (const emitter of [connection, lines]) emitter.on('error', () => {})
+    lines.once('line', async (line) => {
+      const lease = this.#leaseFor(JSON.parse(line) as LeaseRequest)
+      if (this.#options.isolation === 'file') connection.once('close', () => void this.#release(lease))
+      const { path, written } = await lease.fate
+      // Told when there is something to read, so that nobody has to look twice.
+      await written
+      const reply: LeaseReply = { fate: path }
+      connection.write(`${JSON.stringify(reply)}\n`)
+    })
+  }
+
+  #leaseFor({ index, worker }: LeaseRequest): WorkersLease {
+    if (this.#options.isolation === 'file') return this.#lease(index)
+    const key = `${index} ${worker}`
+    const former = this.#ofWorkers.get(key)
+    if (former !== undefined) return former
+    const lease = this.#lease(index)
+    this.#ofWorkers.set(key, lease)
+    // Whoever asks after it has died gets another.
+    const forget = () => this.#ofWorkers.delete(key)
+    lease.started.then(({ gone }) => gone.addEventListener('abort', forget, { once: true })).catch(forget)
+    return lease
+  }
+
+  #lease(index: number): WorkersLease {
+    const unwanted = new AbortController()
+    const started = this.#start(index, unwanted.signal)
+    const lease: WorkersLease = { started, fate: this.#options.fates.follow({ started }), unwanted }
+    this.#leases.add(lease)
+    return lease
+  }
+
+  async #start(index: number, signal: AbortSignal): Promise<StartedKernelVm> {
+    const { firsts, logs } = this.#options
+    const first = await firsts[index]?.started
+    if (first === undefined) throw new Error(`there is no entry ${index}`)
+    if (!this.#firstsLeased.has(index) && !first.gone.aborted) {
+      this.#firstsLeased.add(index)
+      return first
+    }
+    const vm = await first.fork({ signal })
+    await logs.follow(vm)
+    return vm
+  }
+
+  /** Memoised: the end of a test file and that of the run may meet. */
+  #release(lease: WorkersLease): Promise<void> {
+    lease.released ??= this.#endVm(lease)
+    return lease.released
+  }
+
+  async #endVm(lease: WorkersLease): Promise<void> {
+    lease.unwanted.abort(new Error('nobody waits for this VM any more'))
+    const vm = await lease.started.catch(() => undefined)
+    if (vm !== undefined) {
+      await this.#options.logs.keep(vm)
+      await vm.stop()
+    }
+    this.#leases.delete(lease)
+  }
+}

@@ -1,0 +1,26 @@
+// The thread that has the VMs of a test runner; see session-thread.ts.
+import { parentPort } from 'node:worker_threads'
+import { parseMatrix } from '../options/index.ts'
+import { leaseForProject, type ProjectLease, testSession } from './session.ts'
+import type { ThreadReply, ThreadRequest } from './session-thread.ts'
+
+const port = parentPort
+if (port === null) throw new Error('this module is for a thread')
+const tell = (reply: ThreadReply) => port.postMessage(reply)
+
+const session = testSession((line) => tell({ kind: 'line', line }))
+const leases = new Map<number, ProjectLease>()
+
+port.on('message', async (request: ThreadRequest) => {
+  const { id } = request
+  if (request.kind === 'release') {
+    await leases.get(id)?.release()
+    leases.delete(id)
+    return tell({ kind: 'released', id })
+  }
+  const { rows, isolation, owner } = request
+  const lease = await leaseForProject(session, { entries: parseMatrix(rows), isolation, owner })
+  leases.set(id, lease)
+  for (const { started } of lease.vms) started.catch(() => tell({ kind: 'failed', id }))
+  tell({ kind: 'leased', id, sources: lease.sources, directory: await session.directory() })
+})

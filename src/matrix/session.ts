@@ -1,0 +1,164 @@
+import { readFileSync, rmSync } from 'node:fs'
+import { join } from 'node:path'
+import { createProgress } from '../buildkit/progress/index.ts'
+import { createLogger, LineSplitter } from '../log/index.ts'
+import { type Isolation, type KernelEntry, readSettings } from '../options/index.ts'
+import { launchVm, makeRunDirectory, newStart, openSession, type Session, Timeline } from '../vm/index.ts'
+import type { VmSource } from '../worker/index.ts'
+import { Fates } from './fates.ts'
+import { LeaseServer } from './lease-server.ts'
+import { RunLogs } from './run-logs.ts'
+import { type StartEntry, type VmLease, VmLeases } from './vm-leases.ts'
+
+/** The session of a test runner's process: its VMs, who leases them, and how its workers hear of them. */
+export interface TestSession {
+  readonly vms: VmLeases
+  readonly fates: Fates
+  readonly logs: RunLogs
+  /** For what only workers of this process may reach. */
+  readonly directory: () => Promise<string>
+}
+
+/** What a project of a test runner wants of VMs. */
+export interface ProjectWants {
+  readonly entries: readonly KernelEntry[]
+  readonly isolation: Isolation
+  /** Whose VMs they are, where no other project shall have them as well. */
+  readonly owner: string | undefined
+}
+
+/** VMs that a project leases. */
+export interface ProjectLease {
+  /** The first VM of each entry. */
+  readonly vms: readonly VmLease[]
+  /** What workers need to know, in the order of the entries. */
+  readonly sources: readonly VmSource[]
+  /** Memoised, as all that it is made of. */
+  release(): Promise<void>
+}
+
+const KEY = Symbol.for('testkernels.session')
+
+/**
+ * The one session of this process. On `globalThis`, because a test runner may evaluate this module more than once: Vitest does
+ * for each project, when it is part of the repository under test.
+ * @param write takes a line for people; the first caller's is used
+ */
+export function testSession(write: (line: string) => void): TestSession {
+  const holder = globalThis as { [KEY]?: TestSession }
+  holder[KEY] ??= openTestSession(write)
+  return holder[KEY]
+}
+
+/** Starts the VMs that a project needs, or shares those that are there; does not wait for them. */
+export async function leaseForProject(
+  { vms, fates, logs, directory }: TestSession,
+  { entries, isolation, owner }: ProjectWants,
+): Promise<ProjectLease> {
+  const leases = entries.map((entry) => vms.lease(entry, owner))
+  const release = async () => void (await Promise.all(leases.map((lease) => lease.release())))
+  try {
+    if (isolation === 'project') {
+      const sources = leases.map(
+        async (lease) => ({ kind: 'project', name: lease.name, fate: (await fates.follow(lease)).path }) as const,
+      )
+      return { vms: leases, sources: await Promise.all(sources), release }
+    }
+    const server = await LeaseServer.open({ firsts: leases, isolation, directory, fates, logs })
+    return {
+      vms: leases,
+      sources: leases.map(({ name }, index) => ({ kind: 'server', name, socket: server.socket, index })),
+      release: async () => {
+        await server[Symbol.asyncDispose]()
+        await release()
+      },
+    }
+  } catch (thrown) {
+    await release()
+    throw thrown
+  }
+}
+
+function openTestSession(write: (line: string) => void): TestSession {
+  const settings = readSettings()
+  const log = createLogger({
+    write: (line) => write(`testkernels ${line}`),
+    level: settings.debug ? 'debug' : 'info',
+  })
+  const warning = testcontainersHostWarning(settings.homeDirectory)
+  if (warning !== undefined) log.warn(warning)
+  // Plain lines: test runners have a live summary already, and two live displays fight.
+  const progress = createProgress({ mode: 'plain', write: lineWise(write) })
+  const onBuildStatus = progress.update.bind(progress)
+  const session = onceSucceeded(() => openSession({ settings, log, onBuildStatus }))
+  const logs = new RunLogs({ cacheDirectory: settings.cacheDirectory, log })
+  const directory = privateDirectory(settings.runtimeDirectory)
+  const vms = new VmLeases(startIn(session, logs), { beforeEnd: (vm) => logs.keep(vm) })
+  return { vms, fates: new Fates(directory), logs, directory }
+}
+
+function startIn(session: () => Promise<Session>, logs: RunLogs): StartEntry {
+  return async (entry, signal) => {
+    const timeline = new Timeline()
+    const opened = await timeline.time('engine', session)
+    const log = opened.log.named(entry.name)
+    const start = newStart(opened, { hostname: entry.name, timeline, log, signal })
+    const vm = await launchVm({ session: opened, entry }, start)
+    await logs.follow(vm)
+    return vm
+  }
+}
+
+function lineWise(write: (line: string) => void): (text: string) => void {
+  const lines = new LineSplitter()
+  return (text) => {
+    for (const line of lines.push(text)) write(line)
+  }
+}
+
+/** Shared by all who ask while it is made and once it is there; one that failed is made anew. */
+function onceSucceeded<T>(make: () => Promise<T>): () => Promise<T> {
+  let made: Promise<T> | undefined
+  return () => {
+    made ??= make().catch((thrown) => {
+      made = undefined
+      throw thrown
+    })
+    return made
+  }
+}
+
+/** A function that gives a directory for what only workers of this process may reach: made when it is first asked for, gone with the process. */
+function privateDirectory(runtimeDirectory: string): () => Promise<string> {
+  return onceSucceeded(async () => {
+    const directory = await makeRunDirectory(runtimeDirectory)
+    process.once('exit', () => rmSync(directory, { recursive: true, force: true }))
+    return directory
+  })
+}
+
+/**
+ * What to tell a user whose Testcontainers would pass by every VM: its properties file may name an engine, and it believes that
+ * before DOCKER_HOST.
+ */
+export function testcontainersHostWarning(home: string | undefined): string | undefined {
+  if (home === undefined) return undefined
+  const path = join(home, '.testcontainers.properties')
+  const host = readProperty(path, 'tc.host')
+  if (host === undefined) return undefined
+  return (
+    `tc.host=${host} in ${path} goes before DOCKER_HOST: Testcontainers would use that engine, and no VM\n` +
+    '  remedy: remove the line, or put a # before it, while these tests run'
+  )
+}
+
+function readProperty(path: string, name: string): string | undefined {
+  try {
+    const lines = readFileSync(path, 'utf8').split(/\r?\n/)
+    const found = lines.map((line) => /^\s*([^#!=:\s][^=:\s]*)\s*[=:]\s*(.*?)\s*$/.exec(line))
+    return found.findLast((match) => match?.[1] === name)?.[2] || undefined
+  } catch {
+    // None, or one that Testcontainers cannot read either.
+    return undefined
+  }
+}
