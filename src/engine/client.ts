@@ -4,8 +4,8 @@ import type { Duplex } from 'node:stream'
 import { inspect } from 'node:util'
 import type Docker from 'dockerode'
 import { type EngineAddress, formatAddress } from './address.ts'
-import { dialEngine } from './dial.ts'
 import { EngineAddressInvalidError } from './errors.ts'
+import { dialEngine } from './request.ts'
 
 /** Not an import: dockerode takes 0.2 s to load, and a command that finds all done asks nothing that needs it. */
 const load = createRequire(import.meta.url)

@@ -1,6 +1,6 @@
 import type { Readable } from 'node:stream'
 import type Docker from 'dockerode'
-import { readLines } from './lines.ts'
+import { readLines } from './output.ts'
 
 /** How a container ended. */
 export interface ContainerExit {

@@ -2,7 +2,7 @@ import type { Architecture } from '../arch/index.ts'
 import { reasonOf, type TestkernelsError } from '../errors/index.ts'
 import { ContainerNotStartedError, DeviceMissingError, ImageMissingError } from './errors.ts'
 import type { LeaseOptions } from './lease-options.ts'
-import { errorCodeOf, statusOf } from './request-error.ts'
+import { errorCodeOf, statusOf } from './request.ts'
 
 export interface FailedStart extends Pick<LeaseOptions, 'image' | 'entry'> {
   readonly arch: Architecture

@@ -1,6 +1,6 @@
 import { Duplex } from 'node:stream'
 import type { Engine } from './connect.ts'
-import { createDemultiplexer } from './demultiplex.ts'
+import { createDemultiplexer } from './output.ts'
 
 /** So much of what the program wrote on standard error is kept, for the error. */
 const STDERR_BYTES = 2_000

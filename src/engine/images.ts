@@ -1,9 +1,7 @@
 import type { Readable } from 'node:stream'
-import type { EngineClient } from './connect.ts'
+import type { Engine, EngineClient } from './connect.ts'
 import { ImageMissingError, ImageTransferError } from './errors.ts'
-import { type EngineMessage, readMessages } from './messages.ts'
-import { requestJson } from './request.ts'
-import { statusOf } from './request-error.ts'
+import { type EngineMessage, readMessages, requestJson, statusOf } from './request.ts'
 
 /** What the engine's store knows of an image. */
 export interface StoredImage {
@@ -189,4 +187,19 @@ function abortedBy(signal: AbortSignal | undefined): { abortSignal?: AbortSignal
 /** A word of a Dockerfile instruction, where a dollar would be a variable. */
 function quote(value: string): string {
   return JSON.stringify(value).replaceAll('$', '\\$')
+}
+
+/** The labels of all images of the engine's store that have this one, given as `NAME=VALUE`. */
+export async function labelsOfImages(
+  { address }: Engine,
+  label: string,
+): Promise<readonly Readonly<Record<string, string>>[]> {
+  const query = { filters: JSON.stringify({ label: [label] }) }
+  const images = await requestJson<readonly ListedImage[]>(address, { path: '/images/json', query })
+  // The engine answers null for no label.
+  return images.map(({ Labels }) => Labels ?? {})
+}
+
+interface ListedImage {
+  readonly Labels: Readonly<Record<string, string>> | null
 }

@@ -23,13 +23,13 @@ export {
   ImageTransferError,
 } from './errors.ts'
 export { execStream } from './exec-stream.ts'
-export { labelsOfImages } from './image-labels.ts'
 export {
   hasImage,
   type ImportOptions,
   imageId,
   importImage,
   inspectImage,
+  labelsOfImages,
   loadImages,
   removeImage,
   type StoredImage,
@@ -37,15 +37,27 @@ export {
   type TransferOptions,
   tagImage,
 } from './images.ts'
-export { imageLabels, LABELS, newOwnership, type Ownership, runLabels } from './labels.ts'
 export { type Lease, type RunOptions, startLease } from './lease.ts'
 export type { BindMount, LeaseMount, LeaseOptions, TmpfsMount, VolumeMount } from './lease-options.ts'
-export type { Leftover } from './leftovers.ts'
-export type { LineStream } from './line-stream.ts'
 export { acquireMachineLock, type LockOptions } from './machine-lock.ts'
-export { type Owner, type OwnerState, ownerState, parseOwner } from './owner.ts'
-export { type PruneOptions, type PruneResult, prune, type RefusedLeftover } from './prune.ts'
-export { type PullOptions, pullImage } from './pull.ts'
-export { type PushOptions, pushImage } from './push.ts'
-export type { RegistryCredentials } from './registry-transfer.ts'
-export { removeVolume } from './volumes.ts'
+export type { LineStream } from './output.ts'
+export {
+  imageLabels,
+  LABELS,
+  newOwnership,
+  type Owner,
+  type OwnerState,
+  type Ownership,
+  ownerState,
+  parseOwner,
+  runLabels,
+} from './owner.ts'
+export {
+  type Leftover,
+  type PruneOptions,
+  type PruneResult,
+  prune,
+  type RefusedLeftover,
+  removeVolume,
+} from './prune.ts'
+export { type PullOptions, type PushOptions, pullImage, pushImage, type RegistryCredentials } from './registry.ts'

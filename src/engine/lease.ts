@@ -7,11 +7,10 @@ import { type Logger, silentLogger } from '../log/index.ts'
 import type { Engine } from './connect.ts'
 import { type ContainerExit, type ContainerFate, followContainer } from './container-events.ts'
 import { containerFailure } from './container-failure.ts'
-import { createDemultiplexer } from './demultiplex.ts'
 import { ContainerNotRemovedError } from './errors.ts'
 import { createBody, type LeaseOptions } from './lease-options.ts'
-import { LineBuffer, type LineStream } from './line-stream.ts'
-import { statusOf } from './request-error.ts'
+import { createDemultiplexer, LineBuffer, type LineStream } from './output.ts'
+import { statusOf } from './request.ts'
 
 /**
  * A running container whose life hangs on this process: we hold the only stream to its stdin, so when we die, even by

@@ -1,8 +1,7 @@
 import { spawn } from 'node:child_process'
 import { once } from 'node:events'
 import { describe, expect, test } from 'vitest'
-import { newOwnership, runLabels } from './labels.ts'
-import { formatOwner, type Owner, ownerState, parseOwner, thisOwner } from './owner.ts'
+import { formatOwner, newOwnership, type Owner, ownerState, parseOwner, runLabels, thisOwner } from './owner.ts'
 
 const local = { locality: 'local' } as const
 const me = thisOwner()

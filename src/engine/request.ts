@@ -1,7 +1,9 @@
 import { request as httpRequest, type IncomingHttpHeaders, type IncomingMessage } from 'node:http'
+import { connect, isIP, type Socket } from 'node:net'
 import { text } from 'node:stream/consumers'
+import { connect as connectTls } from 'node:tls'
 import type { EngineAddress } from './address.ts'
-import { dialEngine } from './dial.ts'
+import { readLines } from './output.ts'
 
 /** A question to the engine whose answer is one JSON document. */
 export interface EngineRequest {
@@ -67,5 +69,52 @@ function messageIn(body: string): string {
     return typeof message === 'string' ? message : body.trim()
   } catch {
     return body.trim()
+  }
+}
+
+/** The HTTP status of a request that the engine refused; `undefined` for any other error. */
+export function statusOf(error: unknown): number | undefined {
+  const status = property(error, 'statusCode')
+  return typeof status === 'number' ? status : undefined
+}
+
+/** The system's error code, such as `ECONNREFUSED`, of a request that did not get through. */
+export function errorCodeOf(error: unknown): string | undefined {
+  const code = property(error, 'code')
+  return typeof code === 'string' ? code : undefined
+}
+
+function property(value: unknown, key: string): unknown {
+  return typeof value === 'object' && value !== null ? (value as Record<string, unknown>)[key] : undefined
+}
+
+/**
+ * Connects to an engine; the socket may be written to at once. The one place that knows what an address means: our own questions,
+ * dockerode's, and what is attached to or run in containers, all go over sockets of this.
+ */
+export function dialEngine(address: EngineAddress): Socket {
+  if (address.kind === 'unix') return connect({ path: address.path })
+  const { host, port, tls } = address
+  if (tls === undefined) return connect({ host, port })
+  const { verify, ...certificates } = tls
+  const named = isIP(host) === 0 && { servername: host }
+  return connectTls({ host, port, ...named, ...certificates, rejectUnauthorized: verify === 'verify' })
+}
+
+/** One line of the engine's answer to pull, load and import. */
+export interface EngineMessage {
+  readonly id?: string
+  readonly status?: string
+  readonly stream?: string
+  readonly error?: string
+}
+
+/** Reads the answer to its end. The engine has said 200 long before it knows: a failure is a message as well. */
+export async function* readMessages(answer: AsyncIterable<Buffer>): AsyncGenerator<EngineMessage, void> {
+  for await (const line of readLines(answer)) {
+    if (line.trim() === '') continue
+    const message = JSON.parse(line) as EngineMessage
+    if (message.error !== undefined) throw new Error(message.error)
+    yield message
   }
 }

@@ -2,8 +2,7 @@ import { expect, test } from 'vitest'
 import { answerJson, goodInfo, startFakeEngine } from '../../fixtures/engine/fake-engine.ts'
 import { connectEngine } from './connect.ts'
 import { splitRef } from './images.ts'
-import { pullImage } from './pull.ts'
-import { registryOf } from './registry-transfer.ts'
+import { pullImage, registryOf } from './registry.ts'
 
 const connecting = answerJson({
   '/info': goodInfo,
