@@ -1,7 +1,7 @@
 import { expect, test } from 'vitest'
 import { type Buildkit, llb } from '../../src/buildkit/index.ts'
 import { pruneBuildCache } from '../../src/image/index.ts'
-import { markOurs } from '../../src/image/recipes/build-mark.ts'
+import { markOurs } from '../../src/image/recipes/ingredient.ts'
 import { baseRef, connect, unique } from '../buildkit/support.ts'
 import { platform } from '../support/platform.ts'
 

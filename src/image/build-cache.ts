@@ -1,5 +1,5 @@
 import type { Buildkit, UsageRecord } from '../buildkit/index.ts'
-import { BUILD_MARK, NAME_MARK } from './recipes/build-mark.ts'
+import { BUILD_MARK, NAME_MARK } from './recipes/ingredient.ts'
 
 export interface BuildCachePruneResult {
   readonly records: number

@@ -1,9 +1,8 @@
 import { kernelLabel } from '../options/index.ts'
-import { checkCaches } from './cache.ts'
-import { findKernelFacts } from './find-kernel-facts.ts'
-import { formatVmLabels } from './labels.ts'
-import { planKernel } from './plan.ts'
-import type { VmImageRequest } from './request.ts'
+import { formatVmLabels, KERNEL_LABEL, kernelFactsIn } from './labels.ts'
+import { type KernelPlan, planKernel } from './plan.ts'
+import type { KernelFacts } from './preflight/kernel-facts.ts'
+import { checkCaches, type VmImageRequest } from './request.ts'
 
 export interface VmImage {
   /** Tag in the engine's store; its last part is the digest of the graph. */
@@ -28,4 +27,16 @@ export async function ensureVmImage(request: VmImageRequest): Promise<VmImage> {
   const { buildImage } = await import('./build.ts')
   await buildImage(plan, request, formatVmLabels(kernel.key, { kernel: facts, init: request.init }))
   return { ref: plan.ref, origin: 'built' }
+}
+
+/**
+ * What is known of a kernel: from the label of any image with it, whatever its rootfs, which takes the engine no more than a
+ * question; else from that of an image whose cache is to be read, so that its kernel need not be made; else from the kernel itself, which is fetched or built for it and then there for the image.
+ */
+async function findKernelFacts(kernel: KernelPlan, request: VmImageRequest): Promise<KernelFacts> {
+  const images = await request.host.images.labelsOfAll(`${KERNEL_LABEL}=${kernel.key}`)
+  const stored = images.map(kernelFactsIn).find((facts) => facts !== undefined)
+  if (stored !== undefined) return stored
+  const { cachedFacts, solveFacts } = await import('./solve-facts.ts')
+  return (await cachedFacts(kernel, request)) ?? (await solveFacts(kernel, request))
 }

@@ -4,10 +4,10 @@ import { realpath } from 'node:fs/promises'
 import type { Readable } from 'node:stream'
 import { type Images, imageLabels } from '../host/index.ts'
 import type { PreloadReference } from '../options/index.ts'
-import { contentKeyOf } from './recipes/content-key.ts'
-import type { DockerfileContext } from './recipes/dockerfile-image.ts'
+import type { DockerfileContext } from './recipes/dockerfile.ts'
+import { contentKeyOf } from './recipes/ingredient.ts'
 import type { StoredImageContext } from './recipes/stored-image.ts'
-import { registryCredentials } from './registry-credentials.ts'
+import { registryCredentials } from './registry.ts'
 
 /** An image to be loaded into a guest. */
 export interface Preload {
@@ -45,7 +45,7 @@ export async function preparePreload(reference: PreloadReference, context: Prelo
       return ofStore(images, ref, key)
     }
     case 'dockerfile': {
-      const { buildDockerfile } = await import('./recipes/dockerfile-image.ts')
+      const { buildDockerfile } = await import('./recipes/dockerfile.ts')
       const { tag, ...dockerfile } = reference
       // The engine's own image of that name is the user's.
       const ref = `testkernels/preload:${createHash('sha256').update(JSON.stringify(dockerfile)).digest('hex').slice(0, 16)}`

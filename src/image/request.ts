@@ -1,9 +1,9 @@
 import type { SolveStatus } from '../buildkit/index.ts'
 import type { Builder, Host } from '../host/index.ts'
 import type { Logger } from '../log/index.ts'
-import type { KernelReference, RootfsReference } from '../options/index.ts'
-import type { CachePlan } from './cache.ts'
-import type { KernelFacts } from './preflight/index.ts'
+import type { CacheReference, KernelReference, RootfsReference } from '../options/index.ts'
+import { CacheUnsupportedError } from './errors.ts'
+import type { KernelFacts } from './preflight/kernel-facts.ts'
 
 /** What an image is to be made of, and with. */
 export interface VmImageRequest {
@@ -27,4 +27,45 @@ export interface VmImageRequest {
   readonly onStatus: (status: SolveStatus) => void
   readonly log: Logger
   readonly signal: AbortSignal
+}
+
+/** The build caches of one image. */
+export interface CachePlan {
+  readonly from: readonly CacheReference[]
+  readonly to: readonly CacheReference[]
+  /** `always`: an image that is there is solved all the same, so that its cache gets written. */
+  readonly solve: 'when missing' | 'always'
+}
+
+const remote = {
+  from: ['registry', 'local', 'gha', 's3', 'azblob'],
+  to: ['inline', 'registry', 'local', 'gha', 's3', 'azblob'],
+} as const
+/** Types by what an engine keeps its images in. Its BuildKit tells only in the middle of a build that it knows no other. */
+const supported = {
+  graphdriver: { from: ['registry'], to: ['inline'] },
+  containerd: remote,
+  buildkitd: remote,
+} as const
+
+type Caching = Pick<Builder, 'kind' | 'imageStore' | 'name'>
+
+/** @throws CacheUnsupportedError before anything is built */
+export function checkCaches({ kind, imageStore, name }: Caching, { from, to }: CachePlan): void {
+  const able = supported[kind === 'buildkitd' ? kind : imageStore]
+  refuseUnknown(from, able.from, 'read')
+  refuseUnknown(to, able.to, 'write')
+
+  function refuseUnknown(caches: readonly CacheReference[], known: readonly string[], verb: 'read' | 'write'): void {
+    const other = caches.find(({ type }) => !known.includes(type))
+    if (other === undefined) return
+    const store =
+      able === supported.graphdriver
+        ? '; or name a buildkitd in BUILDKIT_HOST, or an engine with the containerd image store'
+        : ''
+    throw new CacheUnsupportedError({
+      what: `${name} cannot ${verb} a build cache of type=${other.type}`,
+      remedy: `use type=${known.join(', type=')}${store}`,
+    })
+  }
 }

@@ -5,7 +5,8 @@ import type { Architecture } from '../arch/index.ts'
 import { exporters, llb, localDirs, registryAuth } from '../buildkit/index.ts'
 import { KERNEL_LABEL, kernelFactsIn } from './labels.ts'
 import type { KernelPlan } from './plan.ts'
-import { type KernelFacts, neededOptions, parseKernelConfig } from './preflight/index.ts'
+import { type KernelFacts, parseKernelConfig } from './preflight/kernel-facts.ts'
+import { neededOptions } from './preflight/needs.ts'
 import type { VmImageRequest } from './request.ts'
 
 /** From the label of an image with this kernel in a registry. */

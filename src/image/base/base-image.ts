@@ -1,11 +1,15 @@
 import { createHash } from 'node:crypto'
-import { reasonOf } from '../../errors/index.ts'
+import { reasonOf, TestkernelsError } from '../../errors/index.ts'
 import { type Host, type Images, imageLabels, type RegistryOptions } from '../../host/index.ts'
 import { neverAborted } from '../../lifetime/index.ts'
 import { type Logger, silentLogger } from '../../log/index.ts'
 import { aptMirror } from './apt-mirror.ts'
 import { bootstrap } from './bootstrap.ts'
-import { BaseImageUnavailableError } from './errors.ts'
+
+/** There is no image to build on: the engine has none, could not pull one, and none could be made. */
+export class BaseImageUnavailableError extends TestkernelsError {
+  readonly code = 'BASE_IMAGE_UNAVAILABLE'
+}
 
 export interface BaseImageOptions {
   readonly host: Pick<Host, 'arch' | 'images' | 'lock'>

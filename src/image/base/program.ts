@@ -3,7 +3,11 @@ import { mkdtemp, open, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { Readable } from 'node:stream'
-import type { BootstrapCommand } from './bootstrap-tools.ts'
+
+export interface Command {
+  readonly file: string
+  readonly args: readonly string[]
+}
 
 export interface Program extends AsyncDisposable {
   /** The program's output. It fails if the program does, so that half an output never passes for a whole one. */
@@ -18,7 +22,7 @@ const MESSAGES_BYTES = 4_096
  * Starts a program in a process group of its own. Disposing ends the whole group and waits for it, because bootstrap
  * programs clean up temporary directories and mounts when told to terminate.
  */
-export async function startProgram({ file, args }: BootstrapCommand): Promise<Program> {
+export async function startProgram({ file, args }: Command): Promise<Program> {
   const log = await openUnnamedFile()
   const child = spawn(file, args, { stdio: ['ignore', 'pipe', log.fd], detached: true })
   const ended = new Promise<string | undefined>((resolve) => {

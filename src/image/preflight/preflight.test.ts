@@ -3,12 +3,9 @@ import { join } from 'node:path'
 import { expect, test } from 'vitest'
 import { amd64 } from '../../arch/amd64/index.ts'
 import { createLogger } from '../../log/index.ts'
-import { KernelUnsuitableError } from './errors.ts'
-import { examine } from './examine.ts'
-import { parseKernelConfig } from './kernel-config.ts'
-import { formatKernelFacts, type KernelFacts, parseKernelFacts } from './kernel-facts.ts'
+import { formatKernelFacts, type KernelFacts, parseKernelConfig, parseKernelFacts } from './kernel-facts.ts'
 import { neededOptions } from './needs.ts'
-import { type PreflightRequest, preflight } from './preflight.ts'
+import { examine, KernelUnsuitableError, type PreflightRequest, preflight } from './preflight.ts'
 
 const fixtures = join(import.meta.dirname, '../../../fixtures/kernel-configs')
 const images = join(import.meta.dirname, '../../../images/kernel')

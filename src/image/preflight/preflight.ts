@@ -1,8 +1,13 @@
+import type { Architecture } from '../../arch/index.ts'
+import { TestkernelsError } from '../../errors/index.ts'
 import type { Logger } from '../../log/index.ts'
-import { KernelUnsuitableError } from './errors.ts'
-import { examine, type GuestPurpose, type MissingOption, type Shortcoming } from './examine.ts'
-import type { KernelFacts } from './kernel-facts.ts'
-import { remedyFor } from './remedy.ts'
+import { type KernelFacts, parseVersion } from './kernel-facts.ts'
+import { alternativesOf, concerns, type Need, needsOn } from './needs.ts'
+
+/** The kernel's config shows that a guest of this entry cannot work. */
+export class KernelUnsuitableError extends TestkernelsError {
+  readonly code = 'KERNEL_UNSUITABLE'
+}
 
 export interface PreflightRequest extends GuestPurpose {
   readonly entry: string
@@ -56,4 +61,70 @@ function describe({ need, missing }: Shortcoming): string {
 
 function describeOption({ name, why }: MissingOption): string {
   return why === 'off' ? `CONFIG_${name}` : `CONFIG_${name}=m without modules`
+}
+
+/** What a guest is to do, as far as its kernel matters. */
+export interface GuestPurpose {
+  readonly arch: Architecture
+  readonly cgroup: 1 | 2
+  /** dockerd, or a command of the user's. */
+  readonly runs: 'dockerd' | 'command'
+}
+
+/** A need that a kernel does not meet. */
+interface Shortcoming {
+  readonly need: Need
+  /** The options that are off, or modules of a kernel that came without its modules. */
+  readonly missing: readonly MissingOption[]
+}
+
+interface MissingOption {
+  /** Without `CONFIG_`. */
+  readonly name: string
+  readonly why: 'off' | 'module-absent'
+}
+
+/** All needs that the kernel does not meet; none for a kernel whose config is not known. */
+export function examine(facts: KernelFacts, { arch, cgroup, runs }: GuestPurpose): Shortcoming[] {
+  const { release, config } = facts
+  if (config === undefined) return []
+  const version = config.version ?? parseVersion(release)
+  return needsOn(arch)
+    .filter((need) => need.cgroup === undefined || need.cgroup === cgroup)
+    .filter((need) => runs === 'dockerd' || need.of === 'guest' || need.of === 'controller')
+    .filter((need) => concerns(need, version))
+    .flatMap((need) => {
+      const sets = alternativesOf(need).map((set) => missingOf(set, facts))
+      const [first = []] = sets
+      return sets.some((missing) => missing.length === 0) ? [] : [{ need, missing: first }]
+    })
+}
+
+function missingOf(set: readonly string[], { config, modules }: KernelFacts): MissingOption[] {
+  return set.flatMap((name): MissingOption[] => {
+    const value = config?.options[name]
+    if (value === undefined) return [{ name, why: 'off' }]
+    return value === 'm' && modules === 'absent' ? [{ name, why: 'module-absent' }] : []
+  })
+}
+
+/** What the fragment `cgroup-v1` turns on (images/kernel/fragments). */
+const CGROUP_V1 = ['MEMCG_V1', 'CPUSETS_V1']
+
+/** What somebody can do about them. */
+function remedyFor(refused: readonly Shortcoming[]): string {
+  const missing = refused.flatMap((shortcoming) => shortcoming.missing)
+  const off = missing.filter(({ why }) => why === 'off').map(({ name }) => name)
+  const remedies: string[] = []
+  if (missing.some(({ why }) => why === 'module-absent'))
+    remedies.push("give the kernel's modules with it: kernel: { vmlinuz: PATH, modules: PATH }")
+  if (off.some((name) => CGROUP_V1.includes(name)))
+    remedies.push(
+      "take a kernel that has them, such as debian:bookworm, or build one with the fragment cgroup-v1: kernel: { source: 'debian/trixie', config: ['cgroup-v1'] }",
+    )
+  if (off.some((name) => !CGROUP_V1.includes(name)))
+    remedies.push("turn them on in the kernel's config, or take a kernel of Debian's, which have them")
+  if (refused.every(({ need }) => need.of === 'controller'))
+    remedies.push("with controllers: 'partial' the guest starts without them")
+  return remedies.join('; ')
 }

@@ -46,3 +46,41 @@ export function guest({ arch, tools, sshd, door, init }: GuestInput): State {
     })
     .mountOutput('/out')
 }
+
+export interface SshdOptions {
+  readonly arch: Architecture
+  readonly suite: string
+  readonly mirror: string | undefined
+}
+
+/** A state with `/dropbear`, the guest's SSH server: a static program, built from Debian's source (images/guest/sshd/build.sh). */
+export function sshd(tools: State, { arch, suite, mirror }: SshdOptions): State {
+  return tools
+    .run({
+      name: '[guest] build Dropbear',
+      args: ['sh', '/src/sshd/build.sh', suite, ...(mirror === undefined ? [] : [mirror])],
+      mounts: [
+        llb.bind('/src', sources('guest', { arch, only: ['sshd'] }), { selector: '/src' }),
+        llb.bind('/apt', sources('kernel', { arch, only: ['debian-apt.sh'] }), { selector: '/src' }),
+        llb.output('/out'),
+      ],
+    })
+    .mountOutput('/out')
+}
+
+/** Compiles both ends of the door (images/door), static: a state with `/box`, for the container, and `/guest`. */
+export function doorPrograms(tools: State, arch: Architecture): State {
+  return tools
+    .run({
+      name: '[door] compile both ends',
+      script: `
+cd /src
+# The kernel's headers come from the C library beside musl's; musl's own go first.
+headers="-idirafter /usr/include -idirafter /usr/include/$(gcc -print-multiarch)"
+for end in box guest; do
+  musl-gcc $headers -static -Os -Wall -Wextra -Werror -s -o /out/$end $end.c request.c pair.c listener.c loop.c support.c
+done`,
+      mounts: [llb.bind('/src', sources('door', { arch }), { selector: '/src' }), llb.output('/out')],
+    })
+    .mountOutput('/out')
+}

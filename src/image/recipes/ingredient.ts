@@ -1,3 +1,6 @@
+import { createHash, type Hash } from 'node:crypto'
+import { lstat, readdir, readlink } from 'node:fs/promises'
+import { join } from 'node:path'
 import type { LocalDir, State } from '../../buildkit/graph.ts'
 
 /** One part of an image's graph, and what the graph itself does not hold. */
@@ -10,4 +13,38 @@ export interface Ingredient {
   readonly contentKey?: string
   /** The directories of this machine that the graph names with `llb.local`, by those names. */
   readonly directories?: Readonly<Record<string, LocalDir>>
+}
+
+/**
+ * Stands for the content of a file or a directory: names, sizes, times, modes and owners, which is what BuildKit's file sync
+ * compares as well. No file is read.
+ */
+export async function contentKeyOf(path: string): Promise<string> {
+  const hash = createHash('sha256')
+  await add(hash, path, '')
+  return hash.digest('hex')
+}
+
+async function add(hash: Hash, root: string, below: string): Promise<void> {
+  const path = join(root, below)
+  const stats = await lstat(path, { bigint: true })
+  const target = stats.isSymbolicLink() ? await readlink(path) : ''
+  // A directory's own size and time change with what is in it, and say nothing more.
+  const content = stats.isDirectory() ? [] : [stats.size, stats.mtimeNs]
+  hash.update(`${JSON.stringify([below, stats.mode, stats.uid, stats.gid, ...content, target].map(String))}\n`)
+  if (!stats.isDirectory()) return
+  for (const name of (await readdir(path)).sort()) await add(hash, root, join(below, name))
+}
+
+/** In the command of each step of ours. */
+export const BUILD_MARK = 'TESTKERNELS_BUILD=1'
+/** What the names of the directories that we send begin with. */
+export const NAME_MARK = 'testkernels-'
+
+/**
+ * Steps on this state can be told from the user's in the build cache: of each record BuildKit keeps the command that made it,
+ * and nothing else that could say whose it is.
+ */
+export function markOurs(state: State): State {
+  return state.prefix(['env', BUILD_MARK])
 }

@@ -1,8 +1,8 @@
 import type { Architecture } from '../../arch/index.ts'
 import { llb, type State } from '../../buildkit/graph.ts'
 import { imagePaths } from '../../qemu/index.ts'
-import { aptInstall } from './apt.ts'
 import { sources } from './sources.ts'
+import { aptInstall } from './tools.ts'
 
 export interface RunnerOptions {
   readonly arch: Architecture

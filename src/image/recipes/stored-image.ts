@@ -1,7 +1,7 @@
 import { llb } from '../../buildkit/graph.ts'
 import type { Builder, Host } from '../../host/index.ts'
 import type { Logger } from '../../log/index.ts'
-import { registryCredentials } from '../registry-credentials.ts'
+import { registryCredentials, remoteDigest } from '../registry.ts'
 import type { Ingredient } from './ingredient.ts'
 
 export interface StoredImageContext {
@@ -25,7 +25,6 @@ export async function storedImage(
   const { platform } = host.arch
   const { images } = host
   if (builder.kind === 'buildkitd') {
-    const { remoteDigest } = await import('../remote-digest.ts')
     const contentKey = await remoteDigest(ref, { builder, dockerConfigDirectory, signal })
     return { state: llb.image(ref, { platform, name }), contentKey }
   }

@@ -1,5 +1,4 @@
-import type { ExecState, State } from '../../buildkit/graph.ts'
-import { aptInstall } from './apt.ts'
+import { type ExecState, llb, type State } from '../../buildkit/graph.ts'
 
 /** The state that compiles and packs; nothing of it is in the image. */
 export function tools(base: State, debian: { mirror: string | undefined; suite: string }): ExecState {
@@ -15,6 +14,35 @@ export function tools(base: State, debian: { mirror: string | undefined; suite: 
       'busybox-static',
       // kernels and disks
       ...['kmod', 'xz-utils', 'zstd', 'cpio', 'erofs-utils'],
+    ],
+  })
+}
+
+export interface AptInstallOptions {
+  /** Shown in the progress. */
+  readonly name: string
+  /** The Debian archive; without one, what the state's own apt configuration says. */
+  readonly mirror: string | undefined
+  readonly suite: string
+  readonly packages: readonly string[]
+}
+
+/** A state with packages installed, and without the package lists, caches and documents that nobody reads in an image. */
+export function aptInstall(state: State, { name, mirror, suite, packages }: AptInstallOptions): ExecState {
+  return state.run({
+    name,
+    script: `
+if [ -n "$MIRROR" ]; then
+  rm -f /etc/apt/sources.list.d/*
+  echo "deb $MIRROR ${suite} main" >/etc/apt/sources.list
+fi
+apt-get update
+apt-get install -y --no-install-recommends ${packages.join(' ')}
+rm -rf /usr/share/doc/* /usr/share/man/* /usr/share/locale/* /var/log/* /var/cache/debconf/*`,
+    env: { DEBIAN_FRONTEND: 'noninteractive', MIRROR: mirror ?? '' },
+    mounts: [
+      llb.cache('/var/cache/apt', { id: `testkernels-apt-cache-${suite}`, sharing: 'locked' }),
+      llb.cache('/var/lib/apt/lists', { id: `testkernels-apt-lists-${suite}`, sharing: 'locked' }),
     ],
   })
 }

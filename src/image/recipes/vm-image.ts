@@ -1,12 +1,10 @@
 import type { Architecture } from '../../arch/index.ts'
 import { llb, type State } from '../../buildkit/graph.ts'
 import { imagePaths } from '../../qemu/index.ts'
-import { doorPrograms } from './door.ts'
-import { guest, guestCommand } from './guest.ts'
+import { doorPrograms, guest, guestCommand, sshd } from './guest.ts'
 import type { Ingredient } from './ingredient.ts'
 import { runner, runnerPrograms } from './runner.ts'
 import { sources } from './sources.ts'
-import { sshd } from './sshd.ts'
 
 /** The Debian suite that runner and tools are made of; kernel and rootfs have their own. */
 export const BASE_SUITE = 'trixie'

@@ -1,10 +1,10 @@
-import type { State } from '../../../buildkit/graph.ts'
-import { type KernelReference, kernelLabel } from '../../../options/index.ts'
+import type { Architecture } from '../../../arch/index.ts'
+import { llb, type State } from '../../../buildkit/graph.ts'
+import { type DebianKernel, type KernelReference, kernelLabel } from '../../../options/index.ts'
 import type { Ingredient } from '../ingredient.ts'
+import { sources } from '../sources.ts'
 import { type StoredImageContext, storedImage } from '../stored-image.ts'
-import { debianKernel } from './debian.ts'
 import { type LocalKernelTree, localKernel } from './local.ts'
-import { packKernel } from './pack.ts'
 import { type SourceKernelContext, sourceKernel } from './source.ts'
 
 export interface KernelRecipeContext extends SourceKernelContext, StoredImageContext {
@@ -29,4 +29,54 @@ async function kernelTree(reference: KernelReference, context: KernelRecipeConte
     case 'source':
       return await sourceKernel(reference, kernelLabel(reference), context)
   }
+}
+
+export interface DebianKernelOptions {
+  readonly arch: Architecture
+  readonly mirror: string | undefined
+}
+
+/** The tree of a kernel of Debian's: `/boot` and `/lib/modules`, or `/usr/lib/modules` (images/kernel/fetch-debian.sh). */
+function debianKernel(tools: State, kernel: DebianKernel, { arch, mirror }: DebianKernelOptions): State {
+  const { suite, flavour = arch.kernel.debianFlavour } = kernel
+  return tools
+    .run({
+      name: `[kernel ${suite}] fetch linux-image-${flavour}`,
+      args: ['sh', '/src/fetch-debian.sh', suite, flavour, ...(mirror === undefined ? [] : [mirror])],
+      mounts: [
+        llb.bind('/src', sources('kernel', { arch, only: ['fetch-debian.sh', 'debian-apt.sh'] }), { selector: '/src' }),
+        llb.output('/out'),
+      ],
+    })
+    .mountOutput('/out')
+}
+
+export interface PackOptions {
+  readonly arch: Architecture
+  /** The tree of a kernel: `/boot` and `/lib/modules`, or `/usr/lib/modules`; anything else in it does not matter. */
+  readonly tree: State
+  /** Shown in the progress. */
+  readonly label: string
+  /** A state with `/initrd`, which goes in front of ours. */
+  readonly initrd?: State
+}
+
+/**
+ * Packs the tree of any kernel: a state with `/vmlinuz`, `/modules.cpio` (its part of the initrd), `/kernel.erofs` (the
+ * guest's /boot and /lib/modules) and `/facts` (images/kernel/pack.sh).
+ */
+function packKernel(tools: State, { arch, tree, label, initrd }: PackOptions): State {
+  return tools
+    .run({
+      name: `[kernel ${label}] pack modules and files`,
+      args: ['sh', '/src/pack.sh', ...(initrd === undefined ? [] : ['/extra/initrd'])],
+      mounts: [
+        llb.bind('/src', sources('kernel', { arch, only: ['pack.sh', 'find-kernel.sh'] }), { selector: '/src' }),
+        llb.bind('/arch', sources(`kernel/${arch.name}`, { arch, only: ['kernel-image.sh'] }), { selector: '/src' }),
+        llb.bind('/in', tree),
+        ...(initrd === undefined ? [] : [llb.bind('/extra', initrd)]),
+        llb.output('/out'),
+      ],
+    })
+    .mountOutput('/out')
 }

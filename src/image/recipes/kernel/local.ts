@@ -1,10 +1,14 @@
 import { basename, dirname } from 'node:path'
 import type { Architecture } from '../../../arch/index.ts'
 import { type LocalDir, llb, type Platform, type State } from '../../../buildkit/graph.ts'
+import { TestkernelsError } from '../../../errors/index.ts'
 import type { LocalKernel } from '../../../options/index.ts'
-import { contentKeyOf } from '../content-key.ts'
-import type { Ingredient } from '../ingredient.ts'
-import { KernelForeignError } from './errors.ts'
+import { contentKeyOf, type Ingredient } from '../ingredient.ts'
+
+/** The kernel is for another architecture than the engine's. */
+export class KernelForeignError extends TestkernelsError {
+  readonly code = 'KERNEL_FOREIGN'
+}
 
 /** The tree of a kernel, and what goes in front of its initrd. */
 export interface LocalKernelTree extends Ingredient {

@@ -3,11 +3,9 @@ import type { Architecture } from '../../../arch/index.ts'
 import { llb, type State } from '../../../buildkit/graph.ts'
 import type { Logger } from '../../../log/index.ts'
 import type { SourceOrigin } from '../../../options/index.ts'
-import { contentKeyOf } from '../content-key.ts'
-import type { Ingredient } from '../ingredient.ts'
+import { contentKeyOf, type Ingredient } from '../ingredient.ts'
 import { sources } from '../sources.ts'
-import { tarballOf } from './kernel-org.ts'
-import { type PublishedChecksumOptions, publishedChecksum } from './published-checksum.ts'
+import { type PublishedChecksumOptions, publishedChecksum, tarballOf } from './kernel-org.ts'
 
 export interface SourceTreeContext extends PublishedChecksumOptions {
   readonly arch: Architecture

@@ -1,6 +1,6 @@
 import { expect, test } from 'vitest'
 import type { Builder } from '../host/index.ts'
-import { checkCaches } from './cache.ts'
+import { checkCaches } from './request.ts'
 
 const engine = (imageStore: Builder['imageStore']) =>
   ({ kind: 'engine', name: 'the Docker engine 20.10.24', imageStore }) as const

@@ -1,6 +1,13 @@
-import { registryAuth } from '../buildkit/index.ts'
-import type { Builder } from '../host/index.ts'
+import type { Builder, RegistryOptions } from '../host/index.ts'
 import { ImageUnusableError } from './errors.ts'
+
+/** What `docker login` left in a directory, by the name of a registry. Read when it is asked for. */
+export function registryCredentials(dockerConfigDirectory: string): NonNullable<RegistryOptions['credentials']> {
+  return async (registry) => {
+    const { credentialsFor } = await import('../buildkit/index.ts')
+    return await credentialsFor(registry, dockerConfigDirectory)
+  }
+}
 
 interface RemoteDigestOptions {
   readonly builder: Builder
@@ -14,6 +21,7 @@ interface RemoteDigestOptions {
  */
 export async function remoteDigest(ref: string, options: RemoteDigestOptions): Promise<string> {
   const { builder, dockerConfigDirectory, signal } = options
+  const { registryAuth } = await import('../buildkit/index.ts')
   await using buildkit = await builder.connect()
   const image = await buildkit.remoteImage({
     ref,

@@ -1,6 +1,0 @@
-export { KernelUnsuitableError } from './errors.ts'
-export type { GuestPurpose } from './examine.ts'
-export { parseKernelConfig } from './kernel-config.ts'
-export { formatKernelFacts, type KernelFacts, parseKernelFacts } from './kernel-facts.ts'
-export { neededOptions } from './needs.ts'
-export { type PreflightRequest, preflight } from './preflight.ts'
