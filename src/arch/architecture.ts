@@ -1,4 +1,4 @@
-/** What is of one architecture alone: a folder here says it of each that guests can have. */
+/** What is of one architecture alone: a file here says it of each that guests can have. */
 export interface Architecture {
   /** As OCI images and Debian call it, and the folders of `images/` with what is of it alone. */
   readonly name: string

@@ -1,2 +1,31 @@
+import { amd64 } from './amd64.ts'
+import type { Architecture } from './architecture.ts'
+
 export type { Architecture } from './architecture.ts'
-export { architectureOf, architectures, type IdentifiedKernel, identifyKernel } from './architectures.ts'
+
+/** All that guests can have. */
+export const architectures: readonly Architecture[] = [amd64]
+
+/** A kernel as a file says it. */
+export interface IdentifiedKernel {
+  readonly arch: Architecture
+  /** What `uname -r` will say. */
+  readonly release: string
+}
+
+/**
+ * Whose kernel is in this file; undefined if it is no kernel. The file's name need not say it.
+ * @throws what reading throws
+ */
+export function identifyKernel(vmlinuz: string): IdentifiedKernel | undefined {
+  for (const arch of architectures) {
+    const release = arch.kernel.readRelease(vmlinuz)
+    if (release !== undefined) return { arch, release }
+  }
+  return undefined
+}
+
+/** @param machine what `uname -m` says there */
+export function architectureOf(machine: string): Architecture | undefined {
+  return architectures.find((architecture) => architecture.machine === machine)
+}

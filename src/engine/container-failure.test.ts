@@ -1,5 +1,5 @@
 import { expect, test } from 'vitest'
-import { amd64 } from '../arch/amd64/index.ts'
+import { amd64 } from '../arch/amd64.ts'
 import { containerFailure } from './container-failure.ts'
 
 const options = { arch: amd64, image: 'a:b', labels: {}, entry: 'cgroupv1' }

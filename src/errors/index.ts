@@ -1,3 +1,100 @@
-export { formatError } from './format.ts'
-export { inConfiguration, presentable, titleOf, toReport } from './presentable.ts'
-export { type ErrorDetails, reasonOf, TestkernelsError } from './testkernels-error.ts'
+/** What every error of ours carries; the constructor builds `message` from it. */
+export interface ErrorDetails {
+  /** What happened, as one sentence without a full stop. */
+  readonly what: string
+  /** What the user can do about it: a command to run, an option to change. */
+  readonly remedy: string
+  /** Name of the kernel entry that failed, where one did. */
+  readonly entry?: string | undefined
+  /** The error underneath. Its message is quoted in ours. */
+  readonly cause?: unknown
+  /** Output that explains the failure, such as the tail of a console; printed below the message. */
+  readonly output?: string | undefined
+}
+
+/**
+ * The error that all of ours derive from. `message` reads: entry, what happened, cause, remedy, output; so that it says
+ * everything wherever it is printed, a test report included.
+ */
+export abstract class TestkernelsError extends Error {
+  /** Stable identifier for programs, such as `ENGINE_UNREACHABLE`. */
+  abstract readonly code: string
+  readonly remedy: string
+  readonly entry: string | undefined
+  readonly output: string | undefined
+
+  constructor(details: ErrorDetails) {
+    super(describe(details), details.cause === undefined ? undefined : { cause: details.cause })
+    this.name = new.target.name
+    this.remedy = details.remedy
+    this.entry = details.entry
+    this.output = details.output
+  }
+}
+
+function describe({ what, remedy, entry, cause, output }: ErrorDetails): string {
+  const lines = [entry === undefined ? what : `${entry}: ${what}`]
+  if (cause !== undefined) lines.push(`  cause: ${indent(reasonOf(cause))}`)
+  lines.push(`  remedy: ${remedy}`)
+  if (output !== undefined && output.trim() !== '')
+    lines.push(`  output:\n    | ${output.trimEnd().replaceAll('\n', '\n    | ')}`)
+  return lines.join('\n')
+}
+
+/** The message of anything that was thrown. */
+export function reasonOf(thrown: unknown): string {
+  return thrown instanceof Error ? thrown.message : String(thrown)
+}
+
+function indent(text: string): string {
+  return text.replaceAll('\n', '\n  ')
+}
+
+/**
+ * An error as the command line prints it: for an error of ours the code and the message, because it names its remedy;
+ * for any other the stack, because then the bug is ours.
+ */
+export function formatError(thrown: unknown): string {
+  if (thrown instanceof TestkernelsError) return `error [${thrown.code}]: ${thrown.message}`
+  if (thrown instanceof Error) return `error: ${thrown.stack ?? thrown.message}`
+  return `error: ${reasonOf(thrown)}`
+}
+
+/**
+ * An error that a configuration throws, as it shall be printed: the message of an error of ours says all, so where in our
+ * code it was made helps no user, and its properties repeat it.
+ */
+export function presentable(thrown: unknown): unknown {
+  if (!(thrown instanceof TestkernelsError)) return thrown
+  thrown.stack = stackOf(thrown)
+  for (const property of Object.keys(thrown)) Object.defineProperty(thrown, property, { enumerable: false })
+  return thrown
+}
+
+/** Does what a test runner's configuration asks for. @throws what it throws, as it shall be printed */
+export function inConfiguration<T>(work: () => T): T {
+  try {
+    return work()
+  } catch (thrown) {
+    throw presentable(thrown)
+  }
+}
+
+/** The same for an error that ends a run: test runners print every property that they find, and nobody else gets to see it. */
+export function toReport(thrown: unknown): unknown {
+  if (!(thrown instanceof TestkernelsError)) return thrown
+  const report = new Error(thrown.message)
+  report.name = titleOf(thrown)
+  report.stack = stackOf(thrown)
+  return report
+}
+
+function stackOf(error: TestkernelsError): string {
+  return `${titleOf(error)}: ${error.message}`
+}
+
+/** What stands before the message: `VmDiedError [VM_DIED]`. */
+export function titleOf(thrown: unknown): string {
+  if (thrown instanceof TestkernelsError) return `${thrown.name} [${thrown.code}]`
+  return thrown instanceof Error ? thrown.name : 'Error'
+}

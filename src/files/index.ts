@@ -1,2 +1,47 @@
-export { type RemoveOlderOptions, removeOlder } from './remove-older.ts'
-export { replaceFile, replaceFileSync } from './replace-file.ts'
+import { randomBytes } from 'node:crypto'
+import { renameSync, writeFileSync } from 'node:fs'
+import { readdir, rename, rm, stat, writeFile } from 'node:fs/promises'
+import { join } from 'node:path'
+
+/**
+ * Gives a file other content in one step: who reads it at this moment, in whatever process, has all of the old or all of the new.
+ * Its directory must be there.
+ */
+export async function replaceFile(path: string, content: string): Promise<void> {
+  const beside = nameBeside(path)
+  try {
+    await writeFile(beside, content)
+    await rename(beside, path)
+  } catch (thrown) {
+    await rm(beside, { force: true })
+    throw thrown
+  }
+}
+
+/** The same where nothing can be waited for, as in a configuration. */
+export function replaceFileSync(path: string, content: string): void {
+  const beside = nameBeside(path)
+  writeFileSync(beside, content)
+  renameSync(beside, path)
+}
+
+/** On the same file system, and nobody else's: two threads of a process may write at once. */
+function nameBeside(path: string): string {
+  return `${path}.${process.pid}-${randomBytes(4).toString('hex')}`
+}
+
+export interface RemoveOlderOptions {
+  /** What was changed within this time stays, in milliseconds. */
+  readonly keptMs: number
+  /** Milliseconds since 1970. @default now */
+  readonly now?: number
+}
+
+/** Removes the files and directories of a directory that have not changed for long. One that is not there has none. */
+export async function removeOlder(directory: string, { keptMs, now = Date.now() }: RemoveOlderOptions): Promise<void> {
+  for (const name of await readdir(directory).catch(() => [])) {
+    const path = join(directory, name)
+    const found = await stat(path).catch(() => undefined)
+    if (found !== undefined && now - found.mtimeMs > keptMs) await rm(path, { recursive: true, force: true })
+  }
+}

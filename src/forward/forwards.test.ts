@@ -3,8 +3,7 @@ import { join } from 'node:path'
 import { afterEach, beforeEach, expect, test } from 'vitest'
 import { silentLogger } from '../log/index.ts'
 import { Forwards } from './forwards.ts'
-import { startTestGuest, type TestGuest } from './testing/guest.ts'
-import { ask } from './testing/request.ts'
+import { ask, startTestGuest, type TestGuest } from './testing/guest.ts'
 
 let guest: TestGuest
 

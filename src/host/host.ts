@@ -1,9 +1,8 @@
 import type { Architecture } from '../arch/index.ts'
+import type { Buildkit } from '../buildkit/index.ts'
 import type { Logger } from '../log/index.ts'
 import type { Box, BoxSpec } from './box.ts'
-import type { Builder, BuilderOptions } from './builder.ts'
 import type { Images } from './images.ts'
-import type { PruneOptions, PruneResult } from './prune.ts'
 
 export interface RunOptions {
   /** Calls the start off; afterwards it has no effect. */
@@ -46,4 +45,41 @@ export interface Host {
   removeVolume(name: string): Promise<'removed' | 'absent' | 'in use'>
   /** Removes what runs left whose process is no more. */
   prune(options: PruneOptions): Promise<PruneResult>
+}
+
+/** What solves the graph of an image. */
+export interface Builder {
+  /** The engine's own BuildKit sees the engine's images; a buildkitd takes all from registries, and its result is loaded. */
+  readonly kind: 'engine' | 'buildkitd'
+  /** Where a host keeps its images decides what build caches its own BuildKit can read and write. */
+  readonly imageStore: 'containerd' | 'graphdriver'
+  /** For messages, such as `the Docker engine 20.10.24`. */
+  readonly name: string
+  /** Called only when something has to be built. */
+  connect(): Promise<Buildkit>
+}
+
+export interface BuilderOptions {
+  readonly signal: AbortSignal
+  readonly log: Logger
+}
+
+/** A thing of ours on a host. */
+export interface Leftover {
+  readonly kind: 'container' | 'network' | 'volume' | 'image'
+  readonly id: string
+  readonly name: string
+}
+
+export interface PruneOptions {
+  /** What is kept for later runs and shall go as well; none is in use then. @default none */
+  readonly caches?: readonly ('image' | 'volume')[]
+  readonly signal?: AbortSignal
+  readonly log?: Logger
+}
+
+interface PruneResult {
+  readonly removed: readonly Leftover[]
+  /** What stayed although it was to go, such as an image that a container uses. */
+  readonly refused: readonly (Leftover & { readonly reason: string })[]
 }

@@ -1,6 +1,4 @@
 export type { Box, BoxExit, BoxSpec, Lines, Mount, VolumeMount, VolumeName } from './box.ts'
-export type { Builder } from './builder.ts'
 export * from './docker/index.ts'
-export type { Host, RunOptions } from './host.ts'
+export type { Builder, Host, PruneOptions, RunOptions } from './host.ts'
 export type { Images, RegistryOptions } from './images.ts'
-export type { PruneOptions } from './prune.ts'

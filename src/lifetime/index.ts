@@ -1,6 +1,11 @@
-export { type Deadline, type DeadlineOptions, orAborted, startDeadline } from './deadline.ts'
+export {
+  type Deadline,
+  type DeadlineOptions,
+  neverAborted,
+  orAborted,
+  reasonInTime,
+  startDeadline,
+} from './deadline.ts'
 export { Disposals } from './disposals.ts'
 export { keepAlive } from './keep-alive.ts'
-export { neverAborted } from './never-aborted.ts'
-export { reasonInTime } from './reason-in-time.ts'
 export { Slots } from './slots.ts'

@@ -1,5 +1,5 @@
 import { expect, test } from 'vitest'
-import { neverAborted } from './never-aborted.ts'
+import { neverAborted } from './deadline.ts'
 import { Slots } from './slots.ts'
 
 /** Lets everything that can go on go on. */

@@ -1,5 +1,5 @@
 import { expect, test } from 'vitest'
-import { LineSplitter } from './line-splitter.ts'
+import { LineSplitter } from './index.ts'
 
 test('a line is whole however it was cut, and an empty one is a line', () => {
   const lines = new LineSplitter()

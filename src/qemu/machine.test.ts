@@ -1,6 +1,6 @@
 import { readFileSync } from 'node:fs'
 import { expect, test } from 'vitest'
-import { amd64 } from '../arch/amd64/index.ts'
+import { amd64 } from '../arch/amd64.ts'
 import { guestLink } from './guest-link.ts'
 import { type Machine, probeArguments, qemuArguments, standaloneArguments } from './machine.ts'
 

@@ -3,8 +3,7 @@ import type { Client } from 'ssh2'
 import type { Logger } from '../log/index.ts'
 import { ChannelOpener } from './channel-opener.ts'
 import { SshConnectionClosedError, SshConnectionLostError } from './errors.ts'
-import { type ExecOptions, type ExecResult, exec } from './exec.ts'
-import { type RemoteProcess, type SpawnOptions, spawn } from './spawn.ts'
+import { type ExecOptions, type ExecResult, exec, type RemoteProcess, type SpawnOptions, spawn } from './spawn.ts'
 
 /** The server may be gone already: the goodbye is waited for no longer than this. */
 const goodbyeTimeoutMs = 250

@@ -9,12 +9,5 @@ export {
   SshExecFailedError,
   SshHostKeyMismatchError,
 } from './errors.ts'
-export type { ExecOptions, ExecResult } from './exec.ts'
-export {
-  dropbearPrivateKey,
-  generateKeyPair,
-  opensshPrivateKey,
-  publicKeyLine,
-  type SshKeyPair,
-} from './keys.ts'
-export type { ExitStatus, RemoteProcess, SpawnOptions } from './spawn.ts'
+export { dropbearPrivateKey, generateKeyPair, opensshPrivateKey, publicKeyLine, type SshKeyPair } from './keys.ts'
+export type { ExecOptions, ExecResult, ExitStatus, RemoteProcess, SpawnOptions } from './spawn.ts'

@@ -1,5 +1,4 @@
 import { createHash, generateKeyPairSync, randomBytes } from 'node:crypto'
-import { sshString, sshUint32 } from './wire.ts'
 
 const keyType = 'ssh-ed25519'
 
@@ -60,4 +59,16 @@ export function dropbearPrivateKey(key: SshKeyPair): Buffer {
 
 function seedAndPublic({ seed, publicKey }: SshKeyPair): Buffer {
   return Buffer.concat([seed, publicKey])
+}
+
+/** An SSH `string`: its length as a big-endian uint32, then its bytes (RFC 4251, section 5). */
+function sshString(value: string | Uint8Array): Buffer {
+  const bytes = Buffer.from(value)
+  return Buffer.concat([sshUint32(bytes.length), bytes])
+}
+
+function sshUint32(value: number): Buffer {
+  const bytes = Buffer.alloc(4)
+  bytes.writeUInt32BE(value)
+  return bytes
 }

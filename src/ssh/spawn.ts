@@ -1,12 +1,11 @@
 import { constants } from 'node:os'
 import type { Readable, Writable } from 'node:stream'
+import { text } from 'node:stream/consumers'
 import type { ClientChannel } from 'ssh2'
 import { orAborted } from '../lifetime/index.ts'
 import type { ChannelOpener } from './channel-opener.ts'
-import type { ChannelStream } from './channel-stream.ts'
+import { type ChannelStream, sendSignal } from './channel-stream.ts'
 import { SshExecFailedError } from './errors.ts'
-import { shellCommand } from './quote.ts'
-import { sendSignal } from './ssh2-internals.ts'
 
 export interface SpawnOptions {
   /** Kills the program; its streams end with the signal's reason. */
@@ -102,4 +101,55 @@ function exitOf(
   // Who does not wait for the exit sees the error on the streams.
   exit.catch(() => {})
   return exit
+}
+
+export interface ExecOptions {
+  /** What the program reads. @default nothing */
+  readonly stdin?: string | Uint8Array | Readable | undefined
+  /** Kills the program and rejects with the signal's reason. */
+  readonly signal?: AbortSignal | undefined
+}
+
+export interface ExecResult extends ExitStatus {
+  readonly stdout: string
+  readonly stderr: string
+}
+
+export async function exec(
+  opener: ChannelOpener,
+  argv: readonly string[],
+  { stdin, signal }: ExecOptions = {},
+): Promise<ExecResult> {
+  const remote = await spawn(opener, argv, { signal })
+  if (stdin === undefined || typeof stdin === 'string' || stdin instanceof Uint8Array) remote.stdin.end(stdin)
+  else {
+    stdin.once('error', (error) => remote.stdin.destroy(error))
+    stdin.pipe(remote.stdin)
+  }
+  const outputs = Promise.all([text(remote.stdout), text(remote.stderr)])
+  // The exit knows better than the streams why there is none.
+  outputs.catch(() => {})
+  const status = await remote.exit
+  const [stdout, stderr] = await outputs
+  return { ...status, stdout, stderr }
+}
+
+/**
+ * One command line of which a POSIX shell makes exactly these arguments. The shell becomes the program, so that signals
+ * and the way it ends are the program's own.
+ * @throws SshExecFailedError when no command line can say it
+ */
+export function shellCommand(argv: readonly string[]): string {
+  if (argv[0] === undefined || argv[0] === '') throw impossible('it has no program', 'name the program first')
+  if (argv.some((word) => word.includes('\0')))
+    throw impossible('an argument has a NUL byte', 'send what is binary through stdin')
+  return `exec ${argv.map(quote).join(' ')}`
+}
+
+function quote(word: string): string {
+  return /^[\w@%+:,./-]+$/.test(word) ? word : `'${word.replaceAll("'", "'\\''")}'`
+}
+
+function impossible(why: string, remedy: string): SshExecFailedError {
+  return new SshExecFailedError({ what: `a command cannot be run in the virtual machine: ${why}`, remedy })
 }

@@ -1,8 +1,11 @@
-export { type Destination, destinationText } from './destination.ts'
-export { type DoorOptions, doorStreams } from './door/door.ts'
-export { makeDoorSecret } from './door/secret.ts'
-export { waitForDoor } from './door/wait.ts'
-export { DoorDeniedError, StreamRefusedError, StreamsLostError } from './errors.ts'
-export { SshAccess } from './ssh/ssh-access.ts'
-export { sshStreams } from './ssh/ssh-streams.ts'
-export type { OpenOptions, Streams } from './streams.ts'
+export { type DoorOptions, doorStreams, makeDoorSecret, waitForDoor } from './door.ts'
+export { SshAccess, sshStreams } from './ssh.ts'
+export {
+  type Destination,
+  DoorDeniedError,
+  destinationText,
+  type OpenOptions,
+  StreamRefusedError,
+  type Streams,
+  StreamsLostError,
+} from './streams.ts'

@@ -1,5 +1,16 @@
 import type { Duplex } from 'node:stream'
-import type { Destination } from './destination.ts'
+import { TestkernelsError } from '../errors/index.ts'
+
+/** A socket of the guest. */
+export type Destination =
+  | { readonly kind: 'unix'; readonly path: string }
+  /** A port that something in the guest listens at, on its loopback device at least. */
+  | { readonly kind: 'tcp'; readonly port: number }
+
+/** For messages. */
+export function destinationText(destination: Destination): string {
+  return destination.kind === 'unix' ? destination.path : `port ${destination.port}`
+}
 
 export interface OpenOptions {
   /** Calls the opening off; afterwards it has no effect. @default nothing does */
@@ -13,4 +24,28 @@ export interface Streams {
    * @throws StreamRefusedError where nothing takes the connection; DoorDeniedError; StreamsLostError, or what SSH throws, when there is no way into the guest
    */
   open(destination: Destination, options?: OpenOptions): Promise<Duplex>
+}
+
+/** Nothing in the guest takes the connection. */
+export class StreamRefusedError extends TestkernelsError {
+  readonly code = 'STREAM_REFUSED'
+}
+
+/** The guest's door does not know our secret: it is another's guest, or an older start's. */
+export class DoorDeniedError extends TestkernelsError {
+  readonly code = 'DOOR_DENIED'
+}
+
+/** The way into the guest is gone, or not there yet. */
+export class StreamsLostError extends TestkernelsError {
+  readonly code = 'STREAMS_LOST'
+}
+
+export function refused(destination: Destination, cause: unknown, entry?: string): StreamRefusedError {
+  return new StreamRefusedError({
+    what: `nothing in the virtual machine accepts connections at ${destinationText(destination)}`,
+    entry,
+    remedy: 'the service behind it has stopped or never started: read its log and the console',
+    cause,
+  })
 }

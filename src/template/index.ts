@@ -1,5 +1,3 @@
-export { type Bound, templatesToEvict } from './bound.ts'
-export { TemplateNotMadeError, TemplateUnusableError } from './errors.ts'
 export { type TemplateInputs, templateKey } from './key.ts'
 export {
   type Former,
@@ -9,11 +7,12 @@ export {
   type TemplateLocation,
   type TemplateUse,
 } from './location.ts'
-export { type Making, makingOf } from './making.ts'
+export { describeUnusable, type Making, makingOf, TemplateNotMadeError, TemplateUnusableError } from './reports.ts'
 export {
+  type Bound,
   listTemplates,
   removeTemplates,
   type StoreContext,
   type StoredTemplate,
+  templatesToEvict,
 } from './store.ts'
-export { describeUnusable } from './unusable.ts'

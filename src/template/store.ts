@@ -2,8 +2,8 @@ import type { Host, VolumeName } from '../host/index.ts'
 import { orAborted } from '../lifetime/index.ts'
 import type { Logger } from '../log/index.ts'
 import { imagePaths } from '../qemu/index.ts'
-import { TemplateNotMadeError } from './errors.ts'
 import { mountOf } from './location.ts'
+import { TemplateNotMadeError } from './reports.ts'
 
 /** A template as its volume has it. */
 export interface StoredTemplate {
@@ -53,4 +53,24 @@ async function inVolume(volume: VolumeName, command: readonly string[], context:
   await using box = await host.run({ image, entry, entrypoint, command, mounts: [mountOf(volume)] }, { signal, log })
   const { stdout, stderr } = box
   return { exit: await orAborted(box.exited, signal), stdout, stderr }
+}
+
+export interface Bound {
+  readonly limitBytes: number
+  /** Stays, however large it is. */
+  readonly keep: string
+}
+
+/** The keys of templates that must go so that the rest fits: least recently used first. */
+export function templatesToEvict(stored: readonly StoredTemplate[], { limitBytes, keep }: Bound): readonly string[] {
+  const byAge = stored.toSorted((one, other) => one.usedAt.getTime() - other.usedAt.getTime())
+  let surplus = stored.reduce((sum, { sizeBytes }) => sum + sizeBytes, 0) - limitBytes
+  const evicted: string[] = []
+  for (const { key, sizeBytes } of byAge) {
+    if (surplus <= 0) break
+    if (key === keep) continue
+    evicted.push(key)
+    surplus -= sizeBytes
+  }
+  return evicted
 }

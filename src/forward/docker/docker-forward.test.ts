@@ -4,8 +4,7 @@ import { connect, type Socket } from 'node:net'
 import { join } from 'node:path'
 import { buffer } from 'node:stream/consumers'
 import { afterEach, beforeEach, expect, test } from 'vitest'
-import { startTestGuest, type TestGuest } from '../testing/guest.ts'
-import { ask } from '../testing/request.ts'
+import { ask, startTestGuest, type TestGuest } from '../testing/guest.ts'
 import { forwardDocker } from './docker-forward.ts'
 
 const eventDeadlineMs = 10_000

@@ -2,8 +2,7 @@ import { once } from 'node:events'
 import { connect, type Socket } from 'node:net'
 import { join } from 'node:path'
 import { afterEach, beforeEach, expect, test } from 'vitest'
-import { startTestGuest, type TestGuest } from '../testing/guest.ts'
-import { ask } from '../testing/request.ts'
+import { ask, startTestGuest, type TestGuest } from '../testing/guest.ts'
 import { forwardDocker } from './docker-forward.ts'
 
 const eventDeadlineMs = 10_000

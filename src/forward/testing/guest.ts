@@ -1,8 +1,10 @@
 import { once } from 'node:events'
 import { mkdtemp, rm } from 'node:fs/promises'
+import { request } from 'node:http'
 import { connect, createServer, type Socket } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
+import { text } from 'node:stream/consumers'
 import { type Destination, StreamRefusedError, type Streams, StreamsLostError } from '../../streams/index.ts'
 
 /** A guest's service at a unix socket of this machine, with streams to it that can be lost as a VM is. */
@@ -61,4 +63,24 @@ export async function startTestGuest(onSocket: (socket: Socket) => void): Promis
 
 function refused(destination: Destination): StreamRefusedError {
   return new StreamRefusedError({ what: `nothing listens at ${JSON.stringify(destination)}`, remedy: 'start it' })
+}
+
+export interface Answer {
+  readonly status: number | undefined
+  readonly type: string | undefined
+  readonly body: string
+}
+
+/** One HTTP request at a unix socket, on a connection of its own. */
+export function ask(socketPath: string, { method = 'GET', body = '' } = {}): Promise<Answer> {
+  return new Promise((resolve, reject) => {
+    const asked = request({ socketPath, path: '/v1.41/info', method, agent: false }, (response) => {
+      text(response).then(
+        (answer) => resolve({ status: response.statusCode, type: response.headers['content-type'], body: answer }),
+        reject,
+      )
+    })
+    asked.once('error', reject)
+    asked.end(body)
+  })
 }

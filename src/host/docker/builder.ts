@@ -3,7 +3,7 @@ import { join } from 'node:path'
 import type { Buildkit, TlsMaterial } from '../../buildkit/index.ts'
 import { type Engine, execStream } from '../../engine/index.ts'
 import { InvalidOptionError, type Settings } from '../../options/index.ts'
-import type { Builder, BuilderOptions } from '../builder.ts'
+import type { Builder, BuilderOptions } from '../host.ts'
 
 /** The BuildKit that is part of the engine. */
 export function engineBuilder(engine: Engine, options: BuilderOptions): Builder {

@@ -13,5 +13,5 @@ export {
   ImageTransferError,
   imageLabels,
 } from '../../engine/index.ts'
-export { type Dockerd, dockerdAt } from './dockerd.ts'
 export { dockerHost, type OpenHostOptions, openDockerHost } from './host.ts'
+export { type Dockerd, dockerdAt } from './images.ts'

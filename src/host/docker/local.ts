@@ -2,8 +2,7 @@ import { createHash } from 'node:crypto'
 import { readFile, stat } from 'node:fs/promises'
 import { join } from 'node:path'
 import type { Architecture } from '../../arch/index.ts'
-import { dialSocket, dialWhenThere } from './dial.ts'
-import type { DockerMachine } from './machine.ts'
+import { type DockerMachine, dialSocket, dialWhenThere } from './machine.ts'
 
 /** The engine runs on this machine: containers have our directories, and can be reached at their addresses. */
 export function localMachine(arch: Architecture): DockerMachine {

@@ -5,8 +5,7 @@ import { type Engine, execStream, removeVolume } from '../../engine/index.ts'
 import { orAborted } from '../../lifetime/index.ts'
 import { imagePaths } from '../../qemu/index.ts'
 import type { SocketsMount } from '../box.ts'
-import { dialWhenThere } from './dial.ts'
-import type { DockerMachine } from './machine.ts'
+import { type DockerMachine, dialWhenThere } from './machine.ts'
 
 /** What images/runner/dial.c says when it is connected; what comes after it is the socket's. */
 const CONNECTED = 'ok\n'

@@ -1,12 +1,11 @@
 import { createServer, type Server, type Socket } from 'node:net'
 import { join } from 'node:path'
 import type { Duplex } from 'node:stream'
-import { amd64 } from '../../arch/amd64/index.ts'
-import type { Box, BoxExit, BoxSpec } from '../box.ts'
-import { dialSocket, dialWhenThere } from '../docker/dial.ts'
+import { amd64 } from '../../arch/amd64.ts'
+import type { Box, BoxExit, BoxSpec, Lines } from '../box.ts'
+import { dialSocket, dialWhenThere } from '../docker/machine.ts'
 import type { Host } from '../host.ts'
 import type { StoredImage } from '../images.ts'
-import { FakeLines } from './fake-lines.ts'
 
 /** What a box that a test plays may do. */
 export interface FakeBox {
@@ -171,4 +170,37 @@ function unplayed(what: string) {
     throw new TypeError(`the fake host plays no ${what}`)
   }
   return { pull: fail, push: fail, tag: fail, remove: fail, load: fail, save: fail, import: fail, labelsOfAll: fail }
+}
+
+/** Lines that a test prints. */
+class FakeLines implements Lines {
+  readonly kept: string[] = []
+  #ended = false
+  #waiting: (() => void)[] = []
+
+  print(line: string): void {
+    this.kept.push(line)
+    this.#wake()
+  }
+
+  end(): void {
+    this.#ended = true
+    this.#wake()
+  }
+
+  tail(lines = 20): string {
+    return this.kept.slice(-lines).join('\n')
+  }
+
+  async *[Symbol.asyncIterator](): AsyncGenerator<string, void> {
+    for (let next = 0; ; ) {
+      for (; next < this.kept.length; next++) yield this.kept[next] ?? ''
+      if (this.#ended) return
+      await new Promise<void>((resolve) => this.#waiting.push(resolve))
+    }
+  }
+
+  #wake(): void {
+    for (const wake of this.#waiting.splice(0)) wake()
+  }
 }

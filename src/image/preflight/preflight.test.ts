@@ -1,7 +1,7 @@
 import { readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { expect, test } from 'vitest'
-import { amd64 } from '../../arch/amd64/index.ts'
+import { amd64 } from '../../arch/amd64.ts'
 import { createLogger } from '../../log/index.ts'
 import { formatKernelFacts, type KernelFacts, parseKernelConfig, parseKernelFacts } from './kernel-facts.ts'
 import { neededOptions } from './needs.ts'

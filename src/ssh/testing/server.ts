@@ -1,8 +1,8 @@
+import { spawn } from 'node:child_process'
 import { once } from 'node:events'
-import { type AddressInfo, connect, createServer, type Socket } from 'node:net'
-import ssh2 from 'ssh2'
+import { type AddressInfo, connect, createServer, type NetConnectOpts, type Socket } from 'node:net'
+import ssh2, { type AcceptConnection, type RejectConnection, type ServerChannel, type Session } from 'ssh2'
 import { generateKeyPair, opensshPrivateKey, publicKeyBlob, type SshKeyPair } from '../keys.ts'
-import { forward, serveSession } from './services.ts'
 
 /** An SSH server in this process, with this machine's shell and sockets behind it. */
 export interface TestServer extends AsyncDisposable {
@@ -94,4 +94,37 @@ export async function dialPort(port: number): Promise<Socket> {
   const socket = connect({ port, host: '127.0.0.1', noDelay: true })
   await once(socket, 'connect')
   return socket
+}
+
+/** Runs each command in this machine's POSIX shell. */
+function serveSession(session: Session): void {
+  session.on('exec', (accept, _reject, { command }) => {
+    const channel = accept()
+    const program = spawn('/bin/sh', ['-c', command])
+    channel.on('error', () => {})
+    program.stdin.on('error', () => {})
+    channel.pipe(program.stdin)
+    program.stdout.pipe(channel, { end: false })
+    program.stderr.pipe(channel.stderr, { end: false })
+    channel.once('close', () => program.kill('SIGKILL'))
+    program.once('close', (code, signal) => {
+      if (signal === null) channel.exit(code ?? 1)
+      else channel.exit(signal.replace(/^SIG/, ''))
+      channel.end()
+    })
+  })
+}
+
+/** Connects a channel to a socket of this machine. */
+function forward(where: NetConnectOpts, accept: AcceptConnection<ServerChannel>, reject: RejectConnection): void {
+  const socket = connect({ ...where, allowHalfOpen: true })
+  socket.once('error', reject)
+  socket.once('connect', () => {
+    socket.off('error', reject)
+    const channel = accept()
+    socket.on('error', () => channel.close())
+    socket.pipe(channel)
+    channel.pipe(socket)
+    channel.once('close', () => socket.destroy())
+  })
 }

@@ -1,5 +1,5 @@
 import { expect, test } from 'vitest'
-import { amd64 } from '../../../arch/amd64/index.ts'
+import { amd64 } from '../../../arch/amd64.ts'
 import type { LocalKernel } from '../../../options/index.ts'
 import { localKernel } from './local.ts'
 

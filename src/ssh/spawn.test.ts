@@ -1,6 +1,6 @@
 import { spawnSync } from 'node:child_process'
 import { expect, test } from 'vitest'
-import { shellCommand } from './quote.ts'
+import { shellCommand } from './spawn.ts'
 
 test('a POSIX shell makes exactly the same arguments of it', () => {
   const words = [

@@ -4,10 +4,9 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { text } from 'node:stream/consumers'
 import { afterEach, beforeEach, expect, test } from 'vitest'
-import { connectSsh } from '../../ssh/index.ts'
-import { startTestServer, type TestServer } from '../../ssh/testing/server.ts'
-import { SshAccess } from './ssh-access.ts'
-import { sshStreams } from './ssh-streams.ts'
+import { connectSsh } from '../ssh/index.ts'
+import { startTestServer, type TestServer } from '../ssh/testing/server.ts'
+import { SshAccess, sshStreams } from './ssh.ts'
 
 let server: TestServer
 let connects: number

@@ -3,7 +3,7 @@ import { createServer } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterEach, beforeEach, expect, test } from 'vitest'
-import { dialSocket, dialWhenThere } from './dial.ts'
+import { dialSocket, dialWhenThere } from './machine.ts'
 
 let directory: string
 let path: string

@@ -1,5 +1,5 @@
 import { expect, test } from 'vitest'
-import { describeUnusable } from './unusable.ts'
+import { describeUnusable } from './reports.ts'
 
 function ended(exitCode: number | undefined, ...lines: string[]) {
   const stderr = { kept: lines, tail: () => lines.join('\n') }

@@ -1,5 +1,5 @@
 import { expect, test } from 'vitest'
-import { templatesToEvict } from './bound.ts'
+import { templatesToEvict } from './store.ts'
 
 const stored = [
   { key: 'newest', sizeBytes: 30, usedAt: new Date(3000) },

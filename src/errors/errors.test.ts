@@ -1,7 +1,31 @@
 import { inspect } from 'node:util'
 import { expect, test } from 'vitest'
 import { InvalidOptionError } from '../options/index.ts'
-import { presentable, toReport } from './presentable.ts'
+import { formatError, presentable, TestkernelsError, toReport } from './index.ts'
+
+class ExampleError extends TestkernelsError {
+  readonly code = 'EXAMPLE'
+}
+
+test('says entry, what, cause, remedy and output, in that order', () => {
+  const error = new ExampleError({
+    what: 'the kernel did not boot',
+    entry: 'cgroupv1',
+    remedy: 'read the console',
+    cause: new Error('no signal'),
+    output: 'line 1\nline 2\n',
+  })
+  expect(error.message).toBe(
+    'cgroupv1: the kernel did not boot\n  cause: no signal\n  remedy: read the console\n  output:\n    | line 1\n    | line 2',
+  )
+  expect(error.name).toBe('ExampleError')
+})
+
+test('an error of ours is printed without a stack, another with one', () => {
+  expect(formatError(new ExampleError({ what: 'a', remedy: 'b' }))).toBe('error [EXAMPLE]: a\n  remedy: b')
+  expect(formatError(new TypeError('oops'))).toContain('oops')
+  expect(formatError(new TypeError('oops'))).toContain('at ')
+})
 
 test('an error of ours is printed as its message, without stack and without repetition', () => {
   const error = new InvalidOptionError({ what: "unknown option 'memory'", entry: 'one', remedy: 'use memoryMib' })
@@ -21,5 +45,5 @@ test("any other error keeps its stack: it is a bug's only trace", () => {
   const error = new TypeError('x is not a function')
   expect(presentable(error)).toBe(error)
   expect(toReport(error)).toBe(error)
-  expect(inspect(error)).toContain('presentable.test.ts')
+  expect(inspect(error)).toContain('errors.test.ts')
 })

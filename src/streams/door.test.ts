@@ -5,9 +5,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { buffer, text } from 'node:stream/consumers'
 import { afterEach, beforeEach, expect, test } from 'vitest'
-import { doorStreams } from './door.ts'
-import { makeDoorSecret } from './secret.ts'
-import { waitForDoor } from './wait.ts'
+import { doorStreams, makeDoorSecret, waitForDoor } from './door.ts'
 
 const secret = makeDoorSecret()
 const docker = { kind: 'unix', path: '/var/run/docker.sock' } as const

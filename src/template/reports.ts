@@ -1,0 +1,75 @@
+import { TestkernelsError } from '../errors/index.ts'
+import type { Box, BoxExit, Lines } from '../host/index.ts'
+
+/** Not made yet; not what was saved; or what was saved, and yet no guest that lives. */
+export type WhyUnusable = 'missing' | 'damaged' | 'dead'
+
+/** A template is not there, not whole, or no guest comes out of it. It is made anew before this reaches anybody. */
+export class TemplateUnusableError extends TestkernelsError {
+  readonly code = 'TEMPLATE_UNUSABLE'
+  readonly why: WhyUnusable
+
+  constructor(why: WhyUnusable, details: ConstructorParameters<typeof TestkernelsError>[0]) {
+    super(details)
+    this.why = why
+  }
+}
+
+/** No template could be made. VMs boot cold then. */
+export class TemplateNotMadeError extends TestkernelsError {
+  readonly code = 'TEMPLATE_NOT_MADE'
+}
+
+/** images/runner/supervise ends with it when another container made the template meanwhile. */
+const MADE_STATUS = 80
+const WAITING = 'testkernels: template: waiting'
+const MAKING = 'testkernels: template: making'
+
+/** Whether a box makes its template, or need not. `failed`: it ended, and says why. */
+export type Making = 'begun' | 'made by another' | 'failed'
+
+/**
+ * Waits until a box that was started to save into a template is the only one on its host that makes it.
+ * @param onWaiting is called when another makes it
+ */
+export async function makingOf(
+  { stderr, exited }: Pick<Box, 'stderr' | 'exited'>,
+  onWaiting: () => void,
+): Promise<Making> {
+  let told = false
+  for await (const line of stderr) {
+    if (line === MAKING) return 'begun'
+    if (line !== WAITING || told) continue
+    told = true
+    onWaiting()
+  }
+  return (await exited).exitCode === MADE_STATUS ? 'made by another' : 'failed'
+}
+
+/** images/runner/template ends with it when a template cannot be restored. */
+const UNUSABLE_STATUS = 79
+const SAID = /^testkernels: template: (.*)$/
+
+/**
+ * The error for a container that ended before its guest was restored.
+ * @param stderr what it printed: the check's reason, or QEMU's
+ */
+export function describeUnusable(
+  { exitCode }: BoxExit,
+  { stderr, entry }: { readonly stderr: Pick<Lines, 'kept' | 'tail'>; readonly entry: string },
+): TemplateUnusableError {
+  const said = stderr.kept.map((line) => SAID.exec(line)?.[1]).find((reason) => reason !== undefined)
+  const remedy = 'nothing need be done: it is made anew'
+  if (exitCode === UNUSABLE_STATUS && said !== undefined) {
+    const [, why = said] = /^damaged: (.*)$/.exec(said) ?? []
+    if (said === 'missing')
+      return new TemplateUnusableError('missing', { what: 'there is no template yet', entry, remedy })
+    return new TemplateUnusableError('damaged', { what: `its template is damaged: ${why}`, entry, remedy })
+  }
+  return new TemplateUnusableError('dead', {
+    what: `QEMU could not restore its template (status ${exitCode ?? 'unknown'})`,
+    entry,
+    remedy,
+    output: stderr.tail(5),
+  })
+}
