@@ -1,28 +1,30 @@
-// The limits that CONTRIBUTING.md sets for the files of src; generated code has none.
+// The limits that CONTRIBUTING.md sets for the files of src. Generated code counts among them, and may be longer.
 import { readdirSync, readFileSync } from 'node:fs'
-import { basename, join, relative } from 'node:path'
+import { join } from 'node:path'
 import { expect, test } from 'vitest'
 
 const MOST_LINES = 250
+const MOST_FILES = 299
 
 const root = import.meta.dirname
-const entries = readdirSync(root, { recursive: true, withFileTypes: true }).filter(
-  ({ name, parentPath }) => name !== 'gen' && basename(parentPath) !== 'gen',
-)
-const files = entries
-  .filter((entry) => entry.isFile() && entry.name.endsWith('.ts'))
-  .map(({ parentPath, name }) => join(relative(root, parentPath), name))
+const entries = readdirSync(root, { recursive: true, withFileTypes: true }).map((entry) => ({
+  path: join(entry.parentPath, entry.name).slice(root.length + 1),
+  isFolder: entry.isDirectory(),
+}))
+const files = entries.filter(({ path, isFolder }) => !isFolder && path.endsWith('.ts')).map(({ path }) => path)
+
+test(`there are no more than ${MOST_FILES} files, tests aside`, () => {
+  expect(files.filter((file) => !file.endsWith('.test.ts')).length).toBeLessThanOrEqual(MOST_FILES)
+})
 
 test(`no file has more than ${MOST_LINES} lines`, () => {
   const linesOf = (file: string) => readFileSync(join(root, file), 'utf8').trimEnd().split('\n').length
-  expect(files.length).toBeGreaterThan(100)
-  expect(files.filter((file) => linesOf(file) > MOST_LINES)).toEqual([])
+  const written = files.filter((file) => !file.includes('/gen/'))
+  expect(written.filter((file) => linesOf(file) > MOST_LINES)).toEqual([])
 })
 
 test('no two files, nor a file and a folder, have one name', () => {
-  const folders = entries
-    .filter((entry) => entry.isDirectory())
-    .map(({ parentPath, name }) => join(relative(root, parentPath), name))
+  const folders = entries.filter(({ isFolder }) => isFolder).map(({ path }) => path)
   const names = [...folders, ...files.map((file) => file.replace(/\.ts$/, ''))].map((name) => name.toLowerCase())
   expect(names.filter((name, at) => names.indexOf(name) !== at)).toEqual([])
 })
