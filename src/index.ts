@@ -1,5 +1,4 @@
 export { formatError, TestkernelsError } from './errors/index.ts'
-export type { PublishedPorts } from './host/index.ts'
 export type { Logger } from './log/index.ts'
 export {
   type KernelCombination,
@@ -17,7 +16,6 @@ export {
   KernelVm,
   type KernelVmStartOptions,
   type LogConsumer,
-  type SpareReservation,
   StartedKernelVm,
   type Step,
   type UntilReady,

@@ -5,6 +5,7 @@ import Docker from 'dockerode'
 const run = promisify(execFile)
 const docker = new Docker()
 const MOUNT = '/var/lib/testkernels/templates'
+const MARKS = '/var/lib/testkernels/marks'
 
 /** A volume with templates of a test's own, and what is in it. */
 export class TemplateVolume implements AsyncDisposable {
@@ -16,18 +17,25 @@ export class TemplateVolume implements AsyncDisposable {
     process.env['TESTKERNELS_TEMPLATE_VOLUME'] = name
   }
 
+  /** What is noted of the templates is in one beside it. */
+  get #marks(): string {
+    return `${this.name}-marks`
+  }
+
   /** Programs and VMs that are started from here on use it. @param sizeMib of a disk that gets full. @default none */
   static async create({ sizeMib }: { readonly sizeMib?: number } = {}): Promise<TemplateVolume> {
     const name = `testkernels-e2e-${process.pid}-${Math.random().toString(36).slice(2, 8)}`
     const DriverOpts: Record<string, string> =
       sizeMib === undefined ? {} : { type: 'tmpfs', device: 'tmpfs', o: `size=${sizeMib}m,mode=0777` }
     await docker.createVolume({ Name: name, DriverOpts })
+    await docker.createVolume({ Name: `${name}-marks` })
     return new TemplateVolume(name)
   }
 
   /** Runs a shell script where the templates are, each a directory. */
   async shell(script: string): Promise<string> {
-    const args = ['run', '--rm', '-v', `${this.name}:${MOUNT}`, '-w', MOUNT, '--entrypoint', 'sh']
+    const volumes = ['-v', `${this.name}:${MOUNT}`, '-v', `${this.#marks}:${MARKS}`]
+    const args = ['run', '--rm', ...volumes, '-w', MOUNT, '--entrypoint', 'sh']
     const { stdout } = await run('docker', [...args, await vmImage(), '-euc', script])
     return stdout.trim()
   }
@@ -41,6 +49,7 @@ export class TemplateVolume implements AsyncDisposable {
     if (this.#previous === undefined) delete process.env['TESTKERNELS_TEMPLATE_VOLUME']
     else process.env['TESTKERNELS_TEMPLATE_VOLUME'] = this.#previous
     await docker.getVolume(this.name).remove()
+    await docker.getVolume(this.#marks).remove()
   }
 }
 

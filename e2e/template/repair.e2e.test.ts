@@ -66,7 +66,9 @@ describe('is found out', () => {
   test('files that were copied, with other holes, are read once more, and are right', async () => {
     const copied = 'cp -a --sparse=always $key/scratch.img copy; mv copy $key/scratch.img; touch $key/mem.img'
     const inode = 'stat -c %i $key/scratch.img'
-    const seen = await volume.shell(`key=$(ls); ${copied}; /testkernels/template check $key; ${inode}; cat $key/seen`)
+    const seen = await volume.shell(
+      `key=$(ls); ${copied}; /testkernels/template check $key; ${inode}; cat ../marks/$key.seen`,
+    )
     const [number, ...lines] = seen.split('\n')
     expect(lines.join('\n')).toContain(`scratch.img ${number} `)
   })
@@ -85,7 +87,7 @@ test('one that looks whole, of a QEMU whose state this one cannot read, is made 
   await volume.shell(`
     key=$(ls)
     sed -i 's/serial/sorial/' "$key/state.bin"
-    mv "$key" ".$key.other"
+    mv "$key"/* ../making
     /testkernels/template seal "$key" ".$key.other"`)
   expect(await startAndStop()).toContain('template')
   expect(lines.join('\n')).toMatch(

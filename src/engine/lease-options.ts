@@ -25,6 +25,8 @@ export interface LeaseOptions {
   readonly rootFilesystem?: 'read-only' | 'writable'
   /** Memory limit, swap included. @default none */
   readonly memoryMib?: number
+  /** Most processes and threads at a time. @default none */
+  readonly pidsLimit?: number
   /** Longest wait for the container to end once its stdin is closed, in milliseconds; then it is killed. @default 3_000 */
   readonly stopGraceMs?: number
   /** Kernel entry, named in errors. */
@@ -42,8 +44,8 @@ export interface BindMount {
 
 export interface VolumeMount {
   readonly kind: 'volume'
-  /** Made if there is none of this name. */
-  readonly volume: string
+  /** Made if there is none of this name. @default one without a name, which goes with the container */
+  readonly volume?: string
   /** Of a volume that is made. */
   readonly labels?: Readonly<Record<string, string>>
   readonly target: string
@@ -90,6 +92,7 @@ export function createBody(options: LeaseOptions): Docker.ContainerCreateOptions
       Mounts: (options.mounts ?? []).map(mountBody),
       Memory: memoryBytes,
       MemorySwap: memoryBytes,
+      PidsLimit: options.pidsLimit,
       // The attached stream is the log's only reader; the engine need not write a guest's console to its disk as well.
       LogConfig: { Type: 'none', Config: {} },
     },
@@ -101,7 +104,7 @@ function mountBody(mount: LeaseMount): Docker.MountSettings {
     case 'bind':
       return { Type: 'bind', Source: mount.source, Target: mount.target, ReadOnly: mount.access === 'read-only' }
     case 'volume': {
-      const place = { Source: mount.volume, Target: mount.target, ReadOnly: mount.access === 'read-only' }
+      const place = { Source: mount.volume ?? '', Target: mount.target, ReadOnly: mount.access === 'read-only' }
       // dockerode's types want each field spelt out; these are the engine's own defaults.
       const VolumeOptions = { NoCopy: false, Labels: { ...mount.labels }, DriverConfig: { Name: '', Options: {} } }
       return { Type: 'volume', ...place, VolumeOptions }

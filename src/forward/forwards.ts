@@ -20,7 +20,9 @@ export class Forwards implements AsyncDisposable {
   }
 
   /** Makes a socket for the guest's dockerd. @throws as `forwardDocker` */
-  async addDocker(where: Pick<DockerForwardOptions, 'remotePath' | 'localPath'>): Promise<ForwardedSocket> {
+  async addDocker(
+    where: Pick<DockerForwardOptions, 'remotePath' | 'localPath' | 'directoryOwner'>,
+  ): Promise<ForwardedSocket> {
     const socket = await forwardDocker({ ...this.#options, ...where })
     if (this.#explained !== undefined) socket.explain(this.#explained.reason)
     this.#open.add(socket)

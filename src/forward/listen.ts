@@ -13,11 +13,16 @@ import {
 /** A client of a unix socket is refused (EAGAIN) when more than this wait to be taken; Node's own 511 is few while we are busy. */
 const BACKLOG = 4096
 
-export interface ListenOptions {
-  /** At most 107 bytes, in a directory of ours that has mode 0700. */
-  readonly path: string
+export interface PrivacyOptions {
+  /** Who may own the directory beside this process's user: as who the VM's QEMU runs, which makes sockets there as well. */
+  readonly directoryOwner?: number | undefined
   /** Kernel entry that errors name. */
   readonly entry?: string | undefined
+}
+
+export interface ListenOptions extends PrivacyOptions {
+  /** At most 107 bytes, in a directory of ours that has mode 0700. */
+  readonly path: string
   readonly onSocket: (socket: Socket) => void
   /** An accept that failed, for want of file descriptors for example; the server goes on. */
   readonly onError: (error: Error) => void
@@ -33,7 +38,7 @@ export interface Listener {
  * @throws ForwardDirectoryNotPrivateError, ForwardPathTooLongError, ForwardPathTakenError, ForwardListenError
  */
 export async function listenPrivately(options: ListenOptions): Promise<Listener> {
-  const { path, birthPath } = await checkPrivatePath(options.path, options.entry)
+  const { path, birthPath } = await checkPrivatePath(options.path, options)
   const sockets = new Set<Socket>()
   // Each direction ends by itself, and nothing is read before there is a place for it.
   const server = createServer({ allowHalfOpen: true, pauseOnConnect: true }, (socket) => {
@@ -82,7 +87,8 @@ export interface PrivatePath {
 }
 
 /** Checks that a socket at `path` can be made, and reached by nobody but us. */
-async function checkPrivatePath(path: string, entry?: string | undefined): Promise<PrivatePath> {
+async function checkPrivatePath(path: string, options: PrivacyOptions): Promise<PrivatePath> {
+  const { entry } = options
   const directory = dirname(path)
   const birthPath = join(directory, `.${randomBytes(3).toString('hex')}`)
   const bytes = Math.max(Buffer.byteLength(path), Buffer.byteLength(birthPath))
@@ -92,7 +98,7 @@ async function checkPrivatePath(path: string, entry?: string | undefined): Promi
       entry,
       remedy: 'use a shorter directory, such as one below /tmp or $XDG_RUNTIME_DIR',
     })
-  await checkPrivateDirectory(directory, entry)
+  await checkPrivateDirectory(directory, options)
   if (await exists(path))
     throw new ForwardPathTakenError({
       what: `there is something at ${path} already`,
@@ -102,7 +108,7 @@ async function checkPrivatePath(path: string, entry?: string | undefined): Promi
   return { path, birthPath }
 }
 
-async function checkPrivateDirectory(directory: string, entry: string | undefined): Promise<void> {
+async function checkPrivateDirectory(directory: string, { directoryOwner, entry }: PrivacyOptions): Promise<void> {
   const refuse = (why: string, cause?: unknown) =>
     new ForwardDirectoryNotPrivateError({
       what: `the directory ${directory} of a forwarded socket ${why}`,
@@ -114,7 +120,7 @@ async function checkPrivateDirectory(directory: string, entry: string | undefine
     throw refuse('cannot be used', cause)
   })
   if (!found.isDirectory()) throw refuse('is not a directory')
-  if (found.uid !== process.getuid?.()) throw refuse('belongs to another user')
+  if (found.uid !== process.getuid?.() && found.uid !== directoryOwner) throw refuse('belongs to another user')
   const mode = found.mode & 0o777
   if ((mode & 0o077) !== 0) throw refuse(`has mode 0${mode.toString(8)}, which lets others in`)
 }

@@ -15,16 +15,25 @@ export interface BoxSpec {
   readonly capabilities?: readonly string[]
   /** `reachable`: it has an address, and reaches what its host reaches. @default 'none' */
   readonly network?: 'none' | 'reachable'
-  /** @default 'read-only' */
-  readonly rootFilesystem?: 'read-only' | 'writable'
+  /** Most processes and threads at a time. @default 64, a shell and what it pipes */
+  readonly maxProcesses?: number
+  /** Most memory that the host gives it, in MiB; what is read from files counts only as long as nobody else needs it. @default no limit */
+  readonly memoryMib?: number
   /** The kernel entry it is for, named in errors. */
   readonly entry: string
 }
 
-export type Mount = VolumeMount | SocketsMount
+export type Mount = VolumeMount | ScratchMount | SocketsMount
 
 export interface VolumeMount extends VolumeName {
   readonly kind: 'volume'
+  readonly target: string
+  readonly access: 'read-only' | 'read-write'
+}
+
+/** Space on the host's disk that goes with the box. It has the mode of the image's directory there. */
+export interface ScratchMount {
+  readonly kind: 'scratch'
   readonly target: string
 }
 
@@ -44,6 +53,19 @@ export interface SocketsMount {
   /** Absolute path of the directory on this machine, which names it on every host. */
   readonly directory: string
   readonly target: string
+  /** Who makes the sockets and may dial them. @default this process's user */
+  readonly owner?: UserIds
+}
+
+/** A user, as a kernel knows one. */
+export interface UserIds {
+  readonly uid: number
+  readonly gid: number
+}
+
+/** Who runs this process; root on systems without users. */
+export function thisUser(): UserIds {
+  return { uid: process.getuid?.() ?? 0, gid: process.getgid?.() ?? 0 }
 }
 
 /** How the program of a box ended. */
@@ -62,20 +84,14 @@ export interface Lines extends AsyncIterable<string> {
   tail(lines?: number): string
 }
 
-/** How ports of a box are reached from this machine. */
-export type PublishedPorts =
-  /** At an address of its own, which this machine reaches. */
-  | { readonly kind: 'direct'; readonly address: string }
-  /** Not at all, unless something forwards them through streams into the box. */
-  | { readonly kind: 'forwarded' }
-
 /** A program that runs on a host, and ends when this process does, however that ends. */
 export interface Box extends AsyncDisposable {
   readonly stdout: Lines
   readonly stderr: Lines
   /** Resolves when the program has ended, for whatever reason, and its output is complete. Never rejects. */
   readonly exited: Promise<BoxExit>
-  readonly published: PublishedPorts
+  /** Where its ports are reached from this machine; undefined where they are not. */
+  readonly address: string | undefined
   /**
    * Connects to a socket of its `sockets` mount; waits for it until `signal` aborts. Each direction of the stream ends by itself, where the
    * host is this machine. @throws the signal's reason

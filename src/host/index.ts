@@ -1,4 +1,14 @@
-export type { Box, BoxExit, BoxSpec, Lines, Mount, PublishedPorts, VolumeMount, VolumeName } from './box.ts'
+export {
+  type Box,
+  type BoxExit,
+  type BoxSpec,
+  type Lines,
+  type Mount,
+  thisUser,
+  type UserIds,
+  type VolumeMount,
+  type VolumeName,
+} from './box.ts'
 export * from './docker/index.ts'
 export type { Builder, Host, PruneOptions, RunOptions } from './host.ts'
 export type { Images, RegistryOptions } from './images.ts'

@@ -27,19 +27,28 @@ export const imagePaths = {
   initrd: '/testkernels/initrd',
   rootfs: '/testkernels/rootfs.erofs',
   kernelFiles: '/testkernels/kernel.erofs',
+  /** What only this container needs is here; a volume of its own. */
+  scratchDirectory: '/var/lib/testkernels/scratch',
   /** Made by `supervise` at the start. */
-  scratch: '/var/lib/testkernels/scratch.img',
+  scratch: '/var/lib/testkernels/scratch/scratch.img',
   /** Carries its standard input and output to and from a unix socket. */
   dial: '/testkernels/dial',
   /** Made by `supervise` at the start, where images are to be loaded into the guest. */
-  preload: '/var/lib/testkernels/preload.img',
+  preload: '/var/lib/testkernels/scratch/preload.img',
   /** Checks, lists and removes templates. */
   template: '/testkernels/template',
-  /** A volume with templates is mounted here. */
+  /** A volume with templates is mounted here, or one with a checkpoint in a directory of its own. */
   templates: '/var/lib/testkernels/templates',
+  /** What is noted of templates: locks, last uses. Its volume is written by root before a guest runs. */
+  marks: '/var/lib/testkernels/marks',
+  /** What a VM saves into, before it is a template. */
+  making: '/var/lib/testkernels/making',
   /** The VM's run directory of the host is mounted here; QEMU's sockets are in it. */
   runDirectory: '/run/testkernels',
 } as const
+
+/** Who has taken QEMU over from inside still may not gain rights, start programs, or slow others down. As libvirt has it. */
+const SANDBOX = 'on,obsolete=deny,elevateprivileges=deny,spawn=deny,resourcecontrol=deny'
 
 /** What a VM is made of. The same machine gives the same command line. */
 export interface Machine {
@@ -125,7 +134,7 @@ function hardware(
     ...['-M', `${arch.qemu.machine}${from.kind === 'file' ? `,memory-backend=${MEMORY_ID}` : ''}`],
     ...(arch.qemu.firmware === undefined ? [] : ['-bios', arch.qemu.firmware]),
     ...['-smp', String(cpus)],
-    ...['-nodefaults', '-no-user-config', '-no-reboot', '-display', 'none'],
+    ...['-nodefaults', '-no-user-config', '-no-reboot', '-display', 'none', '-sandbox', SANDBOX],
     ...[accelerator(chosen, arch), memory({ memoryMib, memory: from }), ...devices].flatMap(({ qemu }) => qemu),
   ]
 }

@@ -7,12 +7,20 @@ export {
   type TemplateLocation,
   type TemplateUse,
 } from './location.ts'
-export { describeUnusable, type Making, makingOf, TemplateNotMadeError, TemplateUnusableError } from './reports.ts'
+export {
+  describeUnusable,
+  type Making,
+  makingOf,
+  saved,
+  TemplateNotMadeError,
+  TemplateUnusableError,
+} from './reports.ts'
 export {
   type Bound,
   listTemplates,
   removeTemplates,
   type StoreContext,
   type StoredTemplate,
+  sealTemplate,
   templatesToEvict,
 } from './store.ts'

@@ -15,17 +15,17 @@ export interface TemplateInputs {
 }
 
 /** Another layout of files, or another way to save, is another template. */
-const FORMAT = 2
+const FORMAT = 3
 /** The counter's rate is measured anew in each boot of the machine, and never twice the same to the kHz. */
 const COUNTER_STEP_KHZ = 10_000
-/** The key itself is not in the paths that it is made of. */
-const UNNAMED = { volume: '', keptFor: 'cache', directory: 'KEY' } as const
+/** Where it is kept is no part of it. */
+const UNNAMED = { volume: '', keptFor: 'cache', directory: '' } as const
 
 /** The name of the template that fits: equal inputs have one, and nothing else has it. 32 hexadecimal digits. */
 export function templateKey({ imageId, machine, scratchMib, preloaded, hostCpu }: TemplateInputs): string {
   const accelerator = roughly(machine.accelerator)
   // QEMU restores a guest only into the machine that it was saved on.
-  const saved = qemuArguments({ ...machine, accelerator, ...saveInto(UNNAMED, 'ATTEMPT').machine })
+  const saved = qemuArguments({ ...machine, accelerator, ...saveInto(UNNAMED, UNNAMED).machine })
   const cpu = accelerator.kind === 'kvm' && hostCpu
   const text = JSON.stringify([FORMAT, imageId, machine.arch.name, scratchMib, preloaded, saved, cpu])
   return createHash('sha256').update(text).digest('hex').slice(0, 32)

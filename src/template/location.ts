@@ -6,21 +6,24 @@ export interface TemplateLocation extends VolumeName {
   readonly directory: string
 }
 
-/** What a container is started with to save into a template or to restore one: see images/runner/supervise. */
+/** What a box is started with to save into a template or to restore one: see images/runner/entrypoint and supervise. */
 export interface TemplateUse {
   readonly environment: Readonly<Record<string, string>>
   readonly mounts: readonly Mount[]
   readonly machine: Pick<Machine, 'memory' | 'scratch' | 'start'>
-  /** Path in the container of the file with the devices' state. */
+  /** Path in the box of the file with the devices' state. */
   readonly stateFile: string
 }
 
-/** A VM that is a clone: neither its RAM nor its disk changes the template. */
-export function restoreFrom({ directory, ...volume }: TemplateLocation): TemplateUse {
-  const files = filesIn(directory)
+/** A VM that is a clone: neither its RAM nor its disk changes the template, and its box could not. */
+export function restoreFrom(location: TemplateLocation): TemplateUse {
+  const { directory, keptFor } = location
+  const files = filesIn(`${imagePaths.templates}/${directory}`)
+  // A checkpoint is its run's alone: nobody notes when it was used, and what a power cut leaves of it nobody restores.
+  const isShared = keptFor === 'cache'
   return {
-    environment: { TESTKERNELS_RESTORE: directory },
-    mounts: [mountOf(volume)],
+    environment: { TESTKERNELS_RESTORE: '1', ...(isShared && { TESTKERNELS_CHECK: directory }) },
+    mounts: isShared ? sharedMounts(location) : [checkpointMount(location)],
     machine: {
       memory: { kind: 'file', file: files.memory, mapping: 'copy-on-write' },
       scratch: { file: files.scratch, access: 'copy-on-write' },
@@ -30,48 +33,68 @@ export function restoreFrom({ directory, ...volume }: TemplateLocation): Templat
   }
 }
 
-/** One that takes over the state of a running VM, to become a template of it. */
-export function saveCopyInto(location: TemplateLocation, attempt: string): TemplateUse {
-  const use = saveInto(location, attempt)
-  return { ...use, machine: { ...use.machine, start: 'stopped' } }
-}
-
 /** What becomes of a template of that name which looks whole. */
 export type Former = 'kept' | 'replaced'
 
 /**
- * A VM that is to become a template: RAM and disk are files beside it, which get its name when QEMU ends with a state saved.
- * @param attempt tells apart those that make the same
+ * A VM that is to become a template: its RAM and disk are files of a volume of its own, which `sealTemplate` takes them from when QEMU has
+ * ended with a state saved.
  */
-export function saveInto(
-  { directory, ...volume }: TemplateLocation,
-  attempt: string,
-  former: Former = 'kept',
-): TemplateUse {
-  const beside = `.${directory}.${attempt}`
-  const files = filesIn(beside)
+export function saveInto(location: TemplateLocation, making: VolumeName, former: Former = 'kept'): TemplateUse {
   return {
     environment: {
-      TESTKERNELS_SAVE: directory,
-      TESTKERNELS_SAVE_IN: beside,
-      ...(former === 'replaced' && { TESTKERNELS_SAVE_ANEW: '1' }),
+      TESTKERNELS_MAKE: location.directory,
+      TESTKERNELS_SAVE: '1',
+      ...(former === 'replaced' && { TESTKERNELS_MAKE_ANEW: '1' }),
     },
-    mounts: [mountOf(volume)],
+    mounts: [...sharedMounts(location), makingMount(making, 'read-write')],
+    ...saving('boot'),
+  }
+}
+
+/** One that takes over the state of a running VM, to become a checkpoint of it. */
+export function saveCopyInto(checkpoint: TemplateLocation): TemplateUse {
+  return {
+    environment: { TESTKERNELS_SAVE: '1' },
+    mounts: [makingMount(checkpoint, 'read-write')],
+    ...saving('stopped'),
+  }
+}
+
+function saving(start: 'boot' | 'stopped'): Pick<TemplateUse, 'machine' | 'stateFile'> {
+  const files = filesIn(imagePaths.making)
+  return {
     machine: {
       memory: { kind: 'file', file: files.memory, mapping: 'shared' },
       scratch: { file: files.scratch, access: 'read-write' },
-      start: 'boot',
+      start,
     },
     stateFile: files.state,
   }
 }
 
-/** Read-write for a clone as well: its container notes the use, and that the checksums were right. */
-export function mountOf({ volume, keptFor }: VolumeName): VolumeMount {
-  return { kind: 'volume', volume, keptFor, target: imagePaths.templates }
+/** Who can write a template owns the next run that restores it: no box with a guest in it has them for writing. */
+function sharedMounts(location: VolumeName): readonly VolumeMount[] {
+  return [templatesMount(location, 'read-only'), marksMount(location)]
 }
 
-function filesIn(directory: string) {
-  const path = `${imagePaths.templates}/${directory}`
+export function templatesMount({ volume, keptFor }: VolumeName, access: VolumeMount['access']): VolumeMount {
+  return { kind: 'volume', volume, keptFor, target: imagePaths.templates, access }
+}
+
+/** Beside the templates: what is noted of them at each start. */
+export function marksMount({ volume, keptFor }: VolumeName): VolumeMount {
+  return { kind: 'volume', volume: `${volume}-marks`, keptFor, target: imagePaths.marks, access: 'read-write' }
+}
+
+export function makingMount({ volume, keptFor }: VolumeName, access: VolumeMount['access']): VolumeMount {
+  return { kind: 'volume', volume, keptFor, target: imagePaths.making, access }
+}
+
+function checkpointMount({ volume, keptFor, directory }: TemplateLocation): VolumeMount {
+  return { kind: 'volume', volume, keptFor, target: `${imagePaths.templates}/${directory}`, access: 'read-only' }
+}
+
+function filesIn(path: string) {
   return { memory: `${path}/mem.img`, state: `${path}/state.bin`, scratch: `${path}/scratch.img` }
 }

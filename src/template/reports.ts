@@ -1,5 +1,6 @@
 import { TestkernelsError } from '../errors/index.ts'
 import type { Box, BoxExit, Lines } from '../host/index.ts'
+import { orAborted } from '../lifetime/index.ts'
 
 /** Not made yet; not what was saved; or what was saved, and yet no guest that lives. */
 export type WhyUnusable = 'missing' | 'damaged' | 'dead'
@@ -20,10 +21,11 @@ export class TemplateNotMadeError extends TestkernelsError {
   readonly code = 'TEMPLATE_NOT_MADE'
 }
 
-/** images/runner/supervise ends with it when another container made the template meanwhile. */
+/** images/runner/entrypoint ends with it when another container made the template meanwhile. */
 const MADE_STATUS = 80
 const WAITING = 'testkernels: template: waiting'
 const MAKING = 'testkernels: template: making'
+const SAVED = 'testkernels: template: saved'
 
 /** Whether a box makes its template, or need not. `failed`: it ended, and says why. */
 export type Making = 'begun' | 'made by another' | 'failed'
@@ -72,4 +74,20 @@ export function describeUnusable(
     remedy,
     output: stderr.tail(5),
   })
+}
+
+/**
+ * Waits until a box whose QEMU was told to save its guest, and to end, has the files ready. It stays until it is stopped.
+ * @throws Error when it ends instead
+ */
+export async function saved({ stderr, exited }: Pick<Box, 'stderr' | 'exited'>, signal: AbortSignal): Promise<void> {
+  if (await orAborted(says(stderr, SAVED), signal)) return
+  const { exitCode } = await exited
+  throw new Error(`its files could not be written (status ${exitCode ?? 'unknown'}): ${stderr.tail(3)}`)
+}
+
+/** @returns whether the line came before the end of output */
+async function says(output: Box['stderr'], wanted: string): Promise<boolean> {
+  for await (const line of output) if (line === wanted) return true
+  return false
 }

@@ -1,8 +1,9 @@
-import type { Host, VolumeName } from '../host/index.ts'
+import { randomBytes } from 'node:crypto'
+import type { Host, Mount, VolumeName } from '../host/index.ts'
 import { orAborted } from '../lifetime/index.ts'
 import type { Logger } from '../log/index.ts'
 import { imagePaths } from '../qemu/index.ts'
-import { mountOf } from './location.ts'
+import { makingMount, marksMount, type TemplateLocation, templatesMount } from './location.ts'
 import { TemplateNotMadeError } from './reports.ts'
 
 /** A template as its volume has it. */
@@ -47,10 +48,38 @@ export async function removeTemplates(
   })
 }
 
-async function inVolume(volume: VolumeName, command: readonly string[], context: StoreContext) {
-  const { host, image, entry, log, signal } = context
-  const entrypoint = [imagePaths.template]
-  await using box = await host.run({ image, entry, entrypoint, command, mounts: [mountOf(volume)] }, { signal, log })
+/**
+ * Makes a template of what a VM saved.
+ * @param making the volume that it saved into, whose box still has the template's lock
+ * @throws TemplateNotMadeError
+ */
+export async function sealTemplate(
+  location: TemplateLocation,
+  making: VolumeName,
+  context: StoreContext,
+): Promise<void> {
+  const { directory } = location
+  const command = ['seal', directory, `.${directory}.${randomBytes(4).toString('hex')}`]
+  const { exit, stderr } = await inVolume(location, command, context, [makingMount(making, 'read-only')])
+  if (exit.exitCode === 0) return
+  throw new TemplateNotMadeError({
+    what: 'no template could be made of its VM',
+    entry: context.entry,
+    cause: `its files could not be written (status ${exit.exitCode ?? 'unknown'}): ${stderr.tail(3)}`,
+    remedy: "see whether the engine's disk is full; template: false (--no-template) boots cold from the start",
+  })
+}
+
+/** The only kind of box that has templates for writing. No guest runs in it. */
+async function inVolume(
+  volume: VolumeName,
+  command: readonly string[],
+  { host, image, entry, log, signal }: StoreContext,
+  others: readonly Mount[] = [],
+) {
+  const mounts = [templatesMount(volume, 'read-write'), marksMount(volume), ...others]
+  const spec = { image, entry, entrypoint: [imagePaths.template], command, mounts }
+  await using box = await host.run(spec, { signal, log })
   const { stdout, stderr } = box
   return { exit: await orAborted(box.exited, signal), stdout, stderr }
 }

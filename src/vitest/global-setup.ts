@@ -1,4 +1,3 @@
-import { availableParallelism } from 'node:os'
 import type { TestProject, TestSpecification, Vitest } from 'vitest/node'
 import { toReport } from '../errors/index.ts'
 import {
@@ -131,13 +130,7 @@ function scopeOf(project: TestProject) {
 function wantedBy(project: TestProject): ProjectWants {
   const { isolation = 'project', onTestsRerun = 'keep' } = requestOf(project) ?? {}
   const isForAll = isolation === 'project' && onTestsRerun === 'keep'
-  const owner = isForAll ? undefined : project.name
-  return { entries: entriesOf(project), isolation, owner, workers: workersOf(project) }
-}
-
-/** Vitest 3 has no number where nobody named one; then there are no more than cores. */
-function workersOf({ config, vitest }: TestProject): number {
-  return Number(config.maxWorkers ?? vitest.config.maxWorkers) || availableParallelism()
+  return { entries: entriesOf(project), isolation, owner: isForAll ? undefined : project.name }
 }
 
 /**
@@ -174,6 +167,5 @@ export function isListing(argv: readonly string[] = process.argv): boolean {
 
 /** A VM that is named and not started: what test files name their tests after. Docker clients find nothing there. */
 export function unstarted(entry: KernelEntry): ProvidedKernel {
-  const published = { kind: 'direct', address: '0.0.0.0' } as const
-  return describeVm({ entry, dockerHost: 'unix:///nonexistent/testkernels-list.sock', published })
+  return describeVm({ entry, dockerHost: 'unix:///nonexistent/testkernels-list.sock', address: '0.0.0.0' })
 }

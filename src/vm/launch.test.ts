@@ -3,7 +3,7 @@ import { join } from 'node:path'
 import { afterEach, beforeEach, expect, test } from 'vitest'
 import { ContainerNotStartedError } from '../host/index.ts'
 import { createLogger } from '../log/index.ts'
-import { FakeSession } from './testing/fake-session.ts'
+import { FakeSession, type LaunchOptions } from './testing/fake-session.ts'
 
 let fake: FakeSession
 
@@ -18,6 +18,18 @@ afterEach(async () => {
 
 const volume = 'testkernels-templates'
 
+const checkpointsRemoved = () => fake.host.removed.filter((name) => name.startsWith('testkernels-checkpoint-'))
+
+/** Launches a VM, and waits until so many spares of it are ready. */
+async function launchWithSpares(spares: number, options: LaunchOptions = {}) {
+  const lines: string[] = []
+  const log = createLogger({ write: (line) => lines.push(line), level: 'debug' })
+  const vm = await fake.launch({ ...options, spares, log })
+  const ready = () => lines.filter((line) => line.includes(' is a spare after ')).length
+  await expect.poll(ready).toBe(spares)
+  return { vm, ready }
+}
+
 test('the first start makes the template, and the next restores it', async () => {
   await using first = await fake.launch()
   expect(first.hostname).toBe('fake')
@@ -26,6 +38,25 @@ test('the first start makes the template, and the next restores it', async () =>
   expect(second.steps.map(({ name }) => name)).toEqual(expect.arrayContaining(['restore', 'identity', 'clock']))
   expect(fake.image.made).toBe(1)
   expect(fake.host.boxes.size).toBe(2)
+})
+
+test('no box with a guest in it may write templates, and what a template is made in is its own', async () => {
+  await using vm = await fake.launch()
+  await using checkpoint = await vm.checkpoint()
+  await using _fork = await checkpoint.fork()
+  const withGuest = fake.host.specs.filter(({ entrypoint }) => entrypoint === undefined)
+  const mounted = withGuest.map(({ mounts = [] }) =>
+    mounts.flatMap((mount) => (mount.kind === 'volume' ? [`${mount.target} ${mount.access}`] : [])),
+  )
+  const [marks, templates] = ['/var/lib/testkernels/marks read-write', '/var/lib/testkernels/templates read-only']
+  expect(mounted).toEqual([
+    [templates, marks],
+    [templates, marks, '/var/lib/testkernels/making read-write'],
+    [templates, marks],
+    ['/var/lib/testkernels/making read-write'],
+    ['/var/lib/testkernels/templates/checkpoint read-only'],
+  ])
+  expect(fake.host.removed).toEqual([expect.stringMatching(/^testkernels-making-/)])
 })
 
 test('a VM whose template is off boots cold', async () => {
@@ -105,11 +136,41 @@ test('forks have names of their own, and end on their own', async () => {
   await fork.stop()
 })
 
+test('spares are made beside the VM, handed out, made up for, and end with the last of the family', async () => {
+  const { vm, ready } = await launchWithSpares(2)
+  const fork = await vm.fork()
+  expect(fork.steps.map(({ name }) => name)).toEqual(['spare'])
+  await expect.poll(ready).toBe(3)
+  expect(fake.host.boxes.size).toBe(4)
+  await vm.stop()
+  expect(fake.host.boxes.size).toBe(3)
+  await fork.stop()
+})
+
+test('a spare that dies is made up for when one is asked for', async () => {
+  const { vm, ready } = await launchWithSpares(1)
+  const [, spare] = fake.host.boxes
+  spare?.exit(1)
+  await expect.poll(() => fake.host.boxes.size).toBe(1)
+  await using _fork = await vm.fork()
+  await expect.poll(ready).toBe(2)
+  await vm.stop()
+})
+
+test('a spare that does not wake up is no failure of the fork: another is started', async () => {
+  const { vm } = await launchWithSpares(1, { bootTimeoutMs: 1_000 })
+  const [, spare] = fake.host.boxes
+  spare?.fallSilent()
+  const fork = await vm.fork()
+  expect(fork.steps.map(({ name }) => name)).toEqual(expect.arrayContaining(['spare', 'restore']))
+  await Promise.all([vm.stop(), fork.stop()])
+})
+
 test('a checkpoint whose copy never answers is none, when the time of a boot is up', async () => {
   const vm = await fake.launch({ bootTimeoutMs: 1_000 })
   fake.image.fates.push({ kind: 'hangs', answers: 0 })
   await expect(vm.checkpoint()).rejects.toMatchObject({ code: 'TEMPLATE_NOT_MADE' })
-  expect(fake.host.removed).toHaveLength(1)
+  expect(checkpointsRemoved()).toHaveLength(1)
   await vm.stop()
 })
 
@@ -120,7 +181,7 @@ test('forks of a checkpoint go on from it, and go with it and its volume', async
   expect(fake.host.boxes.size).toBe(2)
   await checkpoint.remove()
   expect(fake.host.boxes.size).toBe(1)
-  expect(fake.host.removed).toEqual([expect.stringMatching(/^testkernels-checkpoint-/)])
+  expect(checkpointsRemoved()).toHaveLength(1)
   await expect(checkpoint.fork()).rejects.toMatchObject({ code: 'CHECKPOINT_REMOVED' })
 })
 
@@ -128,7 +189,7 @@ test('a checkpoint of a VM that dies meanwhile is none, and its volume goes', as
   const vm = await fake.launch()
   fake.image.fates.push({ kind: 'dies', ms: 0 })
   await expect(vm.checkpoint()).rejects.toMatchObject({ code: 'TEMPLATE_NOT_MADE' })
-  expect(fake.host.removed).toHaveLength(1)
+  expect(checkpointsRemoved()).toHaveLength(1)
   await vm.stop()
 })
 

@@ -1,12 +1,11 @@
 import { Readable } from 'node:stream'
-import type { PublishedPorts } from '../host/index.ts'
 import { orAborted, reasonInTime } from '../lifetime/index.ts'
 import type { KernelEntry } from '../options/index.ts'
 import { type ExecResult, SshConnectionLostError } from '../ssh/index.ts'
 import type { BootedVm } from './boot/booted-vm.ts'
 import type { Checkpoint } from './checkpoint.ts'
 import type { Fork, ForkOptions, Step, Timeline } from './start.ts'
-import { hostOf, type WorkerEnvironment, workerEnvironment } from './worker-environment.ts'
+import { type WorkerEnvironment, workerEnvironment } from './worker-environment.ts'
 
 export interface ExecOptions {
   /** What the command reads on standard input. @default nothing */
@@ -15,19 +14,12 @@ export interface ExecOptions {
   readonly signal?: AbortSignal
 }
 
-/** Clones that are kept ready for `fork()` until it is disposed, whatever VMs end before. */
-export interface SpareReservation extends AsyncDisposable {
-  /** Keeps so many ready from now on. */
-  resize(count: number): void
-}
-
 interface StartedParts {
   readonly entry: KernelEntry
   readonly booted: BootedVm
   readonly timeline: Timeline
   readonly fork: Fork<StartedKernelVm>
   readonly checkpoint: (options?: ForkOptions) => Promise<Checkpoint<StartedKernelVm>>
-  readonly reserveSpares: (count: number) => SpareReservation
 }
 
 /** A VM whose dockerd answers. It lives until `stop()`, or until this process ends. */
@@ -37,15 +29,13 @@ export class StartedKernelVm implements AsyncDisposable {
   readonly #timeline: Timeline
   readonly #fork: Fork<StartedKernelVm>
   readonly #checkpoint: StartedParts['checkpoint']
-  readonly #reserveSpares: StartedParts['reserveSpares']
 
-  constructor({ entry, booted, timeline, fork, checkpoint, reserveSpares }: StartedParts) {
+  constructor({ entry, booted, timeline, fork, checkpoint }: StartedParts) {
     this.entry = entry
     this.#booted = booted
     this.#timeline = timeline
     this.#fork = fork
     this.#checkpoint = checkpoint
-    this.#reserveSpares = reserveSpares
   }
 
   get name(): string {
@@ -62,14 +52,9 @@ export class StartedKernelVm implements AsyncDisposable {
     return this.#booted.docker.dockerHost
   }
 
-  /** How ports that containers publish in the guest are reached. */
-  get published(): PublishedPorts {
-    return this.#booted.published
-  }
-
-  /** The host name or address at which ports that containers publish in the guest are reached. */
+  /** The address at which ports that containers publish in the guest are reached. */
   get address(): string {
-    return hostOf(this.published)
+    return this.#booted.address
   }
 
   /** The file that receives the guest's console. */
@@ -132,14 +117,6 @@ export class StartedKernelVm implements AsyncDisposable {
    */
   checkpoint(options?: ForkOptions): Promise<Checkpoint<StartedKernelVm>> {
     return this.#checkpoint(options)
-  }
-
-  /**
-   * Keeps clones ready for `fork()` of this VM or of its forks, until what this returns is disposed: the entry's `spares` end with the
-   * last VM. None are made where memory is short, and they give way to a start that needs theirs.
-   */
-  reserveSpares(count: number): SpareReservation {
-    return this.#reserveSpares(count)
   }
 
   /** Ends the VM and all that belongs to it; memoised. */

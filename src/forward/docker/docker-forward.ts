@@ -2,18 +2,16 @@ import { setMaxListeners } from 'node:events'
 import { reasonOf } from '../../errors/index.ts'
 import { type Logger, silentLogger } from '../../log/index.ts'
 import type { Destination, Streams } from '../../streams/index.ts'
-import { listenPrivately } from '../listen.ts'
+import { listenPrivately, type PrivacyOptions } from '../listen.ts'
 import { relay } from './relay.ts'
 
-export interface DockerForwardOptions {
+export interface DockerForwardOptions extends PrivacyOptions {
   readonly streams: Streams
   /** Path of dockerd's socket in the guest. */
   readonly remotePath: string
   /** Where the socket is made: at most 107 bytes, in a directory of ours that has mode 0700. */
   readonly localPath: string
   readonly log?: Logger | undefined
-  /** Kernel entry that errors name. */
-  readonly entry?: string | undefined
 }
 
 /** A unix socket of this machine whose connections end at the guest's dockerd. */
@@ -32,12 +30,13 @@ export interface ForwardedSocket extends AsyncDisposable {
 
 /** @throws ForwardDirectoryNotPrivateError, ForwardPathTooLongError, ForwardPathTakenError, ForwardListenError */
 export async function forwardDocker(options: DockerForwardOptions): Promise<ForwardedSocket> {
-  const { streams, remotePath, localPath: path, entry, log = silentLogger } = options
+  const { streams, remotePath, localPath: path, directoryOwner, entry, log = silentLogger } = options
   const destination: Destination = { kind: 'unix', path: remotePath }
   const explained = new AbortController()
   setMaxListeners(0, explained.signal)
   const listener = await listenPrivately({
     path,
+    directoryOwner,
     entry,
     onSocket: (local) => relay(local, { open: () => streams.open(destination), explanation: explained.signal, entry }),
     onError: (error) => log.warn(`${path}: ${error.message}`),

@@ -4,7 +4,7 @@ import type { Duplex } from 'node:stream'
 import { type Engine, execStream, removeVolume } from '../../engine/index.ts'
 import { orAborted } from '../../lifetime/index.ts'
 import { imagePaths } from '../../qemu/index.ts'
-import type { SocketsMount } from '../box.ts'
+import { type SocketsMount, thisUser, type UserIds } from '../box.ts'
 import { type DockerMachine, dialWhenThere } from './machine.ts'
 
 /** What images/runner/dial.c says when it is connected; what comes after it is the socket's. */
@@ -27,8 +27,8 @@ export function remoteMachine(engine: Engine): DockerMachine {
       target: sockets.target,
       access: 'read-write',
     }),
-    dial: ({ id }, { target }, { name, signal }) =>
-      dialWhenThere(() => dialWithin(engine, id, { path: `${target}/${name}`, signal }), signal),
+    dial: ({ id }, { target, owner = thisUser() }, { name, signal }) =>
+      dialWhenThere(() => dialWithin(engine, id, { path: `${target}/${name}`, owner, signal }), signal),
     addressOf: () => undefined,
     removeSockets: (sockets) => removeVolume(engine, volumeOf(sockets)),
   }
@@ -36,13 +36,13 @@ export function remoteMachine(engine: Engine): DockerMachine {
 
 interface Dialled {
   readonly path: string
+  readonly owner: UserIds
   readonly signal: AbortSignal
 }
 
-async function dialWithin(engine: Engine, container: string, { path, signal }: Dialled): Promise<Duplex> {
+async function dialWithin(engine: Engine, container: string, { path, owner, signal }: Dialled): Promise<Duplex> {
   // Root in the box may do nothing with what belongs to others.
-  const user = `${process.getuid?.() ?? 0}:${process.getgid?.() ?? 0}`
-  const stream = await execStream(engine, container, [imagePaths.dial, path], { user })
+  const stream = await execStream(engine, container, [imagePaths.dial, path], { user: `${owner.uid}:${owner.gid}` })
   try {
     await orAborted(connected(stream), signal)
     return stream

@@ -1,5 +1,5 @@
 import { type Engine, imageLabels, type LeaseMount, type Ownership, runLabels, startLease } from '../../engine/index.ts'
-import type { Box, BoxSpec, Mount, PublishedPorts, SocketsMount } from '../box.ts'
+import type { Box, BoxSpec, Mount, SocketsMount } from '../box.ts'
 import type { RunOptions } from '../host.ts'
 import type { DockerMachine } from './machine.ts'
 
@@ -9,16 +9,20 @@ export interface BoxHost {
   readonly machine: DockerMachine
 }
 
+/** For a shell and what it pipes. */
+const MAX_PROCESSES = 64
+
 /** A box is a container whose life hangs on this process. */
 export async function runBox(host: BoxHost, spec: BoxSpec, { signal, log }: RunOptions): Promise<Box> {
   const { engine, ownership, machine } = host
-  const { mounts = [], network = 'none', ...rest } = spec
+  const { mounts = [], network = 'none', maxProcesses = MAX_PROCESSES, ...rest } = spec
   const labels = runLabels(ownership, spec.entry)
   const lease = await startLease(
     engine,
     {
       ...rest,
       labels,
+      pidsLimit: maxProcesses,
       network: network === 'none' ? 'none' : 'bridge',
       mounts: mounts.map((mount) => leaseMount(mount, { machine, labels })),
     },
@@ -39,16 +43,12 @@ export async function runBox(host: BoxHost, spec: BoxSpec, { signal, log }: RunO
     stdout: lease.stdout,
     stderr: lease.stderr,
     exited: lease.exited,
-    published: publishedAt(machine.addressOf(lease)),
+    address: machine.addressOf(lease),
     dial: (name, until) => machine.dial(lease, socketsOf(sockets, spec), { name, signal: until }),
     send: lease.send,
     stop: stopOnce,
     [Symbol.asyncDispose]: async () => void (await stopOnce()),
   }
-}
-
-function publishedAt(address: string | undefined): PublishedPorts {
-  return address === undefined ? { kind: 'forwarded' } : { kind: 'direct', address }
 }
 
 interface Mounting {
@@ -58,8 +58,8 @@ interface Mounting {
 
 function leaseMount(mount: Mount, { machine, labels }: Mounting): LeaseMount {
   if (mount.kind === 'sockets') return machine.mountSockets(mount, labels)
-  const { volume, target, keptFor } = mount
-  const access = 'read-write'
+  if (mount.kind === 'scratch') return { kind: 'volume', target: mount.target, access: 'read-write', labels }
+  const { volume, target, keptFor, access } = mount
   return { kind: 'volume', volume, target, access, labels: keptFor === 'run' ? labels : imageLabels('templates') }
 }
 

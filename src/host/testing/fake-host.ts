@@ -36,6 +36,8 @@ export class FakeHost implements Host {
   readonly images: Host['images']
   /** The boxes that there are. */
   readonly boxes = new Set<FakeBox>()
+  /** What the boxes that were started are made of, in this order. */
+  readonly specs: BoxSpec[] = []
   /** The names of volumes that were removed. */
   readonly removed: string[] = []
   readonly #options: FakeHostOptions
@@ -80,6 +82,7 @@ export class FakeHost implements Host {
     await new Promise((resolve) => setImmediate(resolve))
     signal.throwIfAborted()
     this.#started++
+    this.specs.push(spec)
     return this.#play(spec)
   }
 
@@ -148,7 +151,7 @@ export class FakeHost implements Host {
       stdout,
       stderr,
       exited,
-      published: { kind: 'direct', address },
+      address,
       send: async () => {
         throw new TypeError('the fake host plays no input')
       },

@@ -19,12 +19,11 @@ export function runner(base: State, { arch, ...debian }: RunnerOptions): State {
   })
   return installed.run({
     name: '[runner] directories, and a name for QEMU',
-    // Writable for whoever QEMU runs as: the scratch disk is made here. A new volume takes the mode of the directory that it is
-    // mounted on, and templates serve all users of the engine. A file operation's mode goes through the engine's umask.
+    // A new volume takes the mode of the directory that it is mounted on: some are for whoever QEMU runs as, and templates and their
+    // marks are root's. A file operation's mode goes through the engine's umask.
     script: `
-mkdir /testkernels
-mkdir -m 1777 /var/lib/testkernels
-mkdir -m 0777 ${imagePaths.templates} ${imagePaths.runDirectory}
+mkdir -p -m 0755 /testkernels ${imagePaths.templates} ${imagePaths.marks}
+mkdir -m 1777 ${imagePaths.scratchDirectory} ${imagePaths.making} ${imagePaths.runDirectory}
 ln -s /usr/bin/${arch.qemu.program} ${imagePaths.qemu}`,
   })
 }

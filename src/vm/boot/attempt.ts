@@ -1,4 +1,3 @@
-import { rm } from 'node:fs/promises'
 import { basename, join } from 'node:path'
 import { Readable } from 'node:stream'
 import { Disposals } from '../../lifetime/index.ts'
@@ -9,12 +8,12 @@ import { BootTimeoutError } from '../errors.ts'
 import type { VmPlan } from '../plan.ts'
 import type { Start } from '../start.ts'
 import { bootTimeout } from './deadlines.ts'
-import { makeRunDirectory } from './run-directory.ts'
+import { makeRunDirectory, qemuUser, type RunDirectory } from './run-directory.ts'
 
 interface AttemptParts {
   readonly plan: VmPlan
   readonly start: Start
-  readonly runDirectory: string
+  readonly runDirectory: RunDirectory
   readonly console: ConsoleLog
   readonly resources: Disposals
 }
@@ -24,7 +23,7 @@ export class Attempt implements AsyncDisposable {
   readonly plan: VmPlan
   readonly start: Start
   /** With the sockets of QEMU and of the forwards. */
-  readonly runDirectory: string
+  readonly runDirectory: RunDirectory
   readonly console: ConsoleLog
   /** Takes each thing that is started the moment it exists. */
   readonly resources: Disposals
@@ -39,13 +38,16 @@ export class Attempt implements AsyncDisposable {
     resources.defer('console log', () => console.close(this.#consoleIs === 'kept' ? 'keep' : 'remove'))
   }
 
-  /** Must be disposed, which ends all that was started, unless it succeeds. @throws DirectoryUnusableError */
-  static async open(plan: VmPlan, start: Start): Promise<Attempt> {
+  /**
+   * Must be disposed, which ends all that was started, unless it succeeds.
+   * @param user who QEMU runs as
+   * @throws DirectoryUnusableError
+   */
+  static async open(plan: VmPlan, start: Start, user = qemuUser()): Promise<Attempt> {
     const { settings } = plan.session
     await using resources = new Disposals()
-    const runDirectory = await makeRunDirectory(settings.runtimeDirectory)
-    resources.defer('run directory', () => rm(runDirectory, { recursive: true, force: true }))
-    const path = join(consoleDirectory(settings), consoleName(plan.entry, runDirectory))
+    const runDirectory = resources.use('run directory', await makeRunDirectory(settings.runtimeDirectory, user))
+    const path = join(consoleDirectory(settings), consoleName(plan.entry, runDirectory.path))
     const console = await ConsoleLog.open(path)
     return new Attempt({ plan, start, runDirectory, console, resources: resources.move() })
   }

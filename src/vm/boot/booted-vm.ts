@@ -1,10 +1,11 @@
 import type { ForwardedSocket } from '../../forward/index.ts'
-import type { Box, PublishedPorts } from '../../host/index.ts'
+import type { Box } from '../../host/index.ts'
 import type { Disposals } from '../../lifetime/index.ts'
 import type { ControlConnection, DiskRange } from '../../qemu/index.ts'
 import type { SshAccess } from '../../streams/index.ts'
 import type { ConsoleLog } from '../death/console-log.ts'
 import type { DeathWatch } from '../death/death.ts'
+import type { RunDirectory } from './run-directory.ts'
 
 /** A guest that runs, or that is there to be restored. */
 export interface Guest extends DeathWatch {
@@ -27,9 +28,9 @@ export interface BootedVm {
   readonly docker: ForwardedSocket
   readonly hostname: string
   /** With the sockets of QEMU and of the forwards. */
-  readonly runDirectory: string
-  /** How what the guest publishes is reached. */
-  readonly published: PublishedPorts
+  readonly runDirectory: RunDirectory
+  /** Address of the box: what the guest publishes is reached here. */
+  readonly address: string
   /** Aborts when the VM is gone without having been ended; its reason is the error that says why. */
   readonly gone: AbortSignal
   readonly console: Pick<ConsoleLog, 'path' | 'follow'>

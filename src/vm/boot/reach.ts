@@ -59,8 +59,11 @@ export async function forwardDocker(
   streams: Streams,
 ): Promise<ForwardedSocket> {
   const forwards = resources.use('forwards', new Forwards({ streams, log: start.log, entry: plan.entry.name }))
-  const localPath = join(runDirectory, 'docker.sock')
-  const docker = await forwards.addDocker({ remotePath: dockerSocket.path, localPath })
+  const docker = await forwards.addDocker({
+    remotePath: dockerSocket.path,
+    localPath: join(runDirectory.path, 'docker.sock'),
+    directoryOwner: runDirectory.owner.uid,
+  })
   signal.throwIfAborted()
   gone.addEventListener('abort', () => forwards.explain(headlineOf(gone.reason)), { once: true })
   return docker

@@ -1,9 +1,13 @@
-import { spawnSync } from 'node:child_process'
-import { mkdir, mkdtemp, readdir, rm, stat, writeFile } from 'node:fs/promises'
+import { spawn } from 'node:child_process'
+import { once } from 'node:events'
+import { mkdir, mkdtemp, readdir, rm, stat, utimes, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { basename, join } from 'node:path'
 import { afterEach, beforeEach, expect, test } from 'vitest'
-import { makeRunDirectory, sweepRunDirectories } from './run-directory.ts'
+import { makeRunDirectory, qemuUser, sweepRunDirectories } from './run-directory.ts'
+
+/** Two processes of Node that read TypeScript, on a busy machine. */
+const STARTS_DEADLINE_MS = 60_000
 
 let directory: string
 
@@ -14,9 +18,15 @@ beforeEach(async () => {
 afterEach(() => rm(directory, { recursive: true }))
 
 test('is private, and named after this process', async () => {
-  const path = await makeRunDirectory(join(directory, 'made/on/demand'))
-  expect((await stat(path)).mode & 0o777).toBe(0o700)
-  expect(basename(path)).toMatch(new RegExp(`^testkernels-${process.pid}-`))
+  await using made = await makeRunDirectory(join(directory, 'made/on/demand'))
+  expect((await stat(made.path)).mode & 0o777).toBe(0o700)
+  expect(basename(made.path)).toMatch(new RegExp(`^testkernels-${process.pid}-\\w{6}$`))
+})
+
+test('goes when it is disposed', async () => {
+  const made = await makeRunDirectory(directory)
+  await made[Symbol.asyncDispose]()
+  expect(await readdir(directory)).toEqual([])
 })
 
 test('a place where no socket fits is refused', async () => {
@@ -35,11 +45,49 @@ test('a place that cannot be written is refused, with the cause', async () => {
   })
 })
 
-test('what dead processes left is swept; living ones and strangers keep theirs', async () => {
-  const { pid: dead } = spawnSync('true')
-  const names = [`testkernels-${dead}-aB3dEf`, `testkernels-${process.pid}-aB3dEf`, 'testkernels-mine', 'other']
-  for (const name of names) await mkdir(join(directory, name))
-  await sweepRunDirectories(directory)
-  expect((await readdir(directory)).sort()).toEqual(names.slice(1).sort())
+/** Another process that has one, as this one would. */
+async function startOwner() {
+  const module = new URL('./run-directory.ts', import.meta.url).pathname
+  const script = `
+    const { createJiti } = await import('jiti')
+    const { makeRunDirectory } = await createJiti(${JSON.stringify(module)}).import(${JSON.stringify(module)})
+    const { path } = await makeRunDirectory(${JSON.stringify(directory)})
+    process.stdout.write(path)
+    process.stdin.resume()`
+  const child = spawn(process.execPath, ['--input-type=module', '-e', script])
+  child.stderr.pipe(process.stderr)
+  const [path] = await once(child.stdout, 'data')
+  const kill = async () => {
+    child.kill('SIGKILL')
+    await once(child, 'exit')
+  }
+  return { name: basename(String(path)), kill }
+}
+
+test('what killed processes left is swept; the living, of whatever PID namespace, and strangers keep theirs', {
+  timeout: STARTS_DEADLINE_MS,
+}, async () => {
+  const killed = await startOwner()
+  const living = await startOwner()
+  await using own = await makeRunDirectory(directory)
+  // A process id says nothing: one like this may be another container's.
+  for (const name of ['testkernels-mine', 'other', 'testkernels-new-aB3dEf', 'testkernels-new-old123'])
+    await mkdir(join(directory, name))
+  await utimes(join(directory, 'testkernels-new-old123'), 1, 1)
+  await killed.kill()
+  try {
+    await sweepRunDirectories(directory)
+    const kept = ['other', 'testkernels-mine', 'testkernels-new-aB3dEf', basename(own.path), living.name]
+    expect((await readdir(directory)).sort()).toEqual(kept.sort())
+  } finally {
+    await living.kill()
+  }
   await sweepRunDirectories(join(directory, 'nothing-there'))
+})
+
+test.runIf(process.getuid?.() === 0)('the QEMU of a root user is nobody, and the directory is its own', async () => {
+  const user = qemuUser()
+  expect(user.uid).toBeGreaterThan(60_000)
+  await using made = await makeRunDirectory(directory, user)
+  expect(await stat(made.path)).toMatchObject({ uid: user.uid, gid: user.gid, mode: 0o40700 })
 })

@@ -1,17 +1,37 @@
-import { chmod, mkdir, mkdtemp, readdir, rm, stat } from 'node:fs/promises'
+import { randomInt } from 'node:crypto'
+import { once } from 'node:events'
+import { chown, mkdir, mkdtemp, readdir, rename, rm, stat } from 'node:fs/promises'
+import { connect, createServer, type Server } from 'node:net'
 import { join } from 'node:path'
+import { removeOlder } from '../../files/index.ts'
+import { thisUser, type UserIds } from '../../host/index.ts'
 import { DirectoryUnusableError } from '../errors.ts'
 import { CONTROL_SOCKET } from '../machine.ts'
 
 const PREFIX = 'testkernels-'
+/** Has this name until it is known to live. */
+const NEW_PREFIX = 'testkernels-new-'
+const NAME = /^testkernels-\d+-\w{6}$/
+/** Answers as long as the owner lives: the kernel ends it with him, whatever he dies of, and in whatever namespaces he is. */
+const ALIVE_SOCKET = 'alive.sock'
 /** What fits into the address of a unix socket, on the system with the shortest. */
 const SOCKET_PATH_MAX_BYTES = 103
+/** From its first file to its name it takes milliseconds. */
+const NEW_FOR_MS = 60_000
+/** Nobody's (systemd's documentation, "Users, Groups, UIDs and GIDs", has them as unused). */
+const UNUSED_UIDS = [60_578, 61_184] as const
+
+/** A private directory (0700) for the sockets of one VM: `testkernels-PID-XXXXXX`. Goes when it is disposed. */
+export interface RunDirectory extends AsyncDisposable {
+  readonly path: string
+  readonly owner: UserIds
+}
 
 /**
- * A private directory (0700) for the sockets of one VM: `testkernels-PID-XXXXXX`.
+ * @param owner who may use it beside root
  * @throws DirectoryUnusableError, before anything is started
  */
-export async function makeRunDirectory(runtimeDirectory: string): Promise<string> {
+export async function makeRunDirectory(runtimeDirectory: string, owner = thisUser()): Promise<RunDirectory> {
   const unusable = (why: string, cause?: unknown) =>
     new DirectoryUnusableError({
       what: `the directory ${runtimeDirectory} for the sockets of VMs ${why}`,
@@ -22,33 +42,70 @@ export async function makeRunDirectory(runtimeDirectory: string): Promise<string
   if (Buffer.byteLength(longest) > SOCKET_PATH_MAX_BYTES) throw unusable('has too long a path')
   try {
     await mkdir(runtimeDirectory, { recursive: true })
-    const path = await mkdtemp(join(runtimeDirectory, `${PREFIX}${process.pid}-`))
-    await chmod(path, 0o700)
-    return path
+    // Private from the start: mkdtemp's mode is 0700.
+    const made = await mkdtemp(join(runtimeDirectory, NEW_PREFIX))
+    const alive = await listen(join(made, ALIVE_SOCKET))
+    const path = join(runtimeDirectory, `${PREFIX}${process.pid}-${made.slice(-6)}`)
+    if (owner.uid !== thisUser().uid) await chown(made, owner.uid, owner.gid)
+    await rename(made, path)
+    return { path, owner, [Symbol.asyncDispose]: () => remove(path, alive) }
   } catch (cause) {
     throw unusable('cannot be written', cause)
   }
 }
 
 /**
- * Removes the directories that killed processes of this user left. Their sockets went with their containers
- * (images/runner/supervise); what is left is empty.
+ * Who QEMU runs as: this process's user; for root somebody who owns nothing else, another one for each VM. Who has taken a QEMU over is
+ * nobody on its host then, were he out of his container.
+ */
+export function qemuUser(): UserIds {
+  const user = thisUser()
+  if (user.uid !== 0) return user
+  const id = randomInt(...UNUSED_UIDS)
+  return { uid: id, gid: id }
+}
+
+/**
+ * Removes the directories of this user whose owners were killed. Their sockets went with their containers (images/runner/supervise);
+ * what is left is empty.
  */
 export async function sweepRunDirectories(runtimeDirectory: string): Promise<void> {
+  await removeOlder(runtimeDirectory, { keptMs: NEW_FOR_MS, prefix: NEW_PREFIX })
   for (const name of await readdir(runtimeDirectory).catch(() => [])) {
-    const pid = /^testkernels-(\d+)-\w{6}$/.exec(name)?.[1]
-    if (pid === undefined || isAlive(Number(pid))) continue
     const path = join(runtimeDirectory, name)
-    const owner = await stat(path).catch(() => undefined)
-    if (owner?.uid === process.getuid?.()) await rm(path, { recursive: true, force: true })
+    if (NAME.test(name) && (await isOurs(path)) && !(await answers(join(path, ALIVE_SOCKET))))
+      await rm(path, { recursive: true, force: true })
   }
 }
 
-function isAlive(pid: number): boolean {
-  try {
-    process.kill(pid, 0)
-    return true
-  } catch (thrown) {
-    return (thrown as NodeJS.ErrnoException).code === 'EPERM'
-  }
+async function isOurs(path: string): Promise<boolean> {
+  const { uid } = thisUser()
+  const found = await stat(path).catch(() => undefined)
+  if (found === undefined) return false
+  return found.uid === uid || (uid === 0 && found.uid >= UNUSED_UIDS[0] && found.uid < UNUSED_UIDS[1])
+}
+
+async function listen(path: string): Promise<Server> {
+  const server = createServer((socket) => socket.destroy())
+  server.listen(path)
+  await once(server, 'listening')
+  // It says that this process lives, and does not keep it alive.
+  return server.unref()
+}
+
+/** Whether somebody listens. In doubt, yes: what lives must not be taken for dead. */
+function answers(path: string): Promise<boolean> {
+  return new Promise((resolve) => {
+    const socket = connect(path)
+    socket.once('connect', () => {
+      socket.destroy()
+      resolve(true)
+    })
+    socket.once('error', ({ code }: NodeJS.ErrnoException) => resolve(code !== 'ENOENT' && code !== 'ECONNREFUSED'))
+  })
+}
+
+async function remove(path: string, alive: Server): Promise<void> {
+  await rm(path, { recursive: true, force: true })
+  alive.close()
 }

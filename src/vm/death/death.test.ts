@@ -39,6 +39,10 @@ test.each([
   { exit: { exitCode: 137, oomKilled: true }, says: 'QEMU was killed by the memory limit of its container' },
   { exit: { exitCode: 137, oomKilled: false }, says: 'QEMU was killed by SIGKILL' },
   { exit: { exitCode: 1, oomKilled: false }, says: 'QEMU exited with status 1' },
+  {
+    exit: { exitCode: 0, oomKilled: false },
+    says: 'the guest powered off or reset itself, without a word on its console',
+  },
   { exit: { exitCode: undefined, oomKilled: false }, says: 'the Docker engine went away' },
 ])('$says', ({ exit, says }) => {
   expect(headlineOf(describeDeath({ ...killed, exit }))).toContain(`: ${says}; console at `)

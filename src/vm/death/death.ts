@@ -6,6 +6,8 @@ import type { ControlConnection } from '../../qemu/index.ts'
 import { DockerdFailedError, VmDiedError } from '../errors.ts'
 import type { ConsoleLog } from './console-log.ts'
 
+/** images/runner/supervise ends with it when a guest that is to become a template ended by itself. */
+const ENDED_WHILE_SAVED = 81
 /** dockerd's log begins with a line for each plugin. */
 const DOCKERD_LOG_LINES = 20
 
@@ -43,6 +45,8 @@ export function describeDeath({ exit, entry, console, control, stderr }: EndedVm
 function endOfQemu({ exitCode, oomKilled }: BoxExit): string {
   if (oomKilled) return 'QEMU was killed by the memory limit of its container'
   if (exitCode === undefined) return 'the Docker engine went away'
+  if (exitCode === 0 || exitCode === ENDED_WHILE_SAVED)
+    return 'the guest powered off or reset itself, without a word on its console'
   const [signal] = Object.entries(constants.signals).find(([, number]) => number === exitCode - 128) ?? []
   return signal === undefined ? `QEMU exited with status ${exitCode}` : `QEMU was killed by ${signal}`
 }

@@ -1,9 +1,17 @@
 import { randomBytes } from 'node:crypto'
 import { reasonOf, TestkernelsError } from '../../errors/index.ts'
 import type { Box } from '../../host/index.ts'
-import { orAborted } from '../../lifetime/index.ts'
+import { Disposals, orAborted } from '../../lifetime/index.ts'
 import { quit, saveState } from '../../qemu/index.ts'
-import { type Former, makingOf, saveInto, TemplateNotMadeError, type TemplateUse } from '../../template/index.ts'
+import {
+  type Former,
+  makingOf,
+  saved,
+  saveInto,
+  sealTemplate,
+  TemplateNotMadeError,
+  type TemplateUse,
+} from '../../template/index.ts'
 import { Attempt } from '../boot/attempt.ts'
 import { unlessHopeless } from '../boot/boot.ts'
 import type { Guest } from '../boot/booted-vm.ts'
@@ -42,20 +50,28 @@ export async function makeTemplate(
 }
 
 async function makeOnce(plan: TemplatePlan, start: Start, { what, former }: Replacing) {
-  await using attempt = await Attempt.open(plan, start)
+  const { host } = plan.session
   const { log, signal } = start
-  const use = saveInto(plan.template, randomBytes(4).toString('hex'), former)
+  const making = { volume: `testkernels-making-${randomBytes(4).toString('hex')}`, keptFor: 'run' } as const
+  await using resources = new Disposals()
+  // The box that has it goes first.
+  resources.defer('volume', () => host.removeVolume(making.volume))
+  await using attempt = await Attempt.open(plan, start)
+  const use = saveInto(plan.template, making, former)
   try {
     const box = await startBox(attempt, { use, signal })
     const waiting = () => log.info(`another process is making the ${what}; waiting for it`)
-    const making = await orAborted(makingOf(box, waiting), signal)
-    if (making === 'made by another') {
+    const turn = await orAborted(makingOf(box, waiting), signal)
+    if (turn === 'made by another') {
       attempt.forgetConsole()
-      return making
+      return turn
     }
-    if (making === 'failed') throw await notSaved(box)
+    if (turn === 'failed') throw await notBegun(box)
     log.info(`making the ${what}, once`)
     await bootAndSave(box, attempt, use)
+    // The boot is over: only who calls the start off ends this.
+    await saved(box, signal)
+    await sealTemplate(plan.template, making, { host, image: plan.image, entry: plan.entry.name, log, signal })
     attempt.forgetConsole()
     return 'made'
   } catch (thrown) {
@@ -90,18 +106,11 @@ async function save(attempt: Attempt, guest: Guest, stateFile: string): Promise<
   } finally {
     qmp.close()
   }
-  // The boot is over: only who calls the start off ends this.
-  await sealed(guest, attempt.start.signal)
 }
 
-/** QEMU has ended; its box writes down checksums, and ends as that ended. */
-export async function sealed({ box }: Pick<Guest, 'box'>, signal: AbortSignal): Promise<void> {
-  if ((await orAborted(box.exited, signal)).exitCode !== 0) throw await notSaved(box)
-}
-
-async function notSaved({ exited, stderr }: Box): Promise<Error> {
+async function notBegun({ exited, stderr }: Box): Promise<Error> {
   const { exitCode } = await exited
-  return new Error(`its files could not be written (status ${exitCode ?? 'unknown'}): ${stderr.tail(3)}`)
+  return new Error(`its box ended (status ${exitCode ?? 'unknown'}): ${stderr.tail(3)}`)
 }
 
 /** What is wrong with the guest would be wrong with a cold one; the rest need not stop anybody. */

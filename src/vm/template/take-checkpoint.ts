@@ -2,7 +2,7 @@ import { randomBytes } from 'node:crypto'
 import { reasonOf } from '../../errors/index.ts'
 import { Disposals } from '../../lifetime/index.ts'
 import { handOver, imagePaths, type QmpConnection, quit, resume, saveState } from '../../qemu/index.ts'
-import { saveCopyInto, type TemplateLocation, TemplateNotMadeError } from '../../template/index.ts'
+import { saveCopyInto, saved, type TemplateLocation, TemplateNotMadeError } from '../../template/index.ts'
 import { Attempt } from '../boot/attempt.ts'
 import type { BootedVm } from '../boot/booted-vm.ts'
 import { bootDeadline } from '../boot/deadlines.ts'
@@ -10,7 +10,6 @@ import { startGuest } from '../boot/guest.ts'
 import { connectMonitor } from '../boot/monitor.ts'
 import type { VmPlan } from '../plan.ts'
 import type { Start } from '../start.ts'
-import { sealed } from './make-template.ts'
 
 /** Where the source's run directory is in the container that takes its state. */
 const MEETING_DIRECTORY = '/run/testkernels-source'
@@ -50,7 +49,8 @@ async function copyOnce(
   vm: BootedVm,
   { plan, start }: Pick<Attempt, 'plan' | 'start'>,
 ): Promise<void> {
-  await using attempt = await Attempt.open(plan, start)
+  // The two QEMUs meet in the source's directory, which is its user's.
+  await using attempt = await Attempt.open(plan, start, vm.runDirectory.owner)
   try {
     await copyInto(location, vm, attempt)
     attempt.forgetConsole()
@@ -61,8 +61,8 @@ async function copyOnce(
 
 async function copyInto(location: TemplateLocation, vm: BootedVm, attempt: Attempt): Promise<void> {
   const { start, resources } = attempt
-  const save = saveCopyInto(location, 'new')
-  const meeting = { kind: 'sockets', directory: vm.runDirectory, target: MEETING_DIRECTORY } as const
+  const save = saveCopyInto(location)
+  const meeting = { kind: 'sockets', directory: vm.runDirectory.path, target: MEETING_DIRECTORY } as const
   const use = { ...save, mounts: [...save.mounts, meeting] }
   const taker = await startGuest(attempt, { use, signal: start.signal })
   const target = await connectMonitor(taker, attempt, taker.signal)
@@ -71,7 +71,7 @@ async function copyInto(location: TemplateLocation, vm: BootedVm, attempt: Attem
   await saveState(target, use.stateFile)
   taker.expectEnd()
   await quit(target)
-  await sealed(taker, start.signal)
+  await saved(taker.box, start.signal)
 }
 
 /** Whatever comes of it, the source goes on. */

@@ -36,7 +36,11 @@ export class FakeImage {
 
   readonly play = (box: FakeBox): void => {
     const { entrypoint, command = [] } = box.spec
-    if (entrypoint?.[0] === imagePaths.probe) {
+    if (command[0] === 'seal') {
+      this.templatesIn(volumeOf(box)).add(command[1] ?? '')
+      this.made++
+      setImmediate(() => box.exit(0))
+    } else if (entrypoint?.[0] === imagePaths.probe) {
       box.print('testkernels: counter_khz 2000000')
       setImmediate(() => box.exit(0))
     } else if (entrypoint?.[0] === imagePaths.template) {
@@ -57,9 +61,9 @@ export class FakeImage {
 
   #runUnlessEnded(box: FakeBox, fate: Fate): void {
     if (box.ended.aborted) return
-    const { TESTKERNELS_RESTORE: restore, TESTKERNELS_SAVE: save } = box.spec.environment ?? {}
-    const end = () => box.exit(0)
-    if (save !== undefined) this.#save(box, save, fate)
+    const { TESTKERNELS_CHECK: restore, TESTKERNELS_MAKE: make, TESTKERNELS_SAVE: save } = box.spec.environment ?? {}
+    const end = () => (save === undefined ? box.exit(0) : box.complain('testkernels: template: saved'))
+    if (make !== undefined) this.#make(box, make, fate)
     else if (restore === undefined) this.#boot(box, fate, ['init', 'command', 'ready'], end)
     else if (this.templatesIn(volumeOf(box)).has(restore)) this.#boot(box, fate, [], end)
     else {
@@ -68,7 +72,7 @@ export class FakeImage {
     }
   }
 
-  #save(box: FakeBox, key: string, fate: Fate): void {
+  #make(box: FakeBox, key: string, fate: Fate): void {
     const volume = volumeOf(box)
     const lock = `${volume}/${key}`
     const waiting = this.#locks.get(lock)
@@ -77,7 +81,7 @@ export class FakeImage {
       waiting.push(() => this.#runUnlessEnded(box, fate))
       return
     }
-    if (this.templatesIn(volume).has(key) && box.spec.environment?.['TESTKERNELS_SAVE_ANEW'] === undefined) {
+    if (this.templatesIn(volume).has(key) && box.spec.environment?.['TESTKERNELS_MAKE_ANEW'] === undefined) {
       box.exit(80)
       return
     }
@@ -88,11 +92,7 @@ export class FakeImage {
       for (const wake of next) wake()
     })
     box.complain('testkernels: template: making')
-    this.#boot(box, fate, ['init', 'command', 'ready'], () => {
-      this.templatesIn(volume).add(key)
-      this.made++
-      box.exit(0)
-    })
+    this.#boot(box, fate, ['init', 'command', 'ready'], () => box.complain('testkernels: template: saved'))
   }
 
   #boot(box: FakeBox, fate: Fate, phases: readonly string[], onQuit: () => void): void {
