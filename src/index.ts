@@ -16,6 +16,7 @@ export {
   KernelVm,
   type KernelVmStartOptions,
   type LogConsumer,
+  type SpareReservation,
   StartedKernelVm,
   type Step,
   type UntilReady,

@@ -9,6 +9,11 @@ export interface RunMode {
   readonly watchAll?: boolean
 }
 
+/** The part of Jest's configuration that says how many workers it has at the most. */
+export interface Workers {
+  readonly maxWorkers: number
+}
+
 /** What Jest's process has for its projects. */
 interface Projects {
   readonly thread: SessionThread
@@ -29,7 +34,7 @@ function projects(): Projects {
  * Starts the VMs and does not wait for them: Jest does one project after another, and all shall boot side by side. Test files wait,
  * in their environment. Jest calls it only for projects that have tests to run.
  */
-export async function setUp(request: KernelRequest): Promise<void> {
+export async function setUp(request: KernelRequest, { maxWorkers }: Workers): Promise<void> {
   const { thread, leases } = projects()
   // That of the run before, in watch mode. One that failed is released first, to be started anew; others, once they are leased again.
   const former = leases.get(request.id)
@@ -38,6 +43,7 @@ export async function setUp(request: KernelRequest): Promise<void> {
     rows: request.rows,
     isolation: request.isolation,
     owner: request.isolation === 'project' ? undefined : request.id,
+    workers: maxWorkers,
   })
   leases.set(request.id, lease)
   assignEnvironment({ [sourcesVariable(request)]: JSON.stringify(lease.sources) })

@@ -36,7 +36,10 @@ export function writeProjectFiles({ request, environment, cacheDirectory }: Proj
   const asked = JSON.stringify(request)
   const lifecycle = JSON.stringify(moduleBeside('lifecycle'))
   return {
-    globalSetup: file('global-setup.mjs', `import { setUp } from ${lifecycle}\nexport default () => setUp(${asked})\n`),
+    globalSetup: file(
+      'global-setup.mjs',
+      `import { setUp } from ${lifecycle}\nexport default (config) => setUp(${asked}, config)\n`,
+    ),
     globalTeardown: file(
       'global-teardown.mjs',
       `import { tearDown } from ${lifecycle}\nexport default (config) => tearDown(${asked}, config)\n`,

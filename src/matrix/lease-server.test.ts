@@ -14,7 +14,12 @@ afterEach(async () => {
 })
 
 /** Leases VMs of one entry that only say that they live; `fork` makes its forks. */
-async function serve(isolation: LeaseServerOptions['isolation'], { fork }: { fork?: () => Promise<never> } = {}) {
+async function serve(
+  isolation: LeaseServerOptions['isolation'],
+  { fork, workers = 1, spares = 0 }: { fork?: () => Promise<never>; workers?: number; spares?: 'auto' | number } = {},
+) {
+  /** How many spares there shall be, as it was said; `undefined` at the end. */
+  const reserved: (number | undefined)[] = []
   const place = await mkdtemp(join(tmpdir(), 'tk-lease-'))
   cleanUps.push(() => rm(place, { recursive: true }))
   const living = new Set<string>()
@@ -28,9 +33,16 @@ async function serve(isolation: LeaseServerOptions['isolation'], { fork }: { for
     return {
       hostname,
       dockerHost: `unix:///${hostname}`,
-      entry: { name: 'v2', kernel: 'debian:trixie', cgroup: 2 },
+      entry: { name: 'v2', kernel: 'debian:trixie', cgroup: 2, spares },
       gone: death.signal,
       fork: fork ?? (async () => vm(`v2-${deaths.size}`)),
+      reserveSpares: (count: number) => {
+        reserved.push(count)
+        return {
+          resize: (resized: number) => reserved.push(resized),
+          [Symbol.asyncDispose]: async () => void reserved.push(undefined),
+        }
+      },
       stop: async () => void living.delete(hostname),
     } as unknown as StartedKernelVm
   }
@@ -38,6 +50,7 @@ async function serve(isolation: LeaseServerOptions['isolation'], { fork }: { for
   const server = await LeaseServer.open({
     firsts: [{ started: Promise.resolve(vm('v2')) }],
     isolation,
+    workers,
     directory,
     fates: new Fates(directory),
     logs: {
@@ -56,7 +69,7 @@ async function serve(isolation: LeaseServerOptions['isolation'], { fork }: { for
     cleanUps.push(() => leased.release())
     return { ...leased, hostname: leased.kernel.dockerHost.slice('unix:///'.length) }
   }
-  return { server, lease, living, deaths, kept, keeping }
+  return { server, lease, living, deaths, kept, keeping, reserved }
 }
 
 test('each worker has a VM, the first of them that which is there, and keeps it until the end', async () => {
@@ -122,4 +135,32 @@ test('at the end, nobody waits for a VM any more', async () => {
   const waiting = lease('2')
   await server[Symbol.asyncDispose]()
   await expect(waiting).rejects.toMatchObject({ code: 'VM_NOT_LEASED' })
+})
+
+test('for files a spare is wanted from the start, and no more than workers have VMs', async () => {
+  const { server, lease, reserved } = await serve('file', { workers: 2, spares: 'auto' })
+  await expect.poll(() => reserved).toEqual([1])
+  const [one, two] = [await lease('1'), await lease('2')]
+  const three = await lease('1')
+  expect(reserved).toEqual([1, 1, 2, 2])
+  for (const vm of [one, two, three]) vm.release()
+  await expect.poll(() => reserved).toEqual([1, 1, 2, 2, 2, 1, 1])
+  await server[Symbol.asyncDispose]()
+  expect(reserved.at(-1)).toBe(undefined)
+})
+
+test('for workers a spare is wanted as long as one of them has no VM', async () => {
+  const { lease, reserved } = await serve('worker', { workers: 2, spares: 'auto' })
+  await expect.poll(() => reserved).toEqual([1])
+  await lease('1')
+  await lease('2')
+  await lease('1')
+  expect(reserved).toEqual([1, 1, 0])
+})
+
+test('an entry that says how many spares it has is asked for no others', async () => {
+  const { lease, reserved } = await serve('file', { workers: 2, spares: 3 })
+  await lease('1')
+  await lease('2')
+  expect(reserved).toEqual([])
 })

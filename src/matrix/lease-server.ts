@@ -3,7 +3,7 @@ import { createServer, type Server, type Socket } from 'node:net'
 import { join } from 'node:path'
 import { createInterface } from 'node:readline'
 import type { Isolation } from '../options/index.ts'
-import type { StartedKernelVm } from '../vm/index.ts'
+import type { SpareReservation, StartedKernelVm } from '../vm/index.ts'
 import type { LeaseReply, LeaseRequest } from '../worker/index.ts'
 import type { FateFile, Fates } from './fates.ts'
 import type { RunLogs } from './run-logs.ts'
@@ -14,6 +14,8 @@ export interface LeaseServerOptions {
   readonly firsts: readonly Pick<VmLease, 'started'>[]
   /** Whether a VM is its worker's for good, or that of one test file. */
   readonly isolation: Exclude<Isolation, 'project'>
+  /** How many workers the test runner has at the most. */
+  readonly workers: number
   readonly directory: () => Promise<string>
   readonly fates: Pick<Fates, 'follow'>
   readonly logs: Pick<RunLogs, 'follow' | 'keep'>
@@ -21,6 +23,8 @@ export interface LeaseServerOptions {
 
 /** A VM that one worker has. */
 interface WorkersLease {
+  /** Of the entry. */
+  readonly index: number
   readonly started: Promise<StartedKernelVm>
   /** Says what becomes of it. */
   readonly fate: Promise<FateFile>
@@ -41,6 +45,8 @@ export class LeaseServer implements AsyncDisposable {
   readonly #leases = new Set<WorkersLease>()
   readonly #ofWorkers = new Map<string, WorkersLease>()
   readonly #firstsLeased = new Set<number>()
+  /** By the index of the entry. */
+  readonly #spares = new Map<number, SpareReservation>()
   #ended: Promise<void> | undefined
 
   private constructor(socket: string, options: LeaseServerOptions) {
@@ -59,6 +65,10 @@ export class LeaseServer implements AsyncDisposable {
       server.#server.once('error', reject)
       server.#server.listen(socket, resolve)
     })
+    for (const [index, { started }] of options.firsts.entries()) {
+      // Why there is none is told to whoever asks for it.
+      started.then((vm) => server.#reserve(index, vm)).catch(() => {})
+    }
     return server
   }
 
@@ -71,7 +81,24 @@ export class LeaseServer implements AsyncDisposable {
   async #end(): Promise<void> {
     this.#server.close()
     for (const connection of this.#connections) connection.destroy()
-    await Promise.all([...this.#leases].map((lease) => this.#release(lease)))
+    await Promise.all([
+      ...[...this.#spares.values()].map((reservation) => reservation[Symbol.asyncDispose]()),
+      ...[...this.#leases].map((lease) => this.#release(lease)),
+    ])
+  }
+
+  /** Has the next VM of an entry made while tests run on those before it. */
+  #reserve(index: number, first: StartedKernelVm): void {
+    if (first.entry.spares !== 'auto' || this.#ended !== undefined) return
+    this.#spares.set(index, first.reserveSpares(this.#usableSpares(index)))
+  }
+
+  /** A worker that has a VM asks for another one at its next file; one that has none yet, for its first. */
+  #usableSpares(index: number): number {
+    const { isolation, workers } = this.#options
+    const leased = [...this.#leases].filter((lease) => lease.index === index).length
+    if (isolation === 'file') return Math.min(Math.max(leased, 1), workers)
+    return leased < workers ? 1 : 0
   }
 
   #serve(connection: Socket): void {
@@ -108,8 +135,9 @@ export class LeaseServer implements AsyncDisposable {
   #lease(index: number): WorkersLease {
     const unwanted = new AbortController()
     const started = this.#start(index, unwanted.signal)
-    const lease: WorkersLease = { started, fate: this.#options.fates.follow({ started }), unwanted }
+    const lease: WorkersLease = { index, started, fate: this.#options.fates.follow({ started }), unwanted }
     this.#leases.add(lease)
+    this.#resizeSpares(index)
     return lease
   }
 
@@ -140,5 +168,10 @@ export class LeaseServer implements AsyncDisposable {
       await vm.stop()
     }
     this.#leases.delete(lease)
+    this.#resizeSpares(lease.index)
+  }
+
+  #resizeSpares(index: number): void {
+    this.#spares.get(index)?.resize(this.#usableSpares(index))
   }
 }

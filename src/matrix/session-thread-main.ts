@@ -18,8 +18,8 @@ port.on('message', async (request: ThreadRequest) => {
     leases.delete(id)
     return tell({ kind: 'released', id })
   }
-  const { rows, isolation, owner } = request
-  const lease = await leaseForProject(session, { entries: parseMatrix(rows), isolation, owner })
+  const { rows, isolation, owner, workers } = request
+  const lease = await leaseForProject(session, { entries: parseMatrix(rows), isolation, owner, workers })
   leases.set(id, lease)
   for (const { started } of lease.vms) started.catch(() => tell({ kind: 'failed', id }))
   tell({ kind: 'leased', id, sources: lease.sources, directory: await session.directory() })

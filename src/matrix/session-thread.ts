@@ -1,14 +1,11 @@
 import { rmSync } from 'node:fs'
 import { Worker } from 'node:worker_threads'
-import type { Isolation, NamedKernelOptions } from '../options/index.ts'
+import type { NamedKernelOptions } from '../options/index.ts'
 import type { VmSource } from '../worker/index.ts'
+import type { ProjectWants } from './session.ts'
 
 /** What a project wants of VMs, as plain data, which can go to a thread. */
-export interface RowsWanted {
-  readonly rows: readonly NamedKernelOptions[]
-  readonly isolation: Isolation
-  readonly owner: string | undefined
-}
+export type RowsWanted = Omit<ProjectWants, 'entries'> & { readonly rows: readonly NamedKernelOptions[] }
 
 export type ThreadRequest =
   | ({ readonly kind: 'lease'; readonly id: number } & RowsWanted)

@@ -25,6 +25,8 @@ export interface ProjectWants {
   readonly isolation: Isolation
   /** Whose VMs they are, where no other project shall have them as well. */
   readonly owner: string | undefined
+  /** How many workers run its tests at the most. */
+  readonly workers: number
 }
 
 /** VMs that a project leases. */
@@ -53,7 +55,7 @@ export function testSession(write: (line: string) => void): TestSession {
 /** Starts the VMs that a project needs, or shares those that are there; does not wait for them. */
 export async function leaseForProject(
   { vms, fates, logs, directory }: TestSession,
-  { entries, isolation, owner }: ProjectWants,
+  { entries, isolation, owner, workers }: ProjectWants,
 ): Promise<ProjectLease> {
   const leases = entries.map((entry) => vms.lease(entry, owner))
   const release = async () => void (await Promise.all(leases.map((lease) => lease.release())))
@@ -64,7 +66,7 @@ export async function leaseForProject(
       )
       return { vms: leases, sources: await Promise.all(sources), release }
     }
-    const server = await LeaseServer.open({ firsts: leases, isolation, directory, fates, logs })
+    const server = await LeaseServer.open({ firsts: leases, isolation, workers, directory, fates, logs })
     return {
       vms: leases,
       sources: leases.map(({ name }, index) => ({ kind: 'server', name, socket: server.socket, index })),

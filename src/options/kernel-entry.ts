@@ -56,9 +56,10 @@ export interface KernelOptions {
   readonly template?: boolean
   /**
    * How many clones are kept ready, stopped, for `fork()` and for workers and files with VMs of their own: each takes some 50 MB of
-   * memory and no processor time. @default 0
+   * memory and no processor time. `auto`: none for `fork()`; with `isolation` the next one is made while tests run on those before it, as
+   * many as workers can use. @default 'auto'
    */
-  readonly spares?: number
+  readonly spares?: 'auto' | number
   /** Longest wait from the start of the VM to the first answer of its dockerd, in milliseconds. @default 240_000 */
   readonly bootTimeoutMs?: number
 }
@@ -92,7 +93,7 @@ const schema = v.strictObject({
   scratchMib: v.optional(integer(512), 8192),
   accelerator: v.optional(v.picklist(['auto', 'kvm', 'tcg']), 'auto'),
   template: v.optional(v.boolean(), true),
-  spares: v.optional(integer(0), 0),
+  spares: v.optional(v.union([v.literal('auto'), integer(0)]), 'auto'),
   bootTimeoutMs: v.optional(integer(1), 240_000),
 })
 

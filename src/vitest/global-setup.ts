@@ -1,3 +1,4 @@
+import { availableParallelism } from 'node:os'
 import type { TestProject, TestSpecification, Vitest } from 'vitest/node'
 import { toReport } from '../errors/index.ts'
 import {
@@ -130,7 +131,13 @@ function scopeOf(project: TestProject) {
 function wantedBy(project: TestProject): ProjectWants {
   const { isolation = 'project', onTestsRerun = 'keep' } = requestOf(project) ?? {}
   const isForAll = isolation === 'project' && onTestsRerun === 'keep'
-  return { entries: entriesOf(project), isolation, owner: isForAll ? undefined : project.name }
+  const owner = isForAll ? undefined : project.name
+  return { entries: entriesOf(project), isolation, owner, workers: workersOf(project) }
+}
+
+/** Vitest 3 has no number where nobody named one; then there are no more than cores. */
+function workersOf({ config, vitest }: TestProject): number {
+  return Number(config.maxWorkers ?? vitest.config.maxWorkers) || availableParallelism()
 }
 
 /**

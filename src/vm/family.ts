@@ -1,22 +1,23 @@
 import type { Logger } from '../log/index.ts'
 import type { BootedVm } from './boot/booted-vm.ts'
 import type { VmPlan } from './plan.ts'
-import type { Spare } from './pool/spare.ts'
-import { SparePool } from './pool/spare-pool.ts'
+import { type Spare, SparePool } from './pool/spares.ts'
+import type { SpareReservation } from './started-kernel-vm.ts'
 
 export interface FamilyParts {
   readonly plan: VmPlan
-  /** Undefined where no spare can be made. */
-  readonly makeSpare: ((signal: AbortSignal) => Promise<Spare>) | undefined
+  /** Undefined where no spare can be made. It gives none where there is no memory for one. */
+  readonly makeSpare: ((signal: AbortSignal) => Promise<Spare | undefined>) | undefined
   readonly log: Logger
 }
 
-/** The VMs of one plan, and the spares that they share. The spares end with the last of them. */
+/** The VMs of one plan, and the spares for them all. The spares end with the last VM, unless somebody has reserved some. */
 export class Family {
   readonly plan: VmPlan
   readonly log: Logger
   readonly #makeSpare: FamilyParts['makeSpare']
-  #pool: SparePool | undefined
+  readonly #reserved = new Map<SpareReservation, number>()
+  #pool: { readonly spares: SparePool; readonly expendable: Disposable } | undefined
   #living = 0
 
   constructor({ plan, makeSpare, log }: FamilyParts) {
@@ -25,33 +26,65 @@ export class Family {
     this.#makeSpare = makeSpare
   }
 
-  /** One that is ready, if any is; it is the caller's now. */
-  takeSpare(): Spare | undefined {
-    return this.#pool?.take()
+  /** One that is ready, or that is being made, if any is; it is the caller's now. @throws the signal's reason */
+  async takeSpare(signal: AbortSignal): Promise<Spare | undefined> {
+    return await this.#pool?.spares.take(signal)
   }
 
   /** The VM is of the family until it ends; and there shall be spares from now on. */
   add({ disposals }: BootedVm): void {
     this.#living++
-    disposals.defer('family', () => this.#left())
-    this.#pool ??= this.#newPool()
-    void this.#pool?.fill()
+    disposals.defer('family', async () => {
+      this.#living--
+      await this.#endUnused()
+    })
+    this.#keepSpares()
+  }
+
+  /** Keeps so many spares ready, beside those of the entry's `spares`. */
+  reserve(count: number): SpareReservation {
+    const reservation = {
+      resize: (resized: number) => {
+        if (!this.#reserved.has(reservation)) return
+        this.#reserved.set(reservation, resized)
+        this.#keepSpares()
+      },
+      [Symbol.asyncDispose]: async () => {
+        this.#reserved.delete(reservation)
+        this.#keepSpares()
+        await this.#endUnused()
+      },
+    }
+    this.#reserved.set(reservation, count)
+    this.#keepSpares()
+    return reservation
   }
 
   /** Ends the spares. There may be VMs after it, and then other spares. */
   async end(): Promise<void> {
     const pool = this.#pool
     this.#pool = undefined
-    await pool?.[Symbol.asyncDispose]()
+    pool?.expendable[Symbol.dispose]()
+    await pool?.spares[Symbol.asyncDispose]()
   }
 
-  async #left(): Promise<void> {
-    if (--this.#living === 0 && this.plan.origin === 'image') await this.end()
+  async #endUnused(): Promise<void> {
+    if (this.#living === 0 && this.#reserved.size === 0 && this.plan.origin === 'image') await this.end()
   }
 
-  #newPool(): SparePool | undefined {
-    const { spares: count } = this.plan.entry
-    if (this.#makeSpare === undefined || count === 0) return undefined
-    return new SparePool({ count, make: this.#makeSpare, log: this.log })
+  #keepSpares(): void {
+    const { spares } = this.plan.entry
+    const ofEntry = spares === 'auto' ? 0 : spares
+    const count = [...this.#reserved.values()].reduce((sum, reserved) => sum + reserved, ofEntry)
+    if (count > 0) this.#pool ??= this.#newPool()
+    this.#pool?.spares.keep(count)
+  }
+
+  #newPool() {
+    if (this.#makeSpare === undefined) return undefined
+    const { admission } = this.plan.session
+    const isMemoryShort = () => admission.isShort
+    const spares = new SparePool({ make: this.#makeSpare, isMemoryShort, log: this.log })
+    return { spares, expendable: admission.addExpendable(spares) }
   }
 }

@@ -86,8 +86,8 @@ export class KernelVm {
     return this.#with({ images })
   }
 
-  /** Clones kept ready for `fork()`. @default 0 */
-  withSpares(spares: number): KernelVm {
+  /** Clones kept ready for `fork()`. @default 'auto', which is none here */
+  withSpares(spares: 'auto' | number): KernelVm {
     return this.#with({ spares })
   }
 

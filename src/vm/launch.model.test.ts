@@ -6,7 +6,8 @@ import { TestkernelsError } from '../errors/index.ts'
 import { ContainerNotStartedError } from '../host/index.ts'
 import { orAborted } from '../lifetime/index.ts'
 import type { Checkpoint } from './checkpoint.ts'
-import type { StartedKernelVm } from './started-kernel-vm.ts'
+import { CLONE_NEEDS_MIB } from './pool/admission.ts'
+import type { SpareReservation, StartedKernelVm } from './started-kernel-vm.ts'
 import type { Fate } from './testing/fake-guest-image.ts'
 import { FakeSession } from './testing/fake-session.ts'
 
@@ -28,7 +29,10 @@ const fate = fc.oneof(
   { weight: 1, arbitrary: fc.constant<Fate>({ kind: 'refused', error: refused }) },
 )
 
-const steps = ['launch', 'fork', 'checkpoint', 'fork checkpoint', 'remove', 'stop', 'kill', 'settle'] as const
+const steps = [
+  ...(['launch', 'fork', 'checkpoint', 'fork checkpoint', 'remove', 'stop', 'kill', 'settle'] as const),
+  ...(['reserve', 'resize', 'unreserve'] as const),
+] as const
 interface Step {
   readonly what: (typeof steps)[number]
   /** Which of the VMs or checkpoints that there are. */
@@ -57,6 +61,8 @@ class User {
   readonly #open = new Set<Promise<unknown>>()
   readonly #vms: StartedKernelVm[] = []
   readonly #checkpoints: Checkpoint<StartedKernelVm>[] = []
+  /** With the most that each ever was. */
+  readonly #reservations: { readonly spares: SpareReservation; most: number }[] = []
   readonly unexpected: unknown[] = []
   /** Each has spares of its own. */
   #families = 0
@@ -78,6 +84,13 @@ class User {
     else if (what === 'remove') this.#begin(undefined, async () => await checkpoint?.remove())
     else if (what === 'stop') this.#begin(undefined, async () => await vm?.stop())
     else if (what === 'kill') box?.exit(137)
+    else if (what === 'reserve') this.#reserve(vm, which % 3)
+    else if (what === 'resize') this.#resize(which)
+    else if (what === 'unreserve')
+      this.#begin(
+        undefined,
+        async () => await this.#reservations[which % this.#reservations.length]?.spares[Symbol.asyncDispose](),
+      )
     else await this.settle()
     // What was begun gets to run for a moment.
     await new Promise((resolve) => setImmediate(resolve))
@@ -87,15 +100,32 @@ class User {
   async settle(): Promise<void> {
     const stillOpen = AbortSignal.timeout(OPEN_DEADLINE_MS)
     while (this.#open.size > 0) await orAborted(Promise.all(this.#open), stillOpen)
-    const most = this.#vms.length + this.#families * this.#spares
+    const most = this.#vms.length + this.#families * this.#spares + this.#mostReserved
     expect(this.#fake.host.boxes.size).toBeLessThanOrEqual(most)
   }
 
   async endAll(): Promise<void> {
     await this.settle()
     for (const checkpoint of this.#checkpoints) this.#begin(undefined, () => checkpoint.remove())
+    for (const { spares } of this.#reservations) this.#begin(undefined, async () => await spares[Symbol.asyncDispose]())
     for (const vm of this.#vms) this.#begin(undefined, () => vm.stop())
     await this.settle()
+  }
+
+  #reserve(vm: StartedKernelVm | undefined, count: number): void {
+    if (vm === undefined) return
+    this.#reservations.push({ spares: vm.reserveSpares(count), most: count })
+  }
+
+  get #mostReserved(): number {
+    return this.#reservations.reduce((sum, { most }) => sum + most, 0)
+  }
+
+  #resize(which: number): void {
+    const reservation = this.#reservations[which % this.#reservations.length]
+    if (reservation === undefined) return
+    reservation.spares.resize(which % 3)
+    reservation.most = Math.max(reservation.most, which % 3)
   }
 
   async #launch(signal: AbortSignal): Promise<StartedKernelVm> {
@@ -168,4 +198,44 @@ const told: readonly Story[] = [
 
 test('stories drawn at random end well', { timeout: RUNS_DEADLINE_MS }, async () => {
   await fc.assert(fc.asyncProperty(story, tell), { numRuns: RUNS, examples: told.map((one) => [one]) })
+})
+
+/** What somebody does who has less memory than there could be VMs, one thing after another. */
+const shortOfMemory = fc.record({
+  boxes: fc.integer({ min: 2, max: 5 }),
+  steps: fc.array(fc.record({ what: fc.constantFrom('fork', 'stop', 'resize', 'rest'), which: fc.nat(4) }), {
+    minLength: 1,
+    maxLength: 15,
+  }),
+})
+
+test('where memory is short spares give way: no fork waits for ever, and there are never more VMs than fit', {
+  timeout: RUNS_DEADLINE_MS,
+}, async () => {
+  const run = async ({ boxes, steps: taken }: typeof shortOfMemory extends fc.Arbitrary<infer T> ? T : never) => {
+    await using fake = await FakeSession.open({
+      availableMib: () => (boxes - fake.host.boxes.size) * CLONE_NEEDS_MIB,
+      program: (box) => {
+        fake.image.play(box)
+        most = Math.max(most, fake.host.boxes.size)
+      },
+    })
+    let most = 0
+    // Its template is made where there is no other VM, which is when nobody waits for memory.
+    const first = await fake.launch()
+    const vms = [first]
+    const spares = first.reserveSpares(1)
+    for (const { what, which } of taken) {
+      const vm = vms[which % vms.length]
+      if (what === 'fork' && vms.length < boxes)
+        vms.push(await orAborted(first.fork(), AbortSignal.timeout(OPEN_DEADLINE_MS)))
+      else if (what === 'stop') await vms.splice(which % vms.length, 1)[0]?.stop()
+      else if (what === 'resize') spares.resize(which)
+      else if (what === 'rest' && vm !== undefined) await vm.exec(['true'])
+    }
+    await Promise.all([spares[Symbol.asyncDispose](), ...vms.map((vm) => vm.stop())])
+    expect(most).toBeLessThanOrEqual(boxes)
+    expect(await fake.leftovers()).toEqual({ boxes: 0, directories: [] })
+  }
+  await fc.assert(fc.asyncProperty(shortOfMemory, run), { numRuns: RUNS })
 })

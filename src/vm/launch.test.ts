@@ -3,7 +3,7 @@ import { join } from 'node:path'
 import { afterEach, beforeEach, expect, test } from 'vitest'
 import { ContainerNotStartedError } from '../host/index.ts'
 import { createLogger } from '../log/index.ts'
-import { FakeSession, type LaunchOptions } from './testing/fake-session.ts'
+import { FakeSession } from './testing/fake-session.ts'
 
 let fake: FakeSession
 
@@ -19,16 +19,6 @@ afterEach(async () => {
 const volume = 'testkernels-templates'
 
 const checkpointsRemoved = () => fake.host.removed.filter((name) => name.startsWith('testkernels-checkpoint-'))
-
-/** Launches a VM, and waits until so many spares of it are ready. */
-async function launchWithSpares(spares: number, options: LaunchOptions = {}) {
-  const lines: string[] = []
-  const log = createLogger({ write: (line) => lines.push(line), level: 'debug' })
-  const vm = await fake.launch({ ...options, spares, log })
-  const ready = () => lines.filter((line) => line.includes(' is a spare after ')).length
-  await expect.poll(ready).toBe(spares)
-  return { vm, ready }
-}
 
 test('the first start makes the template, and the next restores it', async () => {
   await using first = await fake.launch()
@@ -134,36 +124,6 @@ test('forks have names of their own, and end on their own', async () => {
   await vm.stop()
   expect(fork.gone.aborted).toBe(false)
   await fork.stop()
-})
-
-test('spares are made beside the VM, handed out, made up for, and end with the last of the family', async () => {
-  const { vm, ready } = await launchWithSpares(2)
-  const fork = await vm.fork()
-  expect(fork.steps.map(({ name }) => name)).toEqual(['spare'])
-  await expect.poll(ready).toBe(3)
-  expect(fake.host.boxes.size).toBe(4)
-  await vm.stop()
-  expect(fake.host.boxes.size).toBe(3)
-  await fork.stop()
-})
-
-test('a spare that dies is made up for when one is asked for', async () => {
-  const { vm, ready } = await launchWithSpares(1)
-  const [, spare] = fake.host.boxes
-  spare?.exit(1)
-  await expect.poll(() => fake.host.boxes.size).toBe(1)
-  await using _fork = await vm.fork()
-  await expect.poll(ready).toBe(2)
-  await vm.stop()
-})
-
-test('a spare that does not wake up is no failure of the fork: another is started', async () => {
-  const { vm } = await launchWithSpares(1, { bootTimeoutMs: 1_000 })
-  const [, spare] = fake.host.boxes
-  spare?.fallSilent()
-  const fork = await vm.fork()
-  expect(fork.steps.map(({ name }) => name)).toEqual(expect.arrayContaining(['spare', 'restore']))
-  await Promise.all([vm.stop(), fork.stop()])
 })
 
 test('a checkpoint whose copy never answers is none, when the time of a boot is up', async () => {

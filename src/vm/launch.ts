@@ -1,5 +1,5 @@
 import { reasonOf } from '../errors/index.ts'
-import type { Logger } from '../log/index.ts'
+import { type Logger, silentLogger } from '../log/index.ts'
 import { kernelText } from '../options/index.ts'
 import { bootVm } from './boot/boot.ts'
 import type { BootedVm } from './boot/booted-vm.ts'
@@ -10,8 +10,8 @@ import { Checkpoint } from './checkpoint.ts'
 import { consoleDirectory, sweepConsoleLogs } from './death/console-log.ts'
 import { Family } from './family.ts'
 import { hasTemplate, planVm, type TemplatePlan, type VmPlan, type VmRequest } from './plan.ts'
-import { bootNeedsMib, CLONE_NEEDS_MIB, type Turn } from './pool/index.ts'
-import { makeSpare, type Spare } from './pool/spare.ts'
+import { bootNeedsMib, CLONE_NEEDS_MIB, type Turn } from './pool/admission.ts'
+import { makeSpare, type Spare } from './pool/spares.ts'
 import { cloneStart, type ForkOptions, type Start } from './start.ts'
 import { StartedKernelVm } from './started-kernel-vm.ts'
 import { isTemplatesFault, restoreOrMake } from './template/restore-or-make.ts'
@@ -37,11 +37,7 @@ export async function launchVm(request: VmRequest, start: Start): Promise<Starte
 
 /** Starts one more VM of a plan. */
 async function launch(family: Family, start: Start): Promise<StartedKernelVm> {
-  const { plan } = family
-  const vm = await ready(family, await admitted(plan, start), start)
-  const who = start.hostname === plan.entry.name ? '' : `${start.hostname} is `
-  start.log.info(`${who}ready in ${start.timeline.summary()}`)
-  return vm
+  return await ready(family, await admitted(family.plan, start), start)
 }
 
 async function admitted(plan: VmPlan, start: Start): Promise<BootedVm> {
@@ -66,12 +62,9 @@ async function restoreOrBoot(plan: VmPlan, start: Start, turn: Turn): Promise<Bo
   }
 }
 
-async function ready(
-  family: Family,
-  booted: BootedVm,
-  { timeline, signal }: Pick<Start, 'timeline' | 'signal'>,
-): Promise<StartedKernelVm> {
+async function ready(family: Family, booted: BootedVm, start: Start): Promise<StartedKernelVm> {
   const { entry, waitStrategy } = family.plan
+  const { timeline, signal, log, hostname } = start
   family.add(booted)
   const vm = new StartedKernelVm({
     entry,
@@ -79,33 +72,42 @@ async function ready(
     timeline,
     fork: (options) => fork(family, options),
     checkpoint: (options) => checkpoint(family, booted, options),
+    reserveSpares: (count) => family.reserve(count),
   })
-  if (waitStrategy === undefined) return vm
   try {
-    await timeline.time('wait', () => waitUntilReady(vm, waitStrategy, signal))
-    return vm
+    if (waitStrategy !== undefined) await timeline.time('wait', () => waitUntilReady(vm, waitStrategy, signal))
   } catch (thrown) {
     await vm.stop()
     throw thrown
   }
+  log.info(`${hostname === entry.name ? '' : `${hostname} is `}ready in ${timeline.summary()}`)
+  return vm
 }
 
 /** A clone: a spare that wakes up, or one that is started. */
 async function fork(family: Family, { signal }: ForkOptions = {}): Promise<StartedKernelVm> {
   const start = cloneStart(family.plan.entry, { log: family.log, signal })
-  const spare = family.takeSpare()
-  if (spare === undefined) return await launch(family, start)
+  const spare = await spareOf(family, start)
+  return spare === undefined ? await launch(family, start) : await ready(family, spare, start)
+}
+
+async function spareOf(family: Family, start: Start): Promise<BootedVm | undefined> {
+  start.signal.throwIfAborted()
+  const { timeline } = start
+  const fromMs = timeline.nowMs
+  const spare = await family.takeSpare(start.signal)
+  if (spare === undefined) return undefined
   try {
-    using _step = start.timeline.step('spare')
     using deadline = wakeDeadline(family.plan.entry, start)
-    await spare.wake(deadline.signal)
+    return await spare.wake(deadline.signal)
   } catch (thrown) {
     await spare.vm.disposals.dispose()
     start.signal.throwIfAborted()
     family.log.debug(`a spare did not wake up: ${reasonOf(thrown)}`)
-    return await launch(family, start)
+    return undefined
+  } finally {
+    timeline.add({ name: 'spare', fromMs, toMs: timeline.nowMs })
   }
-  return await ready(family, spare.vm, start)
 }
 
 async function checkpoint(family: Family, vm: BootedVm, { signal }: ForkOptions = {}) {
@@ -128,9 +130,11 @@ function newFamily(plan: VmPlan, log: Logger): Family {
   return new Family({ plan, makeSpare: make, log })
 }
 
-async function admittedSpare(plan: TemplatePlan, start: Start): Promise<Spare> {
-  using turn = await plan.session.admission.turn(start)
-  await turn.memory(CLONE_NEEDS_MIB)
+/** Undefined where there is no memory for it: nobody waits for a spare. */
+async function admittedSpare(plan: TemplatePlan, start: Start): Promise<Spare | undefined> {
+  const { admission } = plan.session
+  using turn = await admission.turn({ signal: start.signal, log: silentLogger })
+  if (!(await admission.hasRoomForSpare())) return undefined
   const spare = await makeSpare(plan, start)
   turn.started(spare.vm.guest.box.exited)
   start.log.debug(`${start.hostname} is a spare after ${start.timeline.summary()}`)

@@ -14,12 +14,19 @@ export interface ExecOptions {
   readonly signal?: AbortSignal
 }
 
+/** Clones that are kept ready for `fork()` until it is disposed, whatever VMs end before. */
+export interface SpareReservation extends AsyncDisposable {
+  /** Keeps so many ready from now on. */
+  resize(count: number): void
+}
+
 interface StartedParts {
   readonly entry: KernelEntry
   readonly booted: BootedVm
   readonly timeline: Timeline
   readonly fork: Fork<StartedKernelVm>
   readonly checkpoint: (options?: ForkOptions) => Promise<Checkpoint<StartedKernelVm>>
+  readonly reserveSpares: (count: number) => SpareReservation
 }
 
 /** A VM whose dockerd answers. It lives until `stop()`, or until this process ends. */
@@ -29,13 +36,15 @@ export class StartedKernelVm implements AsyncDisposable {
   readonly #timeline: Timeline
   readonly #fork: Fork<StartedKernelVm>
   readonly #checkpoint: StartedParts['checkpoint']
+  readonly #reserveSpares: StartedParts['reserveSpares']
 
-  constructor({ entry, booted, timeline, fork, checkpoint }: StartedParts) {
+  constructor({ entry, booted, timeline, fork, checkpoint, reserveSpares }: StartedParts) {
     this.entry = entry
     this.#booted = booted
     this.#timeline = timeline
     this.#fork = fork
     this.#checkpoint = checkpoint
+    this.#reserveSpares = reserveSpares
   }
 
   get name(): string {
@@ -117,6 +126,14 @@ export class StartedKernelVm implements AsyncDisposable {
    */
   checkpoint(options?: ForkOptions): Promise<Checkpoint<StartedKernelVm>> {
     return this.#checkpoint(options)
+  }
+
+  /**
+   * Keeps clones ready for `fork()` of this VM or of its forks, until what this returns is disposed: the entry's `spares` end with the
+   * last VM. None are made where memory is short, and they give way to a start that needs theirs.
+   */
+  reserveSpares(count: number): SpareReservation {
+    return this.#reserveSpares(count)
   }
 
   /** Ends the VM and all that belongs to it; memoised. */

@@ -82,3 +82,37 @@ test('a wait that is called off lets the next one in', async () => {
   first[Symbol.dispose]()
   ;(await third)[Symbol.dispose]()
 })
+
+test('ends what is expendable before it waits, one at a time', async () => {
+  let available = 0
+  let left = 3
+  const admission = new Admission({ starts: 1, availableMib: async () => available })
+  const endOne = async () => {
+    if (left === 0) return false
+    left--
+    available += 60
+    return true
+  }
+  using _expendable = admission.addExpendable({ endOne })
+  using turn = await admission.turn(waiting)
+  await turn.memory(100)
+  expect(left).toBe(1)
+})
+
+test('has no room for a spare that would leave none for a clone, or while a start waits for memory', async () => {
+  let available = 255
+  const admission = new Admission({ starts: 2, availableMib: async () => available })
+  expect(await admission.hasRoomForSpare()).toBe(false)
+  available = 256
+  expect(await admission.hasRoomForSpare()).toBe(true)
+  using living = await admission.turn(waiting)
+  const vm = gate()
+  living.started(vm.opened)
+  using turn = await admission.turn(waiting)
+  const memory = turn.memory(300)
+  await expect.poll(() => admission.isShort).toBe(true)
+  expect(await admission.hasRoomForSpare()).toBe(false)
+  vm.open()
+  await memory
+  expect(admission.isShort).toBe(false)
+})

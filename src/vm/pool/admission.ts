@@ -1,6 +1,15 @@
 import { EventEmitter, once } from 'node:events'
 import { Slots } from '../../lifetime/index.ts'
 import type { Logger } from '../../log/index.ts'
+import type { KernelEntry } from '../../options/index.ts'
+
+/** What a clone writes to before it does anything: on this side of it, no VM gets going. */
+export const CLONE_NEEDS_MIB = 128
+
+/** What a VM that boots from the start takes until its dockerd answers. */
+export function bootNeedsMib({ memoryMib }: KernelEntry): number {
+  return memoryMib / 2
+}
 
 export interface AdmissionOptions {
   /** How many VMs may be starting at a time; those that run do not count. */
@@ -17,10 +26,19 @@ export interface Waiting {
 
 /** The turn of one start, which is over when it is disposed. */
 export interface Turn extends Disposable {
-  /** Waits until the machine can give so much memory, as long as a VM of ours may still give some back. @throws the signal's reason */
+  /**
+   * Waits until the machine can give so much memory, as long as a VM of ours may still give some back; spares do so at once.
+   * @throws the signal's reason
+   */
   memory(neededMib: number): Promise<void>
   /** The VM was started, and others may wait for its end. */
   started(ended: Promise<unknown>): void
+}
+
+/** VMs that nobody has: they end when a start needs their memory. */
+export interface Expendable {
+  /** Ends one of them. @returns whether there was one */
+  endOne(): Promise<boolean>
 }
 
 interface AdmissionEvents {
@@ -36,14 +54,22 @@ export class Admission {
   readonly #starts: number
   readonly #availableMib: AdmissionOptions['availableMib']
   readonly #events = new EventEmitter<AdmissionEvents>()
+  readonly #expendable = new Set<Expendable>()
   #starting = 0
   #living = 0
+  #ends = 0
+  #short = 0
 
   constructor({ starts, availableMib }: AdmissionOptions) {
     this.#slots = new Slots(starts)
     this.#starts = starts
     this.#availableMib = availableMib
     this.#events.setMaxListeners(0)
+  }
+
+  /** Whether a start waits for memory now. */
+  get isShort(): boolean {
+    return this.#short > 0
   }
 
   /** Waits for a turn to start a VM. @throws the signal's reason */
@@ -66,20 +92,47 @@ export class Admission {
     }
   }
 
+  /** Whether there is memory for a clone that nobody waits for, and for one that somebody asks for next. Waits for nothing. */
+  async hasRoomForSpare(): Promise<boolean> {
+    return (await this.#has(2 * CLONE_NEEDS_MIB)) && !this.isShort
+  }
+
+  /** VMs that end when a start needs their memory, until what this returns is disposed. */
+  addExpendable(vms: Expendable): Disposable {
+    this.#expendable.add(vms)
+    return { [Symbol.dispose]: () => void this.#expendable.delete(vms) }
+  }
+
   #await(ended: Promise<unknown>): void {
     this.#living++
     void ended.then(() => {
       this.#living--
+      this.#ends++
       this.#events.emit('ended')
     })
   }
 
-  async #memory(neededMib: number, { log, signal }: Waiting): Promise<void> {
+  async #memory(neededMib: number, waiting: Waiting): Promise<void> {
+    if (await this.#has(neededMib)) return
+    this.#short++
+    try {
+      await this.#untilAvailable(neededMib, waiting)
+    } finally {
+      this.#short--
+    }
+  }
+
+  async #untilAvailable(neededMib: number, { log, signal }: Waiting): Promise<void> {
     let told = false
     for (;;) {
+      const endsBefore = this.#ends
       const available = await this.#availableMib()
+      if (available === undefined || available >= neededMib) return
+      signal.throwIfAborted()
+      // What ended meanwhile gave back what was not seen yet.
+      if ((await this.#endExpendable()) || this.#ends > endsBefore) continue
       // Where no VM of ours will end, waiting helps nobody: the kernel of the machine has the last word.
-      if (available === undefined || available >= neededMib || this.#living === 0) return
+      if (this.#living === 0) return
       if (!told) {
         log.info(`waiting for a VM to end: ${Math.floor(available)} MiB of memory are free, ${neededMib} are needed`)
       }
@@ -88,5 +141,15 @@ export class Admission {
         throw signal.aborted ? signal.reason : thrown
       })
     }
+  }
+
+  async #has(neededMib: number): Promise<boolean> {
+    const available = await this.#availableMib()
+    return available === undefined || available >= neededMib
+  }
+
+  async #endExpendable(): Promise<boolean> {
+    for (const vms of this.#expendable) if (await vms.endOne()) return true
+    return false
   }
 }

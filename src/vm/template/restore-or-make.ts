@@ -11,7 +11,7 @@ import type { BootedVm } from '../boot/booted-vm.ts'
 import { restoreVm } from '../boot/restore.ts'
 import { headlineOf } from '../death/death.ts'
 import type { TemplatePlan } from '../plan.ts'
-import { bootNeedsMib, type Turn } from '../pool/index.ts'
+import { bootNeedsMib, type Turn } from '../pool/admission.ts'
 import type { Start } from '../start.ts'
 import { makeTemplate } from './make-template.ts'
 
