@@ -1,4 +1,5 @@
 export { formatError, TestkernelsError } from './errors/index.ts'
+export type { PublishedPorts } from './host/index.ts'
 export type { Logger } from './log/index.ts'
 export {
   type KernelCombination,

@@ -32,7 +32,11 @@ function watching(path: string): FateWatch {
 
 function vm(): { death: AbortController; vm: StartedKernelVm } {
   const death = new AbortController()
-  const started = { entry: { name: 'v1', kernel: 'debian:bookworm', cgroup: 1 }, gone: death.signal }
+  const started = {
+    entry: { name: 'v1', kernel: 'debian:bookworm', cgroup: 1 },
+    published: { kind: 'forwarded' },
+    gone: death.signal,
+  }
   return { death, vm: started as unknown as StartedKernelVm }
 }
 

@@ -2,7 +2,7 @@ import { join } from 'node:path'
 import { reasonOf, titleOf } from '../errors/index.ts'
 import { replaceFile } from '../files/index.ts'
 import { kernelText } from '../options/index.ts'
-import { type StartedKernelVm, workerEnvironment } from '../vm/index.ts'
+import { hostOf, type StartedKernelVm, workerEnvironment } from '../vm/index.ts'
 import type { Failure, Fate, ProvidedKernel } from '../worker/index.ts'
 import type { VmLease } from './vm-leases.ts'
 
@@ -47,11 +47,18 @@ async function record(started: Promise<StartedKernelVm>, path: string): Promise<
   }
 }
 
+export type DescribedVm = Pick<StartedKernelVm, 'entry' | 'dockerHost' | 'published'>
+
 /** A VM, as workers are told of it. */
-export function describeVm(vm: Pick<StartedKernelVm, 'entry' | 'dockerHost' | 'address'>): ProvidedKernel {
-  const { entry, dockerHost, address } = vm
-  const environment = workerEnvironment({ dockerHost, address })
-  return { name: entry.name, kernel: kernelText(entry.kernel), cgroup: entry.cgroup, dockerHost, address, environment }
+export function describeVm({ entry, dockerHost, published }: DescribedVm): ProvidedKernel {
+  return {
+    name: entry.name,
+    kernel: kernelText(entry.kernel),
+    cgroup: entry.cgroup,
+    dockerHost,
+    address: hostOf(published),
+    environment: workerEnvironment({ dockerHost, published }),
+  }
 }
 
 function failureOf(thrown: unknown): Failure {

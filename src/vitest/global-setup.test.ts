@@ -25,8 +25,6 @@ function register({ fails }: { fails?: string } = {}) {
       name: entry.name,
       entry,
       dockerHost: `unix:///run/${entry.name}/docker.sock`,
-      address: '10.1.2.3',
-      environment: {},
       gone: new AbortController().signal,
       stop: async () => void running.delete(entry.name),
     } as unknown as StartedKernelVm

@@ -174,5 +174,6 @@ export function isListing(argv: readonly string[] = process.argv): boolean {
 
 /** A VM that is named and not started: what test files name their tests after. Docker clients find nothing there. */
 export function unstarted(entry: KernelEntry): ProvidedKernel {
-  return describeVm({ entry, dockerHost: 'unix:///nonexistent/testkernels-list.sock', address: '0.0.0.0' })
+  const published = { kind: 'direct', address: '0.0.0.0' } as const
+  return describeVm({ entry, dockerHost: 'unix:///nonexistent/testkernels-list.sock', published })
 }

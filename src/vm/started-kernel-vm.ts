@@ -1,11 +1,12 @@
 import { Readable } from 'node:stream'
+import type { PublishedPorts } from '../host/index.ts'
 import { orAborted, reasonInTime } from '../lifetime/index.ts'
 import type { KernelEntry } from '../options/index.ts'
 import { type ExecResult, SshConnectionLostError } from '../ssh/index.ts'
 import type { BootedVm } from './boot/booted-vm.ts'
 import type { Checkpoint } from './checkpoint.ts'
 import type { Fork, ForkOptions, Step, Timeline } from './start.ts'
-import { type WorkerEnvironment, workerEnvironment } from './worker-environment.ts'
+import { hostOf, type WorkerEnvironment, workerEnvironment } from './worker-environment.ts'
 
 export interface ExecOptions {
   /** What the command reads on standard input. @default nothing */
@@ -61,9 +62,14 @@ export class StartedKernelVm implements AsyncDisposable {
     return this.#booted.docker.dockerHost
   }
 
-  /** The address at which ports that containers publish in the guest are reached. */
+  /** How ports that containers publish in the guest are reached. */
+  get published(): PublishedPorts {
+    return this.#booted.published
+  }
+
+  /** The host name or address at which ports that containers publish in the guest are reached. */
   get address(): string {
-    return this.#booted.address
+    return hostOf(this.published)
   }
 
   /** The file that receives the guest's console. */

@@ -1,16 +1,26 @@
+import type { PublishedPorts } from '../host/index.ts'
+
 /** Variables for a process whose Docker clients shall talk to a VM; `undefined` means: must not be set. */
 export type WorkerEnvironment = Readonly<Record<string, string | undefined>>
 
-/**
- * The environment that points the docker command line, dockerode and Testcontainers at a VM.
- * @param dockerHost `unix://` and the path of the forwarded socket
- * @param address where ports that containers publish are reached
- */
-export function workerEnvironment({ dockerHost, address }: { dockerHost: string; address: string }): WorkerEnvironment {
+/** Where a VM's dockerd and its containers' ports are. */
+export interface VmAddresses {
+  /** `unix://` and the path of the forwarded socket. */
+  readonly dockerHost: string
+  readonly published: PublishedPorts
+}
+
+/** The host part of where published ports are. */
+export function hostOf(published: PublishedPorts): string {
+  return published.kind === 'direct' ? published.address : 'localhost'
+}
+
+/** The environment that points the docker command line, dockerode and Testcontainers at a VM. */
+export function workerEnvironment({ dockerHost, published }: VmAddresses): WorkerEnvironment {
   return {
     DOCKER_HOST: dockerHost,
-    // For a unix socket Testcontainers would look for published ports on localhost.
-    TESTCONTAINERS_HOST_OVERRIDE: address,
+    // For a unix socket Testcontainers looks for published ports on localhost, which is where forwarded ones are.
+    TESTCONTAINERS_HOST_OVERRIDE: published.kind === 'direct' ? published.address : undefined,
     // Where the socket is for a container in the VM; else Testcontainers mounts the host's path.
     TESTCONTAINERS_DOCKER_SOCKET_OVERRIDE: '/var/run/docker.sock',
     // The VM is its own reaper: everything in it goes with it.

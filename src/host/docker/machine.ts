@@ -16,7 +16,7 @@ export interface DockerMachine {
   mountSockets(mount: SocketsMount, labels: Readonly<Record<string, string>>): LeaseMount
   /** Connects to a socket in a container, waiting for it until the signal aborts. */
   dial(container: Lease, sockets: SocketsMount, socket: DialledSocket): Promise<Duplex>
-  /** Where the container's ports are reached from here. */
+  /** Where the container's ports are reached from here; undefined where they are not. */
   addressOf(container: Lease): string | undefined
   /** What of a box's sockets is on the machine when the box is no more. */
   removeSockets(sockets: SocketsMount): Promise<unknown>

@@ -1,5 +1,5 @@
 import { type Engine, imageLabels, type LeaseMount, type Ownership, runLabels, startLease } from '../../engine/index.ts'
-import type { Box, BoxSpec, Mount, SocketsMount } from '../box.ts'
+import type { Box, BoxSpec, Mount, PublishedPorts, SocketsMount } from '../box.ts'
 import type { RunOptions } from '../host.ts'
 import type { DockerMachine } from './machine.ts'
 
@@ -43,12 +43,16 @@ export async function runBox(host: BoxHost, spec: BoxSpec, { signal, log }: RunO
     stdout: lease.stdout,
     stderr: lease.stderr,
     exited: lease.exited,
-    address: machine.addressOf(lease),
+    published: publishedAt(machine.addressOf(lease)),
     dial: (name, until) => machine.dial(lease, socketsOf(sockets, spec), { name, signal: until }),
     send: lease.send,
     stop: stopOnce,
     [Symbol.asyncDispose]: async () => void (await stopOnce()),
   }
+}
+
+function publishedAt(address: string | undefined): PublishedPorts {
+  return address === undefined ? { kind: 'forwarded' } : { kind: 'direct', address }
 }
 
 interface Mounting {

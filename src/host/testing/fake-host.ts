@@ -151,7 +151,7 @@ export class FakeHost implements Host {
       stdout,
       stderr,
       exited,
-      address,
+      published: { kind: 'direct', address },
       send: async () => {
         throw new TypeError('the fake host plays no input')
       },

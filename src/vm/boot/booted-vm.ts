@@ -1,5 +1,5 @@
 import type { ForwardedSocket } from '../../forward/index.ts'
-import type { Box } from '../../host/index.ts'
+import type { Box, PublishedPorts } from '../../host/index.ts'
 import type { Disposals } from '../../lifetime/index.ts'
 import type { ControlConnection, DiskRange } from '../../qemu/index.ts'
 import type { SshAccess } from '../../streams/index.ts'
@@ -29,8 +29,8 @@ export interface BootedVm {
   readonly hostname: string
   /** With the sockets of QEMU and of the forwards. */
   readonly runDirectory: RunDirectory
-  /** Address of the box: what the guest publishes is reached here. */
-  readonly address: string
+  /** How what the guest publishes is reached. */
+  readonly published: PublishedPorts
   /** Aborts when the VM is gone without having been ended; its reason is the error that says why. */
   readonly gone: AbortSignal
   readonly console: Pick<ConsoleLog, 'path' | 'follow'>

@@ -1,3 +1,4 @@
+import type { PublishedPorts } from '../../host/index.ts'
 import { waitForDoor } from '../../streams/index.ts'
 import { VmUnreachableError } from '../errors.ts'
 import type { Attempt } from './attempt.ts'
@@ -14,7 +15,7 @@ export interface Connecting {
 export async function connectVm(attempt: Attempt, guest: Guest, { dockerd }: Connecting): Promise<BootedVm> {
   const { timeline, hostname } = attempt.start
   const { control, signal, gone } = guest
-  const address = addressOf(guest, attempt)
+  const published = publishedPorts(guest, attempt)
   const keys = makeGuestKeys()
   openDoor(keys, control)
   const streams = streamsInto(attempt, guest, keys)
@@ -34,12 +35,12 @@ export async function connectVm(attempt: Attempt, guest: Guest, { dockerd }: Con
     guest.expectEnd()
     if (!gone.aborted) attempt.forgetConsole()
   })
-  return { disposals, guest, ssh, docker, hostname, runDirectory, address, gone, console }
+  return { disposals, guest, ssh, docker, hostname, runDirectory, published, gone, console }
 }
 
-/** @throws VmUnreachableError */
-export function addressOf({ box }: Pick<Guest, 'box'>, { plan }: Attempt): string {
-  if (box.address !== undefined) return box.address
+/** @throws VmUnreachableError where ports would have to be forwarded, which is done for none */
+export function publishedPorts({ box }: Pick<Guest, 'box'>, { plan }: Attempt): PublishedPorts {
+  if (box.published.kind === 'direct') return box.published
   throw new VmUnreachableError({
     what: "the VM cannot be reached: the Docker engine is on another machine, or in the engine's own network",
     entry: plan.entry.name,

@@ -3,7 +3,7 @@ import { type Deadline, orAborted } from '../../lifetime/index.ts'
 import { waitForDoor } from '../../streams/index.ts'
 import type { Attempt } from '../boot/attempt.ts'
 import type { Guest } from '../boot/booted-vm.ts'
-import { addressOf } from '../boot/connect.ts'
+import { publishedPorts } from '../boot/connect.ts'
 import { introduce, makeGuestKeys, openDoor } from '../boot/introduce.ts'
 import { dockerSocket, forwardDocker, sshInto, streamsInto } from '../boot/reach.ts'
 import { preloading } from '../preload/lazy.ts'
@@ -21,7 +21,7 @@ export async function rehearse(attempt: Attempt, guest: Guest, deadline: Pick<De
   const { preloads } = attempt.plan
   const { timeline, hostname } = attempt.start
   // Where this machine cannot reach it, no clone is of use.
-  addressOf(guest, attempt)
+  publishedPorts(guest, attempt)
   const keys = makeGuestKeys()
   openDoor(keys, control)
   const streams = streamsInto(attempt, guest, keys)
