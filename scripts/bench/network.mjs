@@ -10,7 +10,7 @@ import { connectControl, guestLink, imagePaths, qemuArguments } from '../../dist
 import { connectSsh } from '../../dist/ssh/index.js'
 import { doorStreams, sshStreams } from '../../dist/streams/index.js'
 import { chooseAccelerator } from '../../dist/vm/accelerator/choose.js'
-import { introduce, makeGuestKeys, openDoor } from '../../dist/vm/boot/introduce.js'
+import { introduce, makeGuestKeys, openDoor } from '../../dist/vm/boot/connect.js'
 import { newStart, openSession, prepareImage } from '../../dist/vm/index.js'
 import { machineOf } from '../../dist/vm/machine.js'
 import { FIXTURE_IMAGE, loadFixture } from './fixture.mjs'

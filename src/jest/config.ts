@@ -13,9 +13,7 @@ import {
   readSettings,
 } from '../options/index.ts'
 import type { Scope } from '../worker/index.ts'
-import { findTestEnvironment } from './find-environment.ts'
-import { writeProjectFiles } from './project-files.ts'
-import type { KernelRequest } from './request.ts'
+import { findTestEnvironment, type KernelRequest, writeProjectFiles } from './project-files.ts'
 
 /** One project, as Jest's `projects` take it. */
 export type JestProject = Omit<Config, 'projects' | 'testTimeout'>

@@ -1,7 +1,7 @@
 // What Jest's process does for a project: its VMs up when its tests are about to run, and down after them.
 import { SessionThread, type ThreadLease } from '../matrix/index.ts'
 import { assignEnvironment } from '../worker/index.ts'
-import { type KernelRequest, sourcesVariable } from './request.ts'
+import { type KernelRequest, sourcesVariable } from './project-files.ts'
 
 /** The part of Jest's configuration that says whether there will be another run. */
 export interface RunMode {

@@ -1,15 +1,17 @@
 import * as v from 'valibot'
-import type { DockerfileOptions } from './dockerfile-reference.ts'
-import { InvalidOptionError } from './errors.ts'
-import { type KernelReference, type KernelSpec, parseKernelReference } from './kernel-reference.ts'
-import { localKernelOptions } from './local-kernel.ts'
+import { DuplicateEntryError, InvalidOptionError } from './errors.ts'
 import {
+  type DockerfileOptions,
+  dockerfileOptions,
   type PreloadDockerfileOptions,
   type PreloadReference,
   parsePreload,
+  parseRootfsReference,
   preloadDockerfileOptions,
-} from './preload-reference.ts'
-import { dockerfileOptions, parseRootfsReference, type RootfsReference } from './rootfs-reference.ts'
+  type RootfsReference,
+} from './guest-images.ts'
+import { type KernelReference, type KernelSpec, parseKernelReference } from './kernel-reference.ts'
+import { localKernelOptions } from './local-kernel.ts'
 import { sourceKernelOptions } from './source-kernel.ts'
 
 /** One row of the matrix, as a user writes it. */
@@ -135,4 +137,53 @@ function invalid(entry: string, issues: readonly v.BaseIssue<unknown>[]): Invali
     entry,
     remedy: `an entry takes ${Object.keys(schema.entries).join(', ')}`,
   })
+}
+
+/** The options of an entry, and its name. */
+export type NamedKernelOptions = KernelOptions & { readonly name: string }
+
+/** A matrix as a user writes it: entries by name, or a list of entries that carry theirs, such as `kernelMatrix` makes. */
+export type KernelMatrix = { readonly [name: string]: KernelOptions } | readonly NamedKernelOptions[]
+
+/**
+ * Checks a whole matrix before anything is started.
+ * @throws InvalidOptionError; UnknownKernelError; DuplicateEntryError
+ */
+export function parseMatrix(matrix: KernelMatrix): readonly KernelEntry[] {
+  const rows: [string, unknown][] = Array.isArray(matrix)
+    ? matrix.map(({ name, ...options }) => [String(name), options])
+    : Object.entries(matrix)
+  if (rows.length === 0) {
+    throw new InvalidOptionError({
+      what: 'the matrix has no entry',
+      remedy: "add one, such as { v2: { kernel: 'debian:trixie' } }",
+    })
+  }
+  const entries = rows.map(([name, options]) => parseKernelEntry(name, options))
+  const twice = entries.find((entry, index) => entries.findIndex(({ name }) => name === entry.name) !== index)
+  if (twice) {
+    throw new DuplicateEntryError({
+      what: `two entries are named '${twice.name}'`,
+      remedy: 'give each entry a name of its own',
+    })
+  }
+  return Object.freeze(entries)
+}
+
+/**
+ * The same, checked, as plain data that can travel: `parseMatrix` reads it again elsewhere.
+ * @throws InvalidOptionError; UnknownKernelError; DuplicateEntryError
+ */
+export function matrixRows(matrix: KernelMatrix): readonly NamedKernelOptions[] {
+  return parseMatrix(matrix).map(plainOptions)
+}
+
+function plainOptions({
+  reference: _,
+  rootfsReference: __,
+  preload: ___,
+  init,
+  ...row
+}: KernelEntry): NamedKernelOptions {
+  return { ...row, ...(init !== undefined && { init }) }
 }

@@ -1,6 +1,6 @@
 import { expect, test } from 'vitest'
+import { parseMatrix } from './kernel-entry.ts'
 import { type KernelMatrixOptions, kernelMatrix } from './kernel-matrix.ts'
-import { parseMatrix } from './matrix.ts'
 
 const names = (matrix: KernelMatrixOptions) => kernelMatrix(matrix).map(({ name }) => name)
 const both = { kernel: ['debian:bullseye', 'debian:bookworm'], cgroup: [1, 2] } as const

@@ -1,8 +1,19 @@
-import { type DebianKernel, debianSuites, parseDebianKernel } from './debian-kernel.ts'
+import { basename } from 'node:path'
 import { UnknownKernelError } from './errors.ts'
-import { findHostKernel } from './host-kernel.ts'
-import { type LocalKernel, type LocalKernelOptions, parseFileUrl, parseLocalKernel } from './local-kernel.ts'
-import { parseSourceKernel, type SourceKernel, type SourceKernelOptions, sourceKernelText } from './source-kernel.ts'
+import {
+  findHostKernel,
+  type LocalKernel,
+  type LocalKernelOptions,
+  parseFileUrl,
+  parseLocalKernel,
+} from './local-kernel.ts'
+import {
+  parseSourceKernel,
+  type SourceKernel,
+  type SourceKernelOptions,
+  type SourceOrigin,
+  sourceKernelText,
+} from './source-kernel.ts'
 
 /** Where a kernel comes from. Each kind has a file of its own beside this one. */
 export type KernelReference = DebianKernel | ImageKernel | LocalKernel | SourceKernel
@@ -43,4 +54,68 @@ export function parseKernelReference(kernel: KernelSpec, entry?: string): Kernel
     remedy:
       'name one as debian:SUITE, version:X.Y.Z, source:debian/SUITE, source:PATH, docker-image://REF, file:///path/vmlinuz or host',
   })
+}
+
+/** `debian:SUITE[/FLAVOUR]`: the kernel that Debian ships. */
+export interface DebianKernel {
+  readonly kind: 'debian'
+  /** A suite of the Debian archive, such as `bookworm` or `trixie-backports`. */
+  readonly suite: string
+  /** What follows `linux-image-` in the meta package's name. @default the architecture's smallest */
+  readonly flavour?: string
+}
+
+/** The suites that `debian:` takes: those whose kernels the machine that boots them was tested with. */
+export const debianSuites = ['bullseye', 'bookworm', 'trixie', 'sid'] as const
+
+const SUITE = /^([a-z]+(?:-backports)?)(?:\/([a-z0-9-]+))?$/
+
+/**
+ * Reads `SUITE` or `SUITE/FLAVOUR`.
+ * @throws UnknownKernelError
+ */
+export function parseDebianKernel(text: string, entry?: string): DebianKernel {
+  const [, suite, flavour] = SUITE.exec(text) ?? []
+  if (suite !== undefined && debianSuites.some((name) => name === suite || `${name}-backports` === suite))
+    return { kind: 'debian', suite, ...(flavour !== undefined && { flavour }) }
+  throw new UnknownKernelError({
+    what: `unknown kernel 'debian:${text}'`,
+    entry,
+    remedy: `name one of ${debianSuites.map((name) => `debian:${name}`).join(', ')}, each also as debian:SUITE-backports and debian:SUITE/FLAVOUR`,
+  })
+}
+
+/** A kernel in few words, for people: `bookworm`. It stands in the names of build steps and, simplified, in image tags. */
+export function kernelLabel(reference: KernelReference): string {
+  switch (reference.kind) {
+    case 'debian':
+      return reference.flavour === undefined ? reference.suite : `${reference.suite}/${reference.flavour}`
+    case 'image':
+      return reference.ref
+    case 'local':
+      return reference.release
+    case 'source':
+      return originLabel(reference.origin)
+  }
+}
+
+function originLabel(origin: SourceOrigin): string {
+  switch (origin.kind) {
+    case 'version':
+      return origin.version
+    case 'debian':
+      return `debian/${origin.suite}`
+    case 'tarball':
+    case 'tree':
+      return basename(origin.path)
+  }
+}
+
+/** A kernel as the user named it: `source:debian/trixie with cgroup-v1, my.config`. */
+export function kernelText(kernel: KernelSpec): string {
+  if (typeof kernel === 'string') return kernel
+  if ('vmlinuz' in kernel) return kernel.vmlinuz
+  const { source, version, config = [] } = kernel
+  const reference = version === undefined ? `source:${source}` : `version:${version}`
+  return config.length === 0 ? reference : `${reference} with ${config.join(', ')}`
 }

@@ -1,10 +1,10 @@
-import { realpathSync } from 'node:fs'
-import { resolve } from 'node:path'
+import { existsSync, realpathSync, statSync } from 'node:fs'
+import { release as runningRelease } from 'node:os'
+import { basename, dirname, join, resolve } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import * as v from 'valibot'
 import { architectures, type IdentifiedKernel, identifyKernel } from '../arch/index.ts'
-import { InvalidOptionError } from './errors.ts'
-import { besideKernel, isDirectory, isFile } from './kernel-files.ts'
+import { InvalidOptionError, UnknownKernelError } from './errors.ts'
 
 /** A kernel's files on this machine; all paths are absolute and no links. */
 export interface LocalKernel {
@@ -107,4 +107,72 @@ function modulesIn(path: string, release: string, invalid: Invalid): string {
   const directory = [within, absolute].find(isDirectory)
   if (directory !== undefined) return realpathSync(directory)
   throw invalid(`the kernel's modules ${absolute} are not there`, 'name a directory such as /lib/modules/VERSION')
+}
+
+/** What else there is of a kernel. */
+export interface KernelFiles {
+  readonly modules?: string
+  readonly config?: string
+  readonly systemMap?: string
+}
+
+/** Looks where packages and `make install` put what belongs to a kernel, seen from where its vmlinuz is. */
+export function besideKernel(vmlinuz: string, release: string): KernelFiles {
+  const directory = dirname(vmlinuz)
+  const roots = basename(directory) === 'boot' ? [directory, dirname(directory)] : [directory]
+  const modules = [
+    join(directory, 'modules', release),
+    join(directory, 'modules'),
+    ...roots.flatMap((root) => [join(root, 'lib/modules', release), join(root, 'usr/lib/modules', release)]),
+    // Distributions that keep all of a kernel beside its modules.
+    directory,
+  ].find(hasModules)
+  const file = (name: string) => [join(directory, `${name}-${release}`), join(directory, name)].find(isFile)
+  const config = file('config')
+  const systemMap = file('System.map')
+  return {
+    ...(modules !== undefined && { modules: realpathSync(modules) }),
+    ...(config !== undefined && { config: realpathSync(config) }),
+    ...(systemMap !== undefined && { systemMap: realpathSync(systemMap) }),
+  }
+}
+
+/** As `make modules_install` leaves it. */
+function hasModules(directory: string): boolean {
+  return isFile(join(directory, 'modules.order')) || isFile(join(directory, 'modules.dep'))
+}
+
+export function isFile(path: string): boolean {
+  return existsSync(path) && statSync(path).isFile()
+}
+
+export function isDirectory(path: string): boolean {
+  return existsSync(path) && statSync(path).isDirectory()
+}
+
+export interface HostKernelOptions {
+  /** Where its files are looked for. @default '/' */
+  readonly root?: string
+  /** @default that of the running kernel */
+  readonly release?: string
+}
+
+/**
+ * `host`: the kernel that this machine runs.
+ * @throws UnknownKernelError where its files are not on the disk; InvalidOptionError where they cannot be read
+ */
+export function findHostKernel(entry?: string, options: HostKernelOptions = {}): LocalKernel {
+  const { root = '/', release = runningRelease() } = options
+  const candidates = [
+    join(root, 'boot', `vmlinuz-${release}`),
+    join(root, 'usr/lib/modules', release, 'vmlinuz'),
+    join(root, 'lib/modules', release, 'vmlinuz'),
+  ]
+  const vmlinuz = candidates.find(isFile)
+  if (vmlinuz !== undefined) return parseLocalKernel({ vmlinuz }, entry)
+  throw new UnknownKernelError({
+    what: `the kernel that this machine runs, ${release}, is not on its disk: there is neither ${candidates.join(' nor ')}`,
+    entry,
+    remedy: 'name where its files are: file:///path/vmlinuz; or take another kernel, such as debian:trixie',
+  })
 }

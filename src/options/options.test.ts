@@ -1,7 +1,6 @@
 import { expect, test } from 'vitest'
-import { parseKernelEntry } from './kernel-entry.ts'
+import { parseKernelEntry, parseMatrix } from './kernel-entry.ts'
 import { parseKernelReference } from './kernel-reference.ts'
-import { parseMatrix } from './matrix.ts'
 import { readSettings } from './settings.ts'
 
 test('fills in the defaults and freezes', () => {

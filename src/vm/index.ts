@@ -1,4 +1,3 @@
-export type { LogConsumer } from './boot/log-consumer.ts'
 export { makeRunDirectory } from './boot/run-directory.ts'
 export { Checkpoint, CheckpointRemovedError } from './checkpoint.ts'
 export {
@@ -14,9 +13,8 @@ export {
 export * from './image.ts'
 export { KernelVm, type KernelVmStartOptions } from './kernel-vm.ts'
 export { launchVm } from './launch.ts'
-export type { VmRequest } from './plan.ts'
-export type { ForkOptions } from './start.ts'
-export { type Step, Timeline } from './start.ts'
+export type { LogConsumer, VmRequest } from './plan.ts'
+export { type ForkOptions, type Step, Timeline } from './start.ts'
 export { type ExecOptions, type SpareReservation, StartedKernelVm } from './started-kernel-vm.ts'
 export { type UntilReady, Wait, WaitStrategy } from './wait.ts'
 export { hostOf, type WorkerEnvironment, workerEnvironment } from './worker-environment.ts'

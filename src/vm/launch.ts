@@ -23,7 +23,7 @@ import { waitUntilReady } from './wait.ts'
  *
  * The steps, each in a file of its own: plan what is started (plan.ts); wait for a turn (pool/admission.ts); restore it from its
  * template (boot/restore.ts), which is made where there is none (template/restore-or-make.ts), or boot it (boot/boot.ts); both start
- * a box (boot/guest.ts, boot/vm-box.ts) and connect to its guest (boot/connect.ts); wait until it is ready (wait.ts).
+ * a box with a guest (boot/guest.ts) and connect to it (boot/connect.ts); wait until it is ready (wait.ts).
  */
 export async function launchVm(request: VmRequest, start: Start): Promise<StartedKernelVm> {
   const { session, entry } = request

@@ -1,9 +1,9 @@
+import type { Readable } from 'node:stream'
 import { type Preload, parseVmLabels } from '../image/index.ts'
 import type { KernelEntry } from '../options/index.ts'
 import type { Machine } from '../qemu/index.ts'
 import { type TemplateLocation, templateKey } from '../template/index.ts'
 import { chooseAccelerator } from './accelerator/choose.ts'
-import type { LogConsumer } from './boot/log-consumer.ts'
 import { machineOf } from './machine.ts'
 import { prepareImage, preparePreloads } from './prepare-image.ts'
 import type { Session } from './session.ts'
@@ -83,3 +83,6 @@ async function locateTemplate(
   log.debug(`template ${key} in the volume ${settings.templateVolume}`)
   return { volume: settings.templateVolume, keptFor: 'cache', directory: key }
 }
+
+/** Takes a stream of strings, each a line of a guest's console. Called for each VM, before its first line. */
+export type LogConsumer = (lines: Readable) => unknown

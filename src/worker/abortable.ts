@@ -1,4 +1,5 @@
 import { orAborted } from '../lifetime/index.ts'
+import type { ProvidedKernel, Scope } from './provided.ts'
 
 // biome-ignore lint/suspicious/noExplicitAny: a test runner's functions take what they take
 export type TestFunction = (this: any, ...args: any[]) => unknown
@@ -37,4 +38,24 @@ export function abortableWithCallback<F extends TestFunction>(run: F, vms: reado
 function sameShape<F extends TestFunction>(wrapped: F, run: F): F {
   Object.defineProperty(wrapped, 'length', { value: run.length })
   return Object.assign(wrapped, run)
+}
+
+/**
+ * The VMs that a test cannot do without: its project's own; in a suite those whose entry is named in the test's full name, as in
+ * `describe.each(kernels())('on $name', ...)`.
+ */
+export function neededBy<K extends Pick<ProvidedKernel, 'name'>>(
+  fullName: string,
+  { scope, kernels }: { readonly scope: Scope; readonly kernels: readonly K[] },
+): readonly K[] {
+  return scope === 'project' ? kernels : kernels.filter(({ name }) => isWordOf(name, fullName))
+}
+
+/** `v1` is not in `v1-cgroupv2`: what may stand in a name belongs to it. */
+function isWordOf(name: string, text: string): boolean {
+  return new RegExp(`(?<![\\w.-])${escaped(name)}(?![\\w-]|\\.\\w)`).test(text)
+}
+
+function escaped(name: string): string {
+  return name.replace(/[.-]/g, '\\$&')
 }

@@ -1,7 +1,10 @@
 import { createRequire } from 'node:module'
+import { join } from 'node:path'
+import { pathToFileURL } from 'node:url'
 import type Docker from 'dockerode'
+import { TestkernelsError } from '../errors/index.ts'
+import { assignEnvironment } from './environment.ts'
 import type { ProvidedKernel } from './provided.ts'
-import { type Testcontainers, testcontainersFor } from './testcontainers.ts'
 
 /** A running VM, in a test. */
 export interface Kernel extends ProvidedKernel {
@@ -24,6 +27,79 @@ export function kernelOf(provided: ProvidedKernel): Kernel {
       const Client = require('dockerode') as typeof Docker
       return new Client({ socketPath: provided.dockerHost.slice('unix://'.length) })
     },
-    testcontainers: () => testcontainersFor(provided),
+    testcontainers: () => copies.for(provided),
   }
+}
+
+export type Testcontainers = typeof import('testcontainers')
+
+/** The testcontainers package cannot be had as a copy of its own. */
+export class TestcontainersUnavailableError extends TestkernelsError {
+  readonly code = 'TESTCONTAINERS_UNAVAILABLE'
+}
+
+/**
+ * Copies of testcontainers, each of whose runtime client is one VM. The package finds its client once, from the environment, when it is
+ * first needed; so each copy is loaded afresh and made to find it while the environment is that of the VM. One at a time, because the
+ * environment belongs to the whole process.
+ */
+class TestcontainersCopies {
+  readonly #copies = new Map<string, Promise<Testcontainers>>()
+  #previous: Promise<unknown> = Promise.resolve()
+
+  for(kernel: ProvidedKernel): Promise<Testcontainers> {
+    const former = this.#copies.get(kernel.dockerHost)
+    if (former !== undefined) return former
+    const copy = this.#previous.then(() => loadCopy(kernel))
+    this.#previous = copy.catch(() => {})
+    this.#copies.set(kernel.dockerHost, copy)
+    return copy
+  }
+}
+
+const copies = new TestcontainersCopies()
+
+async function loadCopy({ name, environment }: ProvidedKernel): Promise<Testcontainers> {
+  const require = createRequire(pathToFileURL(join(process.cwd(), 'package.json')))
+  const unavailable = (cause: unknown) =>
+    new TestcontainersUnavailableError({
+      what: 'cannot load a copy of testcontainers for this VM',
+      entry: name,
+      cause,
+      remedy: "install testcontainers beside your tests, and use Vitest's pool 'forks' or 'threads'",
+    })
+  let entryPoint: string
+  try {
+    entryPoint = require.resolve('testcontainers')
+  } catch (cause) {
+    throw unavailable(cause)
+  }
+  const cached = setAside(require)
+  const restore = assignEnvironment(environment)
+  try {
+    const copy = require(entryPoint) as Testcontainers
+    await copy.getContainerRuntimeClient()
+    return copy
+  } catch (cause) {
+    throw unavailable(cause)
+  } finally {
+    restore()
+    for (const path of packageFiles(require)) delete require.cache[path]
+    Object.assign(require.cache, cached)
+    // Read again at each start of a container: the VM itself is the reaper.
+    assignEnvironment({ TESTCONTAINERS_RYUK_DISABLED: 'true' })
+  }
+}
+
+function packageFiles(require: NodeJS.Require): string[] {
+  return Object.keys(require.cache).filter((path) => path.includes('/node_modules/testcontainers/'))
+}
+
+function setAside(require: NodeJS.Require): NodeJS.Dict<NodeModule> {
+  const cached: NodeJS.Dict<NodeModule> = {}
+  for (const path of packageFiles(require)) {
+    cached[path] = require.cache[path]
+    delete require.cache[path]
+  }
+  return cached
 }

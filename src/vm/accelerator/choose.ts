@@ -6,8 +6,7 @@ import type { Accelerator } from '../../qemu/index.ts'
 import { KvmUnavailableError } from '../errors.ts'
 import type { Session } from '../session.ts'
 import { probeAccelerator } from './probe.ts'
-import { recallVerdict, rememberVerdict, verdictFile } from './remembered.ts'
-import type { AcceleratorVerdict, VerdictScope } from './verdict.ts'
+import { type AcceleratorVerdict, recallVerdict, rememberVerdict, type VerdictScope, verdictFile } from './verdict.ts'
 
 export interface ChooseOptions {
   readonly session: Session

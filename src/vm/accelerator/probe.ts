@@ -2,8 +2,7 @@ import { reasonOf } from '../../errors/index.ts'
 import { type Box, type BoxSpec, DeviceMissingError, type Host } from '../../host/index.ts'
 import type { Logger } from '../../log/index.ts'
 import { imagePaths, probeArguments } from '../../qemu/index.ts'
-import { describeKvmFailure } from './kvm-failure.ts'
-import type { AcceleratorVerdict } from './verdict.ts'
+import { type AcceleratorVerdict, describeKvmFailure } from './verdict.ts'
 
 const COUNTER = /^testkernels: counter_khz (\d+)$/
 const USER_SPACE = 'testkernels: user space reached'

@@ -1,3 +1,9 @@
+import { createHash } from 'node:crypto'
+import { mkdir, readFile } from 'node:fs/promises'
+import { dirname, join } from 'node:path'
+import * as v from 'valibot'
+import { replaceFile } from '../../files/index.ts'
+
 /** What the probe found out about the engine's machine. */
 export interface AcceleratorVerdict {
   readonly kvm: 'works' | 'fails'
@@ -12,3 +18,62 @@ export interface AcceleratorVerdict {
 }
 
 export type VerdictScope = 'machine' | 'image'
+
+export interface FailedProbe {
+  readonly ended: 'by itself' | 'at the deadline'
+  /** The last line of QEMU's errors. */
+  readonly said: string
+  readonly deadlineMs: number
+}
+
+/**
+ * Why no guest ran with KVM, as what follows "because", with QEMU's own words in parentheses; and for what that holds. What QEMU cannot
+ * set up, it can set up for no guest of this machine. A guest that began to run and did not arrive may have had a bad kernel.
+ */
+export function describeKvmFailure(probe: FailedProbe): Pick<AcceleratorVerdict, 'reason' | 'about'> {
+  const { ended, said, deadlineMs } = probe
+  const quoted = said === '' ? '' : ` (${said.replace(/^qemu-system: /, '')})`
+  if (ended === 'at the deadline') {
+    const reason = `/dev/kvm opens, but a guest that ran with it did not reach user space in ${deadlineMs / 1000} s${quoted}`
+    return { reason, about: 'image' }
+  }
+  if (/permission denied/i.test(said)) {
+    return { reason: `QEMU may not open this machine's /dev/kvm${quoted}`, about: 'machine' }
+  }
+  if (/could not access kvm kernel module/i.test(said)) {
+    return { reason: `this machine's /dev/kvm has no driver behind it${quoted}`, about: 'machine' }
+  }
+  if (/assertion .* failed/i.test(said)) {
+    return { reason: `QEMU aborts when it sets up a guest on this machine's /dev/kvm${quoted}`, about: 'machine' }
+  }
+  return { reason: `a guest with this machine's /dev/kvm ended before user space${quoted}`, about: 'image' }
+}
+
+const schema = v.object({
+  kvm: v.picklist(['works', 'fails']),
+  reason: v.string(),
+  counterKhz: v.pipe(v.number(), v.minValue(1)),
+  about: v.picklist(['machine', 'image']),
+  output: v.optional(v.string()),
+})
+
+/** The file that remembers the verdict for all that `key` names. */
+export function verdictFile(cacheDirectory: string, key: readonly string[]): string {
+  const digest = createHash('sha256').update(JSON.stringify(key)).digest('hex').slice(0, 16)
+  return join(cacheDirectory, 'accelerator', `${digest}.json`)
+}
+
+/** @returns undefined where nothing is remembered, or nothing that can be read */
+export async function recallVerdict(file: string): Promise<AcceleratorVerdict | undefined> {
+  try {
+    const parsed = v.safeParse(schema, JSON.parse(await readFile(file, 'utf8')))
+    return parsed.success ? parsed.output : undefined
+  } catch {
+    return undefined
+  }
+}
+
+export async function rememberVerdict(file: string, verdict: AcceleratorVerdict): Promise<void> {
+  await mkdir(dirname(file), { recursive: true })
+  await replaceFile(file, `${JSON.stringify(verdict)}\n`)
+}

@@ -3,7 +3,7 @@ import type { Deadline } from '../../lifetime/index.ts'
 import type { Logger } from '../../log/index.ts'
 import { NoSignOfLifeError } from '../errors.ts'
 import type { VmPlan } from '../plan.ts'
-import { preloading } from '../preload/lazy.ts'
+import { loadImages, renameImages } from '../preload.ts'
 import type { Start } from '../start.ts'
 import { Attempt } from './attempt.ts'
 import type { BootedVm } from './booted-vm.ts'
@@ -23,7 +23,6 @@ export async function bootVm(plan: VmPlan, start: Start): Promise<BootedVm> {
     const signal = AbortSignal.any([start.signal, vm.gone])
     if (plan.preloads.length > 0) {
       using _step = start.timeline.step('load images')
-      const { loadImages, renameImages } = await preloading()
       await loadImages(plan, { control: vm.guest.control, places: vm.guest.images, signal }, start)
       await renameImages(plan.preloads, dockerdAt(vm.docker.path))
     }

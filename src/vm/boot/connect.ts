@@ -1,10 +1,23 @@
+import { randomBytes } from 'node:crypto'
+import { join } from 'node:path'
+import { type ForwardedSocket, Forwards } from '../../forward/index.ts'
 import type { PublishedPorts } from '../../host/index.ts'
-import { waitForDoor } from '../../streams/index.ts'
+import { startDeadline } from '../../lifetime/index.ts'
+import { type ControlConnection, guestLink } from '../../qemu/index.ts'
+import { connectSsh, dropbearPrivateKey, generateKeyPair, publicKeyLine, type SshKeyPair } from '../../ssh/index.ts'
+import {
+  type Destination,
+  doorStreams,
+  makeDoorSecret,
+  SshAccess,
+  type Streams,
+  waitForDoor,
+} from '../../streams/index.ts'
+import { headlineOf } from '../death/death.ts'
 import { VmUnreachableError } from '../errors.ts'
+import { DOOR_SOCKET } from '../machine.ts'
 import type { Attempt } from './attempt.ts'
 import type { BootedVm, Guest } from './booted-vm.ts'
-import { introduce, makeGuestKeys, openDoor } from './introduce.ts'
-import { dockerSocket, forwardDocker, sshInto, streamsInto } from './reach.ts'
 
 export interface Connecting {
   /** That of a restored guest answers already. */
@@ -46,4 +59,97 @@ export function publishedPorts({ box }: Pick<Guest, 'box'>, { plan }: Attempt): 
     entry: plan.entry.name,
     remedy: 'run on the machine of the engine, with an engine that is not rootless',
   })
+}
+
+/** What a VM and its owner know each other by: a secret at its door, and the public halves of two pairs over SSH. */
+export interface GuestKeys {
+  readonly doorSecret: string
+  readonly hostKey: SshKeyPair
+  readonly clientKey: SshKeyPair
+}
+
+export function makeGuestKeys(): GuestKeys {
+  return { doorSecret: makeDoorSecret(), hostKey: generateKeyPair(), clientKey: generateKeyPair() }
+}
+
+/** Lets in who has the secret. */
+export function openDoor({ doorSecret }: GuestKeys, control: ControlConnection): void {
+  control.openDoor({ doorSecret, entropy: randomBytes(32) })
+}
+
+export interface Introduction {
+  readonly control: ControlConnection
+  readonly keys: GuestKeys
+  readonly hostname: string
+  readonly signal: AbortSignal
+}
+
+/** Makes a guest itself in all else. The private host key leaves this process only towards its guest. */
+export async function introduce({ control, keys, hostname, signal }: Introduction): Promise<void> {
+  const identity = {
+    hostname,
+    machineId: randomBytes(16).toString('hex'),
+    hostKey: dropbearPrivateKey(keys.hostKey),
+    authorizedKey: publicKeyLine(keys.clientKey),
+  }
+  await control.pushIdentity(identity, signal)
+}
+
+export const dockerSocket = { kind: 'unix', path: '/var/run/docker.sock' } as const satisfies Destination
+const sshServer = { kind: 'tcp', port: guestLink.sshPort } as const satisfies Destination
+
+/** A guest that swaps, and starts another SSH server meanwhile, takes less. */
+const SSH_DEADLINE_MS = 60_000
+
+/** The ways into the guest, through its door. */
+export function streamsInto({ plan }: Attempt, { box, gone }: Guest, { doorSecret }: GuestKeys): Streams {
+  return doorStreams({
+    // A box that is gone makes no socket any more.
+    dial: (signal) => box.dial(DOOR_SOCKET, signal === undefined ? gone : AbortSignal.any([gone, signal])),
+    secret: doorSecret,
+    entry: plan.entry.name,
+  })
+}
+
+/** SSH, for commands in the guest; connected when the first is run. */
+export function sshInto(
+  { plan, start, resources }: Attempt,
+  { gone }: Guest,
+  { keys, streams }: { readonly keys: GuestKeys; readonly streams: Streams },
+): SshAccess {
+  const ssh = new SshAccess(async (closed) => {
+    using deadline = startDeadline({
+      ms: SSH_DEADLINE_MS,
+      onPassed: () => new Error(`there was none within ${SSH_DEADLINE_MS / 1000} s`),
+      signal: AbortSignal.any([closed, gone]),
+    })
+    return await connectSsh({
+      dial: (signal) => streams.open(sshServer, { signal }),
+      server: `port ${sshServer.port} of the virtual machine`,
+      user: 'root',
+      hostPublicKey: keys.hostKey.publicKey,
+      clientKey: keys.clientKey,
+      signal: deadline.signal,
+      log: start.log,
+      entry: plan.entry.name,
+    })
+  })
+  return resources.use('ssh connection', ssh)
+}
+
+/** Makes the socket of this machine that is the guest's dockerd. */
+export async function forwardDocker(
+  { plan, start, runDirectory, resources }: Attempt,
+  { gone, signal }: Guest,
+  streams: Streams,
+): Promise<ForwardedSocket> {
+  const forwards = resources.use('forwards', new Forwards({ streams, log: start.log, entry: plan.entry.name }))
+  const docker = await forwards.addDocker({
+    remotePath: dockerSocket.path,
+    localPath: join(runDirectory.path, 'docker.sock'),
+    directoryOwner: runDirectory.owner.uid,
+  })
+  signal.throwIfAborted()
+  gone.addEventListener('abort', () => forwards.explain(headlineOf(gone.reason)), { once: true })
+  return docker
 }

@@ -1,16 +1,32 @@
 import type { TestkernelsError } from '../../errors/index.ts'
 import type { Box, BoxExit } from '../../host/index.ts'
-import { orAborted } from '../../lifetime/index.ts'
-import { type ControlConnection, connectControl, type DiskRange } from '../../qemu/index.ts'
-import { describeUnusable } from '../../template/index.ts'
+import { type Deadline, orAborted } from '../../lifetime/index.ts'
+import {
+  type ControlConnection,
+  connectControl,
+  connectQmp,
+  type DiskRange,
+  imagePaths,
+  type QmpConnection,
+  qemuArguments,
+} from '../../qemu/index.ts'
+import { describeUnusable, type TemplateUse } from '../../template/index.ts'
 import type { ConsoleLog } from '../death/console-log.ts'
 import { describeDeath, watchForDeath } from '../death/death.ts'
-import { CONTROL_SOCKET } from '../machine.ts'
-import { preloading } from '../preload/lazy.ts'
+import { CONTROL_SOCKET, MONITOR_SOCKET } from '../machine.ts'
+import { sendImages } from '../preload.ts'
 import type { Attempt } from './attempt.ts'
 import type { Guest } from './booted-vm.ts'
 import { silenceDeadline } from './deadlines.ts'
-import { type BoxUse, runVmBox } from './vm-box.ts'
+
+export interface BoxUse {
+  /** The template that the VM comes from or becomes, if any. */
+  readonly use?: TemplateUse | undefined
+  /** Calls it off. */
+  readonly signal: AbortSignal
+  /** Of the boot: its clock stands still while images are copied. */
+  readonly deadline?: Pick<Deadline, 'pause'> | undefined
+}
 
 /** Starts the box and connects to its guest, which boots, or is there to be restored. */
 export async function startGuest(attempt: Attempt, use: BoxUse): Promise<Guest> {
@@ -20,6 +36,52 @@ export async function startGuest(attempt: Attempt, use: BoxUse): Promise<Guest> 
 export async function startBox(attempt: Attempt, use: BoxUse): Promise<Box> {
   using _step = attempt.start.timeline.step('container')
   return attempt.resources.use('box', await runVmBox(attempt, use))
+}
+
+/** Threads of QEMU for CPUs and disks (it has 64 for those at most), and what starts it. */
+const MAX_PROCESSES = 256
+
+/**
+ * What QEMU has beside the guest's RAM: under emulation up to 1 GiB of translated code (its manual, `tb-size`), else little. Who has taken
+ * it over may not take the machine's memory.
+ */
+const QEMU_MEMORY_MIB = 1_536
+
+/**
+ * Starts QEMU in a box of the entry's image. Not privileged: the entrypoint makes the network with NET_ADMIN (tap device,
+ * addresses, rules), becomes QEMU's user with SETUID and SETGID, and drops all four with SETPCAP before QEMU starts.
+ */
+function runVmBox({ plan, start, runDirectory }: Attempt, { use, signal }: BoxUse): Promise<Box> {
+  const { session, entry, image, machine } = plan
+  const { path: directory, owner } = runDirectory
+  return session.host.run(
+    {
+      image,
+      entry: entry.name,
+      command: qemuArguments({ ...machine, ...use?.machine }),
+      environment: {
+        TESTKERNELS_UID: String(owner.uid),
+        TESTKERNELS_GID: String(owner.gid),
+        TESTKERNELS_SCRATCH_MIB: String(entry.scratchMib),
+        TESTKERNELS_RUN_DIR: imagePaths.runDirectory,
+        TESTKERNELS_LEASE: '1',
+        ...(machine.preload === 'disk' &&
+          use?.machine.start !== 'stopped' && { TESTKERNELS_PRELOAD: imagePaths.preload }),
+        ...use?.environment,
+      },
+      mounts: [
+        { kind: 'sockets', directory, target: imagePaths.runDirectory, owner },
+        { kind: 'scratch', target: imagePaths.scratchDirectory },
+        ...(use?.mounts ?? []),
+      ],
+      devices: ['/dev/net/tun', ...(machine.accelerator.kind === 'kvm' ? ['/dev/kvm'] : [])],
+      capabilities: ['NET_ADMIN', 'SETUID', 'SETGID', 'SETPCAP'],
+      network: 'reachable',
+      maxProcesses: MAX_PROCESSES,
+      memoryMib: machine.memoryMib + QEMU_MEMORY_MIB,
+    },
+    { signal, log: start.log },
+  )
 }
 
 /** Connects to the guest in a box. */
@@ -60,7 +122,6 @@ async function copyImages(
   if (plan.preloads.length === 0) return []
   using _pause = deadline?.pause()
   using _step = start.timeline.step('copy images')
-  const { sendImages } = await preloading()
   return await orAborted(sendImages(plan.preloads, box, { log: start.log, signal }), signal)
 }
 
@@ -82,4 +143,14 @@ export async function userSpace({ plan, start, console }: Attempt, { control, si
   const toMs = timeline.nowMs
   timeline.add({ name: 'kernel', fromMs, toMs: Math.max(fromMs, toMs - initMs) })
   timeline.add({ name: 'init', fromMs: Math.max(fromMs, toMs - initMs), toMs })
+}
+
+/** A session with the monitor of a guest's QEMU, which ends with the signal. @throws QemuCommandError; the signal's reason */
+export async function connectMonitor(
+  { box }: Pick<Guest, 'box'>,
+  { plan, start }: Pick<Attempt, 'plan' | 'start'>,
+  signal: AbortSignal,
+): Promise<QmpConnection> {
+  const stream = await box.dial(MONITOR_SOCKET, signal)
+  return await connectQmp(stream, { signal, log: start.log, entry: plan.entry.name })
 }

@@ -6,8 +6,7 @@ import { Attempt } from './attempt.ts'
 import type { BootedVm, Guest } from './booted-vm.ts'
 import { connectVm } from './connect.ts'
 import { bootDeadline, restoreDeadline } from './deadlines.ts'
-import { startGuest } from './guest.ts'
-import { connectMonitor } from './monitor.ts'
+import { connectMonitor, startGuest } from './guest.ts'
 
 /**
  * Starts a VM from where its template was saved. It is the owner's when its dockerd can be asked.

@@ -1,8 +1,9 @@
 import { randomBytes } from 'node:crypto'
 import { reasonOf, TestkernelsError } from '../../errors/index.ts'
-import type { Box } from '../../host/index.ts'
-import { Disposals, orAborted } from '../../lifetime/index.ts'
+import { type Box, dockerdAt } from '../../host/index.ts'
+import { type Deadline, Disposals, orAborted } from '../../lifetime/index.ts'
 import { quit, saveState } from '../../qemu/index.ts'
+import { waitForDoor } from '../../streams/index.ts'
 import {
   type Former,
   makingOf,
@@ -15,13 +16,22 @@ import {
 import { Attempt } from '../boot/attempt.ts'
 import { unlessHopeless } from '../boot/boot.ts'
 import type { Guest } from '../boot/booted-vm.ts'
+import {
+  dockerSocket,
+  forwardDocker,
+  introduce,
+  makeGuestKeys,
+  openDoor,
+  publishedPorts,
+  sshInto,
+  streamsInto,
+} from '../boot/connect.ts'
 import { bootDeadline } from '../boot/deadlines.ts'
-import { guestIn, startBox, userSpace } from '../boot/guest.ts'
-import { connectMonitor } from '../boot/monitor.ts'
+import { connectMonitor, guestIn, startBox, userSpace } from '../boot/guest.ts'
 import { VmDiedError } from '../errors.ts'
 import type { TemplatePlan } from '../plan.ts'
+import { loadImages, renameImages } from '../preload.ts'
 import type { Start } from '../start.ts'
-import { rehearse } from './rehearse.ts'
 
 export interface Replacing {
   /** For people: what is made. */
@@ -128,4 +138,39 @@ function asNotMade(thrown: unknown, { plan, start, console }: Attempt): unknown 
 
 function isOurs(thrown: unknown): boolean {
   return thrown instanceof TestkernelsError && thrown.code === 'QEMU_COMMAND_FAILED'
+}
+
+/**
+ * Does with a guest that is to be saved what is first done with every clone: opens its door, asks its dockerd, and connects to its SSH
+ * server. What a kernel does at the first connection of its life (it patches its own code, for one), and what it remembers of files,
+ * is then behind each clone. Images are loaded in between.
+ *
+ * The keys are good for this once: the guest forgets them, and no clone ever uses them.
+ * @throws ImageTransferError; what a cold boot throws
+ */
+export async function rehearse(attempt: Attempt, guest: Guest, deadline: Pick<Deadline, 'pause'>): Promise<void> {
+  const { control, signal } = guest
+  const { preloads } = attempt.plan
+  const { timeline, hostname } = attempt.start
+  // Where this machine cannot reach it, no clone is of use.
+  publishedPorts(guest, attempt)
+  const keys = makeGuestKeys()
+  openDoor(keys, control)
+  const streams = streamsInto(attempt, guest, keys)
+  await introduce({ control, keys, hostname, signal })
+  await waitForDoor(streams, dockerSocket, signal)
+  const ssh = sshInto(attempt, guest, { keys, streams })
+  const socket = await forwardDocker(attempt, guest, streams)
+  const dockerd = dockerdAt(socket.path)
+  if (preloads.length > 0) {
+    using _pause = deadline.pause()
+    using _step = timeline.step('load images')
+    await loadImages(attempt.plan, { control, places: guest.images, signal }, attempt.start)
+    await renameImages(preloads, dockerd)
+  }
+  await orAborted(dockerd.ping(), signal)
+  await socket.close()
+  await ssh.connection()
+  await ssh.close()
+  await control.forgetKeys(signal)
 }

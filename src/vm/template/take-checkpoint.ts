@@ -6,8 +6,7 @@ import { saveCopyInto, saved, type TemplateLocation, TemplateNotMadeError } from
 import { Attempt } from '../boot/attempt.ts'
 import type { BootedVm } from '../boot/booted-vm.ts'
 import { bootDeadline } from '../boot/deadlines.ts'
-import { startGuest } from '../boot/guest.ts'
-import { connectMonitor } from '../boot/monitor.ts'
+import { connectMonitor, startGuest } from '../boot/guest.ts'
 import type { VmPlan } from '../plan.ts'
 import type { Start } from '../start.ts'
 

@@ -1,9 +1,8 @@
 import type { Mount } from '../../host/index.ts'
 import type { FakeBox } from '../../host/testing/fake-host.ts'
 import { guestLink, imagePaths } from '../../qemu/index.ts'
-import { serveDoor } from './fake-door.ts'
+import { FakeCredentials, serveDoor, serveSsh } from './fake-guest-access.ts'
 import { playQemu } from './fake-qemu.ts'
-import { FakeCredentials, serveSsh } from './fake-sshd.ts'
 
 /** What becomes of one VM's box. */
 export type Fate =

@@ -2,10 +2,9 @@ import { mkdirSync, mkdtempSync, rmSync, symlinkSync, writeFileSync } from 'node
 import { tmpdir } from 'node:os'
 import { dirname, join } from 'node:path'
 import { afterEach, beforeEach, expect, test } from 'vitest'
-import { findHostKernel } from './host-kernel.ts'
 import { parseKernelEntry } from './kernel-entry.ts'
-import { kernelLabel, kernelText } from './kernel-label.ts'
-import { parseKernelReference } from './kernel-reference.ts'
+import { kernelLabel, kernelText, parseKernelReference } from './kernel-reference.ts'
+import { findHostKernel } from './local-kernel.ts'
 
 const release = '6.1.0-50-cloud-amd64'
 let root: string

@@ -1,5 +1,5 @@
 import { expect, test } from 'vitest'
-import { makeTestsAbortable } from './abortable-tests.ts'
+import { makeTestsAbortable } from './environment.ts'
 import type { CircusTest, DescribeBlock, Hook } from './jest-types.ts'
 
 const never = () => new Promise<void>(() => {})

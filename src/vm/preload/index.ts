@@ -1,2 +1,0 @@
-export { loadImages, renameImages } from './load.ts'
-export { sendImages } from './send.ts'
