@@ -4,7 +4,8 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import type { Config } from 'jest'
 import { afterEach, beforeEach, expect, test, vi } from 'vitest'
-import { type KernelProjectOptions, kernelMatrix, kernelProjects, kernelSuite } from './config.ts'
+import { kernelMatrix } from '../options/index.ts'
+import { type KernelProjectOptions, kernelProjects, kernelSuite } from './config.ts'
 
 const kernels = kernelMatrix({ kernel: 'debian:bookworm', cgroup: [1, 2] })
 let cacheDirectory = ''

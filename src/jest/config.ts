@@ -3,14 +3,13 @@ import type { Config } from 'jest'
 import { inConfiguration } from '../errors/index.ts'
 import {
   InvalidOptionError,
-  type Isolation,
   type KernelMatrix,
-  type KernelMatrixOptions,
-  kernelMatrix as makeMatrix,
   matrixRows,
   type NamedKernelOptions,
+  type ProjectOptions,
   parseIsolation,
   readSettings,
+  TEST_TIMEOUT_MS,
 } from '../options/index.ts'
 import type { Scope } from '../worker/index.ts'
 import { findTestEnvironment, type KernelRequest, writeProjectFiles } from './project-files.ts'
@@ -22,18 +21,11 @@ export type JestProject = Omit<Config, 'projects' | 'testTimeout'>
 export type KernelProjectOptions = Omit<
   Config,
   'displayName' | 'globalSetup' | 'globalTeardown' | 'projects' | 'testTimeout'
-> & {
-  /** Longest wait for a test or a hook that names none, in milliseconds. @default 120_000 */
-  readonly testTimeout?: number
-  /**
-   * How many tests have a VM to themselves; VMs of workers and files are forks of the first. Workers are told apart by JEST_WORKER_ID.
-   * @default 'project'
-   */
-  readonly isolation?: Isolation
-}
-
-/** Jest's 5 s is less than one `docker run` under software emulation. */
-const TEST_TIMEOUT_MS = 120_000
+> &
+  ProjectOptions & {
+    /** Longest wait for a test or a hook that names none, in milliseconds. @default 120_000 */
+    readonly testTimeout?: number
+  }
 
 /**
  * One Jest project for each entry, named after it: `jest --selectProjects cgroupv1`. In its tests DOCKER_HOST and the variables
@@ -55,15 +47,6 @@ export function kernelProjects(matrix: KernelMatrix, options: KernelProjectOptio
  */
 export function kernelSuite(name: string, matrix: KernelMatrix, options: KernelProjectOptions = {}): JestProject {
   return inConfiguration(() => project(name, { rows: matrixRows(matrix), scope: 'suite' }, options))
-}
-
-/**
- * A matrix of all combinations: `kernelMatrix({ kernel: ['debian:bullseye', 'debian:bookworm'], cgroup: [1, 2] })`, with
- * `exclude` and `include` as GitHub Actions has them.
- * @throws InvalidOptionError; UnknownKernelError; DuplicateEntryError
- */
-export function kernelMatrix(options: KernelMatrixOptions): readonly NamedKernelOptions[] {
-  return inConfiguration(() => makeMatrix(options))
 }
 
 interface Asked {

@@ -1,7 +1,7 @@
 // The package for `require`. In a test file of Jest's only CommonJS can be required; in a configuration Node takes either.
 
-/** @type {typeof import('./config.js').kernelMatrix} */
-exports.kernelMatrix = (...args) => require('./config.js').kernelMatrix(...args)
+/** @type {typeof import('../options/index.js').kernelMatrix} */
+exports.kernelMatrix = (...args) => require('../options/index.js').kernelMatrix(...args)
 
 /** @type {typeof import('./config.js').kernelProjects} */
 exports.kernelProjects = (...args) => require('./config.js').kernelProjects(...args)

@@ -1,4 +1,4 @@
-export type { KernelMatrixOptions } from '../options/index.ts'
+export { type KernelMatrixOptions, kernelMatrix } from '../options/index.ts'
 export type { Kernel, ProvidedKernel } from '../worker/index.ts'
-export { type JestProject, type KernelProjectOptions, kernelMatrix, kernelProjects, kernelSuite } from './config.ts'
+export { type JestProject, type KernelProjectOptions, kernelProjects, kernelSuite } from './config.ts'
 export { kernels } from './kernels.cjs'

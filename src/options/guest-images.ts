@@ -148,12 +148,18 @@ const IMAGE =
 /** Paths are taken from the working directory. @throws InvalidOptionError */
 export function parsePreload(image: string | PreloadDockerfileOptions, entry: string): PreloadReference {
   if (typeof image !== 'string') {
-    const { tag, ...options } = image
+    const { tag: _, ...options } = image
     const parsed = parseDockerfile(options, { purpose: IMAGES_PURPOSE, entry })
-    return { ...parsed, tag: checkName(tag ?? basename(resolve(options.context ?? dirname(parsed.dockerfile))), entry) }
+    return { ...parsed, tag: checkName(preloadName(image), entry) }
   }
   if (TAR.test(image)) return { kind: 'tar', path: existingPath(resolve(image), { purpose: IMAGES_PURPOSE, entry }) }
   return { kind: 'image', ref: checkName(image, entry) }
+}
+
+/** What an image is called: in the guest, where it is built; else as it is named. */
+export function preloadName(image: string | PreloadDockerfileOptions): string {
+  if (typeof image === 'string') return image
+  return image.tag ?? basename(resolve(image.context ?? dirname(image.dockerfile)))
 }
 
 function checkName(name: string, entry: string): string {

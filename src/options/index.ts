@@ -11,7 +11,6 @@ export {
   parseRootfsReference,
   type RootfsReference,
 } from './guest-images.ts'
-export { type Isolation, type OnTestsRerun, parseIsolation, parseOnTestsRerun } from './isolation.ts'
 export {
   type KernelEntry,
   type KernelMatrix,
@@ -32,6 +31,14 @@ export {
   parseKernelReference,
 } from './kernel-reference.ts'
 export type { LocalKernel, LocalKernelOptions } from './local-kernel.ts'
+export {
+  type Isolation,
+  type OnTestsRerun,
+  type ProjectOptions,
+  parseIsolation,
+  parseOnTestsRerun,
+  TEST_TIMEOUT_MS,
+} from './project-options.ts'
 export {
   dockerConfigDirectory,
   homeDirectory,

@@ -28,6 +28,16 @@ test('a name has the kernel and what comes from lists, and stays when a list gro
   expect(names({ memoryMib: [512, 4096], kernel, cpus: [1] })).toEqual(['trixie-512mib-1cpus', 'trixie-4096mib-1cpus'])
   expect(names({ kernel, init: [['/bin/a', 'x'], ['b']] })).toEqual(['trixie-a', 'trixie-b'])
   expect(names({ kernel, init: ['/bin/a', 'x'] })).toEqual(['trixie'])
+  expect(names({ kernel, images: ['busybox'] })).toEqual(['trixie'])
+  const dockerfile = import.meta.filename
+  const images = [['redis:7', { dockerfile, tag: 'app' }], [{ dockerfile, context: import.meta.dirname }], []]
+  expect(names({ kernel, images })).toEqual(['trixie-redis-7-app', 'trixie-options', 'trixie-no-images'])
+  expect(names({ kernel, template: [true, false], spares: ['auto', 1] })).toEqual([
+    'trixie-saved-auto-spares',
+    'trixie-saved-1-spares',
+    'trixie-cold-auto-spares',
+    'trixie-cold-1-spares',
+  ])
 })
 
 test('kernels of every kind have a name, and no two the same', () => {

@@ -1,6 +1,8 @@
 import { basename } from 'node:path'
 import { isDeepStrictEqual } from 'node:util'
+import { inConfiguration } from '../errors/index.ts'
 import { InvalidOptionError } from './errors.ts'
+import { preloadName } from './guest-images.ts'
 import { type KernelOptions, type NamedKernelOptions, parseMatrix } from './kernel-entry.ts'
 import { type KernelSpec, kernelText } from './kernel-reference.ts'
 
@@ -35,6 +37,10 @@ export interface KernelMatrixOptions extends KernelAxes {
  * @throws InvalidOptionError; UnknownKernelError; DuplicateEntryError
  */
 export function kernelMatrix(matrix: KernelMatrixOptions): readonly NamedKernelOptions[] {
+  return inConfiguration(() => entriesOf(matrix))
+}
+
+function entriesOf(matrix: KernelMatrixOptions): readonly NamedKernelOptions[] {
   const { exclude = [], include = [], ...options } = matrix
   const values = Object.entries<unknown>(options).filter(([, value]) => value !== undefined)
   const axes = values.filter(isAxis)
@@ -50,10 +56,12 @@ export function kernelMatrix(matrix: KernelMatrixOptions): readonly NamedKernelO
   return Object.freeze(entries)
 }
 
-/** `init` is a list itself: only a list of lists is one to choose from. */
+/** Their values are lists themselves: only a list of lists is one to choose from. */
+const LISTS = ['init', 'images']
+
 function isAxis(entry: readonly [string, unknown]): entry is [string, readonly unknown[]] {
   const [option, value] = entry
-  return Array.isArray(value) && (option !== 'init' || value.every(Array.isArray))
+  return Array.isArray(value) && (!LISTS.includes(option) || value.every(Array.isArray))
 }
 
 function crossProduct(axes: readonly (readonly [string, readonly unknown[]])[]): Record<string, unknown>[] {
@@ -158,6 +166,12 @@ function label(option: string, value: unknown): string {
       return `on-${withoutScheme(typeof value === 'string' ? value : String((value as { dockerfile?: string }).dockerfile))}`
     case 'init':
       return basename(String((value as readonly string[])[0]))
+    case 'images':
+      return (value as NonNullable<KernelOptions['images']>).map(preloadName).join('-') || 'no-images'
+    case 'template':
+      return value ? 'saved' : 'cold'
+    case 'spares':
+      return `${value}-spares`
     default:
       return String(value)
   }

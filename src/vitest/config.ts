@@ -2,25 +2,21 @@ import { fileURLToPath } from 'node:url'
 import type { TestProjectInlineConfiguration } from 'vitest/config'
 import { inConfiguration } from '../errors/index.ts'
 import {
-  type Isolation,
   type KernelMatrix,
-  type KernelMatrixOptions,
   matrixRows,
   type NamedKernelOptions,
   type OnTestsRerun,
+  type ProjectOptions,
   parseIsolation,
   parseOnTestsRerun,
-  kernelMatrix as product,
+  TEST_TIMEOUT_MS,
 } from '../options/index.ts'
 import type { KernelRequest } from './provided.ts'
 
 /** Vitest's options of a project, less those that testkernels sets, and how VMs are shared among its tests. */
-export interface KernelProjectOptions extends Omit<NonNullable<TestProjectInlineConfiguration['test']>, 'name'> {
-  /**
-   * How many tests have a VM to themselves; VMs of workers and files are forks of the first. Workers are told apart by VITEST_POOL_ID.
-   * @default 'project'
-   */
-  readonly isolation?: Isolation
+export interface KernelProjectOptions
+  extends ProjectOptions,
+    Omit<NonNullable<TestProjectInlineConfiguration['test']>, 'name'> {
   /** In watch mode, whether tests that run again find the VMs as they left them, or as they were at the start. @default 'keep' */
   readonly onTestsRerun?: OnTestsRerun
 }
@@ -28,9 +24,6 @@ export interface KernelProjectOptions extends Omit<NonNullable<TestProjectInline
 const globalSetup = moduleBeside('global-setup')
 const setupFile = moduleBeside('setup-file')
 const runner = moduleBeside('runner')
-
-/** Longest wait for a test, in milliseconds. Vitest's 5 s is less than one `docker run` under software emulation. */
-const TEST_TIMEOUT_MS = 120_000
 
 /**
  * One Vitest project for each entry, named after it: `vitest --project cgroupv1`. In its workers DOCKER_HOST and the
@@ -57,15 +50,6 @@ export function kernelSuite(
   options: KernelProjectOptions = {},
 ): TestProjectInlineConfiguration {
   return project(name, { rows: rowsOf(matrix), scope: 'suite' }, options)
-}
-
-/**
- * A matrix of all combinations: `kernelMatrix({ kernel: ['debian:bullseye', 'debian:bookworm'], cgroup: [1, 2] })`, with
- * `exclude` and `include` as GitHub Actions has them.
- * @throws InvalidOptionError; UnknownKernelError; DuplicateEntryError
- */
-export function kernelMatrix(options: KernelMatrixOptions): readonly NamedKernelOptions[] {
-  return inConfiguration(() => product(options))
 }
 
 /** Checked here, in the configuration: a mistake is an error before anything starts. */

@@ -9,6 +9,19 @@ export type Isolation = 'project' | 'worker' | 'file'
 /** What becomes of the VMs in watch mode before the tests run again. */
 export type OnTestsRerun = 'keep' | 'reset'
 
+/** What projects of every test runner take, beside its own options. */
+export interface ProjectOptions {
+  /**
+   * How many tests have a VM to themselves; VMs of workers and files are forks of the first. Workers are told apart by VITEST_POOL_ID or
+   * JEST_WORKER_ID.
+   * @default 'project'
+   */
+  readonly isolation?: Isolation
+}
+
+/** Longest wait for a test where nobody says another, in milliseconds. Test runners' own 5 s is less than one `docker run` under emulation. */
+export const TEST_TIMEOUT_MS = 120_000
+
 /** @throws InvalidOptionError */
 export function parseIsolation(project: string, value: unknown = 'project'): Isolation {
   return oneOf(['project', 'worker', 'file'], { project, option: 'isolation', value })

@@ -1,6 +1,6 @@
 import { expect, test } from 'vitest'
 import { InvalidOptionError } from './errors.ts'
-import { parseIsolation, parseOnTestsRerun } from './isolation.ts'
+import { parseIsolation, parseOnTestsRerun } from './project-options.ts'
 
 test('what is not said is what a project has always had', () => {
   expect(parseIsolation('vm')).toBe('project')
