@@ -88,7 +88,7 @@ function aborted(signal: AbortSignal): Promise<void> {
  * @throws InvalidOptionError
  */
 export async function readImageArgument(input: Readable, signal: AbortSignal): Promise<string> {
-  // Silent: whoever writes there may be showing its progress on our terminal.
+  // Silent: what writes there may be showing its progress on our terminal.
   const [image, ...more] = (await text(addAbortSignal(signal, input))).trim().split(/\s+/)
   if (image && more.length === 0) return image
   throw new InvalidOptionError({

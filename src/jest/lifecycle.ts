@@ -31,7 +31,7 @@ function projects(): Projects {
 }
 
 /**
- * Starts the VMs and does not wait for them: Jest does one project after another, and all shall boot side by side. Test files wait,
+ * Starts the VMs and does not wait for them: Jest does one project after another, and all are to boot side by side. Test files wait,
  * in their environment. Jest calls it only for projects that have tests to run.
  */
 export async function setUp(request: KernelRequest, { maxWorkers }: Workers): Promise<void> {

@@ -18,7 +18,7 @@ async function serve(
   isolation: LeaseServerOptions['isolation'],
   { fork, workers = 1, spares = 0 }: { fork?: () => Promise<never>; workers?: number; spares?: 'auto' | number } = {},
 ) {
-  /** How many spares there shall be, as it was said; `undefined` at the end. */
+  /** How many spares were asked for, each time; `undefined` at the end. */
   const reserved: (number | undefined)[] = []
   const place = await mkdtemp(join(tmpdir(), 'tk-lease-'))
   cleanUps.push(() => rm(place, { recursive: true }))
@@ -104,7 +104,7 @@ test('each file has a VM, which ends when its worker releases it', async () => {
   await expect.poll(() => [...living]).toEqual(['v2'])
 })
 
-test('why there is no VM is told to whoever asked for it, and may ask again', async () => {
+test('a worker hears why it gets no VM, and may ask again', async () => {
   let failing = true
   const { lease } = await serve('worker', {
     fork: async () => {

@@ -66,7 +66,7 @@ export class LeaseServer implements AsyncDisposable {
       server.#server.listen(socket, resolve)
     })
     for (const [index, { started }] of options.firsts.entries()) {
-      // Why there is none is told to whoever asks for it.
+      // Why there is none is told when one is asked for.
       started.then((vm) => server.#reserve(index, vm)).catch(() => {})
     }
     return server
@@ -106,7 +106,7 @@ export class LeaseServer implements AsyncDisposable {
     connection.unref()
     connection.once('close', () => this.#connections.delete(connection))
     const lines = createInterface({ input: connection })
-    // Whoever asks may be killed at any time; readline passes errors of its input on.
+    // A worker may be killed at any time; readline passes errors of its input on.
     for (const emitter of [connection, lines]) emitter.on('error', () => {})
     lines.once('line', async (line) => {
       const lease = this.#leaseFor(JSON.parse(line) as LeaseRequest)
@@ -126,7 +126,7 @@ export class LeaseServer implements AsyncDisposable {
     if (former !== undefined) return former
     const lease = this.#lease(index)
     this.#ofWorkers.set(key, lease)
-    // Whoever asks after it has died gets another.
+    // A worker that asks after its VM has died gets another.
     const forget = () => this.#ofWorkers.delete(key)
     lease.started.then(({ gone }) => gone.addEventListener('abort', forget, { once: true })).catch(forget)
     return lease

@@ -8,7 +8,7 @@ import type { StartedKernelVm } from '../vm/index.ts'
 
 /** Of our own tools in the guest, because the rootfs need not have it. */
 const DMESG = '/.testkernels/bin/dmesg'
-/** A guest that is busy to death shall not hold up the end of the run. */
+/** A guest that is too busy must not hold up the end of the run. */
 const DMESG_DEADLINE_MS = 3_000
 const KEPT_MS = 7 * 24 * 3_600_000
 

@@ -15,7 +15,7 @@ export interface TestSession {
   readonly vms: VmLeases
   readonly fates: Fates
   readonly logs: RunLogs
-  /** For what only workers of this process may reach. */
+  /** For what only workers of this process may open. */
   readonly directory: () => Promise<string>
 }
 
@@ -130,7 +130,7 @@ function onceSucceeded<T>(make: () => Promise<T>): () => Promise<T> {
   }
 }
 
-/** A function that gives a directory for what only workers of this process may reach: made when it is first asked for, gone with the process. */
+/** Makes a directory for what only workers of this process may open when it is first asked for; it goes with the process. */
 function privateDirectory(runtimeDirectory: string): () => Promise<string> {
   return onceSucceeded(async () => {
     const { path } = await makeRunDirectory(runtimeDirectory)

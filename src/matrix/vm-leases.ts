@@ -62,7 +62,7 @@ export class VmLeases {
     const vm: LeasedVm = { starting, stopped, leases: 0 }
     this.#vms.set(key, vm)
     const forget = () => this.#forget(key, vm)
-    // A failure belongs to whoever awaits it; others may still be starting.
+    // A failure is told to those who wait for it; others may still be starting.
     starting.then(({ gone }) => gone.addEventListener('abort', forget, { once: true })).catch(() => {})
     return vm
   }

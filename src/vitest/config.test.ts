@@ -27,7 +27,7 @@ test('a suite asks for all entries', () => {
   })
 })
 
-test("the user's setups run after ours, and his timeouts and values stay", () => {
+test("the user's setups run after ours, and the user's timeouts and values stay", () => {
   const [project] = kernelProjects(
     { v1: kernels.v1 },
     { globalSetup: 'own-global.ts', setupFiles: ['own.ts'], testTimeout: 7, provide: { own: 1 } as never },

@@ -56,7 +56,7 @@ class ProjectVms {
     await Promise.all(vms.map((vm) => vm.started))
   }
 
-  /** Starts anew what shall be as at the start, and what has died. What does not start then is told by the workers. */
+  /** Starts anew what is to be as at the start, and what has died. What does not start then is told by the workers. */
   async beforeRerun(specifications: readonly { readonly project: TestProject }[]): Promise<void> {
     if (!specifications.some(({ project }) => project === this.#project)) return
     if (requestOf(this.#project)?.onTestsRerun !== 'reset' && !(await this.#hasDied())) return

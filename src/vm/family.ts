@@ -31,7 +31,7 @@ export class Family {
     return await this.#pool?.spares.take(signal)
   }
 
-  /** The VM is of the family until it ends; and there shall be spares from now on. */
+  /** The VM is of the family until it ends; and spares are kept from now on. */
   add({ disposals }: BootedVm): void {
     this.#living++
     disposals.defer('family', async () => {

@@ -10,13 +10,13 @@ async function* chunks(...texts: string[]) {
 }
 
 async function write(...archives: AsyncIterable<Uint8Array>[]) {
-  const places: DiskRange[] = []
+  const ranges: DiskRange[] = []
   async function* all() {
     yield* archives
   }
   const frames: Uint8Array[] = []
-  for await (const frame of framesOf(all(), (place) => places.push(place))) frames.push(frame)
-  return { places, disk: read(Buffer.concat(frames)) }
+  for await (const frame of framesOf(all(), (range) => ranges.push(range))) frames.push(frame)
+  return { ranges, disk: read(Buffer.concat(frames)) }
 }
 
 /** As images/runner/receive.c does; what is left over is nobody's. */
@@ -35,14 +35,14 @@ function read(stream: Buffer): Buffer {
 }
 
 test('each archive is on the disk as it came, from a sector on', async () => {
-  const { places, disk } = await write(chunks('one', '', ' two'), chunks('x'.repeat(512)), chunks('last'))
-  expect(places).toEqual([
+  const { ranges, disk } = await write(chunks('one', '', ' two'), chunks('x'.repeat(512)), chunks('last'))
+  expect(ranges).toEqual([
     { offset: 0, length: 7 },
     { offset: 512, length: 512 },
     { offset: 1024, length: 4 },
   ])
   expect(disk).toHaveLength(1536)
-  const found = places.map(({ offset, length }) => disk.subarray(offset, offset + length).toString())
+  const found = ranges.map(({ offset, length }) => disk.subarray(offset, offset + length).toString())
   expect(found).toEqual(['one two', 'x'.repeat(512), 'last'])
 })
 
@@ -56,31 +56,31 @@ test('an archive that fails on the way fails all', async () => {
 
 const entry = parseKernelEntry('old', { kernel: 'debian:bookworm' })
 const preloads = ['one', 'two'].map((name): Preload => ({ name, key: name, open: () => Promise.reject() }))
-const places = [
+const ranges = [
   { offset: 0, length: 7 },
   { offset: 512, length: 4 },
 ]
 const { signal } = new AbortController()
 const loaded = 'HTTP/1.0 200 OK\r\nContent-Type: application/json\r\n\r\n{"stream":"Loaded image: one\\n"}\r\n'
 
-test('every image is loaded from its place, and then the disk is let go of', async () => {
+test('every image is loaded from its range, and then the disk is let go of', async () => {
   const done: unknown[] = []
   const control = {
-    loadImages: async (place: object) => {
-      done.push(place)
+    loadImages: async (range: object) => {
+      done.push(range)
       return loaded
     },
     ejectDisk: async () => void done.push('ejected'),
   }
-  await loadImages({ preloads, entry }, { control, places, signal }, { log: silentLogger })
-  expect(done).toEqual([...places, 'ejected'])
+  await loadImages({ preloads, entry }, { control, ranges, signal }, { log: silentLogger })
+  expect(done).toEqual([...ranges, 'ejected'])
 })
 
 test('one that dockerd refuses is named, with what dockerd said', async () => {
   const refused = `${loaded}{"errorDetail":{"message":"unexpected \\"EOF\\""},"error":"unexpected \\"EOF\\""}`
   const control = { loadImages: async () => refused, ejectDisk: async () => {} }
   await expect(
-    loadImages({ preloads, entry }, { control, places, signal }, { log: silentLogger }),
+    loadImages({ preloads, entry }, { control, ranges, signal }, { log: silentLogger }),
   ).rejects.toMatchObject({
     code: 'IMAGE_TRANSFER_FAILED',
     entry: 'old',
@@ -102,7 +102,7 @@ test('no news of dockerd for a long time is a failure; news gives it more', asyn
       },
       ejectDisk: async () => {},
     }
-    await expect(loadImages({ preloads, entry }, { control, places, signal }, { log: silentLogger })).rejects.toThrow(
+    await expect(loadImages({ preloads, entry }, { control, ranges, signal }, { log: silentLogger })).rejects.toThrow(
       'no news of it for 900 s',
     )
   } finally {

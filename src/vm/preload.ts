@@ -17,12 +17,12 @@ export async function sendImages(
   box: Pick<Box, 'send'>,
   { log, signal }: Pick<Start, 'log' | 'signal'>,
 ): Promise<readonly DiskRange[]> {
-  const places: DiskRange[] = []
+  const ranges: DiskRange[] = []
   async function* archives() {
     for (const preload of preloads) yield counted(preload, { log, signal })
   }
-  await box.send(framesOf(archives(), (place) => places.push(place)))
-  return places
+  await box.send(framesOf(archives(), (range) => ranges.push(range)))
+  return ranges
 }
 
 async function* counted(preload: Preload, { log, signal }: Pick<Start, 'log' | 'signal'>): AsyncGenerator<Uint8Array> {
@@ -43,11 +43,11 @@ const SECTOR_BYTES = 512
  * Archives one behind the other as images/runner/receive.c reads them: pieces with their length in front, because nobody knows how long
  * an archive is before it ends, and a piece of length 0 at the end.
  * @param archives each as chunks
- * @param written is called with the place of each archive, in bytes, when it is complete
+ * @param written is called with the range of each archive, in bytes, when it is complete
  */
 export async function* framesOf(
   archives: AsyncIterable<AsyncIterable<Uint8Array>>,
-  written: (place: DiskRange) => void,
+  written: (range: DiskRange) => void,
 ): AsyncGenerator<Uint8Array> {
   let offset = 0
   for await (const archive of archives) {
@@ -81,7 +81,7 @@ const STALL_TIMEOUT_MS = 900_000
 interface Loading {
   readonly control: Pick<ControlConnection, 'loadImages' | 'ejectDisk'>
   /** Where on the disk each image is. */
-  readonly places: readonly DiskRange[]
+  readonly ranges: readonly DiskRange[]
   /** Aborts when the start is called off or the guest dies. */
   readonly signal: AbortSignal
 }
@@ -89,14 +89,14 @@ interface Loading {
 /** Has the guest's dockerd load the images of its disk, and the guest let go of that. @throws ImageTransferError */
 export async function loadImages(
   { preloads, entry }: Pick<VmPlan, 'preloads' | 'entry'>,
-  { control, places, signal }: Loading,
+  { control, ranges, signal }: Loading,
   { log }: Pick<Start, 'log'>,
 ): Promise<void> {
   for (const [at, { name }] of preloads.entries()) {
-    const place = places[at] as DiskRange
+    const range = ranges[at] as DiskRange
     log.info(`loading the image ${name} into the guest`)
-    const say = sayProgress(`loading the image ${name} into the guest`, { log, totalBytes: place.length })
-    const failure = failureIn(await load(place, { control, signal, onProgress: say, what: name, entry: entry.name }))
+    const say = sayProgress(`loading the image ${name} into the guest`, { log, totalBytes: range.length })
+    const failure = failureIn(await load(range, { control, signal, onProgress: say, what: name, entry: entry.name }))
     if (failure !== undefined) throw notLoaded(name, { entry: entry.name, cause: failure })
   }
   await control.ejectDisk(signal)
@@ -108,7 +108,7 @@ interface OneLoad extends Pick<Loading, 'control' | 'signal'> {
   readonly onProgress: (bytes: number) => void
 }
 
-async function load(place: DiskRange, { control, signal, onProgress, what, entry }: OneLoad): Promise<string> {
+async function load(range: DiskRange, { control, signal, onProgress, what, entry }: OneLoad): Promise<string> {
   const cause = `no news of it for ${STALL_TIMEOUT_MS / 1000} s`
   const onPassed = () => notLoaded(what, { entry, cause })
   using stall = startDeadline({ ms: STALL_TIMEOUT_MS, signal, onPassed })
@@ -116,7 +116,7 @@ async function load(place: DiskRange, { control, signal, onProgress, what, entry
     stall.restart()
     onProgress(bytes)
   }
-  return await control.loadImages(place, onNews, stall.signal)
+  return await control.loadImages(range, onNews, stall.signal)
 }
 
 function notLoaded(what: string, { entry, cause }: { entry: string; cause: string }): ImageTransferError {

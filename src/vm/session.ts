@@ -39,7 +39,7 @@ export function newSession(host: Host, options: Omit<SessionOptions, 'signal'>):
   return { settings, log, onBuildStatus, host, admission, makings: new Makings() }
 }
 
-/** The templates that this process makes now. Who needs one of them waits, and takes no memory for making it as well. */
+/** The templates that this process makes now. A start that needs one of them waits, and takes no memory for making it as well. */
 export class Makings {
   readonly #running = new Map<string, Promise<void>>()
 

@@ -91,7 +91,7 @@ test('a guest that hung speaks for its image alone: its kernel may be to blame',
   expect(probe).toHaveBeenCalledTimes(2)
 })
 
-test('who asks for KVM by name after it failed is not told of the past', async () => {
+test('an entry that asks for KVM by name after it failed has it probed again', async () => {
   probe.mockResolvedValueOnce(none).mockResolvedValueOnce(works)
   expect(await choose('auto')).toMatchObject({ accelerator: { kind: 'tcg' } })
   expect(await choose('kvm')).toMatchObject({ accelerator: { kind: 'kvm' } })

@@ -45,7 +45,7 @@ const probes = new WeakMap<Session, Promise<unknown>>()
 async function verdictOn(options: ChooseOptions): Promise<AcceleratorVerdict> {
   const { session, image, signal, entry } = options
   const files = await verdictFiles(session, image)
-  // Who asks for KVM by name may just have mended what was wrong with it.
+  // A user who asks for KVM by name may just have repaired it.
   let acceptsFailure = entry.accelerator !== 'kvm'
   for (;;) {
     const remembered = (await recallVerdict(files.machine)) ?? (await recallVerdict(files.image))

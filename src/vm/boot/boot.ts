@@ -23,7 +23,7 @@ export async function bootVm(plan: VmPlan, start: Start): Promise<BootedVm> {
     const signal = AbortSignal.any([start.signal, vm.gone])
     if (plan.preloads.length > 0) {
       using _step = start.timeline.step('load images')
-      await loadImages(plan, { control: vm.guest.control, places: vm.guest.images, signal }, start)
+      await loadImages(plan, { control: vm.guest.control, ranges: vm.guest.images, signal }, start)
       await renameImages(plan.preloads, dockerdAt(vm.docker.path))
     }
     return vm
@@ -56,7 +56,7 @@ async function bootOnce(plan: VmPlan, start: Start, deadline: Deadline): Promise
   }
 }
 
-/** Returns when a guest that showed no sign of life shall be started again. @throws what was thrown, in any other case */
+/** Returns when a guest that showed no sign of life is to be started again. @throws what was thrown, in any other case */
 export function unlessHopeless(
   thrown: unknown,
   { attempts, log }: { readonly attempts: number; readonly log: Logger },

@@ -24,7 +24,7 @@ export interface Connecting {
   readonly dockerd: 'starting' | 'answers'
 }
 
-/** Makes a guest that runs its owner's: lets him in, tells it who it is, and gives its dockerd a socket on this machine. */
+/** Makes a guest that runs ours: opens its door, tells it who it is, and gives its dockerd a socket on this machine. */
 export async function connectVm(attempt: Attempt, guest: Guest, { dockerd }: Connecting): Promise<BootedVm> {
   const { timeline, hostname } = attempt.start
   const { control, signal, gone } = guest
@@ -72,7 +72,7 @@ export function makeGuestKeys(): GuestKeys {
   return { doorSecret: makeDoorSecret(), hostKey: generateKeyPair(), clientKey: generateKeyPair() }
 }
 
-/** Lets in who has the secret. */
+/** From now on the guest takes connections that begin with the secret. */
 export function openDoor({ doorSecret }: GuestKeys, control: ControlConnection): void {
   control.openDoor({ doorSecret, entropy: randomBytes(32) })
 }

@@ -42,8 +42,8 @@ export async function startBox(attempt: Attempt, use: BoxUse): Promise<Box> {
 const MAX_PROCESSES = 256
 
 /**
- * What QEMU has beside the guest's RAM: under emulation up to 1 GiB of translated code (its manual, `tb-size`), else little. Who has taken
- * it over may not take the machine's memory.
+ * What QEMU has beside the guest's RAM: under emulation up to 1 GiB of translated code (its manual, `tb-size`), else little. An
+ * attacker who has taken it over cannot take the machine's memory.
  */
 const QEMU_MEMORY_MIB = 1_536
 

@@ -12,7 +12,7 @@ const PREFIX = 'testkernels-'
 /** Has this name until it is known to live. */
 const NEW_PREFIX = 'testkernels-new-'
 const NAME = /^testkernels-\d+-\w{6}$/
-/** Answers as long as the owner lives: the kernel ends it with him, whatever he dies of, and in whatever namespaces he is. */
+/** Answers as long as the owner lives: the kernel closes it when that process ends, for whatever reason, and whatever its namespaces are. */
 const ALIVE_SOCKET = 'alive.sock'
 /** What fits into the address of a unix socket, on the system with the shortest. */
 const SOCKET_PATH_MAX_BYTES = 103
@@ -55,8 +55,8 @@ export async function makeRunDirectory(runtimeDirectory: string, owner = thisUse
 }
 
 /**
- * Who QEMU runs as: this process's user; for root somebody who owns nothing else, another one for each VM. Who has taken a QEMU over is
- * nobody on its host then, were he out of his container.
+ * The user that QEMU runs as: this process's; for root one who owns nothing else, another for each VM. An attacker who has taken over
+ * a QEMU, and has left its container, is nobody on the host then.
  */
 export function qemuUser(): UserIds {
   const user = thisUser()

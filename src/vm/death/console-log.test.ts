@@ -26,7 +26,7 @@ test('every line is in the file, the last ones in the tail', async () => {
   expect(text.split('\n')).toHaveLength(301)
 })
 
-test('who follows gets every line from the first on, whenever he comes, until the console ends', async () => {
+test('a follower gets every line from the first on, whenever it comes, until the console ends', async () => {
   const console = await ConsoleLog.open(path)
   const first = collect(console.follow())
   for (let n = 0; n < 300; n++) console.add(`line ${n}`)

@@ -133,7 +133,7 @@ export class SparePool implements AsyncDisposable, Expendable {
         this.#add(spare)
       }
     } catch (thrown) {
-      // Whoever wants a VM then starts one, and is told if that fails as well.
+      // A fork then starts one, and fails with the reason if that fails as well.
       if (!this.#ended.signal.aborted) log.debug(`no spare could be made: ${reasonOf(thrown)}`)
     } finally {
       // Together: who comes after it must not wait for what comes no more.

@@ -41,7 +41,7 @@ export interface Replacing {
 
 /**
  * Boots a guest cold until its dockerd answers, rehearses a clone's start with it, and saves it. The guest learns no key that a
- * clone could be entered with. Waits for another who makes the same, on whatever machine he is.
+ * clone could be entered with. Waits for another process that makes the same, on whatever machine.
  * @returns whether it was us who made it
  * @throws TemplateNotMadeError where a VM without a template may do; what a cold boot throws
  */
@@ -165,7 +165,7 @@ export async function rehearse(attempt: Attempt, guest: Guest, deadline: Pick<De
   if (preloads.length > 0) {
     using _pause = deadline.pause()
     using _step = timeline.step('load images')
-    await loadImages(attempt.plan, { control, places: guest.images, signal }, attempt.start)
+    await loadImages(attempt.plan, { control, ranges: guest.images, signal }, attempt.start)
     await renameImages(preloads, dockerd)
   }
   await orAborted(dockerd.ping(), signal)

@@ -19,8 +19,8 @@ import { makeTemplate } from './make-template.ts'
 const MAKES = 2
 
 /**
- * Starts a VM from its template, which is made first where there is none, or none that is whole. Who needs the same template
- * at the same time waits for it.
+ * Starts a VM from its template, which is made first where there is none, or none that is whole. Starts that need the same
+ * template at the same time wait for it.
  * @throws TemplateNotMadeError, TemplateUnusableError where a cold boot may do; what a cold boot throws
  */
 export async function restoreOrMake(plan: TemplatePlan, start: Start, turn: Turn): Promise<BootedVm> {

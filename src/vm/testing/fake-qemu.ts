@@ -43,7 +43,7 @@ export function playQemu(box: FakeBox, options: FakeQemuOptions): void {
 
 function each(socket: Socket, take: (line: string) => void): void {
   const lines = createInterface({ input: socket })
-  // Whoever is at the other end may go at any time.
+  // The other end may go at any time.
   lines.on('error', () => {})
   lines.on('line', take)
 }
