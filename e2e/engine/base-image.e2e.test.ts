@@ -1,7 +1,7 @@
 import { readdir } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
-import { type Engine, inspectImage, removeImage, startLease } from '../../src/engine/index.ts'
+import { type Engine, inspectImage, removeImage, runAttached } from '../../src/engine/index.ts'
 import { dockerHost, type Host } from '../../src/host/index.ts'
 import { type BaseImage, baseImageRefs, ensureBaseImage } from '../../src/image/base/base-image.ts'
 import { createLogger } from '../../src/log/index.ts'
@@ -40,19 +40,19 @@ describe('two processes that need a base image at once', () => {
 
   test('and apt-get update works in it', async () => {
     const run = ownRun()
-    await using lease = await startLease(engine, {
+    await using container = await runAttached(engine, {
       ...run,
       image: images[0]?.ref ?? '',
       command: ['sh', '-c', 'apt-get update >&2 && apt-cache policy bash | head -1'],
       capabilities: ['SETUID', 'SETGID', 'CHOWN', 'DAC_OVERRIDE', 'FOWNER'],
       rootFilesystem: 'writable',
     })
-    const { exitCode } = await lease.exited
-    expect({ exitCode, stdout: lease.stdout.kept, stderr: lease.stderr.tail(1) }).toMatchObject({
+    const { exitCode } = await container.exited
+    expect({ exitCode, stdout: container.stdout.kept, stderr: container.stderr.tail(1) }).toMatchObject({
       exitCode: 0,
       stdout: ['bash:'],
     })
-    await lease.stop()
+    await container.stop()
     expect(await containersOf(engine, run)).toEqual([])
   })
 

@@ -6,12 +6,12 @@ import { expect, test } from 'vitest'
 import { baseImage } from '../support/env.ts'
 import { containersOf, EVENT_DEADLINE_MS, engineUnderTest, GONE_WITHIN_MS, ownRun } from './support.ts'
 
-const holdLease = join(import.meta.dirname, 'hold-lease.mjs')
+const runAttached = join(import.meta.dirname, 'run-attached.mjs')
 
 test.each(['SIGKILL', 'SIGTERM'] as const)('the container goes when its owner ends by %s', async (signal) => {
   const engine = await engineUnderTest()
   const run = ownRun()
-  const owner = spawn(process.execPath, [holdLease, baseImage, JSON.stringify(run.labels)], {
+  const owner = spawn(process.execPath, [runAttached, baseImage, JSON.stringify(run.labels)], {
     stdio: ['ignore', 'pipe', 'inherit'],
   })
   const ended = once(owner, 'exit')

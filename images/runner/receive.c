@@ -1,5 +1,5 @@
 // Writes what comes on standard input to a file, for QEMU to have it as a disk: pieces with their length in front (4 bytes, the first
-// the highest), until one of length 0. Not a byte is read beyond it, because standard input is the container's lease as well.
+// the highest), until one of length 0. Not a byte is read beyond it, because the end of standard input is the container's as well.
 // src/vm/preload.ts is the other side.
 #include <errno.h>
 #include <fcntl.h>

@@ -145,7 +145,7 @@ async function startGuest() {
       image,
       entry: entry.name,
       command: [...qemuArguments(machineOf(entry, { arch: host.arch, accelerator })), ...second],
-      environment: { TESTKERNELS_RUN_DIR: imagePaths.runDirectory, TESTKERNELS_LEASE: '1', TESTKERNELS_UID: '0' },
+      environment: { TESTKERNELS_RUN_DIR: imagePaths.runDirectory, TESTKERNELS_ATTACHED: '1', TESTKERNELS_UID: '0' },
       mounts: [{ kind: 'sockets', directory: runDirectory, target: imagePaths.runDirectory }],
       devices: ['/dev/net/tun', ...(accelerator.kind === 'kvm' ? ['/dev/kvm'] : [])],
       capabilities: ['NET_ADMIN', 'SETUID', 'SETGID', 'SETPCAP'],

@@ -28,7 +28,7 @@ export function exitOnSignals(): AbortSignal {
   const controller = new AbortController()
   for (const name of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) {
     process.on(name, () => {
-      // The lease ends the VMs all the same.
+      // The engine ends the VMs all the same.
       if (controller.signal.aborted) process.exit(exitCodeOf(name))
       controller.abort(new InterruptedError(name))
     })

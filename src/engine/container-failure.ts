@@ -1,10 +1,10 @@
 import type { Architecture } from '../arch/index.ts'
 import { reasonOf, type TestkernelsError } from '../errors/index.ts'
+import type { ContainerOptions } from './container-options.ts'
 import { ContainerNotStartedError, DeviceMissingError, ImageMissingError } from './errors.ts'
-import type { LeaseOptions } from './lease-options.ts'
 import { errorCodeOf, statusOf } from './request.ts'
 
-export interface FailedStart extends Pick<LeaseOptions, 'image' | 'entry'> {
+export interface FailedStart extends Pick<ContainerOptions, 'image' | 'entry'> {
   readonly arch: Architecture
 }
 

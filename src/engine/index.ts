@@ -6,8 +6,10 @@ export {
   type ResolvedAddress,
   resolveEngineAddress,
 } from './address.ts'
+export { type AttachedContainer, type RunOptions, runAttached } from './attached-container.ts'
 export { type ConnectOptions, connectEngine, type Engine, type EngineClient, engineClient } from './connect.ts'
 export type { ContainerExit } from './container-events.ts'
+export type { BindMount, ContainerMount, ContainerOptions, TmpfsMount, VolumeMount } from './container-options.ts'
 export {
   ContainerNotRemovedError,
   ContainerNotStartedError,
@@ -37,8 +39,6 @@ export {
   type TransferOptions,
   tagImage,
 } from './images.ts'
-export { type Lease, type RunOptions, startLease } from './lease.ts'
-export type { BindMount, LeaseMount, LeaseOptions, TmpfsMount, VolumeMount } from './lease-options.ts'
 export { acquireMachineLock, type LockOptions } from './machine-lock.ts'
 export type { LineStream } from './output.ts'
 export {

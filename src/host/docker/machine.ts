@@ -2,7 +2,7 @@ import { once } from 'node:events'
 import { connect } from 'node:net'
 import type { Duplex } from 'node:stream'
 import pRetry from 'p-retry'
-import type { Lease, LeaseMount } from '../../engine/index.ts'
+import type { AttachedContainer, ContainerMount } from '../../engine/index.ts'
 import type { SocketsMount } from '../box.ts'
 
 /** What depends on whether the engine's machine is this one. */
@@ -13,11 +13,11 @@ export interface DockerMachine {
   boot(): Promise<string>
   /** What can be seen of its KVM without a guest: whether it has a driver, and whose its device is. Empty where that cannot be known. */
   kvm(): Promise<string>
-  mountSockets(mount: SocketsMount, labels: Readonly<Record<string, string>>): LeaseMount
+  mountSockets(mount: SocketsMount, labels: Readonly<Record<string, string>>): ContainerMount
   /** Connects to a socket in a container, waiting for it until the signal aborts. */
-  dial(container: Lease, sockets: SocketsMount, socket: DialledSocket): Promise<Duplex>
+  dial(container: AttachedContainer, sockets: SocketsMount, socket: DialledSocket): Promise<Duplex>
   /** Where the container's ports are reached from here; undefined where they are not. */
-  addressOf(container: Lease): string | undefined
+  addressOf(container: AttachedContainer): string | undefined
   /** What of a box's sockets is on the machine when the box is no more. */
   removeSockets(sockets: SocketsMount): Promise<unknown>
 }

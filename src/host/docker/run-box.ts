@@ -1,4 +1,11 @@
-import { type Engine, imageLabels, type LeaseMount, type Ownership, runLabels, startLease } from '../../engine/index.ts'
+import {
+  type ContainerMount,
+  type Engine,
+  imageLabels,
+  type Ownership,
+  runAttached,
+  runLabels,
+} from '../../engine/index.ts'
 import type { Box, BoxSpec, Mount, PublishedPorts, SocketsMount } from '../box.ts'
 import type { RunOptions } from '../host.ts'
 import type { DockerMachine } from './machine.ts'
@@ -17,20 +24,20 @@ export async function runBox(host: BoxHost, spec: BoxSpec, { signal, log }: RunO
   const { engine, ownership, machine } = host
   const { mounts = [], network = 'none', maxProcesses = MAX_PROCESSES, ...rest } = spec
   const labels = runLabels(ownership, spec.entry)
-  const lease = await startLease(
+  const container = await runAttached(
     engine,
     {
       ...rest,
       labels,
       pidsLimit: maxProcesses,
       network: network === 'none' ? 'none' : 'bridge',
-      mounts: mounts.map((mount) => leaseMount(mount, { machine, labels })),
+      mounts: mounts.map((mount) => containerMount(mount, { machine, labels })),
     },
     { signal, log },
   )
   const sockets = mounts.find((mount) => mount.kind === 'sockets')
   const stop = async () => {
-    const exit = await lease.stop()
+    const exit = await container.stop()
     if (sockets !== undefined) await machine.removeSockets(sockets)
     return exit
   }
@@ -40,12 +47,12 @@ export async function runBox(host: BoxHost, spec: BoxSpec, { signal, log }: RunO
     return stopping
   }
   return {
-    stdout: lease.stdout,
-    stderr: lease.stderr,
-    exited: lease.exited,
-    published: publishedAt(machine.addressOf(lease)),
-    dial: (name, until) => machine.dial(lease, socketsOf(sockets, spec), { name, signal: until }),
-    send: lease.send,
+    stdout: container.stdout,
+    stderr: container.stderr,
+    exited: container.exited,
+    published: publishedAt(machine.addressOf(container)),
+    dial: (name, until) => machine.dial(container, socketsOf(sockets, spec), { name, signal: until }),
+    send: container.send,
     stop: stopOnce,
     [Symbol.asyncDispose]: async () => void (await stopOnce()),
   }
@@ -60,7 +67,7 @@ interface Mounting {
   readonly labels: Readonly<Record<string, string>>
 }
 
-function leaseMount(mount: Mount, { machine, labels }: Mounting): LeaseMount {
+function containerMount(mount: Mount, { machine, labels }: Mounting): ContainerMount {
   if (mount.kind === 'sockets') return machine.mountSockets(mount, labels)
   if (mount.kind === 'scratch') return { kind: 'volume', target: mount.target, access: 'read-write', labels }
   const { volume, target, keptFor, access } = mount

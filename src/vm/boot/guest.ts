@@ -64,7 +64,7 @@ function runVmBox({ plan, start, runDirectory }: Attempt, { use, signal }: BoxUs
         TESTKERNELS_GID: String(owner.gid),
         TESTKERNELS_SCRATCH_MIB: String(entry.scratchMib),
         TESTKERNELS_RUN_DIR: imagePaths.runDirectory,
-        TESTKERNELS_LEASE: '1',
+        TESTKERNELS_ATTACHED: '1',
         ...(machine.preload === 'disk' &&
           use?.machine.start !== 'stopped' && { TESTKERNELS_PRELOAD: imagePaths.preload }),
         ...use?.environment,

@@ -7,8 +7,8 @@ import { type Logger, silentLogger } from '../log/index.ts'
 import type { Engine } from './connect.ts'
 import { type ContainerExit, type ContainerFate, followContainer } from './container-events.ts'
 import { containerFailure } from './container-failure.ts'
+import { type ContainerOptions, createBody } from './container-options.ts'
 import { ContainerNotRemovedError } from './errors.ts'
-import { createBody, type LeaseOptions } from './lease-options.ts'
 import { createDemultiplexer, LineBuffer, type LineStream } from './output.ts'
 import { statusOf } from './request.ts'
 
@@ -17,14 +17,14 @@ import { statusOf } from './request.ts'
  * SIGKILL, the engine closes that stdin. The program inside must end when it reads the end of it; the engine then removes
  * the container.
  */
-export interface Lease extends AsyncDisposable {
+export interface AttachedContainer extends AsyncDisposable {
   readonly id: string
   /** `undefined` on the networks `none` and `host`. */
   readonly ipAddress: string | undefined
   readonly stdout: LineStream
   readonly stderr: LineStream
   /**
-   * Writes to the container's standard input, no faster than it is read. It stays open, because its end is the end of the lease.
+   * Writes to the container's standard input, no faster than it is read. It stays open, because its end is the end of the container.
    * @throws Error when the container ends meanwhile
    */
   send(chunks: AsyncIterable<Uint8Array>): Promise<void>
@@ -49,11 +49,15 @@ const DEFAULT_STOP_GRACE_MS = 3_000
 const REMOVAL_TIMEOUT_MS = 30_000
 
 /**
- * Creates, attaches and starts, in this order, so that no moment of the container's life is without its lease. What a
+ * Creates, attaches and starts, in this order, so that we are attached in every moment of the container's life. What a
  * SIGKILL between creating and starting leaves is a container that never ran; `prune` removes it.
  * @throws ContainerNotStartedError, DeviceMissingError, ImageMissingError
  */
-export async function startLease(engine: Engine, options: LeaseOptions, run: RunOptions = {}): Promise<Lease> {
+export async function runAttached(
+  engine: Engine,
+  options: ContainerOptions,
+  run: RunOptions = {},
+): Promise<AttachedContainer> {
   const { docker } = engine
   const { log = silentLogger, signal = neverAborted() } = run
   await using starting = new Disposals()
@@ -121,7 +125,7 @@ async function send(
 }
 
 /** dockerode would put the whole body into the URL as well, environment included, were it not told apart from the query. */
-async function createContainer(docker: Docker, options: LeaseOptions): Promise<Docker.Container> {
+async function createContainer(docker: Docker, options: ContainerOptions): Promise<Docker.Container> {
   const { name, ...body } = createBody(options)
   const call = { _query: name === undefined ? {} : { name }, _body: body }
   return await docker.createContainer(call as Docker.ContainerCreateOptions)

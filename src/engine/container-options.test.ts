@@ -1,5 +1,5 @@
 import { expect, test } from 'vitest'
-import { createBody } from './lease-options.ts'
+import { createBody } from './container-options.ts'
 
 const minimal = { image: 'a:b', labels: { l: '1' } }
 

@@ -1,5 +1,5 @@
 import { beforeAll, describe, expect, test } from 'vitest'
-import { type Engine, type LeaseOptions, startLease } from '../../src/engine/index.ts'
+import { type ContainerOptions, type Engine, runAttached } from '../../src/engine/index.ts'
 import { baseImage } from '../support/env.ts'
 import { containersOf, engineUnderTest, ownRun } from './support.ts'
 
@@ -8,10 +8,10 @@ beforeAll(async () => {
   engine = await engineUnderTest()
 })
 
-/** Runs a shell script in a leased container. */
-function start(script: string, more: Partial<LeaseOptions> = {}, signal?: AbortSignal) {
+/** Runs a shell script in an attached container. */
+function start(script: string, more: Partial<ContainerOptions> = {}, signal?: AbortSignal) {
   const options = { image: baseImage, labels: {}, command: ['sh', '-c', script], ...more }
-  return startLease(engine, options, signal && { signal })
+  return runAttached(engine, options, signal && { signal })
 }
 
 const UNTIL_STDIN_ENDS = 'cat >/dev/null'
@@ -19,83 +19,83 @@ const UNTIL_STDIN_ENDS = 'cat >/dev/null'
 describe('stopping', () => {
   test('lets the program end by itself, and gives its exit code and its last words', async () => {
     const run = ownRun()
-    const lease = await start(`echo started; ${UNTIL_STDIN_ENDS}; echo "good bye" >&2; exit 7`, run)
-    expect(await containersOf(engine, run)).toEqual([lease.id])
-    expect(await lease.stop()).toEqual({ exitCode: 7, oomKilled: false })
-    expect([lease.stdout.kept, lease.stderr.kept]).toEqual([['started'], ['good bye']])
+    const container = await start(`echo started; ${UNTIL_STDIN_ENDS}; echo "good bye" >&2; exit 7`, run)
+    expect(await containersOf(engine, run)).toEqual([container.id])
+    expect(await container.stop()).toEqual({ exitCode: 7, oomKilled: false })
+    expect([container.stdout.kept, container.stderr.kept]).toEqual([['started'], ['good bye']])
     expect(await containersOf(engine, run)).toEqual([])
   })
 
   test('kills a program that does not heed the end of its stdin', async () => {
     const run = ownRun()
-    const lease = await start('trap "" TERM; while :; do sleep 1; done', { ...run, stopGraceMs: 100 })
-    expect(await lease.stop()).toMatchObject({ exitCode: 137 })
+    const container = await start('trap "" TERM; while :; do sleep 1; done', { ...run, stopGraceMs: 100 })
+    expect(await container.stop()).toMatchObject({ exitCode: 137 })
     expect(await containersOf(engine, run)).toEqual([])
   })
 
   test('twice is once, and after the end nothing', async () => {
-    const lease = await start('exit 3')
-    expect(await lease.exited).toEqual({ exitCode: 3, oomKilled: false })
-    const stopping = lease.stop()
-    expect(lease.stop()).toBe(stopping)
+    const container = await start('exit 3')
+    expect(await container.exited).toEqual({ exitCode: 3, oomKilled: false })
+    const stopping = container.stop()
+    expect(container.stop()).toBe(stopping)
     expect(await stopping).toEqual({ exitCode: 3, oomKilled: false })
   })
 
   test('happens at the end of a scope', async () => {
     const run = ownRun()
     {
-      await using lease = await start(UNTIL_STDIN_ENDS, run)
-      expect(await containersOf(engine, run)).toEqual([lease.id])
+      await using container = await start(UNTIL_STDIN_ENDS, run)
+      expect(await containersOf(engine, run)).toEqual([container.id])
     }
     expect(await containersOf(engine, run)).toEqual([])
   })
 })
 
 test('a program that ends at once is told with its whole output', async () => {
-  const lease = await start('seq 900; echo last')
-  expect(await lease.exited).toEqual({ exitCode: 0, oomKilled: false })
-  expect(lease.stdout.kept.length).toBe(901)
-  expect(lease.stdout.tail(1)).toBe('last')
-  await lease.stop()
+  const container = await start('seq 900; echo last')
+  expect(await container.exited).toEqual({ exitCode: 0, oomKilled: false })
+  expect(container.stdout.kept.length).toBe(901)
+  expect(container.stdout.tail(1)).toBe('last')
+  await container.stop()
 })
 
 test('lines can be followed while the program runs', async () => {
-  await using lease = await start(`echo ready; ${UNTIL_STDIN_ENDS}; echo over`)
+  await using container = await start(`echo ready; ${UNTIL_STDIN_ENDS}; echo over`)
   const lines: string[] = []
-  for await (const line of lease.stdout) {
+  for await (const line of container.stdout) {
     lines.push(line)
-    if (line === 'ready') void lease.stop()
+    if (line === 'ready') void container.stop()
   }
   expect(lines).toEqual(['ready', 'over'])
 })
 
 test('says when the kernel killed for want of memory', async () => {
-  await using lease = await start('head -c 200000000 /dev/zero | tail', { memoryMib: 32 })
-  expect(await lease.exited).toEqual({ exitCode: 137, oomKilled: true })
+  await using container = await start('head -c 200000000 /dev/zero | tail', { memoryMib: 32 })
+  expect(await container.exited).toEqual({ exitCode: 137, oomKilled: true })
 })
 
 test('gives the address that the container has', async () => {
-  await using lease = await start(`hostname -I; ${UNTIL_STDIN_ENDS}`)
-  const [line] = await lease.stdout[Symbol.asyncIterator]()
+  await using container = await start(`hostname -I; ${UNTIL_STDIN_ENDS}`)
+  const [line] = await container.stdout[Symbol.asyncIterator]()
     .next()
     .then(({ value }) => [value])
-  expect(line?.trim()).toBe(lease.ipAddress)
+  expect(line?.trim()).toBe(container.ipAddress)
   await using none = await start(UNTIL_STDIN_ENDS, { network: 'none' })
   expect(none.ipAddress).toBeUndefined()
 })
 
 test('the program has the listed capabilities and no other, a read-only root, and no way to gain more', async () => {
-  const lease = await start('grep -E "CapEff|CapBnd|NoNewPrivs" /proc/self/status; touch /file || echo read-only', {
+  const container = await start('grep -E "CapEff|CapBnd|NoNewPrivs" /proc/self/status; touch /file || echo read-only', {
     capabilities: ['NET_ADMIN'],
   })
-  await lease.exited
-  expect(lease.stdout.kept).toEqual([
+  await container.exited
+  expect(container.stdout.kept).toEqual([
     'CapEff:\t0000000000001000',
     'CapBnd:\t0000000000001000',
     'NoNewPrivs:\t1',
     'read-only',
   ])
-  await lease.stop()
+  await container.stop()
 })
 
 describe('a start that fails leaves nothing', () => {

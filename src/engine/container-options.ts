@@ -1,7 +1,7 @@
 import type Docker from 'dockerode'
 
-/** What a leased container is made of: the few settings of the engine's that we use, with our names and units. */
-export interface LeaseOptions {
+/** What an attached container is made of: the few settings of the engine's that we use, with our names and units. */
+export interface ContainerOptions {
   readonly image: string
   /** @default the engine makes one up */
   readonly name?: string
@@ -14,7 +14,7 @@ export interface LeaseOptions {
   readonly user?: string
   /** Must tell whose it is: see `runLabels`. */
   readonly labels: Readonly<Record<string, string>>
-  readonly mounts?: readonly LeaseMount[]
+  readonly mounts?: readonly ContainerMount[]
   /** Devices of the engine's machine, such as `/dev/net/tun`, at the same place inside. */
   readonly devices?: readonly string[]
   /** The only capabilities the container has, such as `NET_ADMIN`. @default none */
@@ -33,7 +33,7 @@ export interface LeaseOptions {
   readonly entry?: string
 }
 
-export type LeaseMount = BindMount | VolumeMount | TmpfsMount
+export type ContainerMount = BindMount | VolumeMount | TmpfsMount
 
 export interface BindMount {
   readonly kind: 'bind'
@@ -61,7 +61,7 @@ export interface TmpfsMount {
 }
 
 /** The body of the engine's create call. Not privileged: no capability but those listed, and no way to gain one. */
-export function createBody(options: LeaseOptions): Docker.ContainerCreateOptions {
+export function createBody(options: ContainerOptions): Docker.ContainerCreateOptions {
   const memoryBytes = options.memoryMib === undefined ? undefined : options.memoryMib * 2 ** 20
   return {
     name: options.name,
@@ -71,7 +71,7 @@ export function createBody(options: LeaseOptions): Docker.ContainerCreateOptions
     Env: Object.entries(options.environment ?? {}).map(([name, value]) => `${name}=${value}`),
     User: options.user,
     Labels: { ...options.labels },
-    // The lease: the engine closes the container's stdin when the one attached stream ends.
+    // What ends it with us: the engine closes the container's stdin when the one attached stream ends.
     OpenStdin: true,
     StdinOnce: true,
     AttachStdin: true,
@@ -99,7 +99,7 @@ export function createBody(options: LeaseOptions): Docker.ContainerCreateOptions
   }
 }
 
-function mountBody(mount: LeaseMount): Docker.MountSettings {
+function mountBody(mount: ContainerMount): Docker.MountSettings {
   switch (mount.kind) {
     case 'bind':
       return { Type: 'bind', Source: mount.source, Target: mount.target, ReadOnly: mount.access === 'read-only' }
