@@ -83,9 +83,12 @@ export class Run implements AsyncDisposable {
     return found.filter(([, name]) => name?.startsWith('qemu-system')).map(([pid]) => Number(pid))
   }
 
+  /** But for those by which the next start sees that their owner is dead (src/vm/boot/run-directory.ts). */
   get sockets(): string[] {
     const names = readdirSync(this.runDirectory, { recursive: true, encoding: 'utf8' })
-    return names.filter((name) => lstatSync(join(this.runDirectory, name), { throwIfNoEntry: false })?.isSocket())
+    return names
+      .filter((name) => !name.endsWith('/alive.sock'))
+      .filter((name) => lstatSync(join(this.runDirectory, name), { throwIfNoEntry: false })?.isSocket())
   }
 
   /**
