@@ -19,6 +19,7 @@ export class Family {
   readonly #reserved = new Map<SpareReservation, number>()
   #pool: { readonly spares: SparePool; readonly expendable: Disposable } | undefined
   #living = 0
+  #closed = false
 
   constructor({ plan, makeSpare, log }: FamilyParts) {
     this.plan = plan
@@ -60,8 +61,14 @@ export class Family {
     return reservation
   }
 
-  /** Ends the spares. There may be VMs after it, and then other spares. */
-  async end(): Promise<void> {
+  /** Ends the spares for good: what VMs of the plan start from is about to go. */
+  async close(): Promise<void> {
+    this.#closed = true
+    await this.#endSpares()
+  }
+
+  /** There may be VMs after it, and then other spares. */
+  async #endSpares(): Promise<void> {
     const pool = this.#pool
     this.#pool = undefined
     pool?.expendable[Symbol.dispose]()
@@ -69,10 +76,11 @@ export class Family {
   }
 
   async #endUnused(): Promise<void> {
-    if (this.#living === 0 && this.#reserved.size === 0 && this.plan.origin === 'image') await this.end()
+    if (this.#living === 0 && this.#reserved.size === 0 && this.plan.origin === 'image') await this.#endSpares()
   }
 
   #keepSpares(): void {
+    if (this.#closed) return
     const { spares } = this.plan.entry
     const ofEntry = spares === 'auto' ? 0 : spares
     const count = [...this.#reserved.values()].reduce((sum, reserved) => sum + reserved, ofEntry)

@@ -119,7 +119,7 @@ async function checkpoint(family: Family, vm: BootedVm, { signal }: ForkOptions 
     entry: plan.entry.name,
     volume: template.volume,
     start: (options) => fork(descendants, options),
-    end: () => descendants.end(),
+    end: () => descendants.close(),
   })
 }
 

@@ -176,3 +176,18 @@ test('a spare that becomes ready while a start waits for memory gives it back', 
   await expect.poll(ready).toBe(1)
   await using _other = await starting
 })
+
+test('of a checkpoint that was removed no spare is made, whatever is reserved', async () => {
+  const { log, ready } = listen()
+  await using vm = await fake.launch({ log })
+  const checkpoint = await vm.checkpoint()
+  const fork = await checkpoint.fork()
+  await using spares = fork.reserveSpares(1)
+  await expect.poll(ready).toBe(1)
+  await checkpoint.remove()
+  const { started } = fake.host
+  spares.resize(2)
+  await using _other = await vm.fork()
+  expect(fake.host.started).toBe(started + 1)
+  expect(fake.host.boxes.size).toBe(2)
+})
