@@ -1,9 +1,13 @@
 import { type ChildProcess, spawn } from 'node:child_process'
 import { once } from 'node:events'
-import { createInterface } from 'node:readline'
+import type { Readable } from 'node:stream'
 import { reasonOf, TestkernelsError } from '../errors/index.ts'
+import { followLines } from '../log/index.ts'
 import { launchVm, type Start, type StartedKernelVm, type VmRequest } from '../vm/index.ts'
 import { EXIT_OWN_FAILURE, exitCodeOf } from './exit.ts'
+
+/** A test runner's report may be one line; in characters. */
+const LONGEST_LINE = 16 * 1024 * 1024
 
 /** The command to run is not there, or cannot be executed. */
 export class CommandNotFoundError extends TestkernelsError {
@@ -102,6 +106,9 @@ export async function runCommand({ vm, argv, environment, signal, output }: Comm
 }
 
 function passLines({ stdout, stderr }: ChildProcess, output: CommandOutput): void {
-  if (stdout !== null) createInterface({ input: stdout }).on('line', output.stdout)
-  if (stderr !== null) createInterface({ input: stderr }).on('line', output.stderr)
+  // How it ends is told by its status, and not by its streams.
+  const pass = (stream: Readable | null, onLine: (line: string) => void) =>
+    stream && followLines(stream, { onLine, onFailure: () => {}, unfinished: 'take' }, { longest: LONGEST_LINE })
+  pass(stdout, output.stdout)
+  pass(stderr, output.stderr)
 }

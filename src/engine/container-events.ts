@@ -1,6 +1,7 @@
 import type { Readable } from 'node:stream'
 import type Docker from 'dockerode'
-import { readLines } from './output.ts'
+import { readLines } from '../log/index.ts'
+import { LONGEST_MESSAGE } from './request.ts'
 
 /** How a container ended. */
 export interface ContainerExit {
@@ -50,7 +51,7 @@ export async function followContainer(docker: Docker, id: string): Promise<Conta
 
   async function watch(): Promise<void> {
     while (true) {
-      for await (const line of readLines(events)) {
+      for await (const line of readLines(events, { longest: LONGEST_MESSAGE, overlong: 'throw' })) {
         const event = JSON.parse(line) as ContainerEvent
         if (event.Action === 'oom') oomKilled = true
         if (event.Action === 'die') exit({ exitCode: Number(event.Actor.Attributes['exitCode']), oomKilled })

@@ -38,10 +38,20 @@ test('the tail includes a line that is not finished', () => {
   expect(lines.tail(2)).toBe('b\nlogin: ')
 })
 
-test('a line without end is cut rather than kept growing', () => {
+test('a line without end is cut and marked rather than kept growing', () => {
   const lines = new LineBuffer()
   for (let chunk = 0; chunk < 100; chunk += 1) lines.write(Buffer.alloc(4_096, 'x'))
-  expect(lines.kept.length).toBeGreaterThan(0)
+  expect(lines.tail()).toMatch(/^x{65536} \[cut: too long a line\]$/)
+  lines.write(Buffer.from('\nnext\n'))
+  expect(lines.kept.map(({ length }) => length)).toEqual([65_536 + ' [cut: too long a line]'.length, 4])
+})
+
+test('a thousand lines of the longest length are not kept', () => {
+  const lines = new LineBuffer()
+  const line = Buffer.from(`${'x'.repeat(65_000)}\n`)
+  for (let count = 0; count < 1_000; count += 1) lines.write(line)
+  expect(lines.kept.length * 65_000).toBeLessThanOrEqual(4 * 1024 * 1024)
+  expect(lines.kept.length).toBeGreaterThan(60)
 })
 
 async function collect(lines: LineStream): Promise<string[]> {
@@ -85,4 +95,9 @@ test('frames may be cut anywhere', () => {
 test('a chunk of very many small frames', () => {
   const chunk = Buffer.concat(Array<Buffer>(50_000).fill(frame(1, 'x')))
   expect(demultiplex([chunk]).stdout.length).toBe(50_000)
+})
+
+test('of a frame that says it has four gigabytes nothing is kept back', () => {
+  const header = Buffer.of(1, 0, 0, 0, 0xff, 0xff, 0xff, 0xff)
+  expect(demultiplex([header, Buffer.from('at '), Buffer.from('once')]).stdout).toBe('at once')
 })

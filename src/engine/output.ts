@@ -1,4 +1,3 @@
-import { StringDecoder } from 'node:string_decoder'
 import { LineSplitter } from '../log/index.ts'
 
 /**
@@ -13,13 +12,13 @@ export interface LineStream extends AsyncIterable<string> {
 }
 
 const KEPT_LINES = 1_000
-/** A line that never ends must not grow for ever. */
-const LONGEST_LINE = 64 * 1024
+/** Of all kept lines together. */
+const KEPT_CHARACTERS = 4 * 1024 * 1024
 
 /** The writing side of a LineStream. */
 export class LineBuffer implements LineStream {
-  readonly #decoder = new StringDecoder('utf8')
   #kept: string[] = []
+  #keptCharacters = 0
   /** Number of lines that were kept once and are no more. */
   #dropped = 0
   readonly #lines = new LineSplitter()
@@ -35,13 +34,12 @@ export class LineBuffer implements LineStream {
   }
 
   write(chunk: Buffer): void {
-    this.#take(this.#decoder.write(chunk))
+    this.#take(this.#lines.push(chunk))
   }
 
   end(): void {
     if (this.#ended) return
-    this.#take(this.#decoder.end())
-    if (this.#lines.rest !== '') this.#take('\n')
+    if (this.#lines.rest !== '') this.#take([this.#lines.flush()])
     this.#ended = true
     this.#wakeReaders()
   }
@@ -60,34 +58,31 @@ export class LineBuffer implements LineStream {
     }
   }
 
-  #take(text: string): void {
-    const lines = this.#lines.push(text)
-    if (this.#lines.rest.length > LONGEST_LINE) lines.push(this.#lines.flush())
+  #take(lines: readonly string[]): void {
     if (lines.length === 0) return
-    this.#kept.push(...lines.map((line) => (line.endsWith('\r') ? line.slice(0, -1) : line)))
-    const surplus = this.#kept.length - KEPT_LINES
-    if (surplus > 0) {
-      this.#kept = this.#kept.slice(surplus)
-      this.#dropped += surplus
+    for (const line of lines) {
+      const kept = line.endsWith('\r') ? line.slice(0, -1) : line
+      this.#kept.push(kept)
+      this.#keptCharacters += kept.length
     }
+    this.#dropSurplus()
     this.#wakeReaders()
+  }
+
+  #dropSurplus(): void {
+    let surplus = 0
+    while (this.#kept.length - surplus > KEPT_LINES || this.#keptCharacters > KEPT_CHARACTERS) {
+      this.#keptCharacters -= this.#kept[surplus]?.length ?? 0
+      surplus += 1
+    }
+    if (surplus === 0) return
+    this.#kept = this.#kept.slice(surplus)
+    this.#dropped += surplus
   }
 
   #wakeReaders(): void {
     for (const wake of this.#waiting.splice(0)) wake()
   }
-}
-
-/** The lines of a stream of UTF-8 text; an unfinished last one counts. The stream's failure is thrown. */
-export async function* readLines(stream: AsyncIterable<Buffer | string>): AsyncGenerator<string, void> {
-  const decoder = new TextDecoder()
-  const lines = new LineSplitter()
-  for await (const chunk of stream) {
-    const text = typeof chunk === 'string' ? chunk : decoder.decode(chunk, { stream: true })
-    for (const line of lines.push(text)) yield line.endsWith('\r') ? line.slice(0, -1) : line
-  }
-  lines.push(decoder.decode())
-  if (lines.rest !== '') yield lines.rest
 }
 
 /** Header of a frame in the engine's attach stream: kind of stream, three zeros, length of the payload. */
@@ -100,21 +95,28 @@ export interface Outputs {
 }
 
 /**
- * Takes the chunks of an attach stream and gives the payloads to stdout and stderr. docker-modem's own demuxStream recurses
- * once for each frame and overflows the stack on a chunk of many small frames, which is what a serial console writes.
+ * Takes the chunks of an attach stream and gives the payloads to stdout and stderr, in pieces as they come: a frame may say that it has
+ * four gigabytes, and none of them is kept. docker-modem's own demuxStream recurses once for each frame and overflows the stack on a
+ * chunk of many small frames, which is what a serial console writes.
  */
 export function createDemultiplexer(outputs: Outputs): (chunk: Buffer) => void {
-  let pending: Buffer = Buffer.alloc(0)
+  const header = Buffer.alloc(HEADER_BYTES)
+  let headerBytes = 0
+  let payloadBytes = 0
   return (chunk) => {
-    const data = pending.length === 0 ? chunk : Buffer.concat([pending, chunk])
-    let offset = 0
-    while (data.length - offset >= HEADER_BYTES) {
-      const end = offset + HEADER_BYTES + data.readUInt32BE(offset + 4)
-      if (end > data.length) break
-      const output = data[offset] === STDERR ? outputs.stderr : outputs.stdout
-      output(data.subarray(offset + HEADER_BYTES, end))
-      offset = end
+    for (let offset = 0; offset < chunk.length; ) {
+      if (headerBytes < HEADER_BYTES) {
+        const taken = chunk.copy(header, headerBytes, offset, offset + HEADER_BYTES - headerBytes)
+        headerBytes += taken
+        offset += taken
+        if (headerBytes < HEADER_BYTES) return
+        payloadBytes = header.readUInt32BE(4)
+      }
+      const piece = chunk.subarray(offset, offset + payloadBytes)
+      if (piece.length > 0) (header[0] === STDERR ? outputs.stderr : outputs.stdout)(piece)
+      offset += piece.length
+      payloadBytes -= piece.length
+      if (payloadBytes === 0) headerBytes = 0
     }
-    pending = data.subarray(offset)
   }
 }

@@ -1,9 +1,11 @@
 import { request as httpRequest, type IncomingHttpHeaders, type IncomingMessage } from 'node:http'
 import { connect, isIP, type Socket } from 'node:net'
-import { text } from 'node:stream/consumers'
 import { connect as connectTls } from 'node:tls'
+import { readLines, readText } from '../log/index.ts'
 import type { EngineAddress } from './address.ts'
-import { readLines } from './output.ts'
+
+/** An engine with ten thousand images lists them in less. */
+const ANSWER_MAX_BYTES = 64 * 1024 * 1024
 
 /** A question to the engine whose answer is one JSON document. */
 export interface EngineRequest {
@@ -40,7 +42,7 @@ export async function requestDocument<T>(
   request: EngineRequest,
 ): Promise<{ readonly document: T; readonly headers: IncomingHttpHeaders }> {
   const response = await send(address, request)
-  const body = await text(response)
+  const body = await readText(response, { maxBytes: ANSWER_MAX_BYTES })
   const status = response.statusCode ?? 0
   if (status < 200 || status > 299) throw new EngineRefusal(status, messageIn(body))
   return { document: (body === '' ? undefined : JSON.parse(body)) as T, headers: response.headers }
@@ -101,6 +103,9 @@ export function dialEngine(address: EngineAddress): Socket {
   return connectTls({ host, port, ...named, ...certificates, rejectUnauthorized: verify === 'verify' })
 }
 
+/** Far more than any message has, in characters; a longer one is no message. */
+export const LONGEST_MESSAGE = 4 * 1024 * 1024
+
 /** One line of the engine's answer to pull, load and import. */
 export interface EngineMessage {
   readonly id?: string
@@ -111,7 +116,7 @@ export interface EngineMessage {
 
 /** Reads the answer to its end. The engine has said 200 long before it knows: a failure is a message as well. */
 export async function* readMessages(answer: AsyncIterable<Buffer>): AsyncGenerator<EngineMessage, void> {
-  for await (const line of readLines(answer)) {
+  for await (const line of readLines(answer, { longest: LONGEST_MESSAGE, overlong: 'throw' })) {
     if (line.trim() === '') continue
     const message = JSON.parse(line) as EngineMessage
     if (message.error !== undefined) throw new Error(message.error)

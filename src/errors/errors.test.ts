@@ -47,3 +47,19 @@ test("any other error keeps its stack: it is a bug's only trace", () => {
   expect(toReport(error)).toBe(error)
   expect(inspect(error)).toContain('errors.test.ts')
 })
+
+test('what a guest or an engine says in an error does nothing to a terminal, in no part of it', () => {
+  const evil = '\x1b[2J\x1b[H \x9b32m✓ all tests passed\u202e\r'
+  const error = new ExampleError({
+    what: `the VM ended: kernel panic: ${evil}`,
+    entry: 'cgroupv1',
+    remedy: 'read the console',
+    cause: new Error(`first ${evil}`, { cause: new Error(`second ${evil}`) }),
+    output: `${evil}\nnext line\n`,
+  })
+  const printed = inspect(error, { depth: 5 })
+  for (const text of [error.message, formatError(error), `${error.output}`, printed])
+    expect([...text].filter((character) => '\x1b\x9b\r\u202e'.includes(character))).toEqual([])
+  expect(error.message).toContain('    | \\x1b[2J\\x1b[H \\x9b32m✓ all tests passed\\u202e\\x0d\n    | next line')
+  expect(formatError(new TypeError(evil))).toContain('\\x1b[2J')
+})

@@ -1,3 +1,7 @@
+import { visible } from './visible.ts'
+
+export { visible, visibleLine } from './visible.ts'
+
 /** What every error of ours carries; the constructor builds `message` from it. */
 export interface ErrorDetails {
   /** What happened, as one sentence without a full stop. */
@@ -14,7 +18,8 @@ export interface ErrorDetails {
 
 /**
  * The error that all of ours derive from. `message` reads: entry, what happened, cause, remedy, output; so that it says
- * everything wherever it is printed, a test report included.
+ * everything wherever it is printed, a test report included. What guests, engines and builds say in it is made visible: it does nothing
+ * to a terminal.
  */
 export abstract class TestkernelsError extends Error {
   /** Stable identifier for programs, such as `ENGINE_UNREACHABLE`. */
@@ -24,12 +29,26 @@ export abstract class TestkernelsError extends Error {
   readonly output: string | undefined
 
   constructor(details: ErrorDetails) {
-    super(describe(details), details.cause === undefined ? undefined : { cause: details.cause })
+    super(visible(describe(details)), details.cause === undefined ? undefined : { cause: harmless(details.cause) })
     this.name = new.target.name
     this.remedy = details.remedy
     this.entry = details.entry
-    this.output = details.output
+    this.output = details.output === undefined ? undefined : visible(details.output)
   }
+}
+
+/** Test runners print the causes of an error as well, with their stacks. */
+function harmless(cause: unknown): unknown {
+  if (!(cause instanceof Error)) return typeof cause === 'string' ? visible(cause) : cause
+  if (
+    cause instanceof TestkernelsError ||
+    visible(`${cause.message}${cause.stack}`) === `${cause.message}${cause.stack}`
+  )
+    return cause
+  const seen = new Error(visible(cause.message), { cause: harmless(cause.cause) })
+  seen.name = cause.name
+  seen.stack = visible(cause.stack ?? '')
+  return seen
 }
 
 function describe({ what, remedy, entry, cause, output }: ErrorDetails): string {
@@ -56,8 +75,8 @@ function indent(text: string): string {
  */
 export function formatError(thrown: unknown): string {
   if (thrown instanceof TestkernelsError) return `error [${thrown.code}]: ${thrown.message}`
-  if (thrown instanceof Error) return `error: ${thrown.stack ?? thrown.message}`
-  return `error: ${reasonOf(thrown)}`
+  if (thrown instanceof Error) return visible(`error: ${thrown.stack ?? thrown.message}`)
+  return visible(`error: ${reasonOf(thrown)}`)
 }
 
 /**

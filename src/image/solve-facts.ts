@@ -1,13 +1,16 @@
-import { PassThrough, type Readable } from 'node:stream'
-import { text } from 'node:stream/consumers'
+import { PassThrough, Readable } from 'node:stream'
 import { extract } from 'tar-stream'
 import type { Architecture } from '../arch/index.ts'
 import { exporters, llb, localDirs, registryAuth } from '../buildkit/index.ts'
+import { readText } from '../log/index.ts'
 import { KERNEL_LABEL, kernelFactsIn } from './labels.ts'
 import type { KernelPlan } from './plan.ts'
 import { type KernelFacts, parseKernelConfig } from './preflight/kernel-facts.ts'
 import { neededOptions } from './preflight/needs.ts'
 import type { VmImageRequest } from './request.ts'
+
+/** A kernel's configuration has a quarter of a million bytes. */
+const FACT_MAX_BYTES = 8 * 1024 * 1024
 
 /** From the label of an image with this kernel in a registry. */
 export async function cachedFacts({ key }: KernelPlan, request: VmImageRequest): Promise<KernelFacts | undefined> {
@@ -47,7 +50,8 @@ export async function solveFacts(kernel: KernelPlan, request: VmImageRequest): P
 /** The files of a small archive, by name. */
 async function readFiles(archive: Readable): Promise<ReadonlyMap<string, string>> {
   const files = new Map<string, string>()
-  for await (const entry of archive.pipe(extract())) files.set(entry.header.name, await text(entry))
+  for await (const entry of archive.pipe(extract()))
+    files.set(entry.header.name, await readText(Readable.from(entry), { maxBytes: FACT_MAX_BYTES }))
   return files
 }
 

@@ -1,3 +1,16 @@
+import { visible } from '../errors/index.ts'
+
+export {
+  CUT_MARK,
+  followLines,
+  type LineLimit,
+  LineSplitter,
+  LineTooLongError,
+  LONGEST_LINE,
+  readLines,
+  readText,
+} from './lines.ts'
+
 /** Where lines for people go. Injected everywhere; nothing below the adapters writes to a stream by itself. */
 export interface Logger {
   /** What a user wants to see in every run. */
@@ -17,7 +30,9 @@ export interface LoggerOptions {
   readonly level?: 'info' | 'debug'
 }
 
-export function createLogger({ write, level = 'info' }: LoggerOptions): Logger {
+/** Lines may quote guests, engines and builds: what in them would do something to a terminal is made visible. */
+export function createLogger({ write: writeLine, level = 'info' }: LoggerOptions): Logger {
+  const write = (line: string) => writeLine(visible(line))
   const at = (prefix: string): Logger => ({
     info: (line) => write(prefix + line),
     warn: (line) => write(`${prefix}warning: ${line}`),
@@ -30,27 +45,3 @@ export function createLogger({ write, level = 'info' }: LoggerOptions): Logger {
 }
 
 export const silentLogger: Logger = createLogger({ write: () => {} })
-
-/** Makes lines of text that arrives cut anywhere. */
-export class LineSplitter {
-  #rest = ''
-
-  /** The lines that the text completes, without their ends (`\n`; a `\r` before it stays). */
-  push(text: string): string[] {
-    const lines = (this.#rest + text).split('\n')
-    this.#rest = lines.pop() ?? ''
-    return lines
-  }
-
-  /** What has no end yet. */
-  get rest(): string {
-    return this.#rest
-  }
-
-  /** Takes what has no end yet away, as a line. */
-  flush(): string {
-    const rest = this.#rest
-    this.#rest = ''
-    return rest
-  }
-}

@@ -1,5 +1,5 @@
 import { join } from 'node:path'
-import { reasonOf, titleOf } from '../errors/index.ts'
+import { reasonOf, titleOf, visible } from '../errors/index.ts'
 import { replaceFile } from '../files/index.ts'
 import { kernelText } from '../options/index.ts'
 import { hostOf, type StartedKernelVm, workerEnvironment } from '../vm/index.ts'
@@ -62,7 +62,7 @@ export function describeVm({ entry, dockerHost, published }: DescribedVm): Provi
 }
 
 function failureOf(thrown: unknown): Failure {
-  return { title: titleOf(thrown), message: reasonOf(thrown) }
+  return { title: titleOf(thrown), message: visible(reasonOf(thrown)) }
 }
 
 async function write(path: string, fate: Fate): Promise<void> {

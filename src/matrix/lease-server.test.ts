@@ -1,4 +1,5 @@
 import { mkdtemp, rm } from 'node:fs/promises'
+import { connect } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterEach, expect, test } from 'vitest'
@@ -165,3 +166,16 @@ test('an entry that says how many spares it has is asked for no others', async (
   await lease('2')
   expect(reserved).toEqual([])
 })
+
+test.each(['no JSON\n', 'null\n', '{"index":', `${'x'.repeat(1024 * 1024)}\n`])(
+  'who asks for %.10j is not answered',
+  async (said) => {
+    const { server, lease } = await serve('worker')
+    const asking = connect(server.socket)
+    asking.on('error', () => {})
+    asking.end(said)
+    asking.resume()
+    await new Promise((resolve) => asking.once('close', resolve))
+    expect((await lease('1')).hostname).toBe('v2')
+  },
+)

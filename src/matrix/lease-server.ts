@@ -1,7 +1,7 @@
 import { randomBytes } from 'node:crypto'
 import { createServer, type Server, type Socket } from 'node:net'
 import { join } from 'node:path'
-import { createInterface } from 'node:readline'
+import { followLines } from '../log/index.ts'
 import type { Isolation } from '../options/index.ts'
 import type { SpareReservation, StartedKernelVm } from '../vm/index.ts'
 import type { LeaseReply, LeaseRequest } from '../worker/index.ts'
@@ -105,18 +105,16 @@ export class LeaseServer implements AsyncDisposable {
     this.#connections.add(connection)
     connection.unref()
     connection.once('close', () => this.#connections.delete(connection))
-    const lines = createInterface({ input: connection })
-    // A worker may be killed at any time; readline passes errors of its input on.
-    for (const emitter of [connection, lines]) emitter.on('error', () => {})
-    lines.once('line', async (line) => {
+    let isAsked = false
+    const onLine = (line: string) => {
+      if (isAsked) return
+      isAsked = true
       const lease = this.#leaseFor(JSON.parse(line) as LeaseRequest)
       if (this.#options.isolation === 'file') connection.once('close', () => void this.#release(lease))
-      const { path, written } = await lease.fate
-      // Told when there is something to read, so that nobody has to look twice.
-      await written
-      const reply: LeaseReply = { fate: path }
-      connection.write(`${JSON.stringify(reply)}\n`)
-    })
+      void tellWhenWritten(lease, connection)
+    }
+    // A worker may be killed at any time. Whoever asks for something else is not answered.
+    followLines(connection, { onLine, onFailure: () => {} }, { overlong: 'throw' })
   }
 
   #leaseFor({ index, worker }: LeaseRequest): WorkersLease {
@@ -173,5 +171,17 @@ export class LeaseServer implements AsyncDisposable {
 
   #resizeSpares(index: number): void {
     this.#spares.get(index)?.resize(this.#usableSpares(index))
+  }
+}
+
+/** Told when there is something to read, so that nobody has to look twice. */
+async function tellWhenWritten({ fate }: WorkersLease, connection: Socket): Promise<void> {
+  try {
+    const { path, written } = await fate
+    await written
+    const reply: LeaseReply = { fate: path }
+    connection.write(`${JSON.stringify(reply)}\n`)
+  } catch {
+    connection.destroy()
   }
 }

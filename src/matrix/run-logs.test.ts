@@ -1,4 +1,4 @@
-import { mkdir, mkdtemp, readdir, readFile, rm, utimes, writeFile } from 'node:fs/promises'
+import { chmod, mkdir, mkdtemp, readdir, readFile, rm, stat, utimes, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterEach, beforeEach, expect, test } from 'vitest'
@@ -42,6 +42,19 @@ test('keeps console and kernel log of a VM that ends, in a directory that is nam
   await logs.keep(one)
   expect(await kept()).toEqual({ 'v1.console.log': 'Linux version\n', 'v1.dmesg.log': '[0.0] hello\n' })
   expect(lines).toEqual([expect.stringMatching(/^consoles and kernel logs of this run: .*\/runs\/[\dT-]+-\d+$/)])
+})
+
+test('nobody else reads what guests say', async () => {
+  await mkdir(join(cacheDirectory, 'runs'), { mode: 0o755 })
+  await chmod(consolePath, 0o600)
+  const logs = new RunLogs({ cacheDirectory, log })
+  const { vm: one } = vm()
+  await logs.follow(one)
+  await logs.keep(one)
+  const modes: string[] = []
+  for (const name of await readdir(cacheDirectory, { recursive: true }))
+    if (name.startsWith('runs')) modes.push(((await stat(join(cacheDirectory, name))).mode & 0o777).toString(8))
+  expect(modes.sort()).toEqual(['600', '600', '700', '700'])
 })
 
 test('of a VM that dies its console is kept', async () => {

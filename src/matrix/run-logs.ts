@@ -1,4 +1,4 @@
-import { copyFile, mkdir, writeFile } from 'node:fs/promises'
+import { chmod, copyFile, mkdir, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { reasonOf } from '../errors/index.ts'
 import { removeOlder } from '../files/index.ts'
@@ -47,7 +47,7 @@ export class RunLogs {
       const directory = await this.#directory
       const file = (kind: string) => join(directory, `${vm.hostname}.${kind}.log`)
       await copyFile(vm.consolePath, file('console'))
-      if (!vm.gone.aborted) await writeFile(file('dmesg'), await kernelLog(vm))
+      if (!vm.gone.aborted) await writeFile(file('dmesg'), await kernelLog(vm), { mode: 0o600 })
     } catch (thrown) {
       this.#log.debug(`cannot keep the logs of ${vm.hostname}: ${reasonOf(thrown)}`)
     }
@@ -58,7 +58,9 @@ export class RunLogs {
     const directory = join(this.#runs, `${started}-${process.pid}`)
     // Those of runs that nobody will read any more.
     await removeOlder(this.#runs, { keptMs: KEPT_MS })
-    await mkdir(directory, { recursive: true })
+    // What guests say may be secret to others on this machine.
+    await mkdir(directory, { recursive: true, mode: 0o700 })
+    await chmod(this.#runs, 0o700)
     this.#log.info(`consoles and kernel logs of this run: ${directory}`)
     return directory
   }

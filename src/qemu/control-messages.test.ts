@@ -6,8 +6,25 @@ test('reads what the agent writes', () => {
   expect(parseGuestMessage('{"log":"a\\u000ab"}')).toEqual({ log: 'a\nb' })
 })
 
-test.each(['', 'me":"init","uptime":2}', '{"phase":"init"}', '{"unknown":"x"}', '[]'])('ignores %j', (line) => {
+test.each([
+  '',
+  'me":"init","uptime":2}',
+  '{"phase":"init"}',
+  '{"unknown":"x"}',
+  '[]',
+  'null',
+  '['.repeat(10_000),
+  '{"phase":"x","uptime":1e999}',
+  '{"loading":"-1"}',
+  '{"time":"1 NaN"}',
+  `{"phase":"${'x'.repeat(65)}","uptime":1}`,
+])('ignores %j', (line) => {
   expect(parseGuestMessage(line)).toBeUndefined()
+})
+
+test('fields that nobody knows are not kept', () => {
+  const read = parseGuestMessage('{"warning":"x","more":{"a":1},"__proto__":{"b":2},"phase":"y"}')
+  expect(read).toEqual({ warning: 'x' })
 })
 
 test('the owner is let in when there are random numbers', () => {

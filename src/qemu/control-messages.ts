@@ -28,14 +28,20 @@ export type GuestMessage =
   | { readonly sshd: string }
   | { readonly warning: string }
 
+/** Longer than any line of the agent (images/guest/agent/control.c), in characters. */
+export const LONGEST_GUEST_MESSAGE = 64 * 1024
+
+const amount = v.pipe(v.string(), v.regex(/^\d{1,15}$/))
+
 const guestMessage = v.union([
-  v.object({ phase: v.string(), uptime: v.number() }),
+  v.object({ phase: v.pipe(v.string(), v.maxLength(64)), uptime: v.pipe(v.number(), v.finite(), v.minValue(0)) }),
   v.object({ committed: v.string() }),
   v.object({ refreshed: v.string() }),
-  v.object({ time: v.string() }),
+  // What becomes of it is sent back, as a number.
+  v.object({ time: v.pipe(v.string(), v.regex(/^\d{1,15} \d{1,12}\.\d{1,9}$/)) }),
   v.object({ forgot: v.string() }),
   v.object({ settled: v.string() }),
-  v.object({ loading: v.string() }),
+  v.object({ loading: amount }),
   v.object({ loaded: v.string() }),
   v.object({ ejected: v.string() }),
   v.object({ log: v.string() }),

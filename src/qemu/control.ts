@@ -1,21 +1,30 @@
 import { EventEmitter, once } from 'node:events'
-import { createInterface } from 'node:readline'
 import type { Duplex } from 'node:stream'
+import { TestkernelsError, visibleLine } from '../errors/index.ts'
 import { orAborted } from '../lifetime/index.ts'
-import type { Logger } from '../log/index.ts'
+import { followLines, type Logger } from '../log/index.ts'
+import { type ClockReading, measureClock, unixTimeMs } from './control-clock.ts'
 import {
   doorLines,
   type GuestCredentials,
   type GuestIdentity,
   type GuestMessage,
   identityLines,
+  LONGEST_GUEST_MESSAGE,
   parseGuestMessage,
   refreshLines,
 } from './control-messages.ts'
 
-/** A clock that is known to within this is right. */
-const CLOCK_UNCERTAINTY_MS = 20
-const CLOCK_READINGS = 10
+/** A guest has six phases, and says some hundred lines in its life; what is lost of them when it is restored is one or two. */
+const MOST_PHASES = 100
+const MOST_LINES = 100_000
+const MOST_WARNINGS = 100
+const MOST_NONSENSE_LINES = 100
+
+/** What came from a guest over its control port is more than, or other than, any guest of ours says. */
+export class GuestMisbehavedError extends TestkernelsError {
+  readonly code = 'GUEST_MISBEHAVED'
+}
 
 /** A step of the guest's boot. */
 export interface Phase {
@@ -43,6 +52,8 @@ export interface ControlConnection {
   readonly ended: string | undefined
   /** The tail of the command's log, once the guest sent it. */
   readonly commandLog: string | undefined
+  /** Why the port was closed to a guest that says too much; the VM is to be ended. */
+  readonly fault: GuestMisbehavedError | undefined
   /** Resolves when the guest reports the phase; at once if it did. @throws the signal's reason when that aborts first */
   phase(name: string, signal: AbortSignal): Promise<Phase>
   /** Gives the guest random numbers and a secret, by which it lets its owner in. That he gets in is the answer. */
@@ -74,8 +85,19 @@ export interface ControlConnection {
   close(): void
 }
 
-/** @param socket the port's other end, which QEMU makes a socket of */
-export function connectControl(socket: Duplex, log: Logger): ControlConnection {
+export interface ControlOptions {
+  readonly log: Logger
+  /** Kernel entry that errors name. */
+  readonly entry: string
+  /** Called once, when `fault` is there. */
+  readonly onFault: () => void
+}
+
+/**
+ * Whoever is root in the guest can write to its end of the port. He may end his own VM by that, and nothing else.
+ * @param socket the port's other end, which QEMU makes a socket of
+ */
+export function connectControl(socket: Duplex, { log, entry, onFault }: ControlOptions): ControlConnection {
   const events = new EventEmitter<ControlEvents>()
   events.setMaxListeners(0)
   const phases: Phase[] = []
@@ -84,20 +106,44 @@ export function connectControl(socket: Duplex, log: Logger): ControlConnection {
   let commits = 0
   let questions = 0
 
-  const lines = createInterface({ input: socket })
-  // The VM's container is what ends a wait; a lost control port by itself is no event. readline passes the socket's on.
-  socket.on('error', () => {})
-  lines.on('error', () => {})
-  lines.on('line', (line) => {
+  let fault: GuestMisbehavedError | undefined
+  const said = { lines: 0, warnings: 0, nonsense: 0 }
+
+  followLines(
+    socket,
+    {
+      onLine: take,
+      onFailure(reason) {
+        // The VM's box is what ends a wait: a port that is lost by itself is no event.
+        if (reason === socket.errored) return
+        fault = misbehaved(reason, entry)
+        onFault()
+      },
+    },
+    { longest: LONGEST_GUEST_MESSAGE, overlong: 'throw' },
+  )
+
+  function take(line: string): void {
+    if (++said.lines > MOST_LINES) throw new Error(`more than ${MOST_LINES} lines`)
     const message = parseGuestMessage(line)
-    if (message === undefined) return
+    if (message === undefined) {
+      if (++said.nonsense > MOST_NONSENSE_LINES)
+        throw new Error(`more than ${MOST_NONSENSE_LINES} lines that are no messages`)
+      return
+    }
     if ('phase' in message) phases.push({ name: message.phase, uptimeS: message.uptime })
+    if (phases.length > MOST_PHASES) throw new Error(`more than ${MOST_PHASES} phases of its boot`)
     if ('ended' in message) ended = message.ended
-    if ('sshd' in message) log.debug(`the guest's sshd says: ${message.sshd.trim()}`)
-    if ('warning' in message) log.warn(`the guest says: ${message.warning}`)
+    if ('sshd' in message) log.debug(`the guest's sshd says: ${visibleLine(message.sshd.trim())}`)
+    if ('warning' in message) warn(message.warning)
     if ('log' in message) commandLog = message.log
     events.emit('message', message)
-  })
+  }
+
+  function warn(text: string): void {
+    if (++said.warnings > MOST_WARNINGS) throw new Error(`more than ${MOST_WARNINGS} warnings`)
+    log.warn(`the guest says: ${visibleLine(text)}`)
+  }
 
   async function until<T>(find: () => T | undefined, signal: AbortSignal): Promise<T> {
     for (;;) {
@@ -150,6 +196,9 @@ export function connectControl(socket: Duplex, log: Logger): ControlConnection {
     get commandLog() {
       return commandLog
     },
+    get fault() {
+      return fault
+    },
     phase: (name, signal) => until(() => phases.find((phase) => phase.name === name), signal),
     openDoor(credentials) {
       socket.write(doorLines(credentials))
@@ -160,13 +209,8 @@ export function connectControl(socket: Duplex, log: Logger): ControlConnection {
       await ask(lines, (message) => 'committed' in message && message.committed === commit, signal)
     },
     async setClock(signal) {
-      let best: ClockOffset | undefined
-      for (let reading = 0; reading < CLOCK_READINGS; reading++) {
-        const offset = offsetOf(await readClock(signal))
-        if (best === undefined || offset.uncertaintyMs < best.uncertaintyMs) best = offset
-        if (best.uncertaintyMs <= CLOCK_UNCERTAINTY_MS) break
-      }
-      if (best !== undefined) socket.write(`shift ${Math.round(-best.aheadMs * 1000)}\n`)
+      const { aheadMs } = await measureClock(() => readClock(signal))
+      socket.write(`shift ${Math.round(-aheadMs * 1000)}\n`)
     },
     refresh: (entropy, signal) => ask(refreshLines(entropy), (message) => 'refreshed' in message, signal),
     settle: (signal) => ask('settle\n', (message) => 'settled' in message, signal),
@@ -188,34 +232,17 @@ export function connectControl(socket: Duplex, log: Logger): ControlConnection {
         return 'ejected' in message
       }
       await ask('eject\n', isAnswer, signal)
-      if (why !== '') log.warn(`the guest says: ${why}`)
+      if (why !== '') warn(why)
     },
     close: () => socket.destroy(),
   }
 }
 
-/** Finer than Date.now(). */
-function unixTimeMs(): number {
-  return performance.timeOrigin + performance.now()
-}
-
-/** One answer to "what time is it there". */
-interface ClockReading {
-  /** When the question was sent and when the answer came, by our clock, in milliseconds since 1970. */
-  readonly askedMs: number
-  readonly answeredMs: number
-  /** What the other clock said. */
-  readonly theirMs: number
-}
-
-interface ClockOffset {
-  /** How far the other clock is ahead of ours, in milliseconds. */
-  readonly aheadMs: number
-  /** It is that to within this. */
-  readonly uncertaintyMs: number
-}
-
-/** The other clock was read at some time between question and answer, as in the network time protocol (RFC 5905). */
-export function offsetOf({ askedMs, answeredMs, theirMs }: ClockReading): ClockOffset {
-  return { aheadMs: theirMs - (askedMs + answeredMs) / 2, uncertaintyMs: (answeredMs - askedMs) / 2 }
+function misbehaved(cause: unknown, entry: string): GuestMisbehavedError {
+  return new GuestMisbehavedError({
+    what: 'the guest said too much on its control port, and its VM was ended',
+    entry,
+    cause,
+    remedy: 'find what writes to /dev/vport*p1 in the guest: a privileged container, or a test of that device',
+  })
 }

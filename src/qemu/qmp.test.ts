@@ -91,3 +91,31 @@ test('a state that cannot be loaded is an error', async () => {
   await expect(loadState(qmp, '/state')).rejects.toThrow('the migration failed')
   qmp.close()
 })
+
+test.each([
+  ['something else', 'HTTP/1.1 400 Bad Request\r\n', 'its monitor said what is no QMP: HTTP/1.1 400 Bad Request'],
+  ['what moves the cursor', '\x1b[2J\n', 'its monitor said what is no QMP: \\x1b[2J'],
+  ['a line without end', 'x'.repeat(1024 * 1024 + 1), 'a line of more than 1048576 characters'],
+  // As deep as JSON.stringify, for the log, cannot go.
+  [
+    'an event that is too deep',
+    `{"event":"X","data":{"a":${'['.repeat(200_000)}${']'.repeat(200_000)}}}\n`,
+    'Maximum call stack',
+  ],
+])('a monitor that says %s ends the session with an error of ours', async (_what, said, cause) => {
+  const qmp = await connect()
+  answer = (_, socket) => void socket.write(said)
+  const event = qmp.event(() => true)
+  const executed = qmp.execute('stop')
+  for (const waiting of [event, executed]) {
+    await expect(waiting).rejects.toBeInstanceOf(QemuCommandError)
+    await expect(waiting).rejects.toThrow(cause)
+  }
+  await expect(qmp.execute('cont')).rejects.toThrow(cause)
+})
+
+test('half a line of a QEMU that dies is no message, and its end is the reason', async () => {
+  const qmp = await connect()
+  answer = ({ id }, socket) => void socket.end(`{"id":${id},"retu`)
+  await expect(qmp.execute('stop')).rejects.toThrow('QEMU ended')
+})

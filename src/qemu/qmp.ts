@@ -1,12 +1,16 @@
 import { EventEmitter } from 'node:events'
-import { createInterface } from 'node:readline'
 import type { Duplex } from 'node:stream'
 import * as v from 'valibot'
-import { TestkernelsError } from '../errors/index.ts'
+import { reasonOf, TestkernelsError, visibleLine } from '../errors/index.ts'
 import { orAborted } from '../lifetime/index.ts'
-import type { Logger } from '../log/index.ts'
+import { followLines, type Logger } from '../log/index.ts'
 
-/** QEMU refused a command of its monitor, or went away while it did it. */
+/** The longest answers that we ask for list a QEMU's devices. */
+const LONGEST_MESSAGE = 1024 * 1024
+/** So much of what is no message is quoted. */
+const QUOTED_CHARACTERS = 200
+
+/** QEMU refused a command of its monitor, went away while it did it, or speaks something else. */
 export class QemuCommandError extends TestkernelsError {
   readonly code = 'QEMU_COMMAND_FAILED'
 }
@@ -58,6 +62,7 @@ function overSocket(socket: Duplex, { signal, log, entry }: QmpOptions): QmpConn
   const events = new EventEmitter<QmpEvents>()
   const gone = new AbortController()
   let commands = 0
+  let over = 'QEMU ended'
 
   const failure = (command: string, cause: string) =>
     new QemuCommandError({
@@ -67,24 +72,31 @@ function overSocket(socket: Duplex, { signal, log, entry }: QmpOptions): QmpConn
       remedy: 'start the VM again, with --debug or TESTKERNELS_DEBUG=1 if it stays so',
     })
 
-  const lines = createInterface({ input: socket })
-  // The end of the connection is what ends the waits; readline passes the socket's error on.
-  socket.on('error', () => {})
-  lines.on('error', () => {})
-  lines.on('line', (line) => {
+  followLines(
+    socket,
+    { onLine: take, onFailure: (reason) => end(reasonOf(reason)) },
+    { longest: LONGEST_MESSAGE, overlong: 'throw' },
+  )
+  socket.once('close', () => end('QEMU ended'))
+
+  function take(line: string): void {
     const message = parseQmpMessage(line)
     if ('event' in message) {
-      log.debug(`qemu: ${message.event} ${JSON.stringify(message.data ?? {})}`)
+      log.debug(`qemu: ${visibleLine(message.event)} ${JSON.stringify(message.data ?? {})}`)
       events.emit('event', message)
     } else if ('error' in message)
       settle(message.id, ({ command, reject }) => reject(failure(command, message.error.desc)))
     else if ('return' in message) settle(message.id, ({ resolve }) => resolve(message.return))
-  })
-  lines.once('close', () => {
-    for (const { command, reject } of pending.values()) reject(failure(command, 'QEMU ended'))
+  }
+
+  /** The first reason counts: the connection closes after every other. */
+  function end(why: string): void {
+    if (gone.signal.aborted) return
+    gone.abort(failure('wait for an event', why))
+    for (const { command, reject } of pending.values()) reject(failure(command, why))
     pending.clear()
-    gone.abort(failure('wait for an event', 'QEMU ended'))
-  })
+    over = why
+  }
 
   function settle(id: number | undefined, how: (waiting: Pending) => void): void {
     const waiting = id === undefined ? undefined : pending.get(id)
@@ -97,7 +109,7 @@ function overSocket(socket: Duplex, { signal, log, entry }: QmpOptions): QmpConn
     execute(command, args) {
       const id = ++commands
       const answer = new Promise<unknown>((resolve, reject) => {
-        if (gone.signal.aborted) return reject(failure(command, 'QEMU ended'))
+        if (gone.signal.aborted) return reject(failure(command, over))
         pending.set(id, { resolve, reject, command })
         socket.write(`${JSON.stringify({ execute: command, ...(args && { arguments: args }), id })}\n`)
       })
@@ -141,7 +153,11 @@ const message = v.union([
   v.object({ id: v.optional(v.number()), return: v.unknown() }),
 ])
 
-/** @throws SyntaxError or ValiError for what is not QMP */
+/** @throws Error for what is not QMP */
 function parseQmpMessage(line: string): QmpMessage {
-  return v.parse(message, JSON.parse(line))
+  try {
+    return v.parse(message, JSON.parse(line))
+  } catch (cause) {
+    throw new Error(`its monitor said what is no QMP: ${visibleLine(line.slice(0, QUOTED_CHARACTERS))}`, { cause })
+  }
 }

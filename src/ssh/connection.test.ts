@@ -91,6 +91,16 @@ test('a program that starts after its abort is killed', async () => {
   await channelsToBe(0)
 })
 
+test('a program that writes without end is killed, and nothing of it is kept', async () => {
+  const running = connection.exec(['sh', '-c', 'while :; do head -c 1000000 /dev/zero; done'])
+  await expect(running).rejects.toMatchObject({
+    code: 'SSH_OUTPUT_TOO_LONG',
+    message: expect.stringContaining('sh wrote more than 64 MiB'),
+  })
+  await channelsToBe(0)
+  expect(server.messages).toContain('Inbound: CHANNEL_REQUEST (r:0, signal: KILL)')
+}, 60_000)
+
 test('a stream to a unix socket half-closes', async () => {
   const directory = await mkdtemp(join(tmpdir(), 'tk-'))
   const path = join(directory, 's')

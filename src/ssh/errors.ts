@@ -34,3 +34,8 @@ export class SshChannelRefusedError extends TestkernelsError {
 export class SshExecFailedError extends TestkernelsError {
   readonly code = 'SSH_EXEC_FAILED'
 }
+
+/** A program in the guest wrote more than is kept in memory. */
+export class SshOutputTooLongError extends TestkernelsError {
+  readonly code = 'SSH_OUTPUT_TOO_LONG'
+}

@@ -8,6 +8,7 @@ export {
   SshConnectionLostError,
   SshExecFailedError,
   SshHostKeyMismatchError,
+  SshOutputTooLongError,
 } from './errors.ts'
 export { dropbearPrivateKey, generateKeyPair, opensshPrivateKey, publicKeyLine, type SshKeyPair } from './keys.ts'
 export type { ExecOptions, ExecResult, ExitStatus, RemoteProcess, SpawnOptions } from './spawn.ts'

@@ -1,11 +1,11 @@
 import { constants } from 'node:os'
 import type { Readable, Writable } from 'node:stream'
-import { text } from 'node:stream/consumers'
 import type { ClientChannel } from 'ssh2'
 import { orAborted } from '../lifetime/index.ts'
+import { readText } from '../log/index.ts'
 import type { ChannelOpener } from './channel-opener.ts'
 import { type ChannelStream, sendSignal } from './channel-stream.ts'
-import { SshExecFailedError } from './errors.ts'
+import { SshExecFailedError, SshOutputTooLongError } from './errors.ts'
 
 export interface SpawnOptions {
   /** Kills the program; its streams end with the signal's reason. */
@@ -103,6 +103,9 @@ function exitOf(
   return exit
 }
 
+/** What is kept in memory of each of the two outputs. */
+const OUTPUT_MAX_BYTES = 64 * 1024 * 1024
+
 export interface ExecOptions {
   /** What the program reads. @default nothing */
   readonly stdin?: string | Uint8Array | Readable | undefined
@@ -115,6 +118,10 @@ export interface ExecResult extends ExitStatus {
   readonly stderr: string
 }
 
+/**
+ * Runs a program to its end.
+ * @throws SshOutputTooLongError for more than 64 MiB of one output; SshExecFailedError; the signal's reason
+ */
 export async function exec(
   opener: ChannelOpener,
   argv: readonly string[],
@@ -126,12 +133,32 @@ export async function exec(
     stdin.once('error', (error) => remote.stdin.destroy(error))
     stdin.pipe(remote.stdin)
   }
-  const outputs = Promise.all([text(remote.stdout), text(remote.stderr)])
+  let tooLong: SshOutputTooLongError | undefined
+  const onTooLong = () => {
+    remote.kill('SIGKILL')
+    remote.stdout.destroy()
+    tooLong ??= outputTooLong(argv, opener)
+    return tooLong
+  }
+  const said = (stream: Readable) => readText(stream, { maxBytes: OUTPUT_MAX_BYTES, tooLong: onTooLong })
+  const outputs = Promise.all([said(remote.stdout), said(remote.stderr)])
   // The exit knows better than the streams why there is none.
   outputs.catch(() => {})
-  const status = await remote.exit
-  const [stdout, stderr] = await outputs
-  return { ...status, stdout, stderr }
+  try {
+    const status = await remote.exit
+    const [stdout, stderr] = await outputs
+    return { ...status, stdout, stderr }
+  } catch (thrown) {
+    throw tooLong ?? thrown
+  }
+}
+
+function outputTooLong([program]: readonly string[], { entry }: ChannelOpener): SshOutputTooLongError {
+  return new SshOutputTooLongError({
+    what: `${program} wrote more than ${OUTPUT_MAX_BYTES / 1024 ** 2} MiB`,
+    entry,
+    remedy: 'let it write to a file of the guest, or start it with spawn, which gives its output as a stream',
+  })
 }
 
 /**

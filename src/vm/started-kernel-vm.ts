@@ -103,7 +103,8 @@ export class StartedKernelVm implements AsyncDisposable {
   /**
    * Runs a command in the guest, not in a container. The first one connects to its SSH server.
    * @param argv the program and its arguments, each passed as it is
-   * @throws VmDiedError, DockerdFailedError when the VM goes away meanwhile; SshExecFailedError
+   * @throws VmDiedError, DockerdFailedError when the VM goes away meanwhile; SshExecFailedError; SshOutputTooLongError for more
+   * than 64 MiB of one output
    */
   async exec(argv: readonly string[], options: ExecOptions = {}): Promise<ExecResult> {
     const { signal = this.gone } = options

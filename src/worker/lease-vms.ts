@@ -1,6 +1,6 @@
 import { connect, type Socket } from 'node:net'
-import { createInterface } from 'node:readline'
 import { TestkernelsError } from '../errors/index.ts'
+import { followLines } from '../log/index.ts'
 import { type Failure, FateWatch } from './fate.ts'
 import type { LeaseServerSource, ProvidedKernel, VmSource } from './provided.ts'
 
@@ -91,10 +91,8 @@ async function askServer(
 
 function firstLine(socket: Socket): Promise<string> {
   return new Promise((resolve, reject) => {
-    const lines = createInterface({ input: socket })
-    lines.once('line', resolve)
-    lines.once('close', () => reject(new Error('it closed the connection')))
-    // For good: a connection that breaks later is no news, the VM's fate is. readline passes errors of its input on.
-    for (const emitter of [socket, lines]) emitter.on('error', reject)
+    socket.once('close', () => reject(new Error('it closed the connection')))
+    // For good: a connection that breaks later is no news, the VM's fate is.
+    followLines(socket, { onLine: resolve, onFailure: reject }, { overlong: 'throw' })
   })
 }

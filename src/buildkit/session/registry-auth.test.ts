@@ -84,3 +84,16 @@ test('a configuration that is not JSON is told by its path', async () => {
     message: expect.stringContaining(join(configDir, 'config.json')),
   })
 })
+
+test.each([
+  ['says more than any answer has', 'yes | head -c 10000000', 'more than 1048576 bytes'],
+  ['answers null', 'echo null', 'not JSON with a Username'],
+  ['answers with other types', `echo '{"Username":1,"Secret":{}}'`, 'not JSON with a Username'],
+])('a helper that %s gives none', async (_what, script, cause) => {
+  await config({ credsStore: 'odd' })
+  await helper('odd', `cat >/dev/null; ${script}`)
+  await expect(credentialsFor('registry.example', configDir)).rejects.toMatchObject({
+    code: 'CREDENTIAL_HELPER',
+    message: expect.stringContaining(cause),
+  })
+})

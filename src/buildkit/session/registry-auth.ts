@@ -1,8 +1,10 @@
 import { spawn } from 'node:child_process'
 import { readFile } from 'node:fs/promises'
 import { join } from 'node:path'
-import { text } from 'node:stream/consumers'
+import type { Readable } from 'node:stream'
+import * as v from 'valibot'
 import { TestkernelsError } from '../../errors/index.ts'
+import { readText } from '../../log/index.ts'
 import { Auth } from '../gen/filesync_pb.ts'
 import type { Attachable } from './services.ts'
 
@@ -100,6 +102,8 @@ export class CredentialHelperError extends TestkernelsError {
 
 /** A helper may ask its user for a password, but not for ever. */
 const HELPER_TIMEOUT_MS = 60_000
+/** A token has some thousand. */
+const HELPER_OUTPUT_MAX_BYTES = 1024 * 1024
 
 /** Runs `docker-credential-NAME get`. Undefined when it knows of none for this registry. */
 async function askCredentialHelper(name: string, registry: string): Promise<Credentials | undefined> {
@@ -125,16 +129,24 @@ async function runHelper(program: string, input: string) {
   // A helper that ends without reading is judged by its exit code.
   helper.stdin.on('error', () => {})
   helper.stdin.end(input)
-  const [exitCode, stdout, stderr] = await Promise.all([exited, text(helper.stdout), text(helper.stderr)])
-  return { stdout, stderr, exitCode }
+  const said = (stream: Readable) => readText(stream, { maxBytes: HELPER_OUTPUT_MAX_BYTES })
+  try {
+    const [exitCode, stdout, stderr] = await Promise.all([exited, said(helper.stdout), said(helper.stderr)])
+    return { stdout, stderr, exitCode }
+  } catch (thrown) {
+    helper.kill('SIGKILL')
+    throw thrown
+  }
 }
 
-function parseAnswer(stdout: string, program: string, registry: string): { Username?: string; Secret?: string } {
+const helperAnswer = v.object({ Username: v.optional(v.string()), Secret: v.optional(v.string()) })
+
+function parseAnswer(stdout: string, program: string, registry: string): v.InferOutput<typeof helperAnswer> {
   try {
-    return JSON.parse(stdout) as { Username?: string; Secret?: string }
+    return v.parse(helperAnswer, JSON.parse(stdout))
   } catch {
     // What it printed may be a secret: it stays out of the message.
-    throw failed(program, registry, { cause: new Error('its answer is not JSON') })
+    throw failed(program, registry, { cause: new Error('its answer is not JSON with a Username and a Secret') })
   }
 }
 

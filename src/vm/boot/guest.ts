@@ -105,7 +105,10 @@ export async function guestIn(
   const { gone, expectEnd } = watchForDeath(ended.then(([exit]) => describe(exit)))
   const signal = AbortSignal.any([calledOff, gone])
   const images = restoring ? [] : await copyImages(box, attempt, { signal, deadline })
-  control = connectControl(await timeline.time('qemu', () => box.dial(CONTROL_SOCKET, signal)), log)
+  const port = await timeline.time('qemu', () => box.dial(CONTROL_SOCKET, signal))
+  // It ends as any other box does, and its end is told with the reason; that it cannot be removed is for who stops the VM to hear.
+  const onFault = () => void box.stop().catch(() => {})
+  control = connectControl(port, { log, entry: entry.name, onFault })
   resources.defer('control port', control.close)
   const proven = () => {
     restoring = false

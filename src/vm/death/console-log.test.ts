@@ -1,5 +1,5 @@
 import { existsSync } from 'node:fs'
-import { mkdtemp, readdir, readFile, rm, utimes, writeFile } from 'node:fs/promises'
+import { mkdir, mkdtemp, readdir, readFile, rm, stat, utimes, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterEach, beforeEach, expect, test } from 'vitest'
@@ -101,4 +101,56 @@ test('logs that nobody will read any more are swept, newer ones are not', async 
   await sweepConsoleLogs(directory)
   expect(await readdir(directory)).toEqual(['new.log'])
   await sweepConsoleLogs(join(directory, 'nothing-there'))
+})
+
+test('the file has a limit and says so, and what comes after it is still known', async () => {
+  const console = await ConsoleLog.open(path, { fileBytes: 1_000 })
+  for (let n = 0; n < 10_000; n++) console.add(`a line of the guest's ${n}`)
+  console.add('Kernel panic - not syncing: late')
+  await console.close('keep')
+  const text = await readFile(path, 'utf8')
+  expect(text.length).toBeLessThan(1_200)
+  expect(text).toMatch(/\n\[testkernels: the rest is missing: the guest has said more than 1000 bytes\]\n$/)
+  expect(console.reason).toBe('kernel panic: late')
+})
+
+test('a disk that is slower than the guest costs lines, which are counted, and no memory', async () => {
+  const console = await ConsoleLog.open(path, { waitingBytes: 1_000 })
+  // Nothing is written before this turn of the event loop is over.
+  for (let n = 0; n < 1_000; n++) console.add(`${n}`.padStart(99))
+  await expect.poll(async () => (await readFile(path, 'utf8')).length).toBeGreaterThan(1_000)
+  console.add('next')
+  await console.close('keep')
+  const lines = (await readFile(path, 'utf8')).trimEnd().split('\n')
+  const [, missing] = /^\[testkernels: (\d+) lines are missing/.exec(lines.at(-2) ?? '') ?? []
+  expect(lines.length - 2 + Number(missing)).toBe(1_000)
+  expect(lines.at(-1)).toBe('next')
+})
+
+test('who follows and does not take gets the newest, and hears of the rest', async () => {
+  const console = await ConsoleLog.open(path)
+  const following = console.follow()
+  const first = following.next()
+  console.add('first')
+  expect(await first).toEqual({ value: 'first', done: false })
+  for (let n = 0; n < 100_000; n++) console.add(`line ${n}`)
+  await console.close('remove')
+  const rest: string[] = []
+  for await (const line of following) rest.push(line)
+  const [, missing] = /^\[testkernels: (\d+) lines are missing/.exec(rest[0] ?? '') ?? []
+  expect(rest.length - 1 + Number(missing)).toBe(100_000)
+  expect(rest.length).toBeLessThan(10_002)
+  expect(rest.at(-1)).toBe('line 99999')
+})
+
+test('the file has what the guest said, and nobody else reads it; who follows sees no escapes', async () => {
+  await mkdir(join(directory, 'consoles'), { mode: 0o755 })
+  const console = await ConsoleLog.open(path)
+  const followed = collect(console.follow())
+  console.add('\x1b[2J\x1b]0;title\x07')
+  await console.close('keep')
+  expect(await followed.done).toEqual(['\\x1b[2J\\x1b]0;title\\x07'])
+  expect(await readFile(path, 'utf8')).toBe('\x1b[2J\x1b]0;title\x07\n')
+  expect((await stat(path)).mode & 0o777).toBe(0o600)
+  expect((await stat(join(directory, 'consoles'))).mode & 0o777).toBe(0o700)
 })

@@ -1,5 +1,6 @@
 import { expect, test } from 'vitest'
 import { parseKernelEntry } from '../../options/index.ts'
+import { GuestMisbehavedError } from '../../qemu/index.ts'
 import { describeDeath, type EndedVm, headlineOf, watchForDeath } from './death.ts'
 
 const entry = parseKernelEntry('old', { kernel: 'debian:bookworm', cgroup: 1 })
@@ -8,7 +9,7 @@ const killed: EndedVm = {
   entry,
   exit: { exitCode: 137, oomKilled: false },
   console: quiet,
-  control: { ended: undefined, commandLog: undefined },
+  control: { ended: undefined, commandLog: undefined, fault: undefined },
   stderr: '',
 }
 
@@ -18,12 +19,18 @@ test("a dockerd that ended is the reason, with the end of its log, whatever QEMU
   const last = "failed to start daemon: Devices cgroup isn't mounted"
   const error = describeDeath({
     ...killed,
-    control: { ended: 'status 1', commandLog: [...plugins, last, ''].join('\n') },
+    control: { ended: 'status 1', commandLog: [...plugins, last, ''].join('\n'), fault: undefined },
   })
   expect(error).toMatchObject({ code: 'DOCKERD_FAILED', entry: 'old' })
   expect(headlineOf(error)).toBe("old: the guest's dockerd ended with status 1 on debian:bookworm, cgroup v1")
   expect(error.output?.split('\n')).toHaveLength(20)
   expect(error.output?.endsWith(last)).toBe(true)
+})
+
+test('a guest that was ended for what it said died of that, whatever else it says', () => {
+  const fault = new GuestMisbehavedError({ what: 'it said too much', remedy: 'none' })
+  const control = { ended: 'status 1', commandLog: undefined, fault }
+  expect(describeDeath({ ...killed, control })).toBe(fault)
 })
 
 test("the guest's own reason comes before QEMU's status, and the console's lines before QEMU's", () => {

@@ -17,7 +17,7 @@ export interface EndedVm {
   readonly entry: KernelEntry
   readonly console: Pick<ConsoleLog, 'path' | 'reason' | 'excerpt'>
   /** Missing when QEMU ended before its control port was there. */
-  readonly control: Pick<ControlConnection, 'ended' | 'commandLog'> | undefined
+  readonly control: Pick<ControlConnection, 'ended' | 'commandLog' | 'fault'> | undefined
   /** The last lines of QEMU's and the entrypoint's errors. */
   readonly stderr: string
 }
@@ -25,6 +25,7 @@ export interface EndedVm {
 /** The error that tells how a VM ended: by its dockerd, by a panic, by the engine's memory limit, or by QEMU itself. */
 export function describeDeath({ exit, entry, console, control, stderr }: EndedVm): TestkernelsError {
   const where = `on ${kernelText(entry.kernel)}, cgroup v${entry.cgroup}`
+  if (control?.fault !== undefined) return control.fault
   if (control?.ended !== undefined) {
     return new DockerdFailedError({
       what: `the guest's dockerd ended with ${control.ended} ${where}`,

@@ -1,9 +1,11 @@
 import { createHash } from 'node:crypto'
 import { mkdir, readFile } from 'node:fs/promises'
 import { dirname, join } from 'node:path'
+import { Readable } from 'node:stream'
 import { TestkernelsError } from '../../../errors/index.ts'
 import { replaceFile } from '../../../files/index.ts'
 import { startDeadline } from '../../../lifetime/index.ts'
+import { readText } from '../../../log/index.ts'
 
 /** A tarball of a kernel's source, and where its checksum is published. */
 interface Tarball {
@@ -39,6 +41,8 @@ export function checksumIn(list: string, name: string): string | undefined {
 }
 
 const LIST_DEADLINE_MS = 30_000
+/** kernel.org's longest has a tenth. */
+const LIST_MAX_BYTES = 8 * 1024 * 1024
 
 /** The source of a kernel cannot be had, or not be trusted. */
 export class KernelSourceUnavailableError extends TestkernelsError {
@@ -80,7 +84,7 @@ async function download({ name, checksumsUrl }: Tarball & { checksumsUrl: string
   try {
     const response = await fetch(checksumsUrl, { signal: deadline.signal })
     if (!response.ok) throw new Error(`HTTP ${response.status} ${response.statusText}`)
-    return await response.text()
+    return await readText(Readable.from(response.body ?? []), { maxBytes: LIST_MAX_BYTES })
   } catch (thrown) {
     signal.throwIfAborted()
     throw new KernelSourceUnavailableError({
