@@ -31,6 +31,8 @@ export class Blobs {
    * @throws NotFound
    */
   async *read(digest: string, { offset, size }: { offset: number; size: number }): AsyncGenerator<BlobPart> {
+    if (!Number.isSafeInteger(offset) || offset < 0)
+      throw new Refusal(status.OUT_OF_RANGE, `no content begins at ${offset}`)
     const file = await open(this.#path(digest)).catch(() => undefined)
     if (file === undefined) throw new NotFound(`no content ${digest}`)
     try {

@@ -1,9 +1,11 @@
-import { chmod, type FileHandle, link, lstat, mkdir, open, rm, symlink, utimes } from 'node:fs/promises'
-import { join, resolve } from 'node:path'
+import { constants } from 'node:fs'
+import { type FileHandle, link, lstat, mkdir, open, realpath, rm, symlink } from 'node:fs/promises'
+import { basename, dirname, join } from 'node:path'
 import { type Packet, type PacketSchema, PacketType, type Stat } from '../gen/fsutil_pb.ts'
 import { messages, send, TransferError } from './message-stream.ts'
 import type { MessageStream } from './services.ts'
 import { kindOf, unixPermissions } from './walk.ts'
+import { inDirectory, openWithin } from './within.ts'
 
 type PacketStream = MessageStream<typeof PacketSchema>
 
@@ -28,7 +30,7 @@ class Receiver {
   readonly #stream: PacketStream
   readonly #destination: Destination
   /** Files whose content is still to come, by their number among all that was told. */
-  readonly #awaited = new Map<number, { stat: Stat; path: string; file?: FileHandle }>()
+  readonly #awaited = new Map<number, { stat: Stat; file?: FileHandle }>()
   #told = 0
   #isToldAll = false
 
@@ -59,9 +61,8 @@ class Receiver {
   async #stat(stat: Stat): Promise<void> {
     const id = this.#told
     this.#told += 1
-    const path = await this.#destination.make(stat)
-    if (path === undefined) return
-    this.#awaited.set(id, { stat, path })
+    if ((await this.#destination.make(stat)) === 'made') return
+    this.#awaited.set(id, { stat })
     await send(this.#stream, { type: PacketType.PACKET_REQ, id })
   }
 
@@ -70,95 +71,134 @@ class Receiver {
     const target = this.#awaited.get(id)
     if (target === undefined) throw new TransferError(`the engine sent file ${id}, which was not asked for`)
     // Opened with its first chunk: there may be more files than this process may have open.
-    target.file ??= await open(target.path, 'wx', 0o600)
+    target.file ??= await this.#destination.open(target.stat)
     if (data.byteLength > 0) {
       await target.file.writeFile(data)
       return
     }
+    await seal(target.file, target.stat)
     this.#awaited.delete(id)
     await target.file.close()
-    await this.#destination.seal(target.stat)
   }
 }
 
+/** What the names and the targets of links may have, in bytes (limits.h of Linux). */
+const NAME_MAX_BYTES = 255
+const PATH_MAX_BYTES = 4095
+/** A root file system has a tenth. */
+const MOST_ENTRIES = 2_000_000
+
 /**
  * A directory that a transfer is written to. The engine names the paths, so each must lie in a directory of this very
- * transfer: nothing is written outside, nor through a link that was sent or was there before.
+ * transfer, and is told once: nothing is written outside, nor through a link that was sent, was there before, or is put there meanwhile.
  */
 export class Destination {
   readonly #root: string
+  readonly #told = new Set<string>()
   readonly #directories = new Map<string, Stat | undefined>([['', undefined]])
   readonly #files = new Set<string>()
   /** Hard links, to be made when the files they are links to have come. */
-  readonly #links: { from: string; to: string }[] = []
+  readonly #links: { path: string; linkname: string }[] = []
 
   private constructor(root: string) {
     this.#root = root
   }
 
   static async open(directory: string): Promise<Destination> {
-    const root = resolve(directory)
-    await mkdir(root, { recursive: true })
-    return new Destination(root)
+    await mkdir(directory, { recursive: true })
+    return new Destination(await realpath(directory))
   }
 
-  /** Makes what `stat` tells of. For a file, whose content is still to come, returns where to. */
-  async make(stat: Stat): Promise<string | undefined> {
-    const path = this.#locate(stat.path)
+  /** Makes what `stat` tells of, or makes room for a file whose content is still to come. @throws TransferError */
+  async make(stat: Stat): Promise<'made' | 'content comes'> {
+    const { path, linkname } = stat
+    this.#check(stat)
     switch (kindOf(stat.mode)) {
       case 'directory':
-        await this.#makeDirectory(path)
-        this.#directories.set(stat.path, stat)
-        return undefined
+        await this.#in(path, makeDirectory)
+        this.#directories.set(path, stat)
+        return 'made'
       case 'symlink':
-        await rm(path, { force: true, recursive: true })
-        await symlink(stat.linkname, path)
-        return undefined
+        await this.#in(path, async (place) => {
+          await rm(place, { force: true, recursive: true })
+          await symlink(linkname, place)
+        })
+        return 'made'
       case 'special':
-        return undefined
+        return 'made'
       case 'file':
-        await rm(path, { force: true, recursive: true })
-        if (stat.linkname !== '') {
-          if (!this.#files.has(stat.linkname)) throw illegal(stat.linkname)
-          this.#links.push({ from: path, to: join(this.#root, stat.linkname) })
-          return undefined
+        await this.#in(path, (place) => rm(place, { force: true, recursive: true }))
+        if (linkname !== '') {
+          if (!this.#files.has(linkname)) throw illegal(linkname)
+          this.#links.push({ path, linkname })
+          return 'made'
         }
-        this.#files.add(stat.path)
-        return path
+        this.#files.add(path)
+        return 'content comes'
     }
   }
 
-  /** Gives a file that is complete its mode and time. */
-  async seal({ path, mode, modTime }: Stat): Promise<void> {
-    const absolute = join(this.#root, path)
-    await chmod(absolute, unixPermissions(mode))
-    const seconds = Number(modTime) / 1e9
-    await utimes(absolute, seconds, seconds)
+  /** Makes a file that was told of. */
+  open({ path }: Stat): Promise<FileHandle> {
+    return this.#in(path, (place) => open(place, 'wx', 0o600))
   }
 
   /** When all files have come. Directories get mode and time last, the innermost first: then nothing is written to them. */
   async finish(): Promise<void> {
-    for (const { from, to } of this.#links) await link(to, from)
-    for (const stat of [...this.#directories.values()].reverse()) if (stat !== undefined) await this.seal(stat)
+    for (const { path, linkname } of this.#links)
+      await this.#in(linkname, (target) => this.#in(path, (place) => link(target, place)))
+    for (const stat of [...this.#directories.values()].reverse())
+      if (stat !== undefined) await this.#sealDirectory(stat)
   }
 
-  #locate(path: string): string {
+  async #sealDirectory(stat: Stat): Promise<void> {
+    const directory = await openWithin(this.#root, stat.path, constants.O_RDONLY | constants.O_DIRECTORY)
+    try {
+      await seal(directory, stat)
+    } finally {
+      await directory.close()
+    }
+  }
+
+  /** @param work takes a path that leads to the place, whatever becomes of the directories above it */
+  #in<T>(path: string, work: (place: string) => Promise<T>): Promise<T> {
+    const parent = dirname(path)
+    return inDirectory(this.#root, parent, (directory) => work(join(directory, basename(path))))
+  }
+
+  #check({ path, linkname }: Stat): void {
     const slash = path.lastIndexOf('/')
     const name = path.slice(slash + 1)
     const parent = slash < 0 ? '' : path.slice(0, slash)
-    if (name === '' || name === '.' || name === '..' || path.includes('\0') || !this.#directories.has(parent))
-      throw illegal(path)
-    return join(this.#root, path)
-  }
-
-  async #makeDirectory(path: string): Promise<void> {
-    const present = await lstat(path).catch(() => undefined)
-    if (present?.isDirectory()) return
-    if (present !== undefined) await rm(path)
-    await mkdir(path, 0o700)
+    const isName = name !== '' && name !== '.' && name !== '..' && Buffer.byteLength(name) <= NAME_MAX_BYTES
+    const isShort = Buffer.byteLength(path) <= PATH_MAX_BYTES && Buffer.byteLength(linkname) <= PATH_MAX_BYTES
+    const isText = !path.includes('\0') && !linkname.includes('\0')
+    if (!isName || !isShort || !isText || !this.#directories.has(parent)) throw illegal(path)
+    // As a directory first and as a link to another one then, it would lead outside.
+    if (this.#told.has(path)) throw new TransferError(`the engine sent a path twice: ${quoted(path)}`)
+    if (this.#told.size >= MOST_ENTRIES) throw new TransferError(`the engine sent more than ${MOST_ENTRIES} files`)
+    this.#told.add(path)
   }
 }
 
+/** Gives what is complete its mode and time. */
+async function seal(file: FileHandle, { mode, modTime }: Stat): Promise<void> {
+  await file.chmod(unixPermissions(mode))
+  const seconds = Number(modTime) / 1e9
+  await file.utimes(seconds, seconds)
+}
+
+async function makeDirectory(place: string): Promise<void> {
+  const present = await lstat(place).catch(() => undefined)
+  if (present?.isDirectory()) return
+  if (present !== undefined) await rm(place)
+  await mkdir(place, 0o700)
+}
+
 function illegal(path: string): TransferError {
-  return new TransferError(`the engine sent a path that is not in the transfer: ${JSON.stringify(path)}`)
+  return new TransferError(`the engine sent a path that is not in the transfer: ${quoted(path)}`)
+}
+
+function quoted(path: string): string {
+  return JSON.stringify(path.slice(0, 300))
 }

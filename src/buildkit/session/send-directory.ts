@@ -1,8 +1,10 @@
-import { open } from 'node:fs/promises'
+import { constants } from 'node:fs'
+import { realpath } from 'node:fs/promises'
 import { type PacketSchema, PacketType } from '../gen/fsutil_pb.ts'
 import { messages, send, TransferError } from './message-stream.ts'
 import type { MessageStream } from './services.ts'
 import { type Entry, kindOf, type WalkOptions, walk } from './walk.ts'
+import { openWithin } from './within.ts'
 
 export type PacketStream = MessageStream<typeof PacketSchema>
 
@@ -15,8 +17,12 @@ const FILES_AT_ONCE = 4
  */
 export async function sendDirectory(stream: PacketStream, root: string, options: WalkOptions): Promise<void> {
   const told: Entry[] = []
+  const realRoot = await realpath(root)
   const lanes = new Lanes(FILES_AT_ONCE)
-  const transfer = Promise.all([tell(stream, walk(root, options), told), answer(stream, told, lanes)])
+  const transfer = Promise.all([
+    tell(stream, walk(root, options), told),
+    answer(stream, { told, root: realRoot, lanes }),
+  ])
   // The engine waits for ever for a file that cannot be read.
   await Promise.race([transfer, lanes.failed])
 }
@@ -31,7 +37,13 @@ async function tell(stream: PacketStream, entries: AsyncIterable<Entry>, told: E
   await send(stream, { type: PacketType.PACKET_STAT })
 }
 
-async function answer(stream: PacketStream, told: readonly Entry[], lanes: Lanes): Promise<void> {
+interface Answering {
+  readonly told: readonly Entry[]
+  readonly root: string
+  readonly lanes: Lanes
+}
+
+async function answer(stream: PacketStream, { told, root, lanes }: Answering): Promise<void> {
   for await (const { type, id, data } of messages(stream)) {
     if (type === PacketType.PACKET_FIN) break
     if (type === PacketType.PACKET_ERR)
@@ -40,18 +52,22 @@ async function answer(stream: PacketStream, told: readonly Entry[], lanes: Lanes
     const entry = told[id]
     if (entry === undefined || kindOf(entry.mode) !== 'file')
       throw new TransferError(`the engine asked for file ${id}, which it was not told of`)
-    await lanes.start(() => sendFile(stream, id, entry))
+    await lanes.start(() => sendFile(stream, { id, root, ...entry }))
   }
   await lanes.drain()
   await send(stream, { type: PacketType.PACKET_FIN })
 }
 
-/** An empty chunk ends a file. */
-async function sendFile(stream: PacketStream, id: number, { absolutePath, size }: Entry): Promise<void> {
+/** An empty chunk ends a file. What is told is what is sent: a file that became a link meanwhile may lead to what is no part of it. */
+async function sendFile(
+  stream: PacketStream,
+  { id, root, path, size }: Entry & { readonly id: number; readonly root: string },
+): Promise<void> {
   // One byte more than there is: a read that does not fill it has met the end.
   const chunkBytes = Math.min(CHUNK_BYTES, Number(size) + 1)
-  const file = await open(absolutePath)
+  const file = await openWithin(root, path, constants.O_RDONLY)
   try {
+    if (!(await file.stat()).isFile()) throw new TransferError(`${JSON.stringify(path)} is no file any more`)
     for (let isAtEnd = false; !isAtEnd; ) {
       // A buffer of its own for each chunk: the stream may keep it.
       const { bytesRead, buffer } = await file.read({ buffer: Buffer.allocUnsafe(chunkBytes) })

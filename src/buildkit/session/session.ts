@@ -6,6 +6,9 @@ import { Health, HealthCheckResponse_ServingStatus } from '../gen/health_pb.ts'
 import { openDuplex } from '../grpc.ts'
 import { type Attachable, SessionServices } from './services.ts'
 
+/** Four times what BuildKit itself takes. */
+const MESSAGE_MAX_BYTES = 64 * 1024 * 1024
+
 /** Lets the engine call this machine while a solve runs. */
 export interface Session extends AsyncDisposable {
   readonly id: string
@@ -19,7 +22,10 @@ export interface Session extends AsyncDisposable {
  */
 export async function openSession(client: Client, attachables: readonly Attachable[]): Promise<Session> {
   const id = randomBytes(16).toString('hex')
-  const server = new Server({ 'grpc.max_receive_message_length': -1, 'grpc.max_send_message_length': -1 })
+  const server = new Server({
+    'grpc.max_receive_message_length': MESSAGE_MAX_BYTES,
+    'grpc.max_send_message_length': -1,
+  })
   const services = new SessionServices(server)
   for (const attachable of [health, ...attachables]) attachable.register(services)
 
