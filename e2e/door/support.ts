@@ -24,7 +24,7 @@ const PORT = 61_923
 export async function toolsState(): Promise<{
   readonly tools: State
   readonly arch: Architecture
-  readonly mirror: string | undefined
+  readonly mirror: Awaited<ReturnType<typeof debianMirror>>
 }> {
   const settings = readSettings()
   const host = dockerHost(await engineUnderTest(), settings)

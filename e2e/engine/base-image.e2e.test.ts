@@ -69,7 +69,11 @@ test('an image that cannot be had is explained with all three ways, and leaves n
     (await readdir(tmpdir())).filter((name) => /^(mmdebstrap\.|testkernels-bootstrap-)/.test(name))
   const before = await leftovers()
   // Port 9 is nobody's: the mirror refuses.
-  const ensuring = ensureBaseImage({ host, suite: 'no-such-suite', mirror: 'http://127.0.0.1:9/debian' })
+  const ensuring = ensureBaseImage({
+    host,
+    suite: 'no-such-suite',
+    mirror: { url: 'http://127.0.0.1:9/debian', auth: undefined },
+  })
   await expect(ensuring).rejects.toMatchObject({
     code: 'BASE_IMAGE_UNAVAILABLE',
     message: expect.stringMatching(/engine's store: .*debian:no-such-suite-slim.*pull: .*bootstrap: /s),
@@ -89,7 +93,7 @@ test('an abort while the image is made ends the program and leaves nothing', asy
   const ensuring = ensureBaseImage({
     host,
     suite: 'no-such-suite',
-    mirror: 'http://127.0.0.1:9/debian',
+    mirror: { url: 'http://127.0.0.1:9/debian', auth: undefined },
     log,
     signal: controller.signal,
   })

@@ -32,7 +32,7 @@ export async function makeSystemdGuest() {
       ...['--variant=minbase', '--quiet', `--include=${packages.join(',')}`],
       `--customize-hook=printf '${unit}' >"$1/etc/systemd/system/ready.service"`,
       '--customize-hook=chroot "$1" systemctl enable ready.service docker.service',
-      ...['trixie', join(directory, 'root'), mirror],
+      ...['trixie', join(directory, 'root'), mirror.url],
     ],
     { stdio: ['ignore', 'ignore', 'inherit'] },
   )

@@ -1,13 +1,14 @@
 import { PassThrough } from 'node:stream'
-import { type Exporter, exporters, localDirs, registryAuth } from '../buildkit/index.ts'
+import { type Exporter, exporters, localDirs, registryAuth, secrets } from '../buildkit/index.ts'
 import type { Images } from '../host/index.ts'
+import { aptSecrets } from './base/debian-mirror.ts'
 import type { ImagePlan } from './plan.ts'
 import type { VmImageRequest } from './request.ts'
 
 /** Solves the plan's graph into the engine's store. The tag appears with the whole image, or not at all. */
 export async function buildImage(
   { ref, definition, config, directories }: ImagePlan,
-  { host, builder, dockerConfigDirectory, cache, signal, onStatus }: VmImageRequest,
+  { host, builder, mirror, dockerConfigDirectory, cache, signal, onStatus }: VmImageRequest,
   labels: Readonly<Record<string, string>>,
 ): Promise<void> {
   await using buildkit = await builder.connect()
@@ -15,7 +16,11 @@ export async function buildImage(
     await buildkit.solve({
       definition,
       imageConfig: { ...config, labels: { ...config.labels, ...labels } },
-      attachables: [localDirs(directories), registryAuth({ configDir: dockerConfigDirectory })],
+      attachables: [
+        localDirs(directories),
+        registryAuth({ configDir: dockerConfigDirectory }),
+        secrets(aptSecrets(mirror)),
+      ],
       cacheImports: cache.from,
       cacheExports: cache.to,
       exporter,

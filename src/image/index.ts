@@ -1,5 +1,5 @@
-export { debianMirror } from './base/apt-mirror.ts'
 export { ensureBaseImage } from './base/base-image.ts'
+export { debianMirror } from './base/debian-mirror.ts'
 export { type BuildCachePruneResult, pruneBuildCache } from './build-cache.ts'
 export { ensureVmImage, type VmImage } from './ensure-vm-image.ts'
 export { BuilderUnsuitableError, CacheUnsupportedError, ImageUnusableError } from './errors.ts'

@@ -2,6 +2,7 @@ import type { SolveStatus } from '../buildkit/index.ts'
 import type { Builder, Host } from '../host/index.ts'
 import type { Logger } from '../log/index.ts'
 import type { CacheReference, KernelReference, RootfsReference } from '../options/index.ts'
+import type { DebianMirror } from './base/debian-mirror.ts'
 import { CacheUnsupportedError } from './errors.ts'
 import type { KernelFacts } from './preflight/kernel-facts.ts'
 
@@ -13,7 +14,7 @@ export interface VmImageRequest {
   readonly rootfs: RootfsReference
   /** The guest's command in place of dockerd. */
   readonly init: readonly string[] | undefined
-  readonly mirror: string | undefined
+  readonly mirror: DebianMirror | undefined
   readonly cache: CachePlan
   /** Where sources of the kernel are taken from in place of kernel.org. */
   readonly kernelMirror: string | undefined

@@ -1,8 +1,9 @@
 import { PassThrough, Readable } from 'node:stream'
 import { extract } from 'tar-stream'
 import type { Architecture } from '../arch/index.ts'
-import { exporters, llb, localDirs, registryAuth } from '../buildkit/index.ts'
+import { exporters, llb, localDirs, registryAuth, secrets } from '../buildkit/index.ts'
 import { readText } from '../log/index.ts'
+import { aptSecrets } from './base/debian-mirror.ts'
 import { KERNEL_LABEL, kernelFactsIn } from './labels.ts'
 import type { KernelPlan } from './plan.ts'
 import { type KernelFacts, parseKernelConfig } from './preflight/kernel-facts.ts'
@@ -38,7 +39,11 @@ export async function solveFacts(kernel: KernelPlan, request: VmImageRequest): P
   await using buildkit = await request.builder.connect()
   await buildkit.solve({
     definition: facts.definition(),
-    attachables: [localDirs(kernel.directories ?? {}), registryAuth({ configDir: request.dockerConfigDirectory })],
+    attachables: [
+      localDirs(kernel.directories ?? {}),
+      registryAuth({ configDir: request.dockerConfigDirectory }),
+      secrets(aptSecrets(request.mirror)),
+    ],
     cacheImports: request.cache.from,
     exporter: exporters.tar({ to: archive }),
     onStatus: request.onStatus,

@@ -139,6 +139,12 @@ function wholeNumber(environment: Environment, name: string, fallback: number): 
 function httpUrl(environment: Environment, name: string): string | undefined {
   const value = environment[name]
   if (!value) return undefined
+  if (/^https?:\/\/[^/]*@/.test(value)) {
+    throw new InvalidOptionError({
+      what: `${name} has a user or a password, which would be in the history of images`,
+      remedy: 'give a mirror that needs none, or build a tarball of yours: source:FILE',
+    })
+  }
   if (/^https?:\/\/[^/]/.test(value)) return value.replace(/\/+$/, '')
   throw new InvalidOptionError({
     what: `${name} must be an http or https URL, got '${value}'`,

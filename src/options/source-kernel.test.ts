@@ -94,4 +94,7 @@ test('a mirror of kernel.org is a URL', () => {
   )
   expect(readSettings({}).kernelMirror).toBeUndefined()
   expect(() => readSettings({ TESTKERNELS_KERNEL_MIRROR: '/mirror' })).toThrow('must be an http or https URL')
+  expect(() => readSettings({ TESTKERNELS_KERNEL_MIRROR: 'https://me:sesame@mirror.example.org' })).toThrow(
+    /^(?!.*sesame).*would be in the history of images/s,
+  )
 })

@@ -114,8 +114,3 @@ async function readText(file: string): Promise<string> {
 function words(text: string): string[] {
   return text.split(/\s+/).filter((word) => word !== '')
 }
-
-/** The Debian archive that images are built from: the option, else that of this machine's apt configuration, else none. */
-export async function debianMirror(option: string | undefined): Promise<string | undefined> {
-  return option ?? (await aptMirror())
-}

@@ -6,7 +6,7 @@ import { dockerHost } from '../../host/index.ts'
 import { readSettings } from '../../options/index.ts'
 import { ensureBaseImage } from './base-image.ts'
 
-const mirror = 'http://mirror.example.org/debian'
+const mirror = { url: 'http://mirror.example.org/debian', auth: undefined }
 const madeFrom = (url: string) => ({
   Id: 'sha256:own',
   Config: { Labels: { 'testkernels.mirror': createHash('sha256').update(url).digest('hex').slice(0, 16) } },
@@ -22,14 +22,14 @@ async function ensureWith(images: Record<string, unknown>) {
 test('the official image is taken from the store', async () => {
   const { image, requests } = await ensureWith({
     '/images/debian:trixie-slim/json': { Id: 'sha256:official' },
-    '/images/testkernels/base:trixie/json': madeFrom(mirror),
+    '/images/testkernels/base:trixie/json': madeFrom(mirror.url),
   })
   expect(image).toEqual({ ref: 'debian:trixie-slim', id: 'sha256:official', origin: 'engine' })
   expect(requests.filter((request) => request.startsWith('POST'))).toEqual([])
 })
 
 test('one that was made earlier is used again, without a try to pull', async () => {
-  const { image, requests } = await ensureWith({ '/images/testkernels/base:trixie/json': madeFrom(mirror) })
+  const { image, requests } = await ensureWith({ '/images/testkernels/base:trixie/json': madeFrom(mirror.url) })
   expect(image).toEqual({ ref: 'testkernels/base:trixie', id: 'sha256:own', origin: 'bootstrapped' })
   expect(requests.filter((request) => request.startsWith('POST'))).toEqual([])
 })

@@ -3,8 +3,8 @@ import { reasonOf, TestkernelsError } from '../../errors/index.ts'
 import { type Host, type Images, imageLabels, type RegistryOptions } from '../../host/index.ts'
 import { neverAborted } from '../../lifetime/index.ts'
 import { type Logger, silentLogger } from '../../log/index.ts'
-import { aptMirror } from './apt-mirror.ts'
 import { bootstrap } from './bootstrap.ts'
+import { type DebianMirror, debianMirror } from './debian-mirror.ts'
 
 /** There is no image to build on: the engine has none, could not pull one, and none could be made. */
 export class BaseImageUnavailableError extends TestkernelsError {
@@ -15,8 +15,8 @@ export interface BaseImageOptions {
   readonly host: Pick<Host, 'arch' | 'images' | 'lock'>
   /** Debian suite, such as `trixie`. */
   readonly suite: string
-  /** URL of the Debian archive to make the image from. @default that of this machine's apt configuration */
-  readonly mirror?: string | undefined
+  /** The Debian archive to make the image from. @default that of this machine's apt configuration */
+  readonly mirror?: DebianMirror | undefined
   /** For the pull. @default anonymous */
   readonly credentials?: RegistryOptions['credentials'] | undefined
   readonly signal?: AbortSignal | undefined
@@ -29,7 +29,7 @@ export interface BaseImage {
   readonly origin: 'engine' | 'pulled' | 'bootstrapped'
 }
 
-/** Names the archive that an image was made from; by its digest, because a URL may hold a password. */
+/** Names the archive that an image was made from; by its digest, because it may be nobody's business. */
 const MIRROR_LABEL = 'testkernels.mirror'
 
 /** The one that registries have. */
@@ -50,7 +50,7 @@ export function baseImageRefs(suite: string): readonly [official: string, bootst
 export async function ensureBaseImage(options: BaseImageOptions): Promise<BaseImage> {
   const { host, suite, signal, log = silentLogger } = options
   const { images } = host
-  const mirror = (options.mirror ?? (await aptMirror()))?.replace(/\/+$/, '')
+  const mirror = options.mirror ?? (await debianMirror(undefined))
   const stored = await findStored(images, suite, mirror)
   if (stored !== undefined) return stored
 
@@ -92,7 +92,11 @@ export async function ensureBaseImage(options: BaseImageOptions): Promise<BaseIm
   }
 }
 
-async function findStored(images: Images, suite: string, mirror: string | undefined): Promise<BaseImage | undefined> {
+async function findStored(
+  images: Images,
+  suite: string,
+  mirror: DebianMirror | undefined,
+): Promise<BaseImage | undefined> {
   const [official, bootstrapped] = baseImageRefs(suite)
   const image = await images.inspect(official)
   if (image !== undefined) return { ref: official, id: image.id, origin: 'engine' }
@@ -120,6 +124,6 @@ function firstReason(error: unknown): string {
   return error instanceof Error && error.cause !== undefined ? firstReason(error.cause) : reasonOf(error).trim()
 }
 
-function digestOf(mirror: string): string {
-  return createHash('sha256').update(mirror).digest('hex').slice(0, 16)
+function digestOf({ url }: DebianMirror): string {
+  return createHash('sha256').update(url).digest('hex').slice(0, 16)
 }

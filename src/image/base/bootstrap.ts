@@ -3,7 +3,8 @@ import { promisify } from 'node:util'
 import { TestkernelsError } from '../../errors/index.ts'
 import type { Host } from '../../host/index.ts'
 import { type Logger, silentLogger } from '../../log/index.ts'
-import { type Command, startProgram } from './program.ts'
+import type { DebianMirror } from './debian-mirror.ts'
+import { type Command, SECRET_FILE, startProgram } from './program.ts'
 
 /** The bootstrap program failed, or there is none. */
 export class BootstrapError extends TestkernelsError {
@@ -33,7 +34,7 @@ export async function bootstrap(options: BootstrapOptions): Promise<string> {
       remedy: 'install one: `sudo apt-get install mmdebstrap`',
     })
   }
-  log.info(`making a minimal Debian ${suite} with ${tool.name} from ${withoutPassword(mirror)}`)
+  log.info(`making a minimal Debian ${suite} with ${tool.name} from ${mirror.url}`)
   await using program = await startProgram(tool.command({ arch: host.arch.name, suite, mirror }))
   let failure: unknown
   program.output.on('error', (error) => {
@@ -48,7 +49,7 @@ export async function bootstrap(options: BootstrapOptions): Promise<string> {
     if (failure === undefined) throw cause
     throw new BootstrapError({
       what: `${tool.name} did not make a Debian ${suite}`,
-      remedy: `check that ${withoutPassword(mirror)} can be reached and has ${suite}, and that this user may run ${tool.name}`,
+      remedy: `check that ${mirror.url} can be reached and has ${suite}, and that this user may run ${tool.name}`,
       cause: failure,
       output: await program.messages(),
     })
@@ -63,10 +64,6 @@ async function findTool(): Promise<BootstrapTool | undefined> {
   return undefined
 }
 
-function withoutPassword(url: string): string {
-  return url.replace(/\/\/[^/@]*@/, '//')
-}
-
 /** A program that makes a Debian root file system; its command writes the tar of one to its standard output. */
 interface BootstrapTool {
   readonly name: string
@@ -77,9 +74,13 @@ interface BootstrapRequest {
   /** As Debian calls the architecture. */
   readonly arch: string
   readonly suite: string
-  /** URL of a Debian archive, without a slash at its end. */
-  readonly mirror: string
+  readonly mirror: DebianMirror
 }
+
+/** Where apt looks for passwords, while the image is made. */
+const AUTH = '"$1/etc/apt/auth.conf.d/testkernels.conf"'
+const SHOW_AUTH = `mkdir -p "$1/etc/apt/auth.conf.d"; cat ${SECRET_FILE} >${AUTH}`
+const FORGET_AUTH = `rm -f ${AUTH}`
 
 const mmdebstrap: BootstrapTool = {
   name: 'mmdebstrap',
@@ -98,10 +99,12 @@ const mmdebstrap: BootstrapTool = {
       '--dpkgopt=path-exclude=/usr/share/info/*',
       '--dpkgopt=path-exclude=/usr/share/locale/*',
       '--dpkgopt=path-exclude=/usr/share/man/*',
+      ...(mirror.auth === undefined ? [] : [`--setup-hook=${SHOW_AUTH}`, `--customize-hook=${FORGET_AUTH}`]),
       suite,
       '-',
-      mirror,
+      mirror.url,
     ],
+    secret: mirror.auth,
   }),
 }
 
@@ -112,6 +115,12 @@ trap 'rm -rf --one-file-system "$directory"' EXIT
 trap 'exit 143' TERM
 suite=$1 mirror=$2
 shift 2
+if [ -e ${SECRET_FILE} ]; then
+  # wget's way to be told a password: hosts have no scheme there.
+  export HOME=$directory.home
+  trap 'rm -rf --one-file-system "$directory" "$HOME"' EXIT
+  (umask 077; mkdir "$HOME"; sed 's,^machine https*://\\([^/:]*\\).*,machine \\1,' ${SECRET_FILE} >"$HOME/.netrc") || exit
+fi
 debootstrap "$@" "$suite" "$directory" "$mirror" >&2 || exit
 tar -C "$directory" --numeric-owner --one-file-system \\
   --exclude='./var/cache/apt/archives/*.deb' --exclude='./var/lib/apt/lists/*' -c .
@@ -126,11 +135,12 @@ const debootstrap: BootstrapTool = {
       DEBOOTSTRAP_TO_TAR,
       'sh',
       suite,
-      mirror,
+      mirror.url,
       '--variant=minbase',
       `--arch=${arch}`,
       ...extraPackages(mirror),
     ],
+    secret: mirror.auth,
   }),
 }
 
@@ -138,6 +148,6 @@ const debootstrap: BootstrapTool = {
 const BOOTSTRAP_TOOLS: readonly BootstrapTool[] = [mmdebstrap, debootstrap]
 
 /** Steps that install packages over https need the authorities' certificates in the image. */
-function extraPackages(mirror: string): readonly string[] {
-  return mirror.startsWith('https:') ? ['--include=ca-certificates'] : []
+function extraPackages({ url }: DebianMirror): readonly string[] {
+  return url.startsWith('https:') ? ['--include=ca-certificates'] : []
 }

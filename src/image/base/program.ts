@@ -7,7 +7,12 @@ import { Readable } from 'node:stream'
 export interface Command {
   readonly file: string
   readonly args: readonly string[]
+  /** What it finds in `SECRET_FILE`: command lines and environments of programs are for all to read. @default there is no such file */
+  readonly secret?: string | undefined
 }
+
+/** Has no name on a disk, so that nothing of it is left whoever is killed. */
+export const SECRET_FILE = '/proc/self/fd/3'
 
 export interface Program extends AsyncDisposable {
   /** The program's output. It fails if the program does, so that half an output never passes for a whole one. */
@@ -22,9 +27,12 @@ const MESSAGES_BYTES = 4_096
  * Starts a program in a process group of its own. Disposing ends the whole group and waits for it, because bootstrap
  * programs clean up temporary directories and mounts when told to terminate.
  */
-export async function startProgram({ file, args }: Command): Promise<Program> {
+export async function startProgram({ file, args, secret }: Command): Promise<Program> {
   const log = await openUnnamedFile()
-  const child = spawn(file, args, { stdio: ['ignore', 'pipe', log.fd], detached: true })
+  const secrets = secret === undefined ? undefined : await openUnnamedFile()
+  await secrets?.writeFile(secret ?? '')
+  const stdio = ['ignore', 'pipe', log.fd, ...(secrets === undefined ? [] : [secrets.fd])] as const
+  const child = spawn(file, args, { stdio: [...stdio], detached: true })
   const ended = new Promise<string | undefined>((resolve) => {
     let failure: string | undefined
     child.once('error', (error) => {
@@ -34,6 +42,7 @@ export async function startProgram({ file, args }: Command): Promise<Program> {
       resolve(failure ?? (code === 0 ? undefined : `${file} ended with ${signal ?? `exit code ${code}`}`))
     })
   })
+  await secrets?.close()
   const output = Readable.from(wholeOutput(child, ended), { objectMode: false })
   return {
     output,
@@ -60,13 +69,13 @@ async function* wholeOutput(child: ChildProcess, ended: Promise<string | undefin
 }
 
 /**
- * A file without a name, for the program's messages. Not a pipe: when we are killed, a program that writes to a pipe dies
+ * A file without a name, as for the program's messages. Not a pipe: when we are killed, a program that writes to a pipe dies
  * of it, and leaves its mounts, whereas one that cannot write its output any more cleans up.
  */
 async function openUnnamedFile() {
   const directory = await mkdtemp(join(tmpdir(), 'testkernels-bootstrap-'))
   try {
-    return await open(join(directory, 'messages'), 'w+')
+    return await open(join(directory, 'file'), 'w+', 0o600)
   } finally {
     await rm(directory, { recursive: true })
   }

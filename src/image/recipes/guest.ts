@@ -1,5 +1,6 @@
 import type { Architecture } from '../../arch/index.ts'
 import { llb, type State } from '../../buildkit/graph.ts'
+import { aptAuth, type DebianMirror } from '../base/debian-mirror.ts'
 import { sources } from './sources.ts'
 
 /**
@@ -50,7 +51,7 @@ export function guest({ arch, tools, sshd, door, init }: GuestInput): State {
 export interface SshdOptions {
   readonly arch: Architecture
   readonly suite: string
-  readonly mirror: string | undefined
+  readonly mirror: DebianMirror | undefined
 }
 
 /** A state with `/dropbear`, the guest's SSH server: a static program, built from Debian's source (images/guest/sshd/build.sh). */
@@ -58,10 +59,11 @@ export function sshd(tools: State, { arch, suite, mirror }: SshdOptions): State 
   return tools
     .run({
       name: '[guest] build Dropbear',
-      args: ['sh', '/src/sshd/build.sh', suite, ...(mirror === undefined ? [] : [mirror])],
+      args: ['sh', '/src/sshd/build.sh', suite, ...(mirror === undefined ? [] : [mirror.url])],
       mounts: [
         llb.bind('/src', sources('guest', { arch, only: ['sshd'] }), { selector: '/src' }),
         llb.bind('/apt', sources('kernel', { arch, only: ['debian-apt.sh'] }), { selector: '/src' }),
+        ...aptAuth(mirror),
         llb.output('/out'),
       ],
     })

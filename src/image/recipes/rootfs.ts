@@ -2,6 +2,7 @@ import { basename, dirname } from 'node:path'
 import type { Architecture } from '../../arch/index.ts'
 import { llb, type State } from '../../buildkit/graph.ts'
 import type { LocalRootfs, RootfsReference } from '../../options/index.ts'
+import type { DebianMirror } from '../base/debian-mirror.ts'
 import type { DockerfileContext } from './dockerfile.ts'
 import { contentKeyOf, type Ingredient, markOurs } from './ingredient.ts'
 import { type StoredImageContext, storedImage } from './stored-image.ts'
@@ -9,7 +10,7 @@ import { aptInstall } from './tools.ts'
 
 export interface RootfsContext extends DockerfileContext, StoredImageContext {
   readonly tools: State
-  readonly mirror: string | undefined
+  readonly mirror: DebianMirror | undefined
   /** The base image of a Debian suite, made if need be. */
   readonly base: (suite: string) => Promise<string>
 }
@@ -38,7 +39,7 @@ export async function rootfs(reference: RootfsReference, context: RootfsContext)
 
 export interface DebianRootfsOptions {
   readonly arch: Architecture
-  readonly mirror: string | undefined
+  readonly mirror: DebianMirror | undefined
   readonly suite: string
 }
 

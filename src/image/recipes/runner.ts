@@ -1,12 +1,13 @@
 import type { Architecture } from '../../arch/index.ts'
 import { llb, type State } from '../../buildkit/graph.ts'
 import { imagePaths } from '../../qemu/index.ts'
+import type { DebianMirror } from '../base/debian-mirror.ts'
 import { sources } from './sources.ts'
 import { aptInstall } from './tools.ts'
 
 export interface RunnerOptions {
   readonly arch: Architecture
-  readonly mirror: string | undefined
+  readonly mirror: DebianMirror | undefined
   readonly suite: string
 }
 

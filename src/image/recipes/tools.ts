@@ -1,7 +1,8 @@
 import { type ExecState, llb, type State } from '../../buildkit/graph.ts'
+import { aptAuth, type DebianMirror } from '../base/debian-mirror.ts'
 
 /** The state that compiles and packs; nothing of it is in the image. */
-export function tools(base: State, debian: { mirror: string | undefined; suite: string }): ExecState {
+export function tools(base: State, debian: { mirror: DebianMirror | undefined; suite: string }): ExecState {
   return aptInstall(base, {
     ...debian,
     name: '[tools] apt-get install compiler and packers',
@@ -22,7 +23,7 @@ export interface AptInstallOptions {
   /** Shown in the progress. */
   readonly name: string
   /** The Debian archive; without one, what the state's own apt configuration says. */
-  readonly mirror: string | undefined
+  readonly mirror: DebianMirror | undefined
   readonly suite: string
   readonly packages: readonly string[]
 }
@@ -39,10 +40,11 @@ fi
 apt-get update
 apt-get install -y --no-install-recommends ${packages.join(' ')}
 rm -rf /usr/share/doc/* /usr/share/man/* /usr/share/locale/* /var/log/* /var/cache/debconf/*`,
-    env: { DEBIAN_FRONTEND: 'noninteractive', MIRROR: mirror ?? '' },
+    env: { DEBIAN_FRONTEND: 'noninteractive', MIRROR: mirror?.url ?? '' },
     mounts: [
       llb.cache('/var/cache/apt', { id: `testkernels-apt-cache-${suite}`, sharing: 'locked' }),
       llb.cache('/var/lib/apt/lists', { id: `testkernels-apt-lists-${suite}`, sharing: 'locked' }),
+      ...aptAuth(mirror),
     ],
   })
 }

@@ -1,6 +1,7 @@
 import type { Architecture } from '../../arch/index.ts'
 import { llb, type State } from '../../buildkit/graph.ts'
 import { imagePaths } from '../../qemu/index.ts'
+import type { DebianMirror } from '../base/debian-mirror.ts'
 import { doorPrograms, guest, guestCommand, sshd } from './guest.ts'
 import type { Ingredient } from './ingredient.ts'
 import { runner, runnerPrograms } from './runner.ts'
@@ -14,7 +15,7 @@ export interface VmImageInput {
   /** A Debian of `BASE_SUITE`. */
   readonly base: State
   readonly tools: State
-  readonly mirror: string | undefined
+  readonly mirror: DebianMirror | undefined
   readonly kernel: Ingredient
   readonly rootfs: Ingredient
   /** The guest's command in place of dockerd. */

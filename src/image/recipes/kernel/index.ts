@@ -1,6 +1,7 @@
 import type { Architecture } from '../../../arch/index.ts'
 import { llb, type State } from '../../../buildkit/graph.ts'
 import { type DebianKernel, type KernelReference, kernelLabel } from '../../../options/index.ts'
+import { aptAuth, type DebianMirror } from '../../base/debian-mirror.ts'
 import type { Ingredient } from '../ingredient.ts'
 import { sources } from '../sources.ts'
 import { type StoredImageContext, storedImage } from '../stored-image.ts'
@@ -33,7 +34,7 @@ async function kernelTree(reference: KernelReference, context: KernelRecipeConte
 
 export interface DebianKernelOptions {
   readonly arch: Architecture
-  readonly mirror: string | undefined
+  readonly mirror: DebianMirror | undefined
 }
 
 /** The tree of a kernel of Debian's: `/boot` and `/lib/modules`, or `/usr/lib/modules` (images/kernel/fetch-debian.sh). */
@@ -42,9 +43,10 @@ function debianKernel(tools: State, kernel: DebianKernel, { arch, mirror }: Debi
   return tools
     .run({
       name: `[kernel ${suite}] fetch linux-image-${flavour}`,
-      args: ['sh', '/src/fetch-debian.sh', suite, flavour, ...(mirror === undefined ? [] : [mirror])],
+      args: ['sh', '/src/fetch-debian.sh', suite, flavour, ...(mirror === undefined ? [] : [mirror.url])],
       mounts: [
         llb.bind('/src', sources('kernel', { arch, only: ['fetch-debian.sh', 'debian-apt.sh'] }), { selector: '/src' }),
+        ...aptAuth(mirror),
         llb.output('/out'),
       ],
     })

@@ -3,6 +3,7 @@ import type { Architecture } from '../../../arch/index.ts'
 import { llb, type State } from '../../../buildkit/graph.ts'
 import type { Logger } from '../../../log/index.ts'
 import type { SourceOrigin } from '../../../options/index.ts'
+import { aptAuth, type DebianMirror } from '../../base/debian-mirror.ts'
 import { contentKeyOf, type Ingredient } from '../ingredient.ts'
 import { sources } from '../sources.ts'
 import { type PublishedChecksumOptions, publishedChecksum, tarballOf } from './kernel-org.ts'
@@ -12,7 +13,7 @@ export interface SourceTreeContext extends PublishedChecksumOptions {
   readonly base: State
   /** Has what tarballs are unpacked with. */
   readonly compiler: State
-  readonly mirror: string | undefined
+  readonly mirror: DebianMirror | undefined
   readonly kernelMirror: string | undefined
   /** Names a step for people. */
   readonly step: (what: string) => string
@@ -81,11 +82,12 @@ function debianSource(suite: string, { arch, base, mirror, step }: SourceTreeCon
   return base
     .run({
       name: step('fetch linux-source'),
-      args: ['sh', '/src/fetch-debian-source.sh', suite, ...(mirror === undefined ? [] : [mirror])],
+      args: ['sh', '/src/fetch-debian-source.sh', suite, ...(mirror === undefined ? [] : [mirror.url])],
       mounts: [
         llb.bind('/src', sources('kernel', { arch, only: ['fetch-debian-source.sh', 'debian-apt.sh'] }), {
           selector: '/src',
         }),
+        ...aptAuth(mirror),
         llb.output('/out'),
       ],
     })
