@@ -4,5 +4,7 @@ import { defineConfig } from 'vitest/config'
 import { projects as e2e } from './e2e/projects.ts'
 
 export default defineConfig({
-  test: { projects: [{ test: { name: 'unit', include: ['{src,docs}/**/*.test.ts'] } }, ...e2e] },
+  test: {
+    projects: [{ test: { name: 'unit', include: ['{src,docs}/**/*.test.ts', 'e2e/fuzz/*.fuzz.test.ts'] } }, ...e2e],
+  },
 })

@@ -1,5 +1,6 @@
 import { once } from 'node:events'
 import { type AddressInfo, createServer } from 'node:net'
+import { duplexPair } from 'node:stream'
 import { expect, test } from 'vitest'
 import { connectSsh, type SshConnectOptions } from './connect.ts'
 import { generateKeyPair } from './keys.ts'
@@ -102,4 +103,19 @@ test('an abort ends the wait for a guest that hangs', async () => {
   const running = connection.exec(['true'], { signal: stop.signal })
   stop.abort(new Error('stopped by the user'))
   await expect(running).rejects.toThrow('stopped by the user')
+})
+
+test('a server that says nonsense and goes at once fails the attempt, and not the process', async () => {
+  const giveUp = new AbortController()
+  let dialled = 0
+  const dial = async () => {
+    const [ours, theirs] = duplexPair()
+    theirs.on('error', () => {})
+    theirs.resume()
+    theirs.end('SSH-1.0-x\r\n'.repeat(dialled))
+    if (++dialled === 20) giveUp.abort(new Error('over'))
+    return ours
+  }
+  await using server = await startTestServer()
+  await expect(connectTo(server, { dial, signal: giveUp.signal })).rejects.toMatchObject({ code: 'SSH_CONNECT_FAILED' })
 })

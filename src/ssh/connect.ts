@@ -113,7 +113,8 @@ async function attemptConnect(options: AttemptOptions): Promise<ReadyClient> {
       if (ready.signal.aborted) reject(ready.signal.reason)
       ready.signal.addEventListener('abort', () => reject(ready.signal.reason))
       client.once('ready', resolve)
-      client.once('error', reject)
+      // For good: ssh2 may emit several, in one turn, and goes on while it goes down. One without a listener would end the process.
+      client.on('error', reject)
       client.once('close', () => reject(new Error(`${server} closed the connection`)))
       client.connect({
         // Any stream will do for ssh2, whatever its types say.
@@ -136,8 +137,6 @@ async function attemptConnect(options: AttemptOptions): Promise<ReadyClient> {
     })
     return { client, stream }
   } catch (thrown) {
-    // Errors that ssh2 emits while it goes down have no reader any more, and without a listener they end the process.
-    client.on('error', () => {})
     stream.destroy()
     throw explain(thrown)
   }
