@@ -6,7 +6,7 @@ const layers = [
   ['buildkit', 'engine', 'qemu', 'ssh'],
   ['host'],
   ['image', 'template', 'streams', 'forward'],
-  ['vm', 'worker', 'matrix'],
+  ['vm', 'worker', 'matrix', 'doctor'],
   ['vitest', 'jest', 'cli', 'index'],
 ]
 // Layers 0, 1, 4 and 5 are small stacks of their own: these few pairs may look sideways, in this direction only.
@@ -17,6 +17,7 @@ const stacked = {
   forward: ['streams'],
   worker: ['vm'],
   matrix: ['vm', 'worker'],
+  doctor: ['vm', 'matrix'],
 }
 
 const notTests = '\\.test\\.ts$'

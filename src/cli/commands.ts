@@ -2,7 +2,11 @@ import { fstatSync } from 'node:fs'
 import { Command, InvalidArgumentError, Option } from 'commander'
 import { progressKinds } from '../options/index.ts'
 import { execute } from './execute.ts'
+import { exitOnSignals, exitStatusOf } from './exit.ts'
 import type { CacheKind } from './prune.ts'
+
+/** What is started where no kernel is named. */
+const DEFAULT_KERNEL = 'debian:trixie'
 
 export function buildCommand(): Command {
   return new Command('build')
@@ -125,10 +129,28 @@ export function pruneCommand(): Command {
     })
 }
 
+export function doctorCommand(): Command {
+  return new Command('doctor')
+    .description('Look at all that a start needs, and say what to do about what is missing.')
+    .option('--json', 'print { checks: [{ id, status, message, remedy }] } and nothing else')
+    .action(async ({ json }: { json?: true }, self: Command) => {
+      const signal = exitOnSignals()
+      const report = (line: string) => void process.stderr.write(`${line}\n`)
+      process.exitCode = await exitStatusOf(
+        async () => {
+          const { doctor } = await import('./doctor.ts')
+          const debug = self.optsWithGlobals()['debug'] === true
+          return await doctor({ form: json ? 'json' : 'text', debug, kernel: DEFAULT_KERNEL, signal })
+        },
+        { signal, report },
+      )
+    })
+}
+
 /** Options that more than one command has. */
 export const kernelOption = () =>
   new Option('--kernel <reference>', 'kernel of the guest, such as debian:bookworm or source:debian/trixie').default(
-    'debian:trixie',
+    DEFAULT_KERNEL,
   )
 
 export const configOption = () =>

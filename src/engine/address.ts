@@ -24,6 +24,8 @@ export interface ResolvedAddress {
   readonly address: EngineAddress
   /** What named the address, for messages: `DOCKER_HOST`, `context "lab" (DOCKER_CONTEXT)`, `default`. */
   readonly source: string
+  /** What names another and is not heeded, because the source goes before it: `context "lab" (DOCKER_CONTEXT)`. */
+  readonly passedOver?: string
 }
 
 /** The environment values that the docker CLI reads; any environment record will do. */
@@ -47,20 +49,32 @@ export async function resolveEngineAddress(environment: EngineEnvironment): Prom
       directory: given(environment, 'DOCKER_CERT_PATH') ?? configDirectory,
       mode: tlsMode(environment),
     }
-    return { address: await parseHost(host, tls, 'DOCKER_HOST'), source: 'DOCKER_HOST' }
+    const context = await chosenContext(environment, configDirectory)
+    return {
+      address: await parseHost(host, tls, 'DOCKER_HOST'),
+      source: 'DOCKER_HOST',
+      ...(context && { passedOver: context.source }),
+    }
   }
 
-  const fromVariable = given(environment, 'DOCKER_CONTEXT')
-  const name = fromVariable ?? (await currentContext(configDirectory))
-  if (name !== undefined && name !== 'default') {
+  const chosen = await chosenContext(environment, configDirectory)
+  if (chosen !== undefined) {
+    const { name, source } = chosen
     const context = await readContext(configDirectory, name)
-    const source = `context "${name}" (${fromVariable === undefined ? join(configDirectory, 'config.json') : 'DOCKER_CONTEXT'})`
     const hasTls = existsSync(context.tlsDirectory)
     const mode = hasTls || context.skipTlsVerify ? (context.skipTlsVerify ? 'skip' : 'verify') : 'none'
     return { address: await parseHost(context.host, { directory: context.tlsDirectory, mode }, source), source }
   }
 
   return { address: { kind: 'unix', path: defaultSocket(environment) }, source: 'default' }
+}
+
+async function chosenContext(environment: EngineEnvironment, configDirectory: string) {
+  const fromVariable = given(environment, 'DOCKER_CONTEXT')
+  const name = fromVariable ?? (await currentContext(configDirectory))
+  if (name === undefined || name === 'default') return undefined
+  const where = fromVariable === undefined ? join(configDirectory, 'config.json') : 'DOCKER_CONTEXT'
+  return { name, source: `context "${name}" (${where})` }
 }
 
 /** The address as DOCKER_HOST would have it. */

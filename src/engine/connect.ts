@@ -29,6 +29,10 @@ export interface Engine {
   readonly rootless: boolean
   /** Where its images are: with containerd's, its BuildKit can write caches to other places than into the image. */
   readonly imageStore: 'containerd' | 'graphdriver'
+  /** Such as `overlay2`. */
+  readonly storageDriver: string
+  /** Where on its machine it keeps images, containers and volumes. */
+  readonly rootDirectory: string
   /** Whether bind mounts show this machine's files and containers' addresses can be reached from it. */
   readonly locality: 'local' | 'remote'
 }
@@ -101,6 +105,8 @@ export async function connectEngine(options: ConnectOptions): Promise<Engine> {
     memoryMib: Math.floor(info.MemTotal / 2 ** 20),
     rootless,
     imageStore: (info.DriverStatus ?? []).flat().some((word) => word === SNAPSHOTTER) ? 'containerd' : 'graphdriver',
+    storageDriver: info.Driver,
+    rootDirectory: info.DockerRootDir,
     locality: sameMachine && !rootless ? 'local' : 'remote',
   }
   log.debug(`Docker engine ${engine.version} (API ${apiVersion}) at ${where}, ${engine.locality}`)
@@ -127,6 +133,8 @@ interface EngineInfo {
   readonly CgroupVersion?: string
   readonly NCPU: number
   readonly MemTotal: number
+  readonly Driver: string
+  readonly DockerRootDir: string
   readonly DriverStatus?: readonly (readonly string[])[] | null
   readonly SecurityOptions?: readonly string[] | null
 }

@@ -53,7 +53,9 @@ export {
   runLabels,
 } from './owner.ts'
 export {
+  hasVolume,
   type Leftover,
+  listAbandoned,
   type PruneOptions,
   type PruneResult,
   prune,

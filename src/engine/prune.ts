@@ -32,11 +32,7 @@ export interface RefusedLeftover extends Leftover {
  */
 export async function prune(engine: Engine, options: PruneOptions = {}): Promise<PruneResult> {
   const { caches = [], unknownOwners = 'keep', signal, log = silentLogger } = options
-  const abandoned = (await listLeftovers(engine)).filter(({ owner }) => {
-    const parsed = parseOwner(owner ?? '')
-    const state = parsed === undefined ? 'unknown' : ownerState(parsed, engine)
-    return state === 'dead' || (state === 'unknown' && unknownOwners === 'remove')
-  })
+  const abandoned = await listAbandoned(engine, unknownOwners)
   const removed: Leftover[] = []
   const refused: RefusedLeftover[] = []
   const unwanted =
@@ -50,6 +46,18 @@ export async function prune(engine: Engine, options: PruneOptions = {}): Promise
     log.debug(reason === undefined ? `removed ${kind} ${name}` : `kept ${kind} ${name}: ${reason}`)
   }
   return { removed, refused }
+}
+
+/** What `prune` would remove that runs left. */
+export async function listAbandoned(
+  engine: Engine,
+  unknownOwners: NonNullable<PruneOptions['unknownOwners']> = 'keep',
+): Promise<readonly RemovableLeftover[]> {
+  return (await listLeftovers(engine)).filter(({ owner }) => {
+    const parsed = parseOwner(owner ?? '')
+    const state = parsed === undefined ? 'unknown' : ownerState(parsed, engine)
+    return state === 'dead' || (state === 'unknown' && unknownOwners === 'remove')
+  })
 }
 
 /** `undefined` when it is gone, whoever removed it; else the reason why the engine would not. */
@@ -151,6 +159,16 @@ export async function removeVolume(engine: EngineClient, name: string): Promise<
   } catch (error) {
     if (statusOf(error) === 404) return 'absent'
     if (statusOf(error) === 409) return 'in use'
+    throw error
+  }
+}
+
+export async function hasVolume(engine: EngineClient, name: string): Promise<boolean> {
+  try {
+    await engine.docker.getVolume(name).inspect()
+    return true
+  } catch (error) {
+    if (statusOf(error) === 404) return false
     throw error
   }
 }

@@ -24,6 +24,7 @@ export interface ErrorDetails {
 export abstract class TestkernelsError extends Error {
   /** Stable identifier for programs, such as `ENGINE_UNREACHABLE`. */
   abstract readonly code: string
+  readonly what: string
   readonly remedy: string
   readonly entry: string | undefined
   readonly output: string | undefined
@@ -31,6 +32,7 @@ export abstract class TestkernelsError extends Error {
   constructor(details: ErrorDetails) {
     super(visible(describe(details)), details.cause === undefined ? undefined : { cause: harmless(details.cause) })
     this.name = new.target.name
+    this.what = visible(details.what)
     this.remedy = details.remedy
     this.entry = details.entry
     this.output = details.output === undefined ? undefined : visible(details.output)

@@ -1,13 +1,30 @@
 import { kernelLabel } from '../options/index.ts'
+import { storedBaseImage } from './base/base-image.ts'
 import { formatVmLabels, KERNEL_LABEL, kernelFactsIn } from './labels.ts'
 import { type KernelPlan, planKernel } from './plan.ts'
 import type { KernelFacts } from './preflight/kernel-facts.ts'
+import { BASE_SUITE } from './recipes/vm-image.ts'
 import { checkCaches, type VmImageRequest } from './request.ts'
 
 export interface VmImage {
   /** Tag in the engine's store; its last part is the digest of the graph. */
   readonly ref: string
   readonly origin: 'store' | 'built'
+}
+
+/**
+ * The name of the image that `ensureVmImage` would take from the engine's store; undefined where it would build one. Nothing is pulled
+ * or built to know it, for a kernel and a rootfs of Debian.
+ */
+export async function findVmImage(request: VmImageRequest): Promise<string | undefined> {
+  const { host, builder, mirror, rootfs } = request
+  const suites = new Set([BASE_SUITE, ...(rootfs.kind === 'debian' ? [rootfs.suite] : [])])
+  for (const suite of builder.kind === 'engine' ? suites : []) {
+    if ((await storedBaseImage({ host, suite, mirror })) === undefined) return undefined
+  }
+  const { planImage } = await planKernel(request)
+  const { ref } = await planImage()
+  return (await host.images.inspect(ref)) === undefined ? undefined : ref
 }
 
 /**

@@ -1,5 +1,11 @@
 export { describeVm } from './fates.ts'
 export { RunLogs } from './run-logs.ts'
-export { leaseForProject, type ProjectLease, type ProjectWants, testSession } from './session.ts'
+export {
+  leaseForProject,
+  type ProjectLease,
+  type ProjectWants,
+  testcontainersHostWarning,
+  testSession,
+} from './session.ts'
 export { SessionThread, type ThreadLease } from './session-thread.ts'
 export { type VmLease, VmLeases } from './vm-leases.ts'

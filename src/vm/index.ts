@@ -1,4 +1,5 @@
-export { makeRunDirectory } from './boot/run-directory.ts'
+export { judgeKvm } from './accelerator/choose.ts'
+export { abandonedRunDirectories, makeRunDirectory } from './boot/run-directory.ts'
 export { Checkpoint, CheckpointRemovedError } from './checkpoint.ts'
 export {
   BootTimeoutError,
@@ -13,7 +14,8 @@ export {
 export * from './image.ts'
 export { KernelVm, type KernelVmStartOptions } from './kernel-vm.ts'
 export { launchVm } from './launch.ts'
-export type { LogConsumer, VmRequest } from './plan.ts'
+export { type LogConsumer, planVm, type VmRequest } from './plan.ts'
+export { bootNeedsMib, CLONE_NEEDS_MIB } from './pool/admission.ts'
 export { type ForkOptions, type Step, Timeline } from './start.ts'
 export { type ExecOptions, type SpareReservation, StartedKernelVm } from './started-kernel-vm.ts'
 export { type UntilReady, Wait, WaitStrategy } from './wait.ts'

@@ -3,12 +3,14 @@ import {
   type CachePlan,
   debianMirror,
   ensureVmImage,
+  findVmImage,
   type PreflightRequest,
   type Preload,
   preflight,
   preparePreload,
   storedVmImage,
   type VmImage,
+  type VmImageRequest,
 } from '../image/index.ts'
 import type { Logger } from '../log/index.ts'
 import { type KernelEntry, kernelText } from '../options/index.ts'
@@ -24,10 +26,21 @@ export interface Wanted {
 }
 
 /** The image of an entry, from the engine's store or built. */
-export async function prepareImage({ session, entry, cache = {} }: Wanted, preparation: Preparation): Promise<VmImage> {
-  const { log, signal } = preparation
+export async function prepareImage(wanted: Wanted, preparation: Preparation): Promise<VmImage> {
+  return await ensureVmImage(await imageRequest(wanted, preparation))
+}
+
+/** The same image, if it is there: nothing is built. @returns its name */
+export async function findImage(wanted: Wanted, preparation: Preparation): Promise<string | undefined> {
+  return await findVmImage(await imageRequest(wanted, preparation))
+}
+
+async function imageRequest(
+  { session, entry, cache = {} }: Wanted,
+  { log, signal }: Preparation,
+): Promise<VmImageRequest> {
   const { host, settings, onBuildStatus } = session
-  return await ensureVmImage({
+  return {
     host,
     builder: host.builder({ signal, log }),
     kernel: entry.reference,
@@ -46,7 +59,7 @@ export async function prepareImage({ session, entry, cache = {} }: Wanted, prepa
     onStatus: onBuildStatus,
     log,
     signal,
-  })
+  }
 }
 
 /** The images that an entry wants in its guest, on this machine. */

@@ -3,6 +3,9 @@ import {
   connectEngine,
   type Engine,
   formatAddress,
+  hasVolume,
+  type Leftover,
+  listAbandoned,
   newOwnership,
   prune,
   removeVolume,
@@ -28,8 +31,34 @@ export interface OpenHostOptions {
  * @throws EngineUnreachableError; EngineNotPermittedError; EngineTooOldError; EngineAddressInvalidError
  */
 export async function openDockerHost({ settings, log, signal }: OpenHostOptions): Promise<Host> {
+  return (await viewEngine({ settings, log, signal })).host
+}
+
+/** A host, and what of its engine only those want to know who ask whether it will do. */
+export interface EngineView {
+  readonly host: Host
+  readonly engine: Omit<Engine, 'docker' | 'address'>
+  /** As DOCKER_HOST would have it. */
+  readonly address: string
+  /** What named the address. */
+  readonly source: string
+  /** What runs left whose process is no more: `prune` would remove it. */
+  abandoned(): Promise<readonly Leftover[]>
+  hasVolume(name: string): Promise<boolean>
+}
+
+/** @throws as `openDockerHost` */
+export async function viewEngine({ settings, log, signal }: OpenHostOptions): Promise<EngineView> {
   const { address, source } = await resolveEngineAddress(settings.environment)
-  return dockerHost(await connectEngine({ address, source, log, ...(signal && { signal }) }), settings)
+  const engine = await connectEngine({ address, source, log, ...(signal && { signal }) })
+  return {
+    host: dockerHost(engine, settings),
+    engine,
+    address: formatAddress(address),
+    source,
+    abandoned: () => listAbandoned(engine),
+    hasVolume: (name) => hasVolume(engine, name),
+  }
 }
 
 /** The machine of an engine that is known to answer. */

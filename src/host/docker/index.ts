@@ -12,6 +12,7 @@ export {
   ImagePushError,
   ImageTransferError,
   imageLabels,
+  resolveEngineAddress,
 } from '../../engine/index.ts'
-export { dockerHost, type OpenHostOptions, openDockerHost } from './host.ts'
+export { dockerHost, type EngineView, type OpenHostOptions, openDockerHost, viewEngine } from './host.ts'
 export { type Dockerd, dockerdAt } from './images.ts'

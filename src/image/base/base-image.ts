@@ -92,6 +92,14 @@ export async function ensureBaseImage(options: BaseImageOptions): Promise<BaseIm
   }
 }
 
+/** What `ensureBaseImage` would find in the engine's store, with the archive that it would use. */
+export async function storedBaseImage(
+  options: Pick<BaseImageOptions, 'suite' | 'mirror'> & { readonly host: Pick<Host, 'images'> },
+): Promise<BaseImage | undefined> {
+  const mirror = options.mirror ?? (await debianMirror(undefined))
+  return await findStored(options.host.images, options.suite, mirror)
+}
+
 async function findStored(
   images: Images,
   suite: string,

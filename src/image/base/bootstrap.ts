@@ -145,7 +145,7 @@ const debootstrap: BootstrapTool = {
 }
 
 /** In order of preference: mmdebstrap is several times faster and works for other users than root. */
-const BOOTSTRAP_TOOLS: readonly BootstrapTool[] = [mmdebstrap, debootstrap]
+export const BOOTSTRAP_TOOLS: readonly BootstrapTool[] = [mmdebstrap, debootstrap]
 
 /** Steps that install packages over https need the authorities' certificates in the image. */
 function extraPackages({ url }: DebianMirror): readonly string[] {

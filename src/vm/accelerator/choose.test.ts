@@ -13,12 +13,19 @@ import type { AcceleratorVerdict } from './verdict.ts'
 vi.mock('./probe.ts', () => ({ probeAccelerator: vi.fn() }))
 const probe = vi.mocked(probeAccelerator)
 
-const works: AcceleratorVerdict = { kvm: 'works', reason: '', counterKhz: 2_000_000, about: 'machine' }
-const hung: AcceleratorVerdict = { kvm: 'fails', reason: 'a guest hung', counterKhz: 2_000_000, about: 'image' }
+const works: AcceleratorVerdict = { kvm: 'works', reason: '', remedy: '', counterKhz: 2_000_000, about: 'machine' }
+const hung: AcceleratorVerdict = {
+  kvm: 'fails',
+  reason: 'a guest hung',
+  remedy: 'mend it',
+  counterKhz: 2_000_000,
+  about: 'image',
+}
 const none: AcceleratorVerdict = {
   output: '[    0.1] the last line',
   kvm: 'fails',
   reason: 'there is no device',
+  remedy: 'load its driver',
   counterKhz: 2_000_000,
   about: 'machine',
 }

@@ -1,4 +1,5 @@
 import { reasonOf } from '../../errors/index.ts'
+import type { Host } from '../../host/index.ts'
 import { orAborted } from '../../lifetime/index.ts'
 import type { Logger } from '../../log/index.ts'
 import type { KernelEntry } from '../../options/index.ts'
@@ -9,7 +10,7 @@ import { probeAccelerator } from './probe.ts'
 import { type AcceleratorVerdict, recallVerdict, rememberVerdict, type VerdictScope, verdictFile } from './verdict.ts'
 
 export interface ChooseOptions {
-  readonly session: Session
+  readonly session: Pick<Session, 'host' | 'settings'>
   readonly entry: KernelEntry
   /** The image whose QEMU and kernel the probe runs. */
   readonly image: string
@@ -23,7 +24,7 @@ export interface ChooseOptions {
  */
 export async function chooseAccelerator(options: ChooseOptions): Promise<{ accelerator: Accelerator; why: string }> {
   const { entry } = options
-  const verdict = await verdictOn(options)
+  const verdict = await judgeKvm(options)
   const tcg = { kind: 'tcg', counterKhz: verdict.counterKhz } as const
   if (entry.accelerator === 'tcg') return { accelerator: tcg, why: 'software emulation (TCG), as asked for' }
   if (verdict.kvm === 'works') return { accelerator: { kind: 'kvm' }, why: 'KVM: a guest ran with it' }
@@ -32,36 +33,37 @@ export async function chooseAccelerator(options: ChooseOptions): Promise<{ accel
       what: `KVM does not work here: ${verdict.reason}`,
       entry: entry.name,
       output: verdict.output,
-      remedy:
-        "leave out accelerator: 'kvm' (software emulation then runs the guest), or give the engine's machine a working /dev/kvm",
+      remedy: `leave out accelerator: 'kvm' (software emulation then runs the guest), or ${verdict.remedy}`,
     })
   }
   return { accelerator: tcg, why: `software emulation (TCG), because ${verdict.reason}` }
 }
 
 /** Probes that are under way: entries that start side by side wait for one verdict on their machine. */
-const probes = new WeakMap<Session, Promise<unknown>>()
+const probes = new WeakMap<Host, Promise<unknown>>()
 
-async function verdictOn(options: ChooseOptions): Promise<AcceleratorVerdict> {
+/** What a guest with KVM is known to do here, from a probe of this machine now or earlier. */
+export async function judgeKvm(options: ChooseOptions): Promise<AcceleratorVerdict> {
   const { session, image, signal, entry } = options
+  const { host } = session
   const files = await verdictFiles(session, image)
   // A user who asks for KVM by name may just have repaired it.
   let acceptsFailure = entry.accelerator !== 'kvm'
   for (;;) {
     const remembered = (await recallVerdict(files.machine)) ?? (await recallVerdict(files.image))
     if (remembered !== undefined && (remembered.kvm === 'works' || acceptsFailure)) return remembered
-    const underWay = probes.get(session)
+    const underWay = probes.get(host)
     if (underWay === undefined) break
     const over = underWay.catch(() => {})
     await orAborted(over, signal)
     acceptsFailure = true
   }
   const probe = probeAndRemember(options, files)
-  probes.set(session, probe)
+  probes.set(host, probe)
   try {
     return await probe
   } finally {
-    probes.delete(session)
+    probes.delete(host)
   }
 }
 
@@ -81,7 +83,7 @@ async function probeAndRemember(
 }
 
 async function verdictFiles(
-  { host, settings }: Session,
+  { host, settings }: ChooseOptions['session'],
   image: string,
 ): Promise<Readonly<Record<VerdictScope, string>>> {
   const machine = await host.identity()

@@ -2,7 +2,7 @@ import { reasonOf } from '../../errors/index.ts'
 import { type Box, type BoxSpec, DeviceMissingError, type Host } from '../../host/index.ts'
 import type { Logger } from '../../log/index.ts'
 import { imagePaths, probeArguments } from '../../qemu/index.ts'
-import { type AcceleratorVerdict, describeKvmFailure } from './verdict.ts'
+import { type AcceleratorVerdict, describeKvmFailure, loadDriver } from './verdict.ts'
 
 const COUNTER = /^testkernels: counter_khz (\d+)$/
 const USER_SPACE = 'testkernels: user space reached'
@@ -28,17 +28,23 @@ export async function probeAccelerator(options: ProbeOptions): Promise<Accelerat
     const devices = ['/dev/kvm']
     const seen = await runProbe(options, { devices, command: probeArguments(options.host.arch, { kind: 'kvm' }) })
     const { counterKhz } = seen
-    if (seen.reached) return { kvm: 'works', reason: '', counterKhz, about: 'machine' }
+    if (seen.reached) return { kvm: 'works', reason: '', remedy: '', counterKhz, about: 'machine' }
     return {
       kvm: 'fails',
       counterKhz,
-      ...describeKvmFailure({ ...seen, deadlineMs: options.timeoutMs }),
+      ...describeKvmFailure({ ...seen, arch: options.host.arch, deadlineMs: options.timeoutMs }),
       output: seen.output,
     }
   } catch (thrown) {
     if (!(thrown instanceof DeviceMissingError)) throw thrown
     const { counterKhz } = await runProbe(options, {})
-    return { kvm: 'fails', reason: "the engine's machine has no /dev/kvm", counterKhz, about: 'machine' }
+    return {
+      kvm: 'fails',
+      reason: "the engine's machine has no /dev/kvm",
+      remedy: loadDriver(options.host.arch),
+      counterKhz,
+      about: 'machine',
+    }
   }
 }
 

@@ -71,11 +71,17 @@ export function qemuUser(): UserIds {
  */
 export async function sweepRunDirectories(runtimeDirectory: string): Promise<void> {
   await removeOlder(runtimeDirectory, { keptMs: NEW_FOR_MS, prefix: NEW_PREFIX })
+  for (const path of await abandonedRunDirectories(runtimeDirectory)) await rm(path, { recursive: true, force: true })
+}
+
+/** The directories of this user whose owners are no more. */
+export async function abandonedRunDirectories(runtimeDirectory: string): Promise<readonly string[]> {
+  const abandoned: string[] = []
   for (const name of await readdir(runtimeDirectory).catch(() => [])) {
     const path = join(runtimeDirectory, name)
-    if (NAME.test(name) && (await isOurs(path)) && !(await answers(join(path, ALIVE_SOCKET))))
-      await rm(path, { recursive: true, force: true })
+    if (NAME.test(name) && (await isOurs(path)) && !(await answers(join(path, ALIVE_SOCKET)))) abandoned.push(path)
   }
+  return abandoned
 }
 
 async function isOurs(path: string): Promise<boolean> {
