@@ -4,6 +4,7 @@ import type { Readable } from 'node:stream'
 import { reasonOf, TestkernelsError } from '../errors/index.ts'
 import { followLines } from '../log/index.ts'
 import { launchVm, type Start, type StartedKernelVm, type VmRequest } from '../vm/index.ts'
+import { startCommandWatcher } from './command-watcher.ts'
 import { EXIT_OWN_FAILURE, exitCodeOf } from './exit.ts'
 
 /** A test runner's report may be one line; in characters. */
@@ -80,15 +81,16 @@ export interface CommandOutput {
 export async function runCommand({ vm, argv, environment, signal, output }: CommandOptions): Promise<number> {
   const [program = '', ...args] = argv
   signal.throwIfAborted()
-  const env = { ...environment, ...vm.environment }
+  const watcher = startCommandWatcher()
+  const env = { ...environment, ...vm.environment, ...watcher.environment }
   const child = spawn(program, args, { stdio: output === undefined ? 'inherit' : ['ignore', 'pipe', 'pipe'], env })
+  watcher.watch(child)
   if (output !== undefined) passLines(child, output)
   // A terminal sends Ctrl-C to the command itself; other signals reach only us.
   const terminate = () => void child.kill('SIGTERM')
   // The second signal ends this process, and with it the VM; the command is of no use then.
-  const kill = () => void child.kill('SIGKILL')
+  process.once('exit', watcher.kill)
   signal.addEventListener('abort', terminate, { once: true })
-  process.once('exit', kill)
   try {
     const [code, killedBy] = (await once(child, 'close')) as [number | null, NodeJS.Signals | null]
     if (vm.gone.aborted) {
@@ -101,7 +103,8 @@ export async function runCommand({ vm, argv, environment, signal, output }: Comm
     throw new CommandNotFoundError({ what: `cannot run '${program}'`, cause, remedy: 'check the command after --' })
   } finally {
     signal.removeEventListener('abort', terminate)
-    process.off('exit', kill)
+    process.off('exit', watcher.kill)
+    watcher.ended()
   }
 }
 
