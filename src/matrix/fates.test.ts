@@ -1,11 +1,15 @@
 import { mkdtemp, rm, stat } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { dirname, join } from 'node:path'
-import { afterEach, expect, test } from 'vitest'
+import { afterEach, expect, test, vi } from 'vitest'
+import * as files from '../files/index.ts'
+import { createLogger } from '../log/index.ts'
 import { InvalidOptionError } from '../options/index.ts'
 import type { StartedKernelVm } from '../vm/index.ts'
 import { FateWatch } from '../worker/fate.ts'
 import { Fates } from './fates.ts'
+
+vi.mock(import('../files/index.ts'), { spy: true })
 
 const cleanUps: (() => unknown)[] = []
 
@@ -74,6 +78,33 @@ test('a worker hears why there is no VM', async () => {
   failing.catch(() => {})
   const path = await pathOf({ started: failing })
   await expect(watching(path).ready()).rejects.toThrow('no engine')
+})
+
+test('where nothing can be written, no VM is followed', async () => {
+  const fates = new Fates(async () => '/nonexistent/testkernels')
+  await expect(fates.follow({ started: Promise.resolve(vm().vm) })).rejects.toMatchObject({
+    code: 'DIRECTORY_UNUSABLE',
+    message: expect.stringContaining('TESTKERNELS_RUN_DIR'),
+  })
+})
+
+test('when a disk is full, workers hear that they hear no more, and the user why', async () => {
+  const lines: string[] = []
+  const log = createLogger({ write: (line) => lines.push(line) })
+  const runtimeDirectory = await mkdtemp(join(tmpdir(), 'tk-fates-'))
+  cleanUps.push(() => rm(runtimeDirectory, { recursive: true }))
+  const { death, vm: started } = vm()
+  const { path, written } = await new Fates(async () => runtimeDirectory, log).follow({
+    started: Promise.resolve(started),
+  })
+  await written
+  const watch = watching(path)
+  await watch.ready()
+  const full = Object.assign(new Error('ENOSPC: no space left on device, write'), { code: 'ENOSPC' })
+  vi.mocked(files.replaceFile).mockRejectedValueOnce(full)
+  death.abort(new Error('panic'))
+  await expect.poll(() => watch.gone.reason?.message).toContain('workers cannot be told what becomes of their VM')
+  expect(lines.join()).toContain('no space left on device')
 })
 
 test('others cannot look into the files', async () => {

@@ -1,8 +1,11 @@
-import { join } from 'node:path'
+import { readdirSync, renameSync, writeFileSync } from 'node:fs'
+import { rename, writeFile } from 'node:fs/promises'
+import { dirname, join } from 'node:path'
 import { reasonOf, titleOf, visible } from '../errors/index.ts'
 import { replaceFile } from '../files/index.ts'
+import { type Logger, silentLogger } from '../log/index.ts'
 import { kernelText } from '../options/index.ts'
-import { hostOf, type StartedKernelVm, workerEnvironment } from '../vm/index.ts'
+import { DirectoryUnusableError, hostOf, type StartedKernelVm, workerEnvironment } from '../vm/index.ts'
 import type { Failure, Fate, ProvidedKernel } from '../worker/index.ts'
 import type { VmLease } from './vm-leases.ts'
 
@@ -13,37 +16,82 @@ export interface FateFile {
   readonly written: Promise<void>
 }
 
+/** Beside the file of a fate: what takes its place where that cannot be written. A rename needs no room. */
+const UNKNOWN = '.unknown'
+
 /**
  * Tells workers, which are other processes or threads, what becomes of VMs: a file for each, in a private directory. Plain files,
  * because they need no connection and no event loop of ours to be read.
  */
 export class Fates {
   readonly #directory: () => Promise<string>
+  readonly #log: Logger
   #count = 0
 
-  constructor(directory: () => Promise<string>) {
+  constructor(directory: () => Promise<string>, log = silentLogger) {
     this.#directory = directory
+    this.#log = log
   }
 
-  /** Writes down whether the VM starts, and how it dies if it does. */
+  /**
+   * Writes down whether the VM starts, and how it dies if it does. Where that is not possible any more, because a disk is full, workers
+   * read that it is so: that was written before.
+   * @throws DirectoryUnusableError where nothing can be written from the start
+   */
   async follow({ started }: Pick<VmLease, 'started'>): Promise<FateFile> {
     // It may fail before the directory is there.
     started.catch(() => {})
-    const path = join(await this.#directory(), `${this.#count++}.json`)
-    return { path, written: record(started, path) }
+    const directory = await this.#directory()
+    const path = join(directory, `${this.#count++}.json`)
+    try {
+      await writeFile(path + UNKNOWN, JSON.stringify({ failure: failureOf(unwritable(directory)) } satisfies Fate))
+    } catch (cause) {
+      throw unwritable(directory, cause)
+    }
+    return { path, written: record(started, (fate) => this.#write(path, fate)) }
+  }
+
+  /** Never rejects: nobody waits for the file of a VM that dies. */
+  async #write(path: string, fate: Fate): Promise<void> {
+    try {
+      await replaceFile(path, JSON.stringify(fate))
+    } catch (thrown) {
+      // The directory goes with the run, and then nobody reads any more.
+      if ((thrown as NodeJS.ErrnoException).code === 'ENOENT') return
+      this.#log.warn(reasonOf(unwritable(dirname(path), thrown)))
+      await rename(path + UNKNOWN, path).catch(() => {})
+    }
   }
 }
 
-async function record(started: Promise<StartedKernelVm>, path: string): Promise<void> {
+function unwritable(directory: string, cause?: unknown): DirectoryUnusableError {
+  return new DirectoryUnusableError({
+    what: `workers cannot be told what becomes of their VM: ${directory} cannot be written`,
+    remedy: 'make room there, or set TESTKERNELS_RUN_DIR to a directory that has some',
+    cause,
+  })
+}
+
+async function record(started: Promise<StartedKernelVm>, write: (fate: Fate) => Promise<void>): Promise<void> {
   try {
     const vm = await started
     const kernel = describeVm(vm)
-    await write(path, { kernel })
-    const tellDeath = () => write(path, { kernel, failure: failureOf(vm.gone.reason) })
+    await write({ kernel })
+    const tellDeath = () => write({ kernel, failure: failureOf(vm.gone.reason) })
     if (vm.gone.aborted) await tellDeath()
     else vm.gone.addEventListener('abort', tellDeath, { once: true })
   } catch (thrown) {
-    await write(path, { failure: failureOf(thrown) })
+    await write({ failure: failureOf(thrown) })
+  }
+}
+
+/** Tells all workers that have heard of a VM in this directory, or wait to, that they have it no more. For the end of who wrote the files. */
+export function failAll(directory: string, reason: unknown): void {
+  for (const name of readdirSync(directory)) {
+    if (!name.endsWith(UNKNOWN)) continue
+    const path = join(directory, name)
+    writeFileSync(path, JSON.stringify({ failure: failureOf(reason) } satisfies Fate))
+    renameSync(path, path.slice(0, -UNKNOWN.length))
   }
 }
 
@@ -63,13 +111,4 @@ export function describeVm({ entry, dockerHost, published }: DescribedVm): Provi
 
 function failureOf(thrown: unknown): Failure {
   return { title: titleOf(thrown), message: visible(reasonOf(thrown)) }
-}
-
-async function write(path: string, fate: Fate): Promise<void> {
-  try {
-    await replaceFile(path, JSON.stringify(fate))
-  } catch (thrown) {
-    // The directory goes with the run, and then nobody reads any more.
-    if ((thrown as NodeJS.ErrnoException).code !== 'ENOENT') throw thrown
-  }
 }

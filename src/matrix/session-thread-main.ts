@@ -1,5 +1,6 @@
 // The thread that has the VMs of a test runner; see session-thread.ts.
 import { parentPort } from 'node:worker_threads'
+import { reasonOf } from '../errors/index.ts'
 import { parseMatrix } from '../options/index.ts'
 import { leaseForProject, type ProjectLease, testSession } from './session.ts'
 import type { ThreadReply, ThreadRequest } from './session-thread.ts'
@@ -13,14 +14,23 @@ const leases = new Map<number, ProjectLease>()
 
 port.on('message', async (request: ThreadRequest) => {
   const { id } = request
+  try {
+    tell(await answer(request))
+  } catch (thrown) {
+    tell({ kind: 'refused', id, message: reasonOf(thrown) })
+  }
+})
+
+async function answer(request: ThreadRequest): Promise<ThreadReply> {
+  const { id } = request
   if (request.kind === 'release') {
     await leases.get(id)?.release()
     leases.delete(id)
-    return tell({ kind: 'released', id })
+    return { kind: 'released', id }
   }
   const { rows, isolation, owner, workers } = request
   const lease = await leaseForProject(session, { entries: parseMatrix(rows), isolation, owner, workers })
   leases.set(id, lease)
   for (const { started } of lease.vms) started.catch(() => tell({ kind: 'failed', id }))
-  tell({ kind: 'leased', id, sources: lease.sources, directory: await session.directory() })
-})
+  return { kind: 'leased', id, sources: lease.sources, directory: await session.directory() }
+}

@@ -1,8 +1,15 @@
 import { rmSync } from 'node:fs'
 import { Worker } from 'node:worker_threads'
+import { reasonOf, TestkernelsError } from '../errors/index.ts'
 import type { NamedKernelOptions } from '../options/index.ts'
 import type { VmSource } from '../worker/index.ts'
+import { failAll } from './fates.ts'
 import type { ProjectWants } from './session.ts'
+
+/** What had the VMs is no more, and so are they. */
+export class VmsLostError extends TestkernelsError {
+  readonly code = 'VMS_LOST'
+}
 
 /** What a project wants of VMs, as plain data, which can go to a thread. */
 export type RowsWanted = Omit<ProjectWants, 'entries'> & { readonly rows: readonly NamedKernelOptions[] }
@@ -15,6 +22,8 @@ export type ThreadReply =
   | { readonly kind: 'line'; readonly line: string }
   | Leased
   | { readonly kind: 'failed'; readonly id: number }
+  /** The answer to a request that could not be done. */
+  | { readonly kind: 'refused'; readonly id: number; readonly message: string }
   | { readonly kind: 'released'; readonly id: number }
 
 interface Leased {
@@ -46,23 +55,31 @@ export interface ThreadLease {
  */
 export class SessionThread {
   readonly #write: (line: string) => void
-  readonly #waiting = new Map<string, Waiting>()
+  readonly #module: URL
+  /** By the id of the lease: what is asked of one waits for what was asked before. */
+  readonly #waiting = new Map<number, Waiting>()
   readonly #failed = new Set<number>()
   readonly #leases = new Set<number>()
   #thread: Worker | undefined
+  #directory: string | undefined
   #remove = () => {}
   #count = 0
 
   /** @param write takes a line for people */
-  constructor(write: (line: string) => void) {
+  constructor(write: (line: string) => void, module = new URL('./session-thread-main.js', import.meta.url)) {
     this.#write = write
+    this.#module = module
   }
 
   /** Starts the VMs, or shares those that run, and does not wait for them. */
   async lease(wanted: RowsWanted): Promise<ThreadLease> {
     const id = this.#count++
     this.#leases.add(id)
-    const { sources, directory } = (await this.#ask({ kind: 'lease', id, ...wanted }, `leased ${id}`)) as Leased
+    const { sources, directory } = (await this.#ask({ kind: 'lease', id, ...wanted }).catch((thrown) => {
+      this.#leases.delete(id)
+      throw thrown
+    })) as Leased
+    this.#directory = directory
     this.#removeWithProcess(directory)
     const failed = this.#failed
     let released: Promise<void> | undefined
@@ -79,8 +96,9 @@ export class SessionThread {
   }
 
   async #release(id: number): Promise<void> {
-    await this.#ask({ kind: 'release', id }, `released ${id}`)
-    this.#leases.delete(id)
+    // Those of a thread that died went with it.
+    if (!this.#leases.has(id)) return
+    await this.#ask({ kind: 'release', id }).finally(() => this.#leases.delete(id))
     if (this.#leases.size > 0) return
     const thread = this.#thread
     this.#thread = undefined
@@ -97,21 +115,36 @@ export class SessionThread {
     process.once('exit', this.#remove)
   }
 
-  async #ask(request: ThreadRequest, answer: string): Promise<ThreadReply> {
+  async #ask(request: ThreadRequest): Promise<ThreadReply> {
     this.#thread ??= this.#start()
     this.#thread.ref()
     this.#thread.postMessage(request)
-    return await new Promise((resolve, reject) => this.#waiting.set(answer, { resolve, reject }))
+    return await new Promise((resolve, reject) => this.#waiting.set(request.id, { resolve, reject }))
   }
 
   #start(): Worker {
-    const thread = new Worker(new URL('./session-thread-main.js', import.meta.url))
+    const thread = new Worker(this.#module)
     thread.on('message', (reply: ThreadReply) => this.#take(reply))
-    thread.on('error', (cause) => {
-      for (const { reject } of this.#waiting.values()) reject(cause)
-      this.#waiting.clear()
-    })
+    thread.on('error', (cause) => this.#lose(thread, cause))
+    thread.on('exit', (status) => this.#lose(thread, new Error(`it ended with status ${status}`)))
     return thread
+  }
+
+  /** A thread that ends by itself takes its VMs along: whoever waits hears of it, and so do the workers. The next lease is another one's. */
+  #lose(thread: Worker, cause: unknown): void {
+    if (thread !== this.#thread) return
+    this.#thread = undefined
+    const lost = new VmsLostError({
+      what: 'the thread that has the VMs ended',
+      cause,
+      remedy: 'run the tests again, with TESTKERNELS_DEBUG=1 if it stays so',
+    })
+    for (const id of this.#leases) this.#failed.add(id)
+    this.#leases.clear()
+    for (const { reject } of this.#waiting.values()) reject(lost)
+    this.#waiting.clear()
+    this.#write(`testkernels ${reasonOf(lost)}`)
+    if (this.#directory !== undefined) failAll(this.#directory, lost)
   }
 
   #take(reply: ThreadReply): void {
@@ -120,10 +153,11 @@ export class SessionThread {
     else this.#answer(reply)
   }
 
-  #answer(reply: ThreadReply & { readonly id: number }): void {
-    const answer = `${reply.kind} ${reply.id}`
-    this.#waiting.get(answer)?.resolve(reply)
-    this.#waiting.delete(answer)
+  #answer(reply: Exclude<ThreadReply, { kind: 'line' }>): void {
+    const waiting = this.#waiting.get(reply.id)
+    this.#waiting.delete(reply.id)
+    if (reply.kind === 'refused') waiting?.reject(new Error(reply.message))
+    else waiting?.resolve(reply)
     // Only who waits for it keeps the process alive.
     if (this.#waiting.size === 0) this.#thread?.unref()
   }

@@ -96,7 +96,7 @@ function openTestSession(write: (line: string) => void): TestSession {
   const logs = new RunLogs({ cacheDirectory: settings.cacheDirectory, log })
   const directory = privateDirectory(settings.runtimeDirectory)
   const vms = new VmLeases(startIn(session, logs), { beforeEnd: (vm) => logs.keep(vm) })
-  return { vms, fates: new Fates(directory), logs, directory }
+  return { vms, fates: new Fates(directory, log), logs, directory }
 }
 
 function startIn(session: () => Promise<Session>, logs: RunLogs): StartEntry {
