@@ -1,4 +1,4 @@
-import { PassThrough, Readable } from 'node:stream'
+import { duplexPair, PassThrough, Readable } from 'node:stream'
 import { expect, test } from 'vitest'
 import { CUT_MARK, followLines, LineSplitter, readLines, readText } from './lines.ts'
 
@@ -88,6 +88,18 @@ test('a stream that breaks says so once', async () => {
   stream.destroy(new Error('reset'))
   await closed(stream)
   expect(failures).toEqual([new Error('reset')])
+})
+
+test('the end of the other side is told at once, though our own direction stays open', async () => {
+  const [ours, theirs] = duplexPair()
+  const got: string[] = []
+  const ended = new Promise<void>((onEnd) => {
+    followLines(ours, { onLine: (line) => got.push(line), onFailure: () => {}, onEnd })
+  })
+  theirs.end('last\n')
+  await ended
+  expect([got, ours.closed]).toEqual([['last'], false])
+  ours.destroy()
 })
 
 test('half a line is none, unless it is asked for', async () => {

@@ -88,6 +88,8 @@ export interface LineListener {
   readonly onLine: (line: string) => void
   /** What the stream failed with, or `onLine`, or a line that was too long. The stream is destroyed; no line comes after it. */
   readonly onFailure: (reason: unknown) => void
+  /** There will be no more lines, and none failed: the other side has ended, which need not close a stream that has two directions. */
+  readonly onEnd?: () => void
   /** What becomes of a last line without an end. @default 'drop': half of it may be missing */
   readonly unfinished?: 'drop' | 'take'
 }
@@ -98,30 +100,37 @@ export interface LineListener {
  */
 export function followLines(
   stream: Readable,
-  { onLine, onFailure, unfinished = 'drop' }: LineListener,
+  { onLine, onFailure, onEnd = () => {}, unfinished = 'drop' }: LineListener,
   limit: LineLimit = {},
 ): void {
   const lines = new LineSplitter(limit)
-  let hasFailed = false
+  let isOver = false
   const fail = (reason: unknown) => {
-    if (hasFailed) return
-    hasFailed = true
+    if (isOver) return
+    isOver = true
     stream.destroy()
     onFailure(reason)
   }
   const take = (complete: readonly string[]) => {
-    for (const line of complete) if (!hasFailed) onLine(withoutReturn(line))
+    for (const line of complete) if (!isOver) onLine(withoutReturn(line))
   }
   const guarded = (work: () => void) => {
     try {
-      if (!hasFailed) work()
+      if (!isOver) work()
     } catch (thrown) {
       fail(thrown)
     }
   }
+  const end = () =>
+    guarded(() => {
+      if (unfinished === 'take' && lines.rest !== '') take([lines.flush()])
+      isOver = true
+      onEnd()
+    })
   stream.on('error', fail)
   stream.on('data', (piece: Uint8Array | string) => guarded(() => take(lines.push(piece))))
-  if (unfinished === 'take') stream.on('end', () => guarded(() => lines.rest !== '' && take([lines.flush()])))
+  stream.once('end', end)
+  stream.once('close', end)
 }
 
 function withoutReturn(line: string): string {

@@ -22,6 +22,11 @@ test.each([
   expect(parseGuestMessage(line)).toBeUndefined()
 })
 
+test('a time may be a whole second', () => {
+  for (const time of ['7 1700000000', '7 1700000000.5'])
+    expect(parseGuestMessage(JSON.stringify({ time }))).toEqual({ time })
+})
+
 test('fields that nobody knows are not kept', () => {
   const read = parseGuestMessage('{"warning":"x","more":{"a":1},"__proto__":{"b":2},"phase":"y"}')
   expect(read).toEqual({ warning: 'x' })

@@ -38,7 +38,7 @@ const guestMessage = v.union([
   v.object({ committed: v.string() }),
   v.object({ refreshed: v.string() }),
   // What becomes of it is sent back, as a number.
-  v.object({ time: v.pipe(v.string(), v.regex(/^\d{1,15} \d{1,12}\.\d{1,9}$/)) }),
+  v.object({ time: v.pipe(v.string(), v.regex(/^\d{1,15} \d{1,12}(\.\d{1,9})?$/)) }),
   v.object({ forgot: v.string() }),
   v.object({ settled: v.string() }),
   v.object({ loading: amount }),

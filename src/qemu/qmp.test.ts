@@ -114,6 +114,17 @@ test.each([
   await expect(qmp.execute('cont')).rejects.toThrow(cause)
 })
 
+test('a QEMU that ends is gone, on a connection whose directions end by themselves', async () => {
+  answer = ({ execute, id }, socket) => {
+    if (execute === 'stop') socket.end()
+    else say(socket, { id, return: {} })
+  }
+  const options = { signal: AbortSignal.timeout(DEADLINE_MS), log: silentLogger, entry: 'v1' }
+  const qmp = await connectQmp(connectSocket({ path, allowHalfOpen: true }), options)
+  await expect(qmp.execute('stop')).rejects.toThrow('QEMU ended')
+  qmp.close()
+})
+
 test('half a line of a QEMU that dies is no message, and its end is the reason', async () => {
   const qmp = await connect()
   answer = ({ id }, socket) => void socket.end(`{"id":${id},"retu`)

@@ -74,10 +74,9 @@ function overSocket(socket: Duplex, { signal, log, entry }: QmpOptions): QmpConn
 
   followLines(
     socket,
-    { onLine: take, onFailure: (reason) => end(reasonOf(reason)) },
+    { onLine: take, onFailure: (reason) => end(reasonOf(reason)), onEnd: () => end('QEMU ended') },
     { longest: LONGEST_MESSAGE, overlong: 'throw' },
   )
-  socket.once('close', () => end('QEMU ended'))
 
   function take(line: string): void {
     const message = parseQmpMessage(line)

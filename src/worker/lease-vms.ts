@@ -91,8 +91,8 @@ async function askServer(
 
 function firstLine(socket: Socket): Promise<string> {
   return new Promise((resolve, reject) => {
-    socket.once('close', () => reject(new Error('it closed the connection')))
+    const onEnd = () => reject(new Error('it closed the connection'))
     // For good: a connection that breaks later is no news, the VM's fate is.
-    followLines(socket, { onLine: resolve, onFailure: reject }, { overlong: 'throw' })
+    followLines(socket, { onLine: resolve, onFailure: reject, onEnd }, { overlong: 'throw' })
   })
 }
