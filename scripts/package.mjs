@@ -14,7 +14,7 @@ const stage = join(root, '.testkernels/package')
 if (!existsSync(join(root, 'dist'))) throw new Error('there is no dist: npm run build')
 rmSync(stage, { recursive: true, force: true })
 mkdirSync(stage, { recursive: true })
-for (const name of ['package.json', 'package-lock.json', 'LICENSE', 'README.md', 'dist', 'images']) {
+for (const name of ['package.json', 'package-lock.json', 'LICENSE', 'README.md', 'dist', 'images', 'docs/errors']) {
   cpSync(join(root, name), join(stage, name), { recursive: true })
 }
 npm('ci', '--omit=dev', '--omit=optional', '--omit=peer', '--ignore-scripts', '--no-audit', '--no-fund', '--silent')

@@ -129,6 +129,23 @@ export function pruneCommand(): Command {
     })
 }
 
+export function explainCommand(): Command {
+  return new Command('explain')
+    .description('Print what causes an error, what to do about it, and how it reads.')
+    .argument('<code>', 'what an error has in brackets, such as VM_DIED')
+    .action(async (code: string) => {
+      const report = (line: string) => void process.stderr.write(`${line}\n`)
+      process.exitCode = await exitStatusOf(
+        async () => {
+          const { explain } = await import('./explain.ts')
+          process.stdout.write(explain(code))
+          return 0
+        },
+        { report },
+      )
+    })
+}
+
 export function doctorCommand(): Command {
   return new Command('doctor')
     .description('Look at all that a start needs, and say what to do about what is missing.')

@@ -19,7 +19,9 @@ test('an error of ours is reported with code and remedy, without a stack', async
     throw new InvalidOptionError({ what: 'cpus must be a number', remedy: 'give one' })
   }
   expect(await exitStatusOf(fail, { report })).toBe(EXIT_OWN_FAILURE)
-  expect(lines).toEqual(['error [INVALID_OPTION]: cpus must be a number\n  remedy: give one'])
+  expect(lines).toEqual([
+    'error [INVALID_OPTION]: cpus must be a number\n  remedy: give one\n  more: npx testkernels explain INVALID_OPTION',
+  ])
 })
 
 test('after Ctrl-C the status is that of the signal, whatever the work failed with, and nothing is reported', async () => {

@@ -22,7 +22,9 @@ test('says entry, what, cause, remedy and output, in that order', () => {
 })
 
 test('an error of ours is printed without a stack, another with one', () => {
-  expect(formatError(new ExampleError({ what: 'a', remedy: 'b' }))).toBe('error [EXAMPLE]: a\n  remedy: b')
+  expect(formatError(new ExampleError({ what: 'a', remedy: 'b' }))).toBe(
+    'error [EXAMPLE]: a\n  remedy: b\n  more: npx testkernels explain EXAMPLE',
+  )
   expect(formatError(new TypeError('oops'))).toContain('oops')
   expect(formatError(new TypeError('oops'))).toContain('at ')
 })
@@ -30,7 +32,7 @@ test('an error of ours is printed without a stack, another with one', () => {
 test('an error of ours is printed as its message, without stack and without repetition', () => {
   const error = new InvalidOptionError({ what: "unknown option 'memory'", entry: 'one', remedy: 'use memoryMib' })
   expect(inspect(presentable(error))).toBe(
-    "[InvalidOptionError [INVALID_OPTION]: one: unknown option 'memory'\n  remedy: use memoryMib]",
+    "[InvalidOptionError [INVALID_OPTION]: one: unknown option 'memory'\n  remedy: use memoryMib\n  more: npx testkernels explain INVALID_OPTION]",
   )
   expect(error).toMatchObject({ code: 'INVALID_OPTION', entry: 'one', remedy: 'use memoryMib' })
 })
@@ -38,7 +40,9 @@ test('an error of ours is printed as its message, without stack and without repe
 test('the report of one has nothing but name and message', () => {
   const report = toReport(new InvalidOptionError({ what: 'wrong', remedy: 'do right' })) as Error
   expect(Object.getOwnPropertyNames(report).sort()).toEqual(['message', 'name', 'stack'])
-  expect(report.stack).toBe('InvalidOptionError [INVALID_OPTION]: wrong\n  remedy: do right')
+  expect(report.stack).toBe(
+    'InvalidOptionError [INVALID_OPTION]: wrong\n  remedy: do right\n  more: npx testkernels explain INVALID_OPTION',
+  )
 })
 
 test("any other error keeps its stack: it is a bug's only trace", () => {

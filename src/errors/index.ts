@@ -76,7 +76,7 @@ function indent(text: string): string {
  * for any other the stack, because then the bug is ours.
  */
 export function formatError(thrown: unknown): string {
-  if (thrown instanceof TestkernelsError) return `error [${thrown.code}]: ${thrown.message}`
+  if (thrown instanceof TestkernelsError) return `error [${thrown.code}]: ${thrown.message}${pointerTo(thrown)}`
   if (thrown instanceof Error) return visible(`error: ${thrown.stack ?? thrown.message}`)
   return visible(`error: ${reasonOf(thrown)}`)
 }
@@ -111,7 +111,12 @@ export function toReport(thrown: unknown): unknown {
 }
 
 function stackOf(error: TestkernelsError): string {
-  return `${titleOf(error)}: ${error.message}`
+  return `${titleOf(error)}: ${error.message}${pointerTo(error)}`
+}
+
+/** Where the page of its code is: in the package, so that it is of this version, and there without a network. */
+function pointerTo({ code }: TestkernelsError): string {
+  return `\n  more: npx testkernels explain ${code}`
 }
 
 /** What stands before the message: `VmDiedError [VM_DIED]`. */
