@@ -3,6 +3,7 @@ import { reasonOf } from '../../errors/index.ts'
 import { type Logger, silentLogger } from '../../log/index.ts'
 import type { Destination, Streams } from '../../streams/index.ts'
 import { listenPrivately, type PrivacyOptions } from '../listen.ts'
+import { watchBinds } from './binds.ts'
 import { relay } from './relay.ts'
 
 export interface DockerForwardOptions extends PrivacyOptions {
@@ -34,11 +35,18 @@ export async function forwardDocker(options: DockerForwardOptions): Promise<Forw
   const destination: Destination = { kind: 'unix', path: remotePath }
   const explained = new AbortController()
   setMaxListeners(0, explained.signal)
+  const watchClient = watchBinds({ log })
   const listener = await listenPrivately({
     path,
     directoryOwner,
     entry,
-    onSocket: (local) => relay(local, { open: () => streams.open(destination), explanation: explained.signal, entry }),
+    onSocket: (local) =>
+      relay(local, {
+        open: () => streams.open(destination),
+        explanation: explained.signal,
+        onPiece: watchClient(),
+        entry,
+      }),
     onError: (error) => log.warn(`${path}: ${error.message}`),
   })
   let closing: Promise<void> | undefined

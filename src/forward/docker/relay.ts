@@ -10,6 +10,8 @@ export interface RelayOptions {
   readonly open: () => Promise<Duplex>
   /** Aborts when the VM is gone; what clients get to read is its reason. */
   readonly explanation: AbortSignal
+  /** Is told each piece that the client sends. */
+  readonly onPiece?: (piece: Buffer) => void
   /** Kernel entry that errors name. */
   readonly entry?: string | undefined
 }
@@ -18,7 +20,7 @@ export interface RelayOptions {
  * Carries one HTTP connection to the guest's dockerd, and answers itself when that is not possible any more. A connection that breaks
  * where its client would wonder waits a little for the reason: what breaks it is often the VM's end, of which we hear a moment later.
  */
-export function relay(local: Socket, { open, explanation, entry }: RelayOptions): void {
+export function relay(local: Socket, { open, explanation, onPiece, entry }: RelayOptions): void {
   const exchange = new Exchange()
   let remote: Duplex | undefined
   let broken = false
@@ -48,7 +50,10 @@ export function relay(local: Socket, { open, explanation, entry }: RelayOptions)
   const join = (opened: Duplex) => {
     if (gaveUp || local.destroyed) return void opened.destroy()
     remote = opened
-    local.on('data', (piece: Buffer) => exchange.fromClient(piece))
+    local.on('data', (piece: Buffer) => {
+      exchange.fromClient(piece)
+      onPiece?.(piece)
+    })
     opened.on('data', (piece: Buffer) => exchange.fromServer(piece))
     local.pipe(opened)
     opened.pipe(local, { end: false })
