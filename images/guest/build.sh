@@ -20,7 +20,7 @@ cp /sshd/dropbear $tools/bin/dropbear
 cp /door/guest $tools/bin/door
 
 cp /src/init $root/init
-cp /src/command /src/ready $tools/etc/
+cp /src/command /src/ready /src/sysctl.conf $tools/etc/
 chmod 0755 $root/init
 cd $root
 find . -exec touch -h -d @0 {} +

@@ -5,7 +5,8 @@ import { sources } from './sources.ts'
 
 /**
  * What the guest's dockerd is started with. Its networks are apart from the engine's defaults (172.17.0.0/16 and on): where
- * both have the same addresses, replies to the engine's side stay in the guest.
+ * both have the same addresses, replies to the engine's side stay in the guest. The agent leaves out those for which the rootfs's
+ * daemon.json has its own (images/guest/agent/command.c).
  */
 export const guestCommand = [
   'dockerd',
@@ -27,7 +28,7 @@ export interface GuestInput {
 /** A state with `/guest.cpio`: init, agent, door, busybox and sshd; the same for every kernel. */
 export function guest({ arch, tools, sshd, door, init }: GuestInput): State {
   const command = init ?? guestCommand
-  const withCommand = sources('guest', { arch, only: ['agent', 'build.sh', 'init'] }).file(
+  const withCommand = sources('guest', { arch, only: ['agent', 'build.sh', 'init', 'sysctl.conf'] }).file(
     llb
       .mkfile('/src/command', `${command.join('\n')}\n`)
       // The agent says `ready` when dockerd answers, or when a command of the user's has started.

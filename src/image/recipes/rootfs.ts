@@ -43,14 +43,27 @@ export interface DebianRootfsOptions {
   readonly suite: string
 }
 
-/** Debian with its docker.io, on a base image of that suite. */
+/** Debian with its docker.io, on a base image of that suite; with AppArmor's parser, so that containers are confined as on a Debian. */
 function debianRootfs(base: string, { arch, ...debian }: DebianRootfsOptions): State {
   const { platform } = arch
   return aptInstall(markOurs(llb.image(base, { platform, name: `[base] ${base}` })), {
     ...debian,
     name: `[rootfs ${debian.suite}] apt-get install docker.io`,
-    packages: ['docker.io', 'ca-certificates', 'iptables', 'kmod'],
+    packages: ['docker.io', 'apparmor', 'ca-certificates', 'iptables', 'kmod'],
   })
+}
+
+/** A state with the `/daemon.json` of a rootfs, if it has one. */
+export function daemonJsonOf({ state, ...rest }: Ingredient, tools: State): Ingredient {
+  const daemonJson = tools
+    .run({
+      name: '[rootfs] daemon.json',
+      // A link leads somewhere in the guest only.
+      script: 'cd /mnt/etc/docker 2>/dev/null && [ ! -L daemon.json ] && cp daemon.json /out/ || :',
+      mounts: [llb.bind('/mnt', state), llb.output('/out')],
+    })
+    .mountOutput('/out')
+  return { ...rest, state: daemonJson }
 }
 
 const DIRECTORY = 'testkernels-rootfs'

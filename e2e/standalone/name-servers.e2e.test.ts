@@ -1,0 +1,77 @@
+// What the entrypoint of a VM's container makes of its resolv.conf: a program in QEMU's place says what it was started with, and one
+// before nft what rules it got.
+import { execFile } from 'node:child_process'
+import { chmod, mkdtemp, rm, writeFile } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { promisify } from 'node:util'
+import { afterAll, beforeAll, expect, test } from 'vitest'
+import { vmImage } from '../support/templates.ts'
+
+const run = promisify(execFile)
+const START_DEADLINE_MS = 60_000
+
+let directory: string
+beforeAll(async () => {
+  directory = await mkdtemp(join(tmpdir(), 'tk-names-'))
+  await chmod(directory, 0o755)
+  const scripts = {
+    supervise: 'printf "%s\\n" "$@"; exec sleep infinity',
+    nft: 'tee /dev/stderr | /usr/sbin/nft "$@"',
+  }
+  for (const [name, script] of Object.entries(scripts))
+    await writeFile(join(directory, name), `#!/bin/sh\n${script}\n`, { mode: 0o755 })
+})
+afterAll(() => rm(directory, { recursive: true }))
+
+/** What `supervise` is started with, and the rules of the container's network. */
+async function start(options: readonly string[]): Promise<{ readonly said: string; readonly rules: string }> {
+  const box = ['--cap-add', 'NET_ADMIN', '--device', '/dev/net/tun']
+  const supervise = ['--volume', `${directory}/supervise:/testkernels/supervise:ro`]
+  const nft = ['--volume', `${directory}/nft:/usr/local/sbin/nft:ro`]
+  const args = [
+    'run',
+    '--detach',
+    '--rm',
+    ...box,
+    ...supervise,
+    ...nft,
+    ...options,
+    await vmImage(),
+    'testkernels.cgroup=2',
+  ]
+  const id = (await run('docker', args)).stdout.trim()
+  try {
+    const logs = async () => await run('docker', ['logs', id])
+    const started = async () => (await logs()).stdout
+    await expect.poll(started, { timeout: START_DEADLINE_MS }).toContain('testkernels.cgroup=2')
+    const { stdout, stderr } = await logs()
+    return { said: stdout.trim(), rules: stderr }
+  } finally {
+    await run('docker', ['rm', '--force', id])
+  }
+}
+
+/** Where the guest's name servers lead to, in order. */
+const leadTo = (rules: string) =>
+  [...rules.matchAll(/ip daddr (\S+) meta l4proto .* th dport 53 dnat to (\S+)/g)].map(([, from, to]) => [from, to])
+
+test("up to three name servers, and what else is in resolv.conf, are the guest's", async () => {
+  const servers = ['--dns', '198.51.100.1', '--dns', '198.51.100.2', '--dns', '198.51.100.3', '--dns', '198.51.100.4']
+  const more = ['--dns-search', 'one.example', '--dns-search', 'two.example', '--dns-opt', 'ndots:3']
+  const { said, rules } = await start([...servers, ...more])
+  expect(said).toBe(
+    'testkernels.cgroup=2 testkernels.nameservers=3 testkernels.search=one.example,two.example testkernels.resolver=ndots:3',
+  )
+  expect(leadTo(rules)).toEqual([
+    ['192.0.2.1', '198.51.100.1'],
+    ['192.0.2.5', '198.51.100.2'],
+    ['192.0.2.6', '198.51.100.3'],
+  ])
+})
+
+test('a guest that was saved where there were more has the first in their place', async () => {
+  const { said, rules } = await start(['--dns', '198.51.100.1', '--dns-search', '.'])
+  expect(said).toMatch(/^testkernels\.cgroup=2 testkernels\.nameservers=1\b/)
+  expect(leadTo(rules).map(([, to]) => to)).toEqual(['198.51.100.1', '198.51.100.1', '198.51.100.1'])
+})
