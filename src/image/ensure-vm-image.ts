@@ -29,7 +29,7 @@ export async function findVmImage(request: VmImageRequest): Promise<string | und
 
 /**
  * The image of one kernel: taken from the engine's store when its graph was solved before, else built.
- * @throws CacheUnsupportedError; BaseImageUnavailableError; SolveError; SolveCancelledError; EngineGoneError; what `onKernel` throws
+ * @throws CacheUnsupportedError; BaseImageUnavailableError; SolveError; SolveCancelledError; EngineGoneError; what `onKernel` and `onDaemonJson` throw
  */
 export async function ensureVmImage(request: VmImageRequest): Promise<VmImage> {
   checkCaches(request.builder, request.cache)
@@ -42,6 +42,11 @@ export async function ensureVmImage(request: VmImageRequest): Promise<VmImage> {
   request.log.info(`building the image of kernel ${kernelLabel(request.kernel)} (${plan.ref})`)
   // Loaded only now, and gRPC with it: most calls end a line above.
   const { buildImage } = await import('./build.ts')
+  if (plan.daemonJson !== undefined) {
+    const { solveDaemonJson } = await import('./solve-facts.ts')
+    const text = await solveDaemonJson(plan.daemonJson, request)
+    if (text !== undefined) request.onDaemonJson(text)
+  }
   await buildImage(plan, request, formatVmLabels(kernel.key, { kernel: facts, init: request.init }))
   return { ref: plan.ref, origin: 'built' }
 }

@@ -8,7 +8,7 @@ import { vmLabels } from './labels.ts'
 import { neededOptions } from './preflight/needs.ts'
 import { type Ingredient, markOurs } from './recipes/ingredient.ts'
 import { kernel } from './recipes/kernel/index.ts'
-import { rootfs } from './recipes/rootfs.ts'
+import { daemonJsonOf, rootfs } from './recipes/rootfs.ts'
 import { tools } from './recipes/tools.ts'
 import { BASE_SUITE, vmImage } from './recipes/vm-image.ts'
 import { registryCredentials } from './registry.ts'
@@ -24,6 +24,8 @@ export interface ImagePlan {
   readonly definition: Definition
   readonly config: ImageConfig
   readonly directories: Readonly<Record<string, LocalDir>>
+  /** How the rootfs configures the dockerd that the guest is for; none of the rootfs that we make does. */
+  readonly daemonJson: Ingredient | undefined
 }
 
 /** What the images of all kernels start with. */
@@ -60,13 +62,14 @@ export async function planKernel(request: VmImageRequest) {
   const planned: KernelPlan = { ...ingredient, key: keyOf(arch, ingredient) }
   const planImage = async (): Promise<ImagePlan> => {
     const context = { ...request, tools: withTools, base }
+    const root = await rootfs(request.rootfs, context)
     const image = vmImage({
       arch,
       base: from,
       tools: withTools,
       mirror,
       kernel: ingredient,
-      rootfs: await rootfs(request.rootfs, context),
+      rootfs: root,
       init: request.init,
     })
     // What a tag may have of a label that people read.
@@ -75,7 +78,14 @@ export async function planKernel(request: VmImageRequest) {
       .slice(0, 64)
     const config = configFor(arch)
     const ref = `testkernels/vm:${name}-${keyOf(arch, image, config).slice(0, 16)}`
-    return { ref, definition: image.state.definition(), config, directories: image.directories ?? {} }
+    const hasDaemonJson = request.rootfs.kind !== 'debian' && request.init === undefined
+    return {
+      ref,
+      definition: image.state.definition(),
+      config,
+      directories: image.directories ?? {},
+      daemonJson: hasDaemonJson ? daemonJsonOf(root, withTools) : undefined,
+    }
   }
   return { kernel: planned, planImage }
 }

@@ -24,6 +24,11 @@ export interface VmImageRequest {
   readonly cacheDirectory: string
   /** Takes what is known of the kernel before its rootfs is made. What it throws ends the work. */
   readonly onKernel: (facts: KernelFacts) => void
+  /**
+   * Takes the text of the rootfs's daemon.json, where dockerd is what the guest is for and the rootfs is none of ours, before it is packed.
+   * What it throws ends the work.
+   */
+  readonly onDaemonJson: (text: string) => void
   /** Takes the steps of the build as BuildKit reports them. */
   readonly onStatus: (status: SolveStatus) => void
   readonly log: Logger

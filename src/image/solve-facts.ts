@@ -8,6 +8,7 @@ import { KERNEL_LABEL, kernelFactsIn } from './labels.ts'
 import type { KernelPlan } from './plan.ts'
 import { type KernelFacts, parseKernelConfig } from './preflight/kernel-facts.ts'
 import { neededOptions } from './preflight/needs.ts'
+import type { Ingredient } from './recipes/ingredient.ts'
 import type { VmImageRequest } from './request.ts'
 
 /** A kernel's configuration has a quarter of a million bytes. */
@@ -29,18 +30,33 @@ export async function cachedFacts({ key }: KernelPlan, request: VmImageRequest):
 
 /** The part of the graph that is the kernel, and of its result the few files that images/kernel/pack.sh made for this. */
 export async function solveFacts(kernel: KernelPlan, request: VmImageRequest): Promise<KernelFacts> {
-  const facts = llb
-    .scratch(request.host.arch.platform)
-    .file(llb.copy(kernel.state, '/facts', '/', { contents: true }), { name: '[kernel] facts' })
+  return toFacts(await solveFiles({ ...kernel, path: '/facts', name: '[kernel] facts' }, request), request.host.arch)
+}
+
+/** How the rootfs configures its dockerd; undefined when it does not. */
+export async function solveDaemonJson(daemonJson: Ingredient, request: VmImageRequest): Promise<string | undefined> {
+  const files = await solveFiles({ ...daemonJson, path: '/', name: '[rootfs] daemon.json' }, request)
+  return files.get('daemon.json')
+}
+
+interface SmallFiles extends Ingredient {
+  /** The directory that they are in. */
+  readonly path: string
+  /** Shown in the progress. */
+  readonly name: string
+}
+
+async function solveFiles({ state, directories = {}, path, name }: SmallFiles, request: VmImageRequest) {
+  const files = llb.scratch(request.host.arch.platform).file(llb.copy(state, path, '/', { contents: true }), { name })
   const archive = new PassThrough()
   const reading = readFiles(archive)
   // Of the two that fail together, the solve says why.
   reading.catch(() => {})
   await using buildkit = await request.builder.connect()
   await buildkit.solve({
-    definition: facts.definition(),
+    definition: files.definition(),
     attachables: [
-      localDirs(kernel.directories ?? {}),
+      localDirs(directories),
       registryAuth({ configDir: request.dockerConfigDirectory }),
       secrets(aptSecrets(request.mirror)),
     ],
@@ -49,7 +65,7 @@ export async function solveFacts(kernel: KernelPlan, request: VmImageRequest): P
     onStatus: request.onStatus,
     signal: request.signal,
   })
-  return toFacts(await reading, request.host.arch)
+  return await reading
 }
 
 /** The files of a small archive, by name. */

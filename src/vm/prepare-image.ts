@@ -1,6 +1,7 @@
 import type { Host } from '../host/index.ts'
 import {
   type CachePlan,
+  checkDaemonJson,
   debianMirror,
   ensureVmImage,
   findVmImage,
@@ -56,6 +57,7 @@ async function imageRequest(
     cacheDirectory: settings.cacheDirectory,
     dockerConfigDirectory: settings.dockerConfigDirectory,
     onKernel: (facts) => preflight(facts, preflightOf(host, entry, log)),
+    onDaemonJson: (text) => checkDaemonJson(text, { entry: entry.name }),
     onStatus: onBuildStatus,
     log,
     signal,

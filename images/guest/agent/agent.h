@@ -51,12 +51,18 @@ void sessions_end(void);
 // Forgets the session that ended; tells the host what its server said when it ended with an error.
 void sessions_child_ended(pid_t child, int status);
 
+// ---- daemon-json.c: how the rootfs configures its dockerd. dockerd refuses what is both there and on its command line ----
+bool daemon_json_has(const char *key);
+// Copies the value of a key of the outermost object; false where it is no string, or longer than `size`.
+bool daemon_json_string(const char *key, char *value, size_t size);
+
 // ---- containerd.c: dockerd gives a containerd that it starts itself 15 seconds, whatever the machine (moby, libcontainerd/supervisor:
 // startupTimeout), and is not up by then where the machine is busy. One that is up before it has no deadline ----
-#define CONTAINERD_SOCKET "/var/run/docker/containerd/containerd.sock"
-// Whether dockerd is to use one of ours: the rootfs has the program, and its dockerd is not configured to use another.
-bool containerd_is_ours(void);
+// Whether the rootfs has the program.
+bool containerd_is_there(void);
 pid_t containerd_start(void);
+// Its socket: that of the rootfs's configuration, or where dockerd has the one that it starts itself.
+char *containerd_socket(void);
 // Whether it takes connections. Never blocks.
 bool containerd_answers(void);
 

@@ -1,8 +1,10 @@
 #include "agent.h"
 
 #include <fcntl.h>
+#include <limits.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/mount.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/time.h>
@@ -12,6 +14,55 @@
 #define DOCKER_SOCKET "/var/run/docker.sock"
 #define LOG "/var/log/dockerd.log"
 #define LOG_TAIL_BYTES 8192
+// On the scratch disk: images/guest/init.
+#define DATA "/var/lib/docker"
+
+// What systemd's unit file gives it.
+#define DOCKERD_OOM_SCORE "-500"
+
+// Flags of ours (src/image/recipes/guest.ts), and the keys of daemon.json that say the same or exclude it.
+static const struct {
+  const char *flag;
+  const char *keys[3];
+} yielding[] = {
+    {"--bip=", {"bip", "bridge", "fixed-cidr"}},
+    {"--default-address-pool=", {"default-address-pools"}},
+};
+
+static bool yields(const char *argument) {
+  for (size_t at = 0; at < sizeof yielding / sizeof *yielding; at++) {
+    if (strncmp(argument, yielding[at].flag, strlen(yielding[at].flag)) != 0) continue;
+    for (size_t key = 0; key < 3 && yielding[at].keys[key]; key++)
+      if (daemon_json_has(yielding[at].keys[key])) return true;
+  }
+  return false;
+}
+
+static void make_directories(char *path) {
+  for (char *slash = path; (slash = strchr(slash + 1, '/'));) {
+    *slash = 0;
+    mkdir(path, 0755);
+    *slash = '/';
+  }
+  mkdir(path, 0755);
+}
+
+// Wherever dockerd has its data, they are on the disk that overlay2 can use, and not on the guest's root, which is an overlay itself.
+static void mount_data_root(void) {
+  char path[PATH_MAX];
+  if (!daemon_json_string("data-root", path, sizeof path)) return;
+  if (strncmp(path, DATA, strlen(DATA)) == 0 && strchr("/", path[strlen(DATA)])) return;
+  make_directories(path);
+  if (mount(DATA, path, NULL, MS_BIND, NULL) != 0) control_event("warning", "cannot mount dockerd's data-root");
+}
+
+static void spare_from_oom(pid_t process) {
+  char path[64];
+  snprintf(path, sizeof path, "/proc/%d/oom_score_adj", process);
+  int file = open(path, O_WRONLY | O_CLOEXEC);
+  if (file < 0 || write(file, DOCKERD_OOM_SCORE, sizeof DOCKERD_OOM_SCORE - 1) < 0) control_event("warning", path);
+  if (file >= 0) close(file);
+}
 
 // The file holds one argument a line.
 pid_t command_start(char *containerd) {
@@ -22,14 +73,18 @@ pid_t command_start(char *containerd) {
   ssize_t length = file < 0 ? 0 : read(file, text, sizeof text - 1);
   close(file);
   text[length > 0 ? length : 0] = 0;
-  for (char *word = strtok(text, "\n"); word && count < 125; word = strtok(NULL, "\n")) argv[count++] = word;
-  if (containerd) {
+  for (char *word = strtok(text, "\n"); word && count < 125; word = strtok(NULL, "\n"))
+    if (!command_is_docker() || !yields(word)) argv[count++] = word;
+  if (containerd && !daemon_json_has("containerd")) {
     argv[count++] = "--containerd";
     argv[count++] = containerd;
   }
   argv[count] = NULL;
   mkdir("/var/log", 0755);
-  return spawn(argv, -1, LOG);
+  if (command_is_docker()) mount_data_root();
+  pid_t command = spawn(argv, -1, LOG);
+  if (command_is_docker()) spare_from_oom(command);
+  return command;
 }
 
 static bool docker_answers(void) {

@@ -11,9 +11,9 @@
 // Where dockerd has the one that it starts itself.
 #define RUN "/var/run/docker"
 #define STATE RUN "/containerd"
+#define SOCKET STATE "/containerd.sock"
 #define CONFIG TOOLS "/etc/containerd.toml"
 #define LOG "/var/log/containerd.log"
-#define DAEMON_JSON "/etc/docker/daemon.json"
 
 static const char config[] =
     "version = 2\n"
@@ -22,11 +22,11 @@ static const char config[] =
     "oom_score = -500\n"
     "disabled_plugins = [\"io.containerd.grpc.v1.cri\"]\n"
     "[grpc]\n"
-    "  address = \"" CONTAINERD_SOCKET "\"\n"
+    "  address = \"%s\"\n"
     "[debug]\n"
     "  address = \"" STATE "/containerd-debug.sock\"\n";
 
-static bool is_installed(void) {
+bool containerd_is_there(void) {
   static const char *const directories[] = {"/usr/local/sbin", "/usr/local/bin", "/usr/sbin", "/usr/bin", "/sbin", "/bin"};
   for (size_t at = 0; at < sizeof directories / sizeof *directories; at++) {
     char path[64];
@@ -36,18 +36,10 @@ static bool is_installed(void) {
   return false;
 }
 
-// dockerd refuses what is both on its command line and in its configuration.
-static bool is_configured(void) {
-  static char text[65536];
-  int file = open(DAEMON_JSON, O_RDONLY | O_CLOEXEC);
-  ssize_t length = file < 0 ? 0 : read(file, text, sizeof text - 1);
-  if (file >= 0) close(file);
-  text[length > 0 ? length : 0] = 0;
-  return strstr(text, "\"containerd\"") != NULL;
-}
-
-bool containerd_is_ours(void) {
-  return is_installed() && !is_configured();
+char *containerd_socket(void) {
+  static char path[sizeof((struct sockaddr_un *)0)->sun_path];
+  if (!path[0] && !daemon_json_string("containerd", path, sizeof path)) strcpy(path, SOCKET);
+  return path;
 }
 
 pid_t containerd_start(void) {
@@ -56,13 +48,14 @@ pid_t containerd_start(void) {
   mkdir(RUN, 0711);
   mkdir(STATE, 0711);
   int file = open(CONFIG, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
-  if (file < 0 || write(file, config, sizeof config - 1) < 0) control_event("warning", "cannot write " CONFIG);
+  if (file < 0 || dprintf(file, config, containerd_socket()) < 0) control_event("warning", "cannot write " CONFIG);
   if (file >= 0) close(file);
   return spawn(argv, -1, LOG);
 }
 
 bool containerd_answers(void) {
-  struct sockaddr_un address = {.sun_family = AF_UNIX, .sun_path = CONTAINERD_SOCKET};
+  struct sockaddr_un address = {.sun_family = AF_UNIX};
+  strcpy(address.sun_path, containerd_socket());
   int connection = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
   bool answers = connect(connection, (struct sockaddr *)&address, sizeof address) == 0;
   close(connection);

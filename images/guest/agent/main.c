@@ -34,7 +34,7 @@ static time_t uptime(void) {
 
 // dockerd follows when its containerd answers.
 static void start_command(void) {
-  if (command_is_docker() && containerd_is_ours()) containerd = containerd_start();
+  if (command_is_docker() && containerd_is_there()) containerd = containerd_start();
   else command = command_start(NULL);
 }
 
@@ -108,7 +108,7 @@ int main(void) {
       // No host has the port open: poll would spin on the hang-up.
       else if (watched[1].revents & (POLLHUP | POLLERR)) usleep(POLL_MS * 1000);
     }
-    if (command == 0 && containerd_answers()) command = command_start(CONTAINERD_SOCKET);
+    if (command == 0 && containerd_answers()) command = command_start(containerd_socket());
     if (!ready && command > 0 && command_is_ready()) {
       ready = true;
       control_phase("ready");
