@@ -41,6 +41,50 @@ test('after a kernel panic every request is answered with its reason', async () 
   await rm(vm.consolePath)
 })
 
+const runlevel0 = "printf '\\151\\031\\011\\003\\001\\000\\000\\000\\060\\000\\000\\000'"
+
+test.each([
+  ['rebooted', 'reboot'],
+  ['powered off', 'poweroff'],
+  ['halted', 'halt'],
+  // What systemd's and sysvinit's tools do.
+  ['powered off', 'kill -38 1'],
+  ['powered off', `{ ${runlevel0}; head -c 372 /dev/zero; } | dd bs=384 iflag=fullblock of=/run/initctl`],
+])('a guest that was %s by `%s` is told as that', async (how, command) => {
+  const vm = await bookworm.start()
+  try {
+    // Those who ask do not wait.
+    await vm.exec(['sh', '-c', command]).catch(() => {})
+    const reason = await death(vm)
+    expect(reason).toMatchObject({ code: 'VM_DIED', output: expect.stringContaining(`the guest was ${how}`) })
+    expect(reason.message).toMatch(
+      new RegExp(`^dying: the guest was ${how} by a program in it on debian:bookworm, cgroup v2; console at `),
+    )
+  } finally {
+    await vm.stop()
+  }
+  await rm(vm.consolePath)
+})
+
+test('a dockerd that the OOM killer ends is told as that', async () => {
+  const vm = await bookworm.start()
+  try {
+    // It is spared like on a Debian.
+    const spared = await vm.exec(['sh', '-c', 'cat /proc/$(pidof dockerd)/oom_score_adj'])
+    expect(spared.stdout).toBe('-500\n')
+    const killDockerd = 'echo 1000 >/proc/$(pidof dockerd)/oom_score_adj && echo f >/proc/sysrq-trigger'
+    await vm.exec(['sh', '-c', killDockerd]).catch(() => {})
+    expect(await death(vm)).toMatchObject({
+      code: 'DOCKERD_FAILED',
+      message: expect.stringContaining("dying: the guest's dockerd was killed by the OOM killer of its kernel"),
+      remedy: expect.stringContaining('memoryMib is 2048: raise it'),
+    })
+  } finally {
+    await vm.stop()
+  }
+  await rm(vm.consolePath)
+})
+
 test("a guest whose dockerd ends is gone, and dockerd's log says more", async () => {
   const vm = await bookworm.start()
   try {

@@ -22,11 +22,20 @@ export type GuestMessage =
   | { readonly ejected: string }
   /** The last lines of the command's log. */
   | { readonly log: string }
-  /** The guest's command is over (`status 1`, `signal 9`), and so is the guest. */
+  /** The guest's command is over (`status 1`, `signal 9`, `out of memory`), and so is the guest. */
   | { readonly ended: string }
+  /** Somebody in the guest ended it: it was `rebooted`, `powered off` or `halted`. */
+  | { readonly power: string }
   /** An SSH session ended with an error; the text is what all of them said. */
   | { readonly sshd: string }
   | { readonly warning: string }
+
+/** How a guest ended: with its command, or because somebody in it wanted so. */
+export interface GuestEnd {
+  readonly of: 'command' | 'guest'
+  /** As the message says it. */
+  readonly how: string
+}
 
 /** Longer than any line of the agent (images/guest/agent/control.c), in characters. */
 export const LONGEST_GUEST_MESSAGE = 64 * 1024
@@ -46,6 +55,7 @@ const guestMessage = v.union([
   v.object({ ejected: v.string() }),
   v.object({ log: v.string() }),
   v.object({ ended: v.string() }),
+  v.object({ power: v.picklist(['rebooted', 'powered off', 'halted']) }),
   v.object({ sshd: v.string() }),
   v.object({ warning: v.string() }),
 ])

@@ -7,6 +7,7 @@ import { type ClockReading, measureClock, unixTimeMs } from './control-clock.ts'
 import {
   doorLines,
   type GuestCredentials,
+  type GuestEnd,
   type GuestIdentity,
   type GuestMessage,
   identityLines,
@@ -48,8 +49,8 @@ export interface DiskRange {
 export interface ControlConnection {
   /** What the guest reported until now, in order. */
   readonly phases: readonly Phase[]
-  /** The guest's account of why its command ended, once it did. */
-  readonly ended: string | undefined
+  /** The guest's account of how its command ended, or the guest itself, once it did. */
+  readonly ended: GuestEnd | undefined
   /** The tail of the command's log, once the guest sent it. */
   readonly commandLog: string | undefined
   /** Why the port was closed to a guest that says too much; the VM is to be ended. */
@@ -101,7 +102,7 @@ export function connectControl(socket: Duplex, { log, entry, onFault }: ControlO
   const events = new EventEmitter<ControlEvents>()
   events.setMaxListeners(0)
   const phases: Phase[] = []
-  let ended: string | undefined
+  let ended: GuestEnd | undefined
   let commandLog: string | undefined
   let commits = 0
   let questions = 0
@@ -133,7 +134,8 @@ export function connectControl(socket: Duplex, { log, entry, onFault }: ControlO
     }
     if ('phase' in message) phases.push({ name: message.phase, uptimeS: message.uptime })
     if (phases.length > MOST_PHASES) throw new Error(`more than ${MOST_PHASES} phases of its boot`)
-    if ('ended' in message) ended = message.ended
+    if ('ended' in message) ended = { of: 'command', how: message.ended }
+    if ('power' in message) ended = { of: 'guest', how: message.power }
     if ('sshd' in message) log.debug(`the guest's sshd says: ${visibleLine(message.sshd.trim())}`)
     if ('warning' in message) warn(message.warning)
     if ('log' in message) commandLog = message.log

@@ -1,6 +1,7 @@
 // The guest's PID 1 after init: talks to the host on the control port, runs sshd and the command, reaps.
 // One concern a file; main.c owns the event loop.
 #pragma once
+#include <signal.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <sys/types.h>
@@ -76,6 +77,19 @@ bool command_is_docker(void);
 bool command_is_ready(void);
 // Sends the last lines of the command's log to the host.
 void command_send_log(void);
+
+// ---- power.c: how programs ask their init for the end of the machine ----
+void power_add_signals(sigset_t *set);
+// What the guest is by it: `rebooted`, `powered off` or `halted`; NULL for a signal that says nothing of the kind.
+const char *power_signal(int number);
+// Returns the descriptor of the pipe that is written to, or -1.
+int power_open(void);
+// Reads what was written; the answer is that of power_signal().
+const char *power_read(int initctl);
+
+// ---- out-of-memory.c ----
+// Whether the kernel killed the process because memory was short: its log says so.
+bool killed_for_memory(pid_t process);
 
 // ---- load.c: images for dockerd, from a disk that is there while a template is made ----
 // Has dockerd load the archive at `OFFSET LENGTH` of the disk, in bytes; tells the host how far it is (`loading`) and what dockerd

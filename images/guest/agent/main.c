@@ -26,6 +26,19 @@ static void power_off(void) {
   reboot(RB_AUTOBOOT);
 }
 
+// Lets the control port drain before QEMU goes away.
+static void tell_and_power_off(const char *event, const char *text) {
+  control_event(event, text);
+  usleep(100000);
+  power_off();
+}
+
+// Somebody in the guest asked for it. Its disk goes with it: there is nothing to be ended in order.
+static void end_guest(const char *how) {
+  fprintf(stderr, "testkernels: the guest was %s\n", how);
+  tell_and_power_off("power", how);
+}
+
 static time_t uptime(void) {
   struct timespec now;
   clock_gettime(CLOCK_BOOTTIME, &now);
@@ -69,13 +82,12 @@ static void reap(void) {
     if (child == containerd) containerd_ended();
     if (child != command) continue;
     char text[64];
-    if (WIFSIGNALED(status)) snprintf(text, sizeof text, "signal %d", WTERMSIG(status));
+    if (WIFSIGNALED(status) && killed_for_memory(child)) strcpy(text, "out of memory");
+    else if (WIFSIGNALED(status)) snprintf(text, sizeof text, "signal %d", WTERMSIG(status));
     else snprintf(text, sizeof text, "status %d", WEXITSTATUS(status));
     command_send_log();
-    control_event("ended", text);
-    fprintf(stderr, "testkernels: the command of this guest ended with %s\n", text);
-    usleep(100000);  // lets the control port drain before QEMU goes away
-    power_off();
+    fprintf(stderr, "testkernels: the command of this guest ended: %s\n", text);
+    tell_and_power_off("ended", text);
   }
 }
 
@@ -83,9 +95,11 @@ int main(void) {
   sigset_t set;
   sigemptyset(&set);
   sigaddset(&set, SIGCHLD);
+  power_add_signals(&set);
   sigprocmask(SIG_BLOCK, &set, NULL);
-  struct pollfd watched[4] = {{.fd = signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK), .events = POLLIN},
+  struct pollfd watched[5] = {{.fd = signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK), .events = POLLIN},
                               {.fd = control_open(), .events = POLLIN}};
+  watched[4] = (struct pollfd){.fd = power_open(), .events = POLLIN};
   int ssh = sessions_listen();
   door_start();
   control_replay_phases();
@@ -95,12 +109,16 @@ int main(void) {
     watched[2] = (struct pollfd){.fd = identity_is_known() ? ssh : -1, .events = POLLIN};
     watched[3] = (struct pollfd){.fd = load_descriptor(), .events = POLLIN};
     bool waiting = !ready || settle_continues();
-    if (poll(watched, 4, waiting ? POLL_MS : -1) > 0) {
+    if (poll(watched, 5, waiting ? POLL_MS : -1) > 0) {
       if (watched[0].revents & POLLIN) {
         struct signalfd_siginfo info;
-        while (read(watched[0].fd, &info, sizeof info) > 0) {
-        }
+        while (read(watched[0].fd, &info, sizeof info) > 0)
+          if (power_signal(info.ssi_signo)) end_guest(power_signal(info.ssi_signo));
         reap();
+      }
+      if (watched[4].revents & POLLIN) {
+        const char *how = power_read(watched[4].fd);
+        if (how) end_guest(how);
       }
       if (watched[2].revents & POLLIN) sessions_accept();
       if (watched[3].revents & POLLIN) load_read();

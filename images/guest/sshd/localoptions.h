@@ -11,3 +11,5 @@
 #define DROPBEAR_MLKEM768 0
 #define DROPBEAR_ECDH 0
 #define DROPBEAR_DH_GROUP14_SHA256 0
+// As the guest's command has it (images/guest/agent/spawn.c): our tools stand in for what the rootfs lacks.
+#define DEFAULT_ROOT_PATH "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin:/.testkernels/bin"

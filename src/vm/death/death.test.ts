@@ -5,11 +5,13 @@ import { describeDeath, type EndedVm, headlineOf, watchForDeath } from './death.
 
 const entry = parseKernelEntry('old', { kernel: 'debian:bookworm', cgroup: 1 })
 const quiet = { path: '/cache/old.log', reason: undefined, excerpt: '[    9.1] last line' }
+const silent = { ended: undefined, commandLog: undefined, fault: undefined }
+const ofDockerd = (how: string) => ({ of: 'command', how }) as const
 const killed: EndedVm = {
   entry,
   exit: { exitCode: 137, oomKilled: false },
   console: quiet,
-  control: { ended: undefined, commandLog: undefined, fault: undefined },
+  control: silent,
   stderr: '',
 }
 
@@ -19,7 +21,7 @@ test("a dockerd that ended is the reason, with the end of its log, whatever QEMU
   const last = "failed to start daemon: Devices cgroup isn't mounted"
   const error = describeDeath({
     ...killed,
-    control: { ended: 'status 1', commandLog: [...plugins, last, ''].join('\n'), fault: undefined },
+    control: { ...silent, ended: ofDockerd('status 1'), commandLog: [...plugins, last, ''].join('\n') },
   })
   expect(error).toMatchObject({ code: 'DOCKERD_FAILED', entry: 'old' })
   expect(headlineOf(error)).toBe("old: the guest's dockerd ended with status 1 on debian:bookworm, cgroup v1")
@@ -29,8 +31,28 @@ test("a dockerd that ended is the reason, with the end of its log, whatever QEMU
 
 test('a guest that was ended for what it said died of that, whatever else it says', () => {
   const fault = new GuestMisbehavedError({ what: 'it said too much', remedy: 'none' })
-  const control = { ended: 'status 1', commandLog: undefined, fault }
+  const control = { ...silent, ended: ofDockerd('status 1'), fault }
   expect(describeDeath({ ...killed, control })).toBe(fault)
+})
+
+test('a dockerd that was killed for want of memory says so, and how much the guest has', () => {
+  const error = describeDeath({
+    ...killed,
+    control: { ...silent, ended: ofDockerd('out of memory'), commandLog: 'API listen on' },
+  })
+  expect(error).toMatchObject({ code: 'DOCKERD_FAILED', remedy: expect.stringContaining('memoryMib is 2048') })
+  expect(headlineOf(error)).toBe(
+    "old: the guest's dockerd was killed by the OOM killer of its kernel on debian:bookworm, cgroup v1",
+  )
+})
+
+test.each(['rebooted', 'powered off', 'halted'])('a guest that was %s by a program in it is told as that', (how) => {
+  const exit = { exitCode: 0, oomKilled: false }
+  const error = describeDeath({ ...killed, exit, control: { ...silent, ended: { of: 'guest', how } } })
+  expect(error).toMatchObject({ code: 'VM_DIED', output: quiet.excerpt })
+  expect(headlineOf(error)).toBe(
+    `old: the guest was ${how} by a program in it on debian:bookworm, cgroup v1; console at /cache/old.log`,
+  )
 })
 
 test("the guest's own reason comes before QEMU's status, and the console's lines before QEMU's", () => {

@@ -8,6 +8,8 @@ import type { ConsoleLog } from './console-log.ts'
 
 /** images/runner/supervise ends with it when a guest that is to become a template ended by itself. */
 const ENDED_WHILE_SAVED = 81
+/** What the guest's agent says of a command that its kernel killed for want of memory (images/guest/agent/main.c). */
+const OUT_OF_MEMORY = 'out of memory'
 /** dockerd's log begins with a line for each plugin. */
 const DOCKERD_LOG_LINES = 20
 
@@ -26,12 +28,19 @@ export interface EndedVm {
 export function describeDeath({ exit, entry, console, control, stderr }: EndedVm): TestkernelsError {
   const where = `on ${kernelText(entry.kernel)}, cgroup v${entry.cgroup}`
   if (control?.fault !== undefined) return control.fault
-  if (control?.ended !== undefined) {
+  if (control?.ended?.of === 'command') {
     return new DockerdFailedError({
-      what: `the guest's dockerd ended with ${control.ended} ${where}`,
+      ...accountOfDockerd(control.ended.how, entry, where),
       entry: entry.name,
-      remedy: "read dockerd's log below for what it lacks; another kernel or cgroup version may have it",
       output: control.commandLog?.trimEnd().split('\n').slice(-DOCKERD_LOG_LINES).join('\n'),
+    })
+  }
+  if (control?.ended?.of === 'guest') {
+    return new VmDiedError({
+      what: `the guest was ${control.ended.how} by a program in it ${where}; console at ${console.path}`,
+      entry: entry.name,
+      remedy: 'a VM ends with its guest: start another, or fork one before what ends it',
+      output: console.excerpt,
     })
   }
   const guestsReason = console.reason
@@ -41,6 +50,20 @@ export function describeDeath({ exit, entry, console, control, stderr }: EndedVm
     remedy: 'read the console for what came before',
     output: guestsReason === undefined && stderr !== '' ? stderr : console.excerpt,
   })
+}
+
+function accountOfDockerd(ended: string, { memoryMib }: KernelEntry, where: string) {
+  if (ended === OUT_OF_MEMORY) {
+    return {
+      what: `the guest's dockerd was killed by the OOM killer of its kernel ${where}`,
+      remedy: `memoryMib is ${memoryMib}: raise it, or limit the memory of containers`,
+    }
+  }
+  return {
+    what: `the guest's dockerd ended with ${ended} ${where}`,
+    remedy:
+      "read dockerd's log below for what it lacks; another kernel or cgroup version may have it, and it may be what the rootfs's daemon.json says",
+  }
 }
 
 function endOfQemu({ exitCode, oomKilled }: BoxExit): string {
