@@ -67,10 +67,10 @@ export class Consumer implements AsyncDisposable {
     })
   }
 
-  /** Checks its types. @throws with what is wrong with them */
-  async compile(): Promise<void> {
+  /** Checks its types, by a configuration of its own. @throws with what is wrong with them */
+  async compile(project = 'tsconfig.json'): Promise<void> {
     const tsc = join(root, 'node_modules/typescript/bin/tsc')
-    await execute(process.execPath, [tsc, '--project', '.'], { cwd: this.#project }).catch(({ stdout }) => {
+    await execute(process.execPath, [tsc, '--project', project], { cwd: this.#project }).catch(({ stdout }) => {
       throw new Error(stdout)
     })
   }

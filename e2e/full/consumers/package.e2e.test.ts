@@ -16,7 +16,7 @@ test('what it exports is found, with its types, by whoever imports or requires i
   const bin = (name: string) => join(root, 'node_modules/.bin', name)
   await run(bin('publint'), ['--strict', tarball])
   // Node requires ES modules from the oldest version that we support on.
-  await run(bin('attw'), [tarball, '--profile', 'node16', '--ignore-rules', 'cjs-resolves-to-esm'])
+  await run(bin('attw'), [tarball, '--ignore-rules', 'cjs-resolves-to-esm'])
 })
 
 test('it has what is run, and nothing of its tests', async () => {
@@ -40,7 +40,9 @@ test('a plain script, installed as npm does it: no native code comes along, nor 
   await program.gone()
 })
 
-test('a client that it gives has its type, with no package of types to install', async () => {
-  await using consumer = await Consumer.install('types', ['vitest@4.1.12', 'testcontainers@11.14.0'])
+test('a client that it gives has its type, with no package of types to install; old ways to find modules find all', async () => {
+  const packages = ['vitest@4.1.12', 'testcontainers@11.14.0', 'jest@30', '@jest/reporters@30']
+  await using consumer = await Consumer.install('types', packages)
   await consumer.compile()
+  await consumer.compile('tsconfig.node10.json')
 })
