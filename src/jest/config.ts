@@ -9,7 +9,6 @@ import {
   type ProjectOptions,
   parseIsolation,
   readSettings,
-  TEST_TIMEOUT_MS,
 } from '../options/index.ts'
 import type { Scope } from '../worker/index.ts'
 import { findTestEnvironment, type KernelRequest, writeProjectFiles } from './project-files.ts'
@@ -23,7 +22,7 @@ export type KernelProjectOptions = Omit<
   'displayName' | 'globalSetup' | 'globalTeardown' | 'projects' | 'testTimeout'
 > &
   ProjectOptions & {
-    /** Longest wait for a test or a hook that names none, in milliseconds. @default 120_000 */
+    /** Longest wait for a test or a hook that names none, in milliseconds. @default that of all of Jest; 120_000 where there is none */
     readonly testTimeout?: number
   }
 
@@ -56,8 +55,12 @@ interface Asked {
 
 function project(name: string, asked: Asked, options: KernelProjectOptions): JestProject {
   refuseGlobalHooks(name, options)
-  const { testTimeout: testTimeoutMs = TEST_TIMEOUT_MS, testEnvironment = 'node', isolation, ...others } = options
-  const wanted = { ...asked, isolation: parseIsolation(name, isolation), testTimeoutMs }
+  const { testTimeout: testTimeoutMs, testEnvironment = 'node', isolation, ...others } = options
+  const wanted = {
+    ...asked,
+    isolation: parseIsolation(name, isolation),
+    ...(testTimeoutMs !== undefined && { testTimeoutMs }),
+  }
   const environment = findTestEnvironment(testEnvironment, options.rootDir)
   const id = createHash('sha256')
     .update(JSON.stringify([name, wanted, environment]))
@@ -83,6 +86,6 @@ function refuseGlobalHooks(name: string, options: object): void {
   if (refused === undefined) return
   throw new InvalidOptionError({
     what: `project ${name} has a ${refused} of its own, and Jest takes one for each project`,
-    remedy: `move it to the top of Jest's configuration, where it is run as well`,
+    remedy: `move it to the top of Jest's configuration, where it is run as well: with the environment of this machine, and no VM`,
   })
 }

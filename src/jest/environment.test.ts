@@ -1,6 +1,6 @@
 import { expect, test } from 'vitest'
-import { makeTestsAbortable } from './environment.ts'
-import type { CircusTest, DescribeBlock, Hook } from './jest-types.ts'
+import { makeTestsAbortable, withKernels } from './environment.ts'
+import type { CircusState, CircusTest, DescribeBlock, Hook } from './jest-types.ts'
 
 const never = () => new Promise<void>(() => {})
 const hook = (type: Hook['type']): Hook => ({ type, fn: never })
@@ -34,4 +34,28 @@ test('a test that calls back is told by calling back; a generator is left alone'
   calling.fn?.((reason: unknown) => told.push(reason))
   expect(told).toEqual([gone.reason])
   expect(generating.fn).toBe(generator)
+})
+
+class PlainEnvironment {
+  readonly global = globalThis
+  async setup() {}
+  async teardown() {}
+}
+
+test.each([
+  { project: undefined, jest: undefined, holds: 120_000 },
+  { project: undefined, jest: 1000, holds: 'what Jest has' },
+  { project: 600_000, jest: 1000, holds: 600_000 },
+  { project: 7, jest: undefined, holds: 7 },
+])("of a project's time limit $project and Jest's $jest holds $holds", async ({ project, jest, holds }) => {
+  const request = { id: 'id', rows: [], scope: 'suite', isolation: 'project' } as const
+  const Environment = withKernels(PlainEnvironment, {
+    ...request,
+    ...(project !== undefined && { testTimeoutMs: project }),
+  })
+  const globalConfig = jest === undefined ? {} : { testTimeout: jest }
+  const environment = new Environment({ globalConfig }, undefined)
+  const state = { testTimeout: 'what Jest has', rootDescribeBlock: block('ROOT', []) } as unknown as CircusState
+  await environment.handleTestEvent?.({ name: 'setup' }, state)
+  expect(state.testTimeout).toBe(holds)
 })

@@ -1,3 +1,4 @@
+import { TEST_TIMEOUT_MS } from '../options/index.ts'
 import {
   abortable,
   abortableWithCallback,
@@ -23,13 +24,15 @@ import { type KernelRequest, sourcesVariable } from './project-files.ts'
 export function withKernels(module: EnvironmentModule, request: KernelRequest): EnvironmentClass {
   const Base = classOf(module)
   return class KernelEnvironment extends Base {
-    readonly #configuresTimeout: boolean
+    readonly #testTimeoutMs: number | undefined
     #vms: readonly LeasedVm[] = []
     #restore = () => {}
 
     constructor(...args: ConstructorParameters<EnvironmentClass>) {
       super(...args)
-      this.#configuresTimeout = args[0].globalConfig.testTimeout !== undefined
+      // Jest has taken that of its whole configuration already.
+      const ours = args[0].globalConfig.testTimeout === undefined ? TEST_TIMEOUT_MS : undefined
+      this.#testTimeoutMs = request.testTimeoutMs ?? ours
       Object.assign(this.global, { [KEY]: () => this.#vms.map(({ kernel }) => kernelOf(kernel)) })
     }
 
@@ -40,7 +43,7 @@ export function withKernels(module: EnvironmentModule, request: KernelRequest): 
     }
 
     override async handleTestEvent(event: CircusEvent, state: CircusState): Promise<void> {
-      if (event.name === 'setup' && !this.#configuresTimeout) state.testTimeout = request.testTimeoutMs
+      if (event.name === 'setup' && this.#testTimeoutMs !== undefined) state.testTimeout = this.#testTimeoutMs
       if (event.name === 'run_start')
         makeTestsAbortable(state.rootDescribeBlock, (fullName) => this.#neededBy(fullName))
       await super.handleTestEvent?.(event, state)

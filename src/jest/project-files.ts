@@ -14,8 +14,8 @@ export interface KernelRequest {
   readonly rows: readonly NamedKernelOptions[]
   readonly scope: Scope
   readonly isolation: Isolation
-  /** Longest wait for a test or a hook that names none, in milliseconds. */
-  readonly testTimeoutMs: number
+  /** Longest wait for a test or a hook that names none, in milliseconds, if the project says one. */
+  readonly testTimeoutMs?: number
 }
 
 /** The variable that tells workers where they get the VMs of a project, or hear of them: a list of `VmSource`, as JSON. */
