@@ -44,7 +44,6 @@ export const projects = ours.map(({ test, ...project }) => ({
   ...project,
   test: {
     ...test,
-    ...(test?.runner !== undefined && { runner: built(test.runner) }),
     globalSetup: [test?.globalSetup ?? []].flat().map(built),
     setupFiles: [test?.setupFiles ?? []].flat().map(built),
   },

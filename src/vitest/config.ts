@@ -1,4 +1,3 @@
-import { fileURLToPath } from 'node:url'
 import type { TestProjectInlineConfiguration } from 'vitest/config'
 import { inConfiguration } from '../errors/index.ts'
 import {
@@ -9,8 +8,8 @@ import {
   type ProjectOptions,
   parseIsolation,
   parseOnTestsRerun,
-  TEST_TIMEOUT_MS,
 } from '../options/index.ts'
+import { kernelPlugin, moduleBeside } from './plugin.ts'
 import type { KernelRequest } from './provided.ts'
 
 /** Vitest's options of a project, less those that testkernels sets, and how VMs are shared among its tests. */
@@ -23,7 +22,6 @@ export interface KernelProjectOptions
 
 const globalSetup = moduleBeside('global-setup')
 const setupFile = moduleBeside('setup-file')
-const runner = moduleBeside('runner')
 
 /**
  * One Vitest project for each entry, named after it: `vitest --project cgroupv1`. In its workers DOCKER_HOST and the
@@ -71,10 +69,8 @@ function project(
   }))
   return {
     extends: true,
+    plugins: kernelPlugin(),
     test: {
-      testTimeout: TEST_TIMEOUT_MS,
-      hookTimeout: TEST_TIMEOUT_MS,
-      runner,
       ...options,
       name,
       globalSetup: [globalSetup, ...asArray(options.globalSetup)],
@@ -86,8 +82,4 @@ function project(
 
 function asArray(value: string | string[] | undefined): string[] {
   return value === undefined ? [] : Array.isArray(value) ? value : [value]
-}
-
-function moduleBeside(name: string): string {
-  return fileURLToPath(new URL(`./${name}${import.meta.url.endsWith('.ts') ? '.ts' : '.js'}`, import.meta.url))
 }

@@ -1,10 +1,11 @@
 import { afterEach, expect, test } from 'vitest'
-import type { TestProject } from 'vitest/node'
+import type { Reporter, TestProject, TestSpecification, Vitest } from 'vitest/node'
 import { type VmLease, VmLeases } from '../matrix/index.ts'
 import { parseKernelEntry } from '../options/index.ts'
 import type { StartedKernelVm } from '../vm/index.ts'
-import setup, { isListing, unstarted } from './global-setup.ts'
+import setup, { unstarted } from './global-setup.ts'
 import type { ProvidedKernels } from './provided.ts'
+import { TestRuns } from './test-runs.ts'
 
 const KEY = Symbol.for('testkernels.session')
 const holder = globalThis as { [KEY]?: unknown }
@@ -33,32 +34,41 @@ function register({ fails }: { fails?: string } = {}) {
   return { running, started }
 }
 
-/** Projects of one run that each ask for entries; those of `filtered` have no tests to run. */
+type FakeProject = TestProject & { provided?: ProvidedKernels }
+
+/** The projects of one Vitest, which each ask for entries, and what it reports. */
 function projects(
   requests: Record<string, string[]>,
-  { filtered = [], shard }: { filtered?: string[]; shard?: (specs: unknown[]) => unknown[] } = {},
+  { shard, ...options }: { shard?: (specs: unknown[]) => unknown[]; onTestsRerun?: 'reset' } = {},
 ) {
-  const all = new Map<string, TestProject & { provided?: ProvidedKernels }>()
+  const reporters: Reporter[] = []
   const vitest = {
     logger: { log: () => {} },
-    config: shard === undefined ? {} : { shard: {}, sequence: { sequencer: sequencerOf(shard) } },
-    globTestSpecifications: async () =>
-      [...all].filter(([name]) => !filtered.includes(name)).map(([, project]) => ({ project })),
-  }
+    config: { reporters, ...(shard && { shard: {}, sequence: { sequencer: sequencerOf(shard) } }) },
+  } as unknown as Vitest
+  TestRuns.report(vitest)
+  TestRuns.report(vitest)
+  const all = new Map<string, FakeProject>()
   for (const [name, entries] of Object.entries(requests)) {
     const rows = entries.map((entry) => ({ name: entry, kernel: 'debian:bookworm' }))
     const project = {
       name,
       vitest,
-      onTestsRerun: () => {},
-      config: { provide: { testkernelsRequest: { rows, scope: 'project' } } },
+      config: { provide: { testkernelsRequest: { rows, scope: 'project', ...options } } },
       provide: (_: string, value: ProvidedKernels) => {
         project.provided = value
       },
-    } as unknown as TestProject & { provided?: ProvidedKernels }
+    } as unknown as FakeProject
     all.set(name, project)
   }
-  return (name: string) => all.get(name) as TestProject & { provided?: ProvidedKernels }
+  const of = (name: string) => all.get(name) as FakeProject
+  /** Vitest is about to run test files of these projects. */
+  const runs = async (names = Object.keys(requests), pool = 'forks') => {
+    const specifications = names.map((name) => ({ project: of(name), pool })) as unknown as TestSpecification[]
+    for (const reporter of reporters) await reporter.onTestRunStart?.(specifications)
+  }
+  const ends = () => Promise.all(reporters.map((reporter) => reporter.onTestRunEnd?.([], [], 'passed')))
+  return { project: of, runs, ends }
 }
 
 function sequencerOf(shard: (specs: unknown[]) => unknown[]) {
@@ -69,7 +79,9 @@ function sequencerOf(shard: (specs: unknown[]) => unknown[]) {
 
 test('a project whose tests are all in another shard starts nothing', async () => {
   const { started } = register()
-  const project = projects({ a: ['one'], b: ['two'] }, { shard: (specs) => specs.filter((spec) => isOf(spec, 'two')) })
+  const shard = (specs: unknown[]) => specs.filter((spec) => isOf(spec, 'two'))
+  const { project, runs } = projects({ a: ['one'], b: ['two'] }, { shard })
+  await runs()
   await (await setup(project('a')))()
   expect(started).toEqual([])
   const tearDown = await setup(project('b'))
@@ -79,7 +91,8 @@ test('a project whose tests are all in another shard starts nothing', async () =
 
 test('where chance decides which project the shard takes, each is ready', async () => {
   const { started } = register()
-  const project = projects({ a: ['one'], b: ['two'] }, { shard: ([first]) => [first] })
+  const { project, runs } = projects({ a: ['one'], b: ['two'] }, { shard: ([first]) => [first] })
+  await runs()
   const tearDown = [await setup(project('a')), await setup(project('b'))]
   expect(started).toEqual(['one', 'two'])
   for (const one of tearDown) await one()
@@ -91,7 +104,8 @@ function isOf(spec: unknown, entry: string): boolean {
 
 test('the first setup starts the VMs of all projects; each VM ends with its last', async () => {
   const { running, started } = register()
-  const project = projects({ a: ['one'], b: ['two'], both: ['one', 'two'] })
+  const { project, runs } = projects({ a: ['one'], b: ['two'], both: ['one', 'two'] })
+  await runs()
   const tearDownA = await setup(project('a'))
   expect(started).toEqual(['one', 'two'])
   const tearDownB = await setup(project('b'))
@@ -112,7 +126,8 @@ test('the first setup starts the VMs of all projects; each VM ends with its last
 
 test('a project without tests to run starts nothing', async () => {
   const { started } = register()
-  const project = projects({ a: ['one'], b: ['two'] }, { filtered: ['b'] })
+  const { project, runs } = projects({ a: ['one'], b: ['two'] })
+  await runs(['a'])
   const tearDown = await setup(project('a'))
   expect(started).toEqual(['one'])
   await tearDown()
@@ -120,14 +135,16 @@ test('a project without tests to run starts nothing', async () => {
 
 test('a setup that fails ends what it started, for others as well', async () => {
   const { running } = register({ fails: 'one' })
-  const project = projects({ a: ['one'], b: ['two'] })
+  const { project, runs } = projects({ a: ['one'], b: ['two'] })
+  await runs()
   await expect(setup(project('a'))).rejects.toThrow('one did not boot')
   expect([...running]).toEqual([])
 })
 
 test('the failure of another project is told by its own setup', async () => {
   const { running } = register({ fails: 'two' })
-  const project = projects({ a: ['one'], b: ['two'] })
+  const { project, runs } = projects({ a: ['one'], b: ['two'] })
+  await runs()
   const tearDownA = await setup(project('a'))
   await expect(setup(project('b'))).rejects.toThrow('two did not boot')
   expect([...running]).toEqual(['one'])
@@ -135,10 +152,54 @@ test('the failure of another project is told by its own setup', async () => {
   expect([...running]).toEqual([])
 })
 
-test('tells `vitest list` from a run, also of tests that are called so', () => {
-  expect(isListing(['node', 'vitest.mjs', 'list', '--json'])).toBe(true)
-  expect(isListing(['node', 'vitest.mjs', 'run', 'list'])).toBe(false)
-  expect(isListing(['node', 'vitest.mjs'])).toBe(false)
+test('where tests are only listed nothing starts, and VMs have names', async () => {
+  const { started } = register()
+  const { project } = projects({ a: ['one'] })
+  const tearDown = await setup(project('a'))
+  expect(started).toEqual([])
+  expect(project('a').provided).toMatchObject({ listed: [{ name: 'one' }], vms: [] })
+  await tearDown()
+})
+
+test('an editor lists tests, runs them, and lists them again: the VM starts with the first run, and stays', async () => {
+  const { running, started } = register()
+  const { project, runs, ends } = projects({ a: ['one'] })
+  const tearDown = await setup(project('a'))
+  for (const _ of ['first', 'second']) {
+    await runs()
+    expect(project('a').provided).toMatchObject({ listed: [], vms: [{ name: 'one' }] })
+    await ends()
+    expect(project('a').provided).toMatchObject({ listed: [{ name: 'one' }], vms: [] })
+  }
+  expect(started).toEqual(['one'])
+  await tearDown()
+  expect([...running]).toEqual([])
+})
+
+test('a run of other projects leaves the VM alone; one of its own starts it anew where tests are to find it so', async () => {
+  const { running, started } = register()
+  const { project, runs } = projects({ a: ['one'], b: ['two'] }, { onTestsRerun: 'reset' })
+  await runs(['a'])
+  const tearDown = await setup(project('a'))
+  await runs(['b'])
+  expect(started).toEqual(['one'])
+  await runs(['a'])
+  expect(started).toEqual(['one', 'one'])
+  await tearDown()
+  expect([...running]).toEqual([])
+})
+
+test('a check of types starts nothing', async () => {
+  const { started } = register()
+  const { project, runs } = projects({ a: ['one'] })
+  await runs(['a'], 'typescript')
+  await (await setup(project('a')))()
+  expect(started).toEqual([])
+})
+
+test('a project that has lost our plugin says so', async () => {
+  const project = { name: 'a', vitest: {} } as unknown as TestProject
+  await expect(setup(project)).rejects.toThrow('project a has not all that kernelProjects() or kernelSuite() returned')
 })
 
 test('a VM that is only named sends no client to the engine of this machine', () => {

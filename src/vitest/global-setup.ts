@@ -1,5 +1,5 @@
 import { availableParallelism } from 'node:os'
-import type { TestProject, TestSpecification, Vitest } from 'vitest/node'
+import type { TestProject } from 'vitest/node'
 import { toReport } from '../errors/index.ts'
 import {
   describeVm,
@@ -13,18 +13,18 @@ import { type KernelEntry, parseMatrix } from '../options/index.ts'
 import type { StartedKernelVm } from '../vm/index.ts'
 import type { ProvidedKernel } from '../worker/index.ts'
 import type { KernelRequest } from './provided.ts'
+import { TestRuns } from './test-runs.ts'
 
-/** Vitest's global setup of each of our projects: VMs up before its first test, and down after the last project that uses them. */
+/**
+ * Vitest's global setup of each of our projects: VMs up before its first test, and down after the last project that uses them. Where tests
+ * are only listed, it names VMs and starts none, until tests are run.
+ */
 export default async function setup(project: TestProject): Promise<() => Promise<void>> {
-  if (isListing()) {
-    project.provide('testkernels', { scope: scopeOf(project), listed: entriesOf(project).map(unstarted), vms: [] })
-    return async () => {}
-  }
-  if (await isInOtherShards(project)) return async () => {}
-  const vms = new ProjectVms(project)
+  const runs = TestRuns.of(project)
+  const vms = new ProjectVms(project, runs)
   try {
-    await vms.start()
-    project.onTestsRerun((specifications) => vms.beforeRerun(specifications))
+    await vms.begin()
+    runs.follow({ onStart: (projects) => vms.onRunStart(projects), onEnd: () => vms.nameOnly() })
     return () => vms.release()
   } catch (thrown) {
     // Vitest tears down no setup that failed, and ends the run: nothing may be left for later.
@@ -41,28 +41,46 @@ type LeasedAhead = { [AHEAD]?: Map<string, readonly VmLease[]> }
 /** The VMs of one project, from its setup to its teardown. */
 class ProjectVms {
   readonly #project: TestProject
+  readonly #runs: TestRuns
   readonly #session
   /** The projects that VMs were leased for ahead of their own setups. */
   readonly #ahead: string[] = []
   #lease: ProjectLease | undefined
 
-  constructor(project: TestProject) {
+  constructor(project: TestProject, runs: TestRuns) {
     this.#project = project
+    this.#runs = runs
     this.#session = testSession((line) => project.vitest.logger.log(line))
   }
 
-  async start(): Promise<void> {
+  /** Starts the VMs where tests are about to run. @throws why one does not start */
+  async begin(): Promise<void> {
+    this.nameOnly()
+    if (!this.#runs.projects?.has(this.#project)) return
     const { vms } = await this.#leaseVms()
     await Promise.all(vms.map((vm) => vm.started))
   }
 
-  /** Starts anew what is to be as at the start, and what has died. What does not start then is told by the workers. */
-  async beforeRerun(specifications: readonly { readonly project: TestProject }[]): Promise<void> {
-    if (!specifications.some(({ project }) => project === this.#project)) return
-    if (requestOf(this.#project)?.onTestsRerun !== 'reset' && !(await this.#hasDied())) return
+  /**
+   * Starts what was not needed until now, what is to be as at the start, and what has died. What does not start then is told by the
+   * workers.
+   */
+  async onRunStart(projects: ReadonlySet<TestProject>): Promise<void> {
+    if (!projects.has(this.#project)) return
+    if (await this.#canStay()) return this.#provide(this.#lease?.sources)
     await this.#lease?.release()
     const { vms } = await this.#leaseVms()
     await startedOf(vms)
+  }
+
+  /** Until the next run, tests can be listed, and no more. */
+  nameOnly(): void {
+    this.#provide([])
+  }
+
+  #provide(vms: ProjectLease['sources'] = []): void {
+    const listed = vms.length === 0 ? entriesOf(this.#project).map(unstarted) : []
+    this.#project.provide('testkernels', { scope: scopeOf(this.#project), listed, vms })
   }
 
   async release(): Promise<void> {
@@ -72,7 +90,7 @@ class ProjectVms {
   async #leaseVms(): Promise<ProjectLease> {
     const lease = await leaseForProject(this.#session, wantedBy(this.#project))
     this.#lease = lease
-    this.#project.provide('testkernels', { scope: scopeOf(this.#project), listed: [], vms: lease.sources })
+    this.#provide(lease.sources)
     await this.#releaseAhead(this.#project.name)
     await this.#leaseAhead()
     return lease
@@ -85,7 +103,7 @@ class ProjectVms {
     if (holder[AHEAD] !== undefined) return
     const ahead = new Map<string, readonly VmLease[]>()
     holder[AHEAD] = ahead
-    for (const other of await projectsToRun(vitest)) {
+    for (const other of this.#runs.projects ?? []) {
       if (other === this.#project) continue
       const { entries, owner } = wantedBy(other)
       ahead.set(
@@ -102,10 +120,12 @@ class ProjectVms {
     await Promise.all(leases.map((lease) => lease.release()))
   }
 
-  async #hasDied(): Promise<boolean> {
-    const vms = this.#lease?.vms ?? []
+  /** Whether what was started for a run before serves the next one. */
+  async #canStay(): Promise<boolean> {
+    if (this.#lease === undefined || requestOf(this.#project)?.onTestsRerun === 'reset') return false
+    const { vms } = this.#lease
     const started = await startedOf(vms)
-    return started.length < vms.length || started.some(({ gone }) => gone.aborted)
+    return started.length === vms.length && !started.some(({ gone }) => gone.aborted)
   }
 }
 
@@ -138,38 +158,6 @@ function wantedBy(project: TestProject): ProjectWants {
 /** Vitest 3 has no number where nobody named one; then there are no more than cores. */
 function workersOf({ config, vitest }: TestProject): number {
   return Number(config.maxWorkers ?? vitest.config.maxWorkers) || availableParallelism()
-}
-
-/**
- * The projects that have tests to run after `--project`, file filters and `--shard`. Vitest runs global setups one after
- * another, so the first one must know what the others will need.
- */
-async function projectsToRun(vitest: Vitest): Promise<ReadonlySet<TestProject>> {
-  // The filters of the command line; there in every version, and declared in none.
-  const { filenamePattern } = vitest as { filenamePattern?: string[] }
-  const specifications = await vitest.globTestSpecifications(filenamePattern)
-  const selected = vitest.config.shard ? await inShard(vitest, specifications) : specifications
-  return new Set(selected.map(({ project }) => project))
-}
-
-/** Whether nothing of this project is in the shard: Vitest divides tests only after all global setups. */
-async function isInOtherShards(project: TestProject): Promise<boolean> {
-  return Boolean(project.vitest.config.shard) && !(await projectsToRun(project.vitest)).has(project)
-}
-
-/**
- * Vitest orders by path alone. Where the shard ends between projects that have a file in common, the order in which their files were
- * found decides which it takes, and that is chance: both may be needed.
- */
-async function inShard(vitest: Vitest, specifications: readonly TestSpecification[]): Promise<TestSpecification[]> {
-  const sequencer = new vitest.config.sequence.sequencer(vitest)
-  const orders = [[...specifications], [...specifications].reverse()]
-  return (await Promise.all(orders.map((order) => sequencer.shard(order)))).flat()
-}
-
-/** `vitest list` loads test files and runs no test; it calls global setups all the same, and tells them nothing about it. */
-export function isListing(argv: readonly string[] = process.argv): boolean {
-  return argv[2] === 'list'
 }
 
 /** A VM that is named and not started: what test files name their tests after. Docker clients find nothing there. */
