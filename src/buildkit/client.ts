@@ -1,5 +1,5 @@
 import { Client } from '@grpc/grpc-js'
-import { Disposals } from '../lifetime/index.ts'
+import { Disposals, startDeadline, waitingFor } from '../lifetime/index.ts'
 import { type Logger, silentLogger } from '../log/index.ts'
 import { unreachable } from './connection-errors.ts'
 import type { CallOptions } from './grpc.ts'
@@ -37,7 +37,12 @@ export interface Buildkit extends AsyncDisposable {
   listWorkers(options?: CallOptions): Promise<Worker[]>
 }
 
+/** On a machine at rest it answers at once; a builder in a container may have to be started. */
+const CONNECT_DEADLINE_MS = 30_000
+
 export interface ConnectOptions {
+  /** Longest wait until it answers, in milliseconds. @default 30_000. @throws BuildkitUnreachableError */
+  readonly connectTimeoutMs?: number
   readonly signal?: AbortSignal | undefined
   readonly log?: Logger | undefined
 }
@@ -47,14 +52,20 @@ export interface ConnectOptions {
  * @throws BuildkitUnreachableError
  */
 export async function connectBuildkit(endpoint: Endpoint, options: ConnectOptions = {}): Promise<Buildkit> {
-  const { signal, log = silentLogger } = options
+  const { connectTimeoutMs = CONNECT_DEADLINE_MS, signal, log = silentLogger } = options
+  using _wait = waitingFor(`BuildKit to answer at ${describeEndpoint(endpoint)}`)
+  using deadline = startDeadline({
+    ms: connectTimeoutMs,
+    onPassed: () => new Error(`it did not answer within ${connectTimeoutMs / 1000} s`),
+    signal,
+  })
   const disposals = new Disposals()
   const { direct, relay } = await makeDirect(endpoint, disposals)
   try {
-    const { kind, target, credentials, options: channel } = await openTransport(direct, { signal })
+    const { kind, target, credentials, options: channel } = await openTransport(direct, { signal: deadline.signal })
     const grpc = new Client(target, credentials, channel)
     disposals.defer('the BuildKit client', () => grpc.close())
-    await listWorkers(grpc, { signal })
+    await listWorkers(grpc, { signal: deadline.signal })
     log.debug(`buildkit: ${describeEndpoint(endpoint)} answers over ${kind}`)
     return {
       transport: kind,
@@ -68,7 +79,7 @@ export async function connectBuildkit(endpoint: Endpoint, options: ConnectOption
   } catch (cause) {
     await disposals.dispose()
     signal?.throwIfAborted()
-    throw unreachable(endpoint, relay?.failure ?? cause)
+    throw unreachable(endpoint, deadline.signal.aborted ? deadline.signal.reason : (relay?.failure ?? cause))
   }
 }
 

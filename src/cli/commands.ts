@@ -151,8 +151,8 @@ export function doctorCommand(): Command {
     .description('Look at all that a start needs, and say what to do about what is missing.')
     .option('--json', 'print { checks: [{ id, status, message, remedy }] } and nothing else')
     .action(async ({ json }: { json?: true }, self: Command) => {
-      const signal = exitOnSignals()
       const report = (line: string) => void process.stderr.write(`${line}\n`)
+      const signal = exitOnSignals(report)
       process.exitCode = await exitStatusOf(
         async () => {
           const { doctor } = await import('./doctor.ts')

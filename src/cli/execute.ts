@@ -16,8 +16,8 @@ export interface Working extends Terminal {
  */
 export async function execute(command: Command, work: (working: Working) => Promise<number>): Promise<void> {
   const { debug, progress } = command.optsWithGlobals()
-  const signal = exitOnSignals()
   const report = (line: string) => void process.stderr.write(`${line}\n`)
+  const signal = exitOnSignals(report)
   process.exitCode = await exitStatusOf(
     async () => {
       const terminal = openTerminal({ debug: debug === true, progress })

@@ -1,6 +1,9 @@
-import { expect, test } from 'vitest'
+import { afterEach, expect, test, vi } from 'vitest'
+import { waitingFor } from '../lifetime/index.ts'
 import { InvalidOptionError } from '../options/index.ts'
-import { EXIT_OWN_FAILURE, exitCodeOf, exitStatusOf, InterruptedError } from './exit.ts'
+import { EXIT_OWN_FAILURE, exitCodeOf, exitOnSignals, exitStatusOf, InterruptedError } from './exit.ts'
+
+afterEach(() => vi.useRealTimers())
 
 function reports() {
   const lines: string[] = []
@@ -32,6 +35,23 @@ test('after Ctrl-C the status is that of the signal, whatever the work failed wi
   }
   expect(await exitStatusOf(fail, { signal, report })).toBe(130)
   expect(lines).toEqual([])
+})
+
+test('the first signal aborts, and says what keeps us when the end takes long', () => {
+  vi.useFakeTimers()
+  const before = (['SIGINT', 'SIGTERM', 'SIGHUP'] as const).flatMap((name) => process.listeners(name))
+  const { lines, report } = reports()
+  const signal = exitOnSignals(report)
+  using _wait = waitingFor('the Docker engine to answer DELETE /containers/x')
+  process.emit('SIGTERM')
+  for (const name of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const)
+    for (const ours of process.listeners(name)) if (!before.includes(ours)) process.off(name, ours)
+  expect(signal.reason).toBeInstanceOf(InterruptedError)
+  expect(lines).toEqual([])
+  vi.advanceTimersByTime(10_000)
+  expect(lines).toEqual([
+    'still ending; once more ends at once\n  waiting for the Docker engine to answer DELETE /containers/x',
+  ])
 })
 
 test('a signal is 128 and its number', () => {

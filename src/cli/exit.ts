@@ -1,5 +1,6 @@
 import { constants } from 'node:os'
 import { formatError, TestkernelsError } from '../errors/index.ts'
+import { waits } from '../lifetime/index.ts'
 
 /**
  * Exit status when testkernels itself failed, as `docker run` has it: a command's own status is passed on, and must be
@@ -23,17 +24,29 @@ export function exitCodeOf(signal: NodeJS.Signals): number {
   return 128 + constants.signals[signal]
 }
 
-/** Aborts at the first SIGINT, SIGTERM or SIGHUP, so that all is ended in order; the second one ends this process. */
-export function exitOnSignals(): AbortSignal {
+/** What ends in an orderly way has ended by then, on a machine at rest. */
+const ORDERLY_MS = 8_000
+
+/**
+ * Aborts at the first SIGINT, SIGTERM or SIGHUP, so that all is ended in order; the second one ends this process. What takes long is
+ * told by its name.
+ */
+export function exitOnSignals(report: (line: string) => void): AbortSignal {
   const controller = new AbortController()
   for (const name of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) {
     process.on(name, () => {
       // The engine ends the VMs all the same.
       if (controller.signal.aborted) process.exit(exitCodeOf(name))
       controller.abort(new InterruptedError(name))
+      setTimeout(() => report(stillEnding(waits())), ORDERLY_MS).unref()
     })
   }
   return controller.signal
+}
+
+export function stillEnding(waits: readonly string[]): string {
+  const what = waits.map((wait) => `\n  waiting for ${wait}`).join('')
+  return `still ending; once more ends at once${what}`
 }
 
 /**

@@ -2,6 +2,7 @@ import { type ChildProcess, spawn } from 'node:child_process'
 import { once } from 'node:events'
 import type { Readable } from 'node:stream'
 import { reasonOf, TestkernelsError } from '../errors/index.ts'
+import { waitingFor } from '../lifetime/index.ts'
 import { followLines } from '../log/index.ts'
 import { launchVm, type Start, type StartedKernelVm, type VmRequest } from '../vm/index.ts'
 import { startCommandWatcher } from './command-watcher.ts'
@@ -91,6 +92,7 @@ export async function runCommand({ vm, argv, environment, signal, output }: Comm
   // The second signal ends this process, and with it the VM; the command is of no use then.
   process.once('exit', watcher.kill)
   signal.addEventListener('abort', terminate, { once: true })
+  using _wait = waitingFor(`'${program}' to end`)
   try {
     const [code, killedBy] = (await once(child, 'close')) as [number | null, NodeJS.Signals | null]
     if (vm.gone.aborted) {

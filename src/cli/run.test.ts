@@ -1,9 +1,10 @@
 import { execFileSync } from 'node:child_process'
 import { PassThrough, Readable } from 'node:stream'
 import { expect, test } from 'vitest'
+import { createLogger, silentLogger } from '../log/index.ts'
 import { drawTimings, readImageArgument, shellExports } from './run.ts'
 
-const never = new AbortController().signal
+const never = { signal: new AbortController().signal, log: silentLogger }
 
 test('takes what build printed', async () => {
   expect(await readImageArgument(Readable.from(['sha256:', '1234\n']), never)).toBe('sha256:1234')
@@ -20,10 +21,21 @@ test.each([
 test('an abort ends the wait', async () => {
   const abort = new AbortController()
   const input = new PassThrough()
-  const reading = readImageArgument(input, abort.signal)
+  const reading = readImageArgument(input, { ...never, signal: abort.signal })
   abort.abort()
   await expect(reading).rejects.toThrow()
   expect(input.destroyed).toBe(true)
+})
+
+test('says what it waits for when nothing comes', async () => {
+  const input = new PassThrough()
+  let reading: Promise<string> | undefined
+  const said = new Promise<string>((resolve) => {
+    reading = readImageArgument(input, { ...never, log: createLogger({ write: resolve }), saidAfterMs: 1 })
+  })
+  expect(await said).toContain('waiting for the name of an image on standard input')
+  input.end('sha256:1234')
+  expect(await reading).toBe('sha256:1234')
 })
 
 test('a shell that evaluates it has just these values', () => {

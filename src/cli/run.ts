@@ -1,6 +1,6 @@
 import { addAbortSignal, type Readable } from 'node:stream'
 import { text } from 'node:stream/consumers'
-import { keepAlive } from '../lifetime/index.ts'
+import { keepAlive, waitingFor } from '../lifetime/index.ts'
 import { InvalidOptionError, type KernelEntry, parseKernelEntry, withConfig } from '../options/index.ts'
 import {
   launchVm,
@@ -37,7 +37,7 @@ export interface RunArguments extends Working {
 /** @returns the exit status of the command; 125 when the VM went away under it */
 export async function run(args: RunArguments): Promise<number> {
   const { command, timings, settings, log, progress, signal } = args
-  const ref = args.image === '-' ? await readImageArgument(process.stdin, signal) : args.image
+  const ref = args.image === '-' ? await readImageArgument(process.stdin, { signal, log }) : args.image
   const entry = entryOf(args, ref)
   const timeline = new Timeline()
   const onBuildStatus = progress.update.bind(progress)
@@ -83,13 +83,28 @@ function aborted(signal: AbortSignal): Promise<void> {
   })
 }
 
+/** Silent at first: what writes there may be showing its progress on our terminal. */
+const SAID_AFTER_MS = 10_000
+
+interface ReadImageOptions extends Pick<Working, 'signal' | 'log'> {
+  /** @default 10_000 */
+  readonly saidAfterMs?: number
+}
+
 /**
  * The image that is named on standard input, which is read to its end.
  * @throws InvalidOptionError
  */
-export async function readImageArgument(input: Readable, signal: AbortSignal): Promise<string> {
-  // Silent: what writes there may be showing its progress on our terminal.
-  const [image, ...more] = (await text(addAbortSignal(signal, input))).trim().split(/\s+/)
+export async function readImageArgument(
+  stream: Readable,
+  { signal, log, saidAfterMs = SAID_AFTER_MS }: ReadImageOptions,
+): Promise<string> {
+  const what = 'the name of an image on standard input'
+  using _wait = waitingFor(what)
+  const say = () => log.info(`waiting for ${what}; --kernel or \`</dev/null\` waits for none`)
+  const timer = setTimeout(say, saidAfterMs)
+  const input = await text(addAbortSignal(signal, stream)).finally(() => clearTimeout(timer))
+  const [image, ...more] = input.trim().split(/\s+/)
   if (image && more.length === 0) return image
   throw new InvalidOptionError({
     what: image ? 'standard input names more than one image' : 'standard input names no image',

@@ -1,11 +1,11 @@
-import { Agent } from 'node:http'
+import { Agent, type ClientRequest } from 'node:http'
 import { createRequire } from 'node:module'
 import type { Duplex } from 'node:stream'
 import { inspect } from 'node:util'
 import type Docker from 'dockerode'
 import { type EngineAddress, formatAddress } from './address.ts'
 import { EngineAddressInvalidError } from './errors.ts'
-import { dialEngine } from './request.ts'
+import { dialEngine, limitAnswer } from './request.ts'
 
 /** Not an import: dockerode takes 0.2 s to load, and a command that finds all done asks nothing that needs it. */
 const load = createRequire(import.meta.url)
@@ -47,6 +47,13 @@ class EngineAgent extends Agent {
 
   override createConnection(): Duplex {
     return dialEngine(this.#address)
+  }
+
+  /** Node's own way from a request to its agent: the one place that sees all that dockerode asks. */
+  addRequest(request: ClientRequest, options: object): void {
+    limitAnswer(request)
+    const { addRequest } = Agent.prototype as unknown as Pick<EngineAgent, 'addRequest'>
+    addRequest.call(this, request, options)
   }
 
   /**

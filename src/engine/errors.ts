@@ -10,6 +10,11 @@ export class EngineUnreachableError extends TestkernelsError {
   readonly code = 'ENGINE_UNREACHABLE'
 }
 
+/** The engine took a request, and did not answer it. */
+export class EngineSilentError extends TestkernelsError {
+  readonly code = 'ENGINE_SILENT'
+}
+
 /** The engine's socket is there, and this user may not open it. */
 export class EngineNotPermittedError extends TestkernelsError {
   readonly code = 'ENGINE_NOT_PERMITTED'

@@ -38,6 +38,18 @@ test.runIf(process.platform === 'linux')('says that it waits, and stops waiting 
   expect(lines).toEqual(['another process is making the base image; waiting for it'])
 })
 
+test.runIf(process.platform === 'linux')(
+  'does without when its turn does not come: anybody can take a name',
+  async () => {
+    const name = randomUUID()
+    await using _held = await acquireMachineLock(name, { what: 'test' })
+    const lines: string[] = []
+    const log = createLogger({ write: (line) => lines.push(line) })
+    await using _none = await acquireMachineLock(name, { what: 'base image', turnTimeoutMs: 1, log })
+    expect(lines.at(-1)).toContain('making it as well')
+  },
+)
+
 test.runIf(process.platform === 'linux')('different names do not wait for each other', async () => {
   await using _one = await acquireMachineLock(randomUUID(), { what: 'test' })
   await using _other = await acquireMachineLock(randomUUID(), { what: 'test' })

@@ -1,11 +1,44 @@
-import { request as httpRequest, type IncomingHttpHeaders, type IncomingMessage } from 'node:http'
+import { type ClientRequest, request as httpRequest, type IncomingHttpHeaders, type IncomingMessage } from 'node:http'
 import { connect, isIP, type Socket } from 'node:net'
 import { connect as connectTls } from 'node:tls'
+import { waitingFor } from '../lifetime/index.ts'
 import { readLines, readText } from '../log/index.ts'
 import type { EngineAddress } from './address.ts'
+import { EngineSilentError } from './errors.ts'
 
 /** An engine with ten thousand images lists them in less. */
 const ANSWER_MAX_BYTES = 64 * 1024 * 1024
+
+/** An engine that is busy with ten starts of containers at once, on a slow disk, takes a third of it. */
+const ANSWER_DEADLINE_MS = 60_000
+/** What may be gigabytes of files. */
+const REMOVAL_DEADLINE_MS = 300_000
+/** Answered when the work is done, however long that takes: who asks has a deadline of his own, or a signal. */
+const ANSWERED_WHEN_DONE = /^\/(containers\/[^/]+\/wait|images\/(load|create|get)|images\/.+\/push|build)(\?|$)/
+const REMOVAL = /^\/(images|volumes)\//
+
+/**
+ * Ends a request to which the engine does not answer: one that is stopped takes every connection, and says nothing for ever.
+ */
+export function limitAnswer(request: ClientRequest): void {
+  const { method, path } = request
+  const what = `${method} ${path.split('?', 1)[0]}`
+  const wait = waitingFor(`the Docker engine to answer ${what}`)
+  const ms = method === 'DELETE' && REMOVAL.test(path) ? REMOVAL_DEADLINE_MS : ANSWER_DEADLINE_MS
+  const silent = () =>
+    request.destroy(
+      new EngineSilentError({
+        what: `the Docker engine did not answer ${what} within ${ms / 1000} s`,
+        remedy: 'see whether `docker info` answers, and restart the engine if it does not',
+      }),
+    )
+  const timer = ANSWERED_WHEN_DONE.test(path) ? undefined : setTimeout(silent, ms)
+  const end = () => {
+    clearTimeout(timer)
+    wait[Symbol.dispose]()
+  }
+  for (const event of ['response', 'upgrade', 'close']) request.once(event, end)
+}
 
 /** A question to the engine whose answer is one JSON document. */
 export interface EngineRequest {
@@ -60,7 +93,9 @@ function send(address: EngineAddress, request: EngineRequest): Promise<IncomingM
     ...(signal && { signal }),
   }
   return new Promise((resolve, reject) => {
-    httpRequest(options, resolve).once('error', reject).end()
+    const asked = httpRequest(options, resolve).once('error', reject)
+    limitAnswer(asked)
+    asked.end()
   })
 }
 

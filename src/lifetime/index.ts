@@ -9,3 +9,4 @@ export {
 export { Disposals } from './disposals.ts'
 export { keepAlive } from './keep-alive.ts'
 export { Slots } from './slots.ts'
+export { waitingFor, waits } from './waits.ts'

@@ -2,7 +2,7 @@ import { randomBytes } from 'node:crypto'
 import { once } from 'node:events'
 import type { Duplex } from 'node:stream'
 import pRetry from 'p-retry'
-import { orAborted } from '../lifetime/index.ts'
+import { orAborted, startDeadline } from '../lifetime/index.ts'
 import {
   type Destination,
   DoorDeniedError,
@@ -14,26 +14,33 @@ import {
 
 export interface DoorOptions {
   /** Connects to the container's end of the door: a stream of which each direction ends by itself. */
-  readonly dial: (signal: AbortSignal | undefined) => Promise<Duplex>
+  readonly dial: (signal: AbortSignal) => Promise<Duplex>
   /** That of the start: 64 hexadecimal digits. */
   readonly secret: string
   /** Kernel entry that errors name. */
   readonly entry?: string | undefined
 }
 
+/** Each end of the door answers within milliseconds; under emulation, on a machine that swaps, within seconds. */
+const OPEN_DEADLINE_MS = 60_000
+
 /** Streams through the door of a VM (images/door): each is a connection of its own, and nothing is encrypted. */
 export function doorStreams(door: DoorOptions): Streams {
   return {
     async open(destination, { signal } = {}) {
-      signal?.throwIfAborted()
-      const stream = await door.dial(signal).catch((cause: unknown) => {
-        throw signal?.aborted ? cause : lost(door.entry, cause)
+      using deadline = startDeadline({
+        ms: OPEN_DEADLINE_MS,
+        onPassed: () => lost(door.entry, `nobody answered at the door within ${OPEN_DEADLINE_MS / 1000} s`),
+        signal,
+      })
+      deadline.signal.throwIfAborted()
+      const stream = await door.dial(deadline.signal).catch((cause: unknown) => {
+        throw deadline.signal.aborted ? deadline.signal.reason : lost(door.entry, cause)
       })
       // Whoever has the stream hears of its errors: until then they are what the opening fails with.
       stream.on('error', () => {})
       try {
-        const opening = request(stream, destination, door)
-        await (signal === undefined ? opening : orAborted(opening, signal))
+        await orAborted(request(stream, destination, door), deadline.signal)
         return stream
       } catch (thrown) {
         stream.destroy()

@@ -4,6 +4,7 @@ import { join } from 'node:path'
 import type { Readable } from 'node:stream'
 import * as v from 'valibot'
 import { TestkernelsError } from '../../errors/index.ts'
+import { orAborted, startDeadline, waitingFor } from '../../lifetime/index.ts'
 import { readText } from '../../log/index.ts'
 import { Auth } from '../gen/filesync_pb.ts'
 import type { Attachable } from './services.ts'
@@ -41,12 +42,20 @@ interface AuthEntry {
   readonly identitytoken?: string
 }
 
+/** A helper may ask its user for a password, but not for ever. */
+const HELPER_DEADLINE_MS = 60_000
+
 /** The credentials `docker pull` would use for a registry: of its helper, of the default store, or of the file itself. */
-export async function credentialsFor(host: string, configDir: string): Promise<Credentials> {
+export async function credentialsFor(
+  host: string,
+  configDir: string,
+  helperDeadlineMs = HELPER_DEADLINE_MS,
+): Promise<Credentials> {
   const config = await readConfig(join(configDir, 'config.json'))
   const key = registryKey(host)
   const helper = config.credHelpers?.[key] ?? config.credHelpers?.[host] ?? config.credsStore
-  const stored = helper === undefined || helper === '' ? undefined : await askCredentialHelper(helper, key)
+  const stored =
+    helper === undefined || helper === '' ? undefined : await askCredentialHelper(helper, key, helperDeadlineMs)
   return stored ?? fromEntry(findEntry(config.auths ?? {}, key)) ?? anonymous
 }
 
@@ -100,15 +109,17 @@ export class CredentialHelperError extends TestkernelsError {
   readonly code = 'CREDENTIAL_HELPER'
 }
 
-/** A helper may ask its user for a password, but not for ever. */
-const HELPER_TIMEOUT_MS = 60_000
 /** A token has some thousand. */
 const HELPER_OUTPUT_MAX_BYTES = 1024 * 1024
 
 /** Runs `docker-credential-NAME get`. Undefined when it knows of none for this registry. */
-async function askCredentialHelper(name: string, registry: string): Promise<Credentials | undefined> {
+async function askCredentialHelper(
+  name: string,
+  registry: string,
+  deadlineMs: number,
+): Promise<Credentials | undefined> {
   const program = `docker-credential-${name}`
-  const { stdout, stderr, exitCode } = await runHelper(program, registry).catch((cause: unknown) => {
+  const { stdout, stderr, exitCode } = await runHelper(program, registry, deadlineMs).catch((cause: unknown) => {
     throw failed(program, registry, { cause })
   })
   if (exitCode !== 0) {
@@ -120,8 +131,13 @@ async function askCredentialHelper(name: string, registry: string): Promise<Cred
   return username === '<token>' ? { username: '', secret } : { username, secret }
 }
 
-async function runHelper(program: string, input: string) {
-  const helper = spawn(program, ['get'], { timeout: HELPER_TIMEOUT_MS })
+async function runHelper(program: string, input: string, deadlineMs: number) {
+  using _wait = waitingFor(`${program} to answer`)
+  using deadline = startDeadline({
+    ms: deadlineMs,
+    onPassed: () => new Error(`it did not answer within ${deadlineMs / 1000} s`),
+  })
+  const helper = spawn(program, ['get'])
   const exited = new Promise<number | null>((resolve, reject) => {
     helper.once('error', reject)
     helper.once('close', resolve)
@@ -131,10 +147,13 @@ async function runHelper(program: string, input: string) {
   helper.stdin.end(input)
   const said = (stream: Readable) => readText(stream, { maxBytes: HELPER_OUTPUT_MAX_BYTES })
   try {
-    const [exitCode, stdout, stderr] = await Promise.all([exited, said(helper.stdout), said(helper.stderr)])
+    const answer = Promise.all([exited, said(helper.stdout), said(helper.stderr)])
+    const [exitCode, stdout, stderr] = await orAborted(answer, deadline.signal)
     return { stdout, stderr, exitCode }
   } catch (thrown) {
     helper.kill('SIGKILL')
+    // What it started may have them as well, and lives on.
+    for (const stream of [helper.stdin, helper.stdout, helper.stderr]) stream.destroy()
     throw thrown
   }
 }

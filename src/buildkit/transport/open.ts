@@ -1,6 +1,7 @@
 import { once } from 'node:events'
 import { connect, type Socket } from 'node:net'
 import { credentials } from '@grpc/grpc-js'
+import { neverAborted, orAborted } from '../../lifetime/index.ts'
 import { type DirectAddress, grpcTarget } from './endpoint.ts'
 import { channelOptions, type Transport, tlsTransport } from './transport.ts'
 import { secure, UpgradeCredentials, UpgradeRefused, upgradeToH2c } from './upgrade.ts'
@@ -17,7 +18,10 @@ export interface OpenOptions {
  * HTTP/2 on the API socket, which earlier ones do not understand. So the upgrade is tried first, on a connection that
  * is thrown away.
  */
-export async function openTransport(endpoint: DirectEndpoint, { signal }: OpenOptions = {}): Promise<Transport> {
+export async function openTransport(
+  endpoint: DirectEndpoint,
+  { signal = neverAborted() }: OpenOptions = {},
+): Promise<Transport> {
   if (endpoint.kind === 'docker' && (await upgrades(endpoint, signal))) return upgradeTransport(endpoint)
   return 'host' in endpoint && endpoint.tls !== undefined
     ? tlsTransport(endpoint, endpoint.tls)
@@ -44,24 +48,25 @@ export function plainTransport(address: DirectAddress): Transport {
   }
 }
 
-async function upgrades(address: DirectAddress, signal: AbortSignal | undefined): Promise<boolean> {
+async function upgrades(address: DirectAddress, signal: AbortSignal): Promise<boolean> {
   // What waits for the connection, the handshake or the answer reports its errors.
   const socket = dial(address).on('error', () => {})
-  const abandon = () => socket.destroy(new Error('cancelled'))
-  signal?.addEventListener('abort', abandon, { once: true })
   try {
-    await once(socket, 'connect')
-    const carrier =
-      'host' in address && address.tls !== undefined ? await secure(socket, address.host, address.tls) : socket
-    await upgradeToH2c(carrier)
+    await orAborted(upgrade(socket, address), signal)
     return true
   } catch (error) {
     if (error instanceof UpgradeRefused) return false
     throw error
   } finally {
-    signal?.removeEventListener('abort', abandon)
     socket.destroy()
   }
+}
+
+async function upgrade(socket: Socket, address: DirectAddress): Promise<void> {
+  await once(socket, 'connect')
+  const carrier =
+    'host' in address && address.tls !== undefined ? await secure(socket, address.host, address.tls) : socket
+  await upgradeToH2c(carrier)
 }
 
 function dial(address: DirectAddress): Socket {

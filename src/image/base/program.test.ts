@@ -30,6 +30,13 @@ test('disposing ends the program with all its children, and waits for its clean-
   expect(isAlive(Number(childPid))).toBe(false)
 })
 
+test('one that does not clean up in time is killed', async () => {
+  const program = await startProgram({ ...shell("trap '' TERM; echo $$; exec sleep 1000"), cleanUpTimeoutMs: 1 })
+  const [pid] = await once(program.output, 'data')
+  await program[Symbol.asyncDispose]()
+  expect(isAlive(Number(pid))).toBe(false)
+})
+
 function isAlive(pid: number): boolean {
   try {
     process.kill(pid, 0)

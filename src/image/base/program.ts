@@ -3,12 +3,15 @@ import { mkdtemp, open, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { Readable } from 'node:stream'
+import { waitingFor } from '../../lifetime/index.ts'
 
 export interface Command {
   readonly file: string
   readonly args: readonly string[]
   /** What it finds in `SECRET_FILE`: command lines and environments of programs are for all to read. @default there is no such file */
   readonly secret?: string | undefined
+  /** Longest time that it may clean up, when it is ended, before it is killed. In milliseconds. @default 30_000 */
+  readonly cleanUpTimeoutMs?: number
 }
 
 /** Has no name on a disk, so that nothing of it is left whoever is killed. */
@@ -22,12 +25,15 @@ export interface Program extends AsyncDisposable {
 }
 
 const MESSAGES_BYTES = 4_096
+/** Unmounting and removing a tree of files takes seconds. */
+const CLEAN_UP_DEADLINE_MS = 30_000
 
 /**
  * Starts a program in a process group of its own. Disposing ends the whole group and waits for it, because bootstrap
  * programs clean up temporary directories and mounts when told to terminate.
  */
-export async function startProgram({ file, args, secret }: Command): Promise<Program> {
+export async function startProgram(command: Command): Promise<Program> {
+  const { file, args, secret, cleanUpTimeoutMs = CLEAN_UP_DEADLINE_MS } = command
   const log = await openUnnamedFile()
   const secrets = secret === undefined ? undefined : await openUnnamedFile()
   await secrets?.writeFile(secret ?? '')
@@ -53,10 +59,13 @@ export async function startProgram({ file, args, secret }: Command): Promise<Pro
       return buffer.subarray(0, bytesRead).toString()
     },
     [Symbol.asyncDispose]: async () => {
-      terminateGroup(child)
+      using _wait = waitingFor(`${file} to clean up`)
+      signalGroup(child, 'SIGTERM')
+      const timer = setTimeout(() => signalGroup(child, 'SIGKILL'), cleanUpTimeoutMs)
       output.destroy()
       child.stdout?.destroy()
       await ended
+      clearTimeout(timer)
       await log.close()
     },
   }
@@ -81,10 +90,10 @@ async function openUnnamedFile() {
   }
 }
 
-function terminateGroup({ pid, exitCode, signalCode }: ChildProcess): void {
+function signalGroup({ pid, exitCode, signalCode }: ChildProcess, signal: NodeJS.Signals): void {
   if (pid === undefined || exitCode !== null || signalCode !== null) return
   try {
-    process.kill(-pid, 'SIGTERM')
+    process.kill(-pid, signal)
   } catch {
     // It ended just now.
   }

@@ -105,7 +105,7 @@ const SSH_DEADLINE_MS = 60_000
 export function streamsInto({ plan }: Attempt, { box, gone }: Guest, { doorSecret }: GuestKeys): Streams {
   return doorStreams({
     // A box that is gone makes no socket any more.
-    dial: (signal) => box.dial(DOOR_SOCKET, signal === undefined ? gone : AbortSignal.any([gone, signal])),
+    dial: (signal) => box.dial(DOOR_SOCKET, AbortSignal.any([gone, signal])),
     secret: doorSecret,
     entry: plan.entry.name,
   })
