@@ -40,6 +40,11 @@ test('dockerd comes up with what the rootfs configures in place of ours, and rep
   expect((await network.inspect()).IPAM?.Config?.[0]?.Subnet).toBe('10.10.0.0/24')
   expect(await vm.exec(['test', '-S', '/run/containerd/containerd.sock'])).toMatchObject({ exitCode: 0 })
 
+  const sysctls =
+    'cat vm/max_map_count net/ipv4/conf/eth0/log_martians net/ipv4/conf/default/accept_redirects vm/swappiness'
+  // The file of its name in /usr, and with it the last, counts for nothing.
+  expect((await vm.exec(['sh', '-c', `cd /proc/sys && ${sysctls}`])).stdout).toBe('262144\n1\n0\n60\n')
+
   // It has no apparmor_parser: nobody says that containers are confined.
   expect(info.SecurityOptions.join()).not.toContain('apparmor')
   expect((await vm.exec(['ls', '/sys/kernel/security'])).stdout).not.toContain('apparmor')

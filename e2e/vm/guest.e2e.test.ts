@@ -72,6 +72,19 @@ test("sysctls are a Debian's, and those of inotify what orchestrators ask for", 
   expect(Object.fromEntries(names.map((name, at) => [name, values[at]]))).toEqual(expected)
 })
 
+test("the name servers, search domains and options of the VM's container are the guest's", async () => {
+  const [cmdline = '', ...resolv] = (await inGuest('cat /proc/cmdline /etc/resolv.conf')).split('\n')
+  const argument = (name: string) => new RegExp(`testkernels\\.${name}=(\\S+)`).exec(cmdline)?.[1]?.replaceAll(',', ' ')
+  const [search, options] = [argument('search'), argument('resolver')]
+  expect(resolv).toEqual([
+    ...['192.0.2.1', '192.0.2.5', '192.0.2.6']
+      .slice(0, Number(argument('nameservers')))
+      .map((at) => `nameserver ${at}`),
+    ...(search === undefined ? [] : [`search ${search}`]),
+    ...(options === undefined ? [] : [`options ${options}`]),
+  ])
+})
+
 test('each device that the kernel has a driver for is there, whether it is loaded or not', async () => {
   const list = 'sed -n "s|^[^#]\\S* \\(\\S*\\) .*|\\1|p" "/lib/modules/$(uname -r)/modules.devname"'
   const missing = await inGuest(`for name in $(${list}); do [ -c "/dev/$name" ] || echo "$name"; done`)
