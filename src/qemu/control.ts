@@ -69,6 +69,8 @@ export interface ControlConnection {
    * the fastest of ten answers.
    */
   setClock(signal: AbortSignal): Promise<void>
+  /** Resolves when the guest's agent answers. */
+  ping(signal: AbortSignal): Promise<void>
   /** Gives a guest that was stopped random numbers of now; resolves when it has them. */
   refresh(entropy: Uint8Array, signal: AbortSignal): Promise<void>
   /** Resolves when the guest's CPUs were at rest for a second, or after 20 seconds without. */
@@ -214,6 +216,7 @@ export function connectControl(socket: Duplex, { log, entry, onFault }: ControlO
       const { aheadMs } = await measureClock(() => readClock(signal))
       socket.write(`shift ${Math.round(-aheadMs * 1000)}\n`)
     },
+    ping: async (signal) => void (await readClock(signal)),
     refresh: (entropy, signal) => ask(refreshLines(entropy), (message) => 'refreshed' in message, signal),
     settle: (signal) => ask('settle\n', (message) => 'settled' in message, signal),
     forgetKeys: (signal) => ask('forget\n', (message) => 'forgot' in message, signal),

@@ -8,6 +8,7 @@ import { restoreVm } from './boot/restore.ts'
 import { sweepRunDirectories } from './boot/run-directory.ts'
 import { Checkpoint } from './checkpoint.ts'
 import { consoleDirectory, sweepConsoleLogs } from './death/console-log.ts'
+import { type Heartbeat, startHeartbeat } from './death/heartbeat.ts'
 import { Family } from './family.ts'
 import { hasTemplate, planVm, type TemplatePlan, type VmPlan, type VmRequest } from './plan.ts'
 import { bootNeedsMib, CLONE_NEEDS_MIB, type Turn } from './pool/admission.ts'
@@ -66,12 +67,13 @@ async function ready(family: Family, booted: BootedVm, start: Start): Promise<St
   const { entry, waitStrategy } = family.plan
   const { timeline, signal, log, hostname } = start
   family.add(booted)
+  const heartbeat = startHeartbeat(booted, family.plan, log)
   const vm = new StartedKernelVm({
     entry,
     booted,
     timeline,
     fork: (options) => fork(family, options),
-    checkpoint: (options) => checkpoint(family, booted, options),
+    checkpoint: (options) => checkpoint(family, { booted, heartbeat }, options),
     reserveSpares: (count) => family.reserve(count),
   })
   try {
@@ -110,9 +112,15 @@ async function spareOf(family: Family, start: Start): Promise<BootedVm | undefin
   }
 }
 
-async function checkpoint(family: Family, vm: BootedVm, { signal }: ForkOptions = {}) {
+interface Beating {
+  readonly booted: BootedVm
+  readonly heartbeat: Heartbeat
+}
+
+async function checkpoint(family: Family, { booted, heartbeat }: Beating, { signal }: ForkOptions = {}) {
   const { plan, log } = family
-  const template = await takeCheckpoint(vm, plan, cloneStart(plan.entry, { log, signal }))
+  using _pause = heartbeat.pause()
+  const template = await takeCheckpoint(booted, plan, cloneStart(plan.entry, { log, signal }))
   const descendants = newFamily({ ...plan, template, origin: 'checkpoint' }, log)
   return new Checkpoint<StartedKernelVm>({
     host: plan.session.host,

@@ -2,7 +2,7 @@ import type { ForwardedSocket } from '../../forward/index.ts'
 import type { Box, PublishedPorts } from '../../host/index.ts'
 import type { Disposals } from '../../lifetime/index.ts'
 import type { ControlConnection, DiskRange } from '../../qemu/index.ts'
-import type { SshAccess } from '../../streams/index.ts'
+import type { SshAccess, Streams } from '../../streams/index.ts'
 import type { ConsoleLog } from '../death/console-log.ts'
 import type { DeathWatch } from '../death/death.ts'
 import type { RunDirectory } from './run-directory.ts'
@@ -24,6 +24,8 @@ export interface BootedVm {
   /** Ends it all: forward, connection, box, directory. */
   readonly disposals: Disposals
   readonly guest: Guest
+  /** The ways into the guest. */
+  readonly streams: Streams
   readonly ssh: SshAccess
   readonly docker: ForwardedSocket
   readonly hostname: string

@@ -48,7 +48,7 @@ export async function connectVm(attempt: Attempt, guest: Guest, { dockerd }: Con
     guest.expectEnd()
     if (!gone.aborted) attempt.forgetConsole()
   })
-  return { disposals, guest, ssh, docker, hostname, runDirectory, published, gone, console }
+  return { disposals, guest, streams, ssh, docker, hostname, runDirectory, published, gone, console }
 }
 
 /** @throws VmUnreachableError where ports would have to be forwarded, which is done for none */

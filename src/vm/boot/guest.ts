@@ -102,18 +102,21 @@ export async function guestIn(
   }
   // The console's last lines are the reason: they are read to their end before it is told.
   const ended = Promise.all([box.exited, record(box.stdout, console)])
-  const { gone, expectEnd } = watchForDeath(ended.then(([exit]) => describe(exit)))
+  // It ends as any other box does, and its end is told with the reason; that it cannot be removed is for who stops the VM to hear.
+  const end = () => void box.stop().catch(() => {})
+  const { gone, expectEnd, lose } = watchForDeath(
+    ended.then(([exit]) => describe(exit)),
+    end,
+  )
   const signal = AbortSignal.any([calledOff, gone])
   const images = restoring ? [] : await copyImages(box, attempt, { signal, deadline })
   const port = await timeline.time('qemu', () => box.dial(CONTROL_SOCKET, signal))
-  // It ends as any other box does, and its end is told with the reason; that it cannot be removed is for who stops the VM to hear.
-  const onFault = () => void box.stop().catch(() => {})
-  control = connectControl(port, { log, entry: entry.name, onFault })
+  control = connectControl(port, { log, entry: entry.name, onFault: end })
   resources.defer('control port', control.close)
   const proven = () => {
     restoring = false
   }
-  return { control, box, images, gone, expectEnd, signal, proven }
+  return { control, box, images, gone, expectEnd, lose, signal, proven }
 }
 
 /** Takes as long as they are large, which is no fault of the boot. */

@@ -85,14 +85,22 @@ test('QEMU that refused its arguments is quoted', () => {
 
 test('a death aborts with its reason', async () => {
   const reason = describeDeath(killed)
-  const { gone } = watchForDeath(Promise.resolve(reason))
+  const { gone } = watchForDeath(Promise.resolve(reason), () => {})
   await Promise.resolve()
   expect(gone.reason).toBe(reason)
 })
 
+test('a VM that is lost is ended, and died of that', async () => {
+  const reason = describeDeath(killed)
+  let ends = 0
+  const { gone, lose } = watchForDeath(new Promise(() => {}), () => ends++)
+  lose(reason)
+  expect({ reason: gone.reason, ends }).toEqual({ reason, ends: 1 })
+})
+
 test('an end that was asked for is no death', async () => {
   const ended = Promise.resolve(describeDeath(killed))
-  const { gone, expectEnd } = watchForDeath(ended)
+  const { gone, expectEnd } = watchForDeath(ended, () => {})
   expectEnd()
   await ended
   expect(gone.aborted).toBe(false)

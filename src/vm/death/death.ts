@@ -81,19 +81,29 @@ export interface DeathWatch {
   readonly gone: AbortSignal
   /** From now on an end is no death. */
   expectEnd(): void
+  /** It did not end, and is of no use any more: it is ended, and died of this. */
+  lose(reason: TestkernelsError): void
 }
 
-/** @param death resolves, once the VM has ended and its output is read, to the error that tells how */
-export function watchForDeath(death: Promise<TestkernelsError>): DeathWatch {
+/**
+ * @param death resolves, once the VM has ended and its output is read, to the error that tells how
+ * @param end ends a VM that is lost
+ */
+export function watchForDeath(death: Promise<TestkernelsError>, end: () => void): DeathWatch {
   const gone = new AbortController()
   let expected = false
-  void death.then((reason) => {
+  const die = (reason: TestkernelsError) => {
     if (!expected) gone.abort(reason)
-  })
+  }
+  void death.then(die)
   return {
     gone: gone.signal,
     expectEnd: () => {
       expected = true
+    },
+    lose: (reason) => {
+      die(reason)
+      end()
     },
   }
 }

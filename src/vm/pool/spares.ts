@@ -25,7 +25,7 @@ export async function makeSpare(plan: TemplatePlan, start: Start): Promise<Spare
   using deadline = bootDeadline(plan.entry, start)
   const inTime = AbortSignal.any([deadline.signal, vm.gone])
   try {
-    // The session lasts as long as the VM; what is waited for in it does not.
+    // The session lasts until it wakes up; what is waited for in it does not.
     const qmp = await orAborted(connectMonitor(guest, { plan, start }, vm.gone), inTime)
     disposals.defer('monitor', qmp.close)
     await orAborted(pause(qmp), inTime)
@@ -34,6 +34,8 @@ export async function makeSpare(plan: TemplatePlan, start: Start): Promise<Spare
       wake: async (signal) => {
         const until = AbortSignal.any([signal, vm.gone])
         await orAborted(resume(qmp), until)
+        // QEMU takes one session at a time, and others have their own.
+        qmp.close()
         await Promise.all([guest.control.refresh(randomBytes(32), until), guest.control.setClock(until)])
         return vm
       },

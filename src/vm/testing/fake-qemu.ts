@@ -34,7 +34,7 @@ export function playQemu(box: FakeBox, options: FakeQemuOptions): void {
     say(socket, { QMP: {} })
     each(socket, (line) => {
       const { execute, id } = JSON.parse(line) as { execute: string; id: number }
-      say(socket, { id, return: {} })
+      say(socket, { id, return: execute === 'query-status' ? { status: 'running' } : {} })
       for (const event of eventsOf(execute)) say(socket, event)
       if (execute === 'quit') onQuit()
     })
