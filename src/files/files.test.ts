@@ -23,6 +23,7 @@ test('of many that write at once one is read, whole, and nothing else is left', 
 test('where the name cannot be given, nothing is left', async () => {
   await mkdir(join(directory, 'taken/by'), { recursive: true })
   await expect(replaceFile(join(directory, 'taken'), 'x')).rejects.toThrow()
+  expect(() => replaceFileSync(join(directory, 'taken'), 'x')).toThrow()
   expect(await readdir(directory)).toEqual(['taken'])
 })
 

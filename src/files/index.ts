@@ -1,5 +1,5 @@
 import { randomBytes } from 'node:crypto'
-import { renameSync, writeFileSync } from 'node:fs'
+import { renameSync, rmSync, writeFileSync } from 'node:fs'
 import { readdir, rename, rm, stat, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 
@@ -21,8 +21,13 @@ export async function replaceFile(path: string, content: string): Promise<void> 
 /** The same where nothing can be waited for, as in a configuration. */
 export function replaceFileSync(path: string, content: string): void {
   const beside = nameBeside(path)
-  writeFileSync(beside, content)
-  renameSync(beside, path)
+  try {
+    writeFileSync(beside, content)
+    renameSync(beside, path)
+  } catch (thrown) {
+    rmSync(beside, { force: true })
+    throw thrown
+  }
 }
 
 /** On the same file system, and nobody else's: two threads of a process may write at once. */

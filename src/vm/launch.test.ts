@@ -30,6 +30,13 @@ test('the first start makes the template, and the next restores it', async () =>
   expect(fake.host.boxes.size).toBe(2)
 })
 
+test('what killed processes left is removed once, after the first start, well or not', async () => {
+  fake.image.fates.push({ kind: 'refused', error: new ContainerNotStartedError({ what: 'no', remedy: 'none' }) })
+  await expect(fake.launch({ template: false })).rejects.toThrow()
+  await using _vm = await fake.launch()
+  expect(fake.host.prunes).toBe(1)
+})
+
 test('no box with a guest in it may write templates, and what a template is made in is its own', async () => {
   await using vm = await fake.launch()
   await using checkpoint = await vm.checkpoint()

@@ -33,7 +33,12 @@ export async function launchVm(request: VmRequest, start: Start): Promise<Starte
   await sweepConsoleLogs(consoleDirectory(session.settings))
   const plan = await planVm(request, start)
   start.log.info(`starting ${kernelText(entry.kernel)}, cgroup v${entry.cgroup}, with ${plan.runsOn}`)
-  return await launch(newFamily(plan, start.log), start)
+  try {
+    return await launch(newFamily(plan, start.log), start)
+  } finally {
+    // Not before: a start does not wait for it.
+    session.sweep()
+  }
 }
 
 /** Starts one more VM of a plan. */

@@ -1,4 +1,7 @@
+import { tmpdir } from 'node:os'
 import type { SolveStatus } from '../buildkit/progress/index.ts'
+import { reasonOf } from '../errors/index.ts'
+import { removeOlder } from '../files/index.ts'
 import { type Host, openDockerHost } from '../host/index.ts'
 import type { Logger } from '../log/index.ts'
 import type { Settings } from '../options/index.ts'
@@ -15,6 +18,11 @@ export interface Session {
   /** Which VM may start when. */
   readonly admission: Admission
   readonly makings: Makings
+  /**
+   * Removes what killed processes left on the host, and in the temporary directory. Once, in the background; that it fails is no failure
+   * of a start.
+   */
+  readonly sweep: () => void
 }
 
 export interface SessionOptions {
@@ -36,7 +44,22 @@ export function newSession(host: Host, options: Omit<SessionOptions, 'signal'>):
   const { settings, log, onBuildStatus = () => {} } = options
   const starts = Math.max(2, host.cores)
   const admission = new Admission({ starts, availableMib: () => host.availableMib() })
-  return { settings, log, onBuildStatus, host, admission, makings: new Makings() }
+  let isSwept = false
+  const sweep = () => {
+    if (isSwept) return
+    isSwept = true
+    removeLeftovers(host, log).catch((thrown) => log.debug(`cannot remove leftovers: ${reasonOf(thrown)}`))
+  }
+  return { settings, log, onBuildStatus, host, admission, makings: new Makings(), sweep }
+}
+
+/** For the time of one build. */
+const TEMPORARY = ['testkernels-relay-', 'testkernels-bootstrap-']
+const TEMPORARY_KEPT_MS = 24 * 3_600_000
+
+async function removeLeftovers(host: Host, log: Logger): Promise<void> {
+  await host.prune({ log })
+  for (const prefix of TEMPORARY) await removeOlder(tmpdir(), { keptMs: TEMPORARY_KEPT_MS, prefix })
 }
 
 /** The templates that this process makes now. A start that needs one of them waits, and takes no memory for making it as well. */

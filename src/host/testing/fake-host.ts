@@ -40,6 +40,8 @@ export class FakeHost implements Host {
   readonly specs: BoxSpec[] = []
   /** The names of volumes that were removed. */
   readonly removed: string[] = []
+  /** How often leftovers were removed. */
+  prunes = 0
   readonly #options: FakeHostOptions
   #started = 0
 
@@ -76,6 +78,11 @@ export class FakeHost implements Host {
     return 'removed'
   }
 
+  async prune() {
+    this.prunes++
+    return { removed: [], refused: [] }
+  }
+
   async run(spec: BoxSpec, { signal }: { readonly signal: AbortSignal }): Promise<Box> {
     signal.throwIfAborted()
     // As an engine does not answer at once.
@@ -88,7 +95,6 @@ export class FakeHost implements Host {
 
   readonly builder = () => unplayed('builder') as never
   readonly ownBuilder = () => unplayed('ownBuilder') as never
-  readonly prune = () => unplayed('prune') as never
 
   #play(spec: BoxSpec): Box {
     const sockets = spec.mounts?.find((mount) => mount.kind === 'sockets')
