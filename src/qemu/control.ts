@@ -108,7 +108,6 @@ export function connectControl(socket: Duplex, { log, entry, onFault }: ControlO
   let commandLog: string | undefined
   let commits = 0
   let questions = 0
-
   let fault: GuestMisbehavedError | undefined
   const said = { lines: 0, warnings: 0, nonsense: 0 }
 
