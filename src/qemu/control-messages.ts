@@ -30,6 +30,13 @@ export type GuestMessage =
   | { readonly sshd: string }
   | { readonly warning: string }
 
+/** A step of the guest's boot. */
+export interface Phase {
+  readonly name: string
+  /** Uptime of the guest when it was reached, in seconds. */
+  readonly uptimeS: number
+}
+
 /** How a guest ended: with its command, or because somebody in it wanted so. */
 export interface GuestEnd {
   readonly of: 'command' | 'guest'

@@ -12,6 +12,7 @@ import {
   type GuestMessage,
   identityLines,
   LONGEST_GUEST_MESSAGE,
+  type Phase,
   parseGuestMessage,
   refreshLines,
 } from './control-messages.ts'
@@ -25,13 +26,6 @@ const MOST_NONSENSE_LINES = 100
 /** What came from a guest over its control port is more than, or other than, any guest of ours says. */
 export class GuestMisbehavedError extends TestkernelsError {
   readonly code = 'GUEST_MISBEHAVED'
-}
-
-/** A step of the guest's boot. */
-export interface Phase {
-  readonly name: string
-  /** Uptime of the guest when it was reached, in seconds. */
-  readonly uptimeS: number
 }
 
 interface ControlEvents {

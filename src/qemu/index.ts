@@ -1,4 +1,5 @@
-export { type ControlConnection, connectControl, type DiskRange, GuestMisbehavedError, type Phase } from './control.ts'
+export { type ControlConnection, connectControl, type DiskRange, GuestMisbehavedError } from './control.ts'
+export type { Phase } from './control-messages.ts'
 export type { Accelerator } from './devices.ts'
 export { guestLink } from './guest-link.ts'
 export { imagePaths, type Machine, probeArguments, qemuArguments, standaloneArguments } from './machine.ts'
