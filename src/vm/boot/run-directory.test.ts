@@ -1,6 +1,6 @@
 import { spawn } from 'node:child_process'
 import { once } from 'node:events'
-import { mkdir, mkdtemp, readdir, rm, stat, utimes, writeFile } from 'node:fs/promises'
+import { chown, mkdir, mkdtemp, readdir, rm, stat, utimes, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { basename, join } from 'node:path'
 import { afterEach, beforeEach, expect, test } from 'vitest'
@@ -83,6 +83,17 @@ test('what killed processes left is swept; the living, of whatever PID namespace
     await living.kill()
   }
   await sweepRunDirectories(join(directory, 'nothing-there'))
+})
+
+test.runIf(process.getuid?.() === 0)("what is another user's is not swept", async () => {
+  const names = ['testkernels-1-aB3dEf', 'testkernels-new-aB3dEf']
+  for (const name of names) {
+    await mkdir(join(directory, name))
+    await chown(join(directory, name), 12_345, 12_345)
+    await utimes(join(directory, name), 1, 1)
+  }
+  await sweepRunDirectories(directory)
+  expect((await readdir(directory)).sort()).toEqual(names)
 })
 
 test.runIf(process.getuid?.() === 0)('the QEMU of a root user is nobody, and the directory is its own', async () => {

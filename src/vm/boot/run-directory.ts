@@ -3,7 +3,6 @@ import { once } from 'node:events'
 import { chown, mkdir, mkdtemp, readdir, rename, rm, stat } from 'node:fs/promises'
 import { connect, createServer, type Server } from 'node:net'
 import { join } from 'node:path'
-import { removeOlder } from '../../files/index.ts'
 import { thisUser, type UserIds } from '../../host/index.ts'
 import { DirectoryUnusableError } from '../errors.ts'
 import { CONTROL_SOCKET } from '../machine.ts'
@@ -11,7 +10,7 @@ import { CONTROL_SOCKET } from '../machine.ts'
 const PREFIX = 'testkernels-'
 /** Has this name until it is known to live. */
 const NEW_PREFIX = 'testkernels-new-'
-const NAME = /^testkernels-\d+-\w{6}$/
+const NAME = /^testkernels-(new|\d+)-\w{6}$/
 /** Answers as long as the owner lives: the kernel closes it when that process ends, for whatever reason, and whatever its namespaces are. */
 const ALIVE_SOCKET = 'alive.sock'
 /** What fits into the address of a unix socket, on the system with the shortest. */
@@ -70,7 +69,6 @@ export function qemuUser(): UserIds {
  * what is left is empty.
  */
 export async function sweepRunDirectories(runtimeDirectory: string): Promise<void> {
-  await removeOlder(runtimeDirectory, { keptMs: NEW_FOR_MS, prefix: NEW_PREFIX })
   for (const path of await abandonedRunDirectories(runtimeDirectory)) await rm(path, { recursive: true, force: true })
 }
 
@@ -79,16 +77,19 @@ export async function abandonedRunDirectories(runtimeDirectory: string): Promise
   const abandoned: string[] = []
   for (const name of await readdir(runtimeDirectory).catch(() => [])) {
     const path = join(runtimeDirectory, name)
-    if (NAME.test(name) && (await isOurs(path)) && !(await answers(join(path, ALIVE_SOCKET)))) abandoned.push(path)
+    const found = NAME.test(name) ? await stat(path).catch(() => undefined) : undefined
+    if (found === undefined || !isOurs(found)) continue
+    // One that is being made has no socket yet.
+    if (name.startsWith(NEW_PREFIX) && Date.now() - found.mtimeMs <= NEW_FOR_MS) continue
+    if (!(await answers(join(path, ALIVE_SOCKET)))) abandoned.push(path)
   }
   return abandoned
 }
 
-async function isOurs(path: string): Promise<boolean> {
+/** The directory may be shared, as /tmp is: what others have there is not ours to remove. */
+function isOurs({ uid: owner }: UserIds): boolean {
   const { uid } = thisUser()
-  const found = await stat(path).catch(() => undefined)
-  if (found === undefined) return false
-  return found.uid === uid || (uid === 0 && found.uid >= UNUSED_UIDS[0] && found.uid < UNUSED_UIDS[1])
+  return owner === uid || (uid === 0 && owner >= UNUSED_UIDS[0] && owner < UNUSED_UIDS[1])
 }
 
 async function listen(path: string): Promise<Server> {
