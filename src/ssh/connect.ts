@@ -79,14 +79,7 @@ export async function connectSsh(options: SshConnectOptions): Promise<SshConnect
 const handshakeTimeoutMs = 15_000
 const keepaliveCountMax = 4
 
-export interface AttemptOptions {
-  readonly dial: (signal: AbortSignal) => Promise<Duplex>
-  readonly server: string
-  readonly user: string
-  readonly hostPublicKey: Uint8Array
-  readonly clientKey: SshKeyPair
-  readonly signal: AbortSignal
-  readonly entry?: string | undefined
+export interface AttemptOptions extends Omit<SshConnectOptions, 'log' | 'keepaliveIntervalMs'> {
   readonly keepaliveIntervalMs: number
 }
 

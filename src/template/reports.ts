@@ -82,8 +82,12 @@ export function describeUnusable(
  */
 export async function saved({ stderr, exited }: Pick<Box, 'stderr' | 'exited'>, signal: AbortSignal): Promise<void> {
   if (await orAborted(says(stderr, SAVED), signal)) return
-  const { exitCode } = await exited
-  throw new Error(`its files could not be written (status ${exitCode ?? 'unknown'}): ${stderr.tail(3)}`)
+  throw notWritten(await exited, stderr)
+}
+
+/** Why a box could not write the files of a template. */
+export function notWritten({ exitCode }: BoxExit, stderr: Pick<Lines, 'tail'>): Error {
+  return new Error(`its files could not be written (status ${exitCode ?? 'unknown'}): ${stderr.tail(3)}`)
 }
 
 /** @returns whether the line came before the end of output */

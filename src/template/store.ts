@@ -4,7 +4,7 @@ import { orAborted } from '../lifetime/index.ts'
 import type { Logger } from '../log/index.ts'
 import { imagePaths } from '../qemu/index.ts'
 import { makingMount, marksMount, type TemplateLocation, templatesMount } from './location.ts'
-import { TemplateNotMadeError } from './reports.ts'
+import { notWritten, TemplateNotMadeError } from './reports.ts'
 
 /** A template as its volume has it. */
 export interface StoredTemplate {
@@ -51,7 +51,7 @@ export async function removeTemplates(
 /**
  * Makes a template of what a VM saved.
  * @param making the volume that it saved into, whose box still has the template's lock
- * @throws TemplateNotMadeError
+ * @throws Error when its files cannot be written
  */
 export async function sealTemplate(
   location: TemplateLocation,
@@ -61,13 +61,7 @@ export async function sealTemplate(
   const { directory } = location
   const command = ['seal', directory, `.${directory}.${randomBytes(4).toString('hex')}`]
   const { exit, stderr } = await inVolume(location, command, context, [makingMount(making, 'read-only')])
-  if (exit.exitCode === 0) return
-  throw new TemplateNotMadeError({
-    what: 'no template could be made of its VM',
-    entry: context.entry,
-    cause: `its files could not be written (status ${exit.exitCode ?? 'unknown'}): ${stderr.tail(3)}`,
-    remedy: "see whether the engine's disk is full; template: false (--no-template) boots cold from the start",
-  })
+  if (exit.exitCode !== 0) throw notWritten(exit, stderr)
 }
 
 /** The only kind of box that has templates for writing. No guest runs in it. */
