@@ -1,16 +1,22 @@
 import { once } from 'node:events'
 import type { Duplex } from 'node:stream'
 import { setTimeout as delay } from 'node:timers/promises'
-import type Docker from 'dockerode'
 import { Disposals, neverAborted, orAborted } from '../lifetime/index.ts'
 import { type Logger, silentLogger } from '../log/index.ts'
 import type { Engine } from './connect.ts'
 import { type ContainerExit, type ContainerFate, followContainer } from './container-events.ts'
 import { containerFailure } from './container-failure.ts'
-import { type ContainerOptions, createBody } from './container-options.ts'
+import type { ContainerOptions } from './container-options.ts'
+import {
+  attachToContainer,
+  createContainer,
+  inspectContainer,
+  REMOVAL_TIMEOUT_MS,
+  removeContainer,
+  startContainer,
+} from './containers.ts'
 import { ContainerNotRemovedError } from './errors.ts'
 import { createDemultiplexer, LineBuffer, type LineStream } from './output.ts'
-import { statusOf } from './request.ts'
 
 /**
  * A running container whose life hangs on this process: we hold the only stream to its stdin, so when we die, even by
@@ -45,8 +51,6 @@ export interface RunOptions {
 }
 
 const DEFAULT_STOP_GRACE_MS = 3_000
-/** From SIGKILL to the container's removal; a busy disk makes the engine slow. */
-const REMOVAL_TIMEOUT_MS = 30_000
 
 /**
  * Creates, attaches and starts, in this order, so that we are attached in every moment of the container's life. What a
@@ -58,7 +62,6 @@ export async function runAttached(
   options: ContainerOptions,
   run: RunOptions = {},
 ): Promise<AttachedContainer> {
-  const { docker } = engine
   const { log = silentLogger, signal = neverAborted() } = run
   await using starting = new Disposals()
   const attempt = async <T>(work: Promise<T>): Promise<T> => {
@@ -75,17 +78,16 @@ export async function runAttached(
     return attempt(work)
   }
 
-  const container = await acquire('container', createContainer(docker, options), removeNow)
-  const fate = await acquire('events', followContainer(docker, container.id), ({ unfollow }) => unfollow())
-  const stdin = await acquire('attach stream', attach(container), (stream) => stream.destroy())
+  const id = await acquire('container', createContainer(engine, options), (made) => removeContainer(engine, made))
+  const fate = await acquire('events', followContainer(engine, id), ({ unfollow }) => unfollow())
+  const stdin = await acquire('attach stream', attachToContainer(engine, id), (stream) => stream.destroy())
   const stdout = new LineBuffer()
   const stderr = new LineBuffer()
   const outputEnded = readOutput(stdin, { stdout, stderr })
-  await attempt(container.start())
-  const address = await attempt(networkAddress(container))
-  log.debug(
-    `container ${container.id.slice(0, 12)} of ${options.image} runs${address === undefined ? '' : ` at ${address}`}`,
-  )
+  await attempt(startContainer(engine, id))
+  // One that is there no more has ended already: that is for `exited` to tell.
+  const { ipAddress } = (await attempt(inspectContainer(engine, id))) ?? {}
+  log.debug(`container ${id.slice(0, 12)} of ${options.image} runs${ipAddress === undefined ? '' : ` at ${ipAddress}`}`)
 
   starting.move()
   const exited = fate.exited.then(async (exit) => {
@@ -94,14 +96,14 @@ export async function runAttached(
   })
   let stopping: Promise<ContainerExit> | undefined
   const stop = () => {
-    stopping ??= end({ container, fate, stdin, graceMs: options.stopGraceMs ?? DEFAULT_STOP_GRACE_MS, log }).then(
+    stopping ??= end({ engine, id, fate, stdin, graceMs: options.stopGraceMs ?? DEFAULT_STOP_GRACE_MS, log }).then(
       () => exited,
     )
     return stopping
   }
   return {
-    id: container.id,
-    ipAddress: address,
+    id,
+    ipAddress,
     stdout,
     stderr,
     send: (chunks) => send(chunks, { stdin, exited }),
@@ -124,17 +126,6 @@ async function send(
   }
 }
 
-/** dockerode would put the whole body into the URL as well, environment included, were it not told apart from the query. */
-async function createContainer(docker: Docker, options: ContainerOptions): Promise<Docker.Container> {
-  const { name, ...body } = createBody(options)
-  const call = { _query: name === undefined ? {} : { name }, _body: body }
-  return await docker.createContainer(call as Docker.ContainerCreateOptions)
-}
-
-async function attach(container: Docker.Container): Promise<Duplex> {
-  return (await container.attach({ stream: true, stdin: true, stdout: true, stderr: true, hijack: true })) as Duplex
-}
-
 /** Resolves when the engine has ended the stream. */
 function readOutput(stream: Duplex, { stdout, stderr }: { stdout: LineBuffer; stderr: LineBuffer }): Promise<void> {
   const take = createDemultiplexer({ stdout: (chunk) => stdout.write(chunk), stderr: (chunk) => stderr.write(chunk) })
@@ -150,58 +141,30 @@ function readOutput(stream: Duplex, { stdout, stderr }: { stdout: LineBuffer; st
   })
 }
 
-async function networkAddress(container: Docker.Container): Promise<string | undefined> {
-  try {
-    const { NetworkSettings } = await container.inspect()
-    return Object.values(NetworkSettings.Networks).find(({ IPAddress }) => IPAddress !== '')?.IPAddress
-  } catch (error) {
-    // It has ended already: that is for `exited` to tell.
-    if (statusOf(error) === 404) return undefined
-    throw error
-  }
-}
-
 interface Ending {
-  readonly container: Docker.Container
+  readonly engine: Engine
+  readonly id: string
   readonly fate: ContainerFate
   readonly stdin: Duplex
   readonly graceMs: number
   readonly log: Logger
 }
 
-async function end({ container, fate, stdin, graceMs, log }: Ending): Promise<void> {
+async function end({ engine, id, fate, stdin, graceMs, log }: Ending): Promise<void> {
   stdin.end()
   try {
     if (await happensWithin(fate.removed, graceMs)) return
-    log.debug(`container ${container.id.slice(0, 12)} did not end within ${graceMs} ms of its stdin; killing it`)
-    await removeNow(container)
+    log.debug(`container ${id.slice(0, 12)} did not end within ${graceMs} ms of its stdin; killing it`)
+    await removeContainer(engine, id)
     if (await happensWithin(fate.removed, REMOVAL_TIMEOUT_MS)) return
     throw new ContainerNotRemovedError({
-      what: `the engine did not remove the container ${container.id.slice(0, 12)} within ${REMOVAL_TIMEOUT_MS / 1_000} s`,
-      remedy: `remove it with \`docker rm -f ${container.id.slice(0, 12)}\`, and see the engine's log`,
+      what: `the engine did not remove the container ${id.slice(0, 12)} within ${REMOVAL_TIMEOUT_MS / 1_000} s`,
+      remedy: `remove it with \`docker rm -f ${id.slice(0, 12)}\`, and see the engine's log`,
     })
   } finally {
     fate.unfollow()
     stdin.destroy()
   }
-}
-
-/** Resolves when the engine has the container no more, whether we removed it or its own auto-removal was faster. */
-async function removeNow(container: Docker.Container): Promise<void> {
-  try {
-    await container.remove({ force: true, v: true })
-  } catch (error) {
-    if (statusOf(error) === 404) return
-    // 409: the engine is at it.
-    if (statusOf(error) !== 409) throw error
-    await container
-      .wait({ condition: 'removed', abortSignal: AbortSignal.timeout(REMOVAL_TIMEOUT_MS) })
-      .catch(ignoreMissing)
-  }
-}
-
-function ignoreMissing(error: unknown): void {
-  if (statusOf(error) !== 404) throw error
 }
 
 async function happensWithin(event: Promise<void>, ms: number): Promise<boolean> {

@@ -1,6 +1,6 @@
-import type { Readable } from 'node:stream'
-import type Docker from 'dockerode'
 import { readLines } from '../log/index.ts'
+import type { EngineClient } from './connect.ts'
+import { containerEvents, inspectContainer } from './containers.ts'
 import { LONGEST_MESSAGE } from './request.ts'
 
 /** How a container ended. */
@@ -24,8 +24,8 @@ export interface ContainerFate {
  * Follows a container through the engine's events, from its creation on. Inspecting it after its end would be too late,
  * because the engine removes it at once; only the events tell of a kill for want of memory.
  */
-export async function followContainer(docker: Docker, id: string): Promise<ContainerFate> {
-  let events = await subscribe(docker, id)
+export async function followContainer(engine: EngineClient, id: string): Promise<ContainerFate> {
+  let events = await subscribe()
   let following = true
   let oomKilled = false
   let exit: (exit: ContainerExit) => void = () => {}
@@ -49,6 +49,10 @@ export async function followContainer(docker: Docker, id: string): Promise<Conta
     },
   }
 
+  function subscribe() {
+    return containerEvents(engine, id, ['oom', 'die', 'destroy'])
+  }
+
   async function watch(): Promise<void> {
     while (true) {
       for await (const line of readLines(events, { longest: LONGEST_MESSAGE, overlong: 'throw' })) {
@@ -58,8 +62,8 @@ export async function followContainer(docker: Docker, id: string): Promise<Conta
         if (event.Action === 'destroy') return
       }
       // The stream ended before the container did. If the container is still there, so is the engine.
-      await docker.getContainer(id).inspect()
-      events = await subscribe(docker, id)
+      if ((await inspectContainer(engine, id)) === undefined) return
+      events = await subscribe()
       if (!following) events.destroy()
     }
   }
@@ -68,13 +72,4 @@ export async function followContainer(docker: Docker, id: string): Promise<Conta
 interface ContainerEvent {
   readonly Action: string
   readonly Actor: { readonly Attributes: Readonly<Record<string, string>> }
-}
-
-async function subscribe(docker: Docker, id: string): Promise<Readable> {
-  const events = await docker.getEvents({
-    // Any time in the past: the engine first replays what it remembers of this container, so no event is missed.
-    since: 1,
-    filters: { type: ['container'], container: [id], event: ['oom', 'die', 'destroy'] },
-  })
-  return events as Readable
 }

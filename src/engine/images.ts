@@ -41,8 +41,9 @@ interface InspectedImage {
 }
 
 /** What a name may have (slashes, colons, `@`) is part of the path; nothing else in it may be. */
-function imagePath(ref: string, of: string): string {
-  return `/images/${encodeURIComponent(ref).replaceAll(/%(2F|3A|40)/g, decodeURIComponent)}/${of}`
+export function imagePath(ref: string, of?: 'json' | 'tag'): string {
+  const path = `/images/${encodeURIComponent(ref).replaceAll(/%(2F|3A|40)/g, decodeURIComponent)}`
+  return of === undefined ? path : `${path}/${of}`
 }
 
 export async function hasImage(engine: EngineClient, ref: string): Promise<boolean> {
@@ -75,7 +76,7 @@ export async function tagImage(engine: EngineClient, ref: string, newRef: string
 /** Removes this name, and the image with its last name. One that a container uses stays. */
 export async function removeImage(engine: EngineClient, ref: string): Promise<'removed' | 'absent' | 'in use'> {
   try {
-    await engine.docker.getImage(ref).remove()
+    await requestJson(engine.address, { method: 'DELETE', path: imagePath(ref) })
     return 'removed'
   } catch (error) {
     if (statusOf(error) === 404) return 'absent'

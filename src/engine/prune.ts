@@ -1,8 +1,10 @@
 import { reasonOf } from '../errors/index.ts'
 import { type Logger, silentLogger } from '../log/index.ts'
+import type { EngineAddress } from './address.ts'
 import type { Engine, EngineClient } from './connect.ts'
+import { imagePath } from './images.ts'
 import { LABELS, ownerState, parseOwner } from './owner.ts'
-import { statusOf } from './request.ts'
+import { requestJson, statusOf } from './request.ts'
 
 export interface PruneOptions {
   /** What is kept for later runs and goes as well: images, and volumes that cache what was made from them. @default none */
@@ -86,12 +88,12 @@ interface RemovableLeftover extends Leftover {
 }
 
 /** What runs made, in an order in which it can be removed: containers hold on to networks and volumes. */
-async function listLeftovers({ docker }: Engine): Promise<readonly RemovableLeftover[]> {
-  const filters = { label: [LABELS.run] }
+async function listLeftovers({ address }: Engine): Promise<readonly RemovableLeftover[]> {
+  const query = { filters: JSON.stringify({ label: [LABELS.run] }) }
   const [containers, networks, { Volumes: volumes }] = await Promise.all([
-    docker.listContainers({ all: true, filters }),
-    docker.listNetworks({ filters }),
-    docker.listVolumes({ filters }),
+    requestJson<ListedContainer[]>(address, { path: '/containers/json', query: { all: '1', ...query } }),
+    requestJson<ListedNetwork[]>(address, { path: '/networks', query }),
+    requestJson<ListedVolumes>(address, { path: '/volumes', query }),
   ])
   return [
     ...containers.map(({ Id, Names, Labels }) => ({
@@ -99,42 +101,75 @@ async function listLeftovers({ docker }: Engine): Promise<readonly RemovableLeft
       id: Id,
       name: Names[0]?.replace(/^\//, '') ?? Id.slice(0, 12),
       owner: Labels[LABELS.owner] ?? '',
-      remove: () => docker.getContainer(Id).remove({ force: true, v: true }),
+      remove: () => remove(address, `/containers/${Id}`, { force: '1', v: '1' }),
     })),
     ...networks.map(({ Id, Name, Labels }) => ({
       kind: 'network' as const,
       id: Id,
       name: Name,
       owner: Labels?.[LABELS.owner] ?? '',
-      remove: () => docker.getNetwork(Id).remove(),
+      remove: () => remove(address, `/networks/${Id}`),
     })),
     // The engine answers null for no volume.
     ...(volumes ?? []).map(({ Name, Labels }) => ({
       kind: 'volume' as const,
       id: Name,
       name: Name,
-      owner: Labels[LABELS.owner] ?? '',
-      remove: () => docker.getVolume(Name).remove(),
+      owner: Labels?.[LABELS.owner] ?? '',
+      remove: () => remove(address, volumePath(Name)),
     })),
   ]
 }
 
+type Labels = Readonly<Record<string, string>>
+
+interface ListedContainer {
+  readonly Id: string
+  readonly Names: readonly string[]
+  readonly Labels: Labels
+}
+
+interface ListedNetwork {
+  readonly Id: string
+  readonly Name: string
+  readonly Labels: Labels | null
+}
+
+interface ListedVolumes {
+  readonly Volumes: readonly { readonly Name: string; readonly Labels: Labels | null }[] | null
+}
+
+interface ListedImage {
+  readonly Id: string
+  readonly RepoTags: readonly string[] | null
+  /** Unix time in seconds. */
+  readonly Created: number
+}
+
+async function remove(address: EngineAddress, path: string, query?: Readonly<Record<string, string>>) {
+  await requestJson(address, { method: 'DELETE', path, ...(query && { query }) })
+}
+
+function volumePath(name: string): string {
+  return `/volumes/${encodeURIComponent(name)}`
+}
+
 /** What is kept for later runs: volumes and images that no run owns, newest images first, because they build on older ones. */
-async function listCaches({ docker }: Engine): Promise<readonly RemovableLeftover[]> {
-  const filters = { label: [LABELS.image] }
+async function listCaches({ address }: Engine): Promise<readonly RemovableLeftover[]> {
+  const query = { filters: JSON.stringify({ label: [LABELS.image] }) }
   const [{ Volumes: volumes }, images] = await Promise.all([
-    docker.listVolumes({ filters }),
-    docker.listImages({ filters }),
+    requestJson<ListedVolumes>(address, { path: '/volumes', query }),
+    requestJson<ListedImage[]>(address, { path: '/images/json', query }),
   ])
   return [
     ...(volumes ?? [])
-      .filter(({ Labels }) => Labels[LABELS.run] === undefined)
+      .filter(({ Labels }) => Labels?.[LABELS.run] === undefined)
       .map(({ Name }) => ({
         kind: 'volume' as const,
         id: Name,
         name: Name,
         owner: undefined,
-        remove: () => docker.getVolume(Name).remove(),
+        remove: () => remove(address, volumePath(Name)),
       })),
     ...images
       .toSorted((one, other) => other.Created - one.Created)
@@ -145,7 +180,7 @@ async function listCaches({ docker }: Engine): Promise<readonly RemovableLeftove
           id: Id,
           name,
           owner: undefined,
-          remove: () => docker.getImage(name).remove(),
+          remove: () => remove(address, imagePath(name)),
         }))
       }),
   ]
@@ -154,7 +189,7 @@ async function listCaches({ docker }: Engine): Promise<readonly RemovableLeftove
 /** Removes a volume and what is in it. One that a container uses stays. */
 export async function removeVolume(engine: EngineClient, name: string): Promise<'removed' | 'absent' | 'in use'> {
   try {
-    await engine.docker.getVolume(name).remove()
+    await remove(engine.address, volumePath(name))
     return 'removed'
   } catch (error) {
     if (statusOf(error) === 404) return 'absent'
@@ -165,7 +200,7 @@ export async function removeVolume(engine: EngineClient, name: string): Promise<
 
 export async function hasVolume(engine: EngineClient, name: string): Promise<boolean> {
   try {
-    await engine.docker.getVolume(name).inspect()
+    await requestJson(engine.address, { path: volumePath(name) })
     return true
   } catch (error) {
     if (statusOf(error) === 404) return false

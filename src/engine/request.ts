@@ -1,5 +1,12 @@
-import { type ClientRequest, request as httpRequest, type IncomingHttpHeaders, type IncomingMessage } from 'node:http'
+import {
+  type ClientRequest,
+  request as httpRequest,
+  type IncomingHttpHeaders,
+  IncomingMessage,
+  type OutgoingHttpHeaders,
+} from 'node:http'
 import { connect, isIP, type Socket } from 'node:net'
+import type { Duplex } from 'node:stream'
 import { connect as connectTls } from 'node:tls'
 import { waitingFor } from '../lifetime/index.ts'
 import { readLines, readText } from '../log/index.ts'
@@ -47,6 +54,8 @@ export interface EngineRequest {
   /** Such as `/info`; what goes into it from outside must be encoded. */
   readonly path: string
   readonly query?: Readonly<Record<string, string>>
+  /** Sent as JSON. */
+  readonly body?: unknown
   readonly signal?: AbortSignal | undefined
 }
 
@@ -74,29 +83,60 @@ export async function requestDocument<T>(
   address: EngineAddress,
   request: EngineRequest,
 ): Promise<{ readonly document: T; readonly headers: IncomingHttpHeaders }> {
-  const response = await send(address, request)
+  const response = await requestStream(address, request)
   const body = await readText(response, { maxBytes: ANSWER_MAX_BYTES })
-  const status = response.statusCode ?? 0
-  if (status < 200 || status > 299) throw new EngineRefusal(status, messageIn(body))
   return { document: (body === '' ? undefined : JSON.parse(body)) as T, headers: response.headers }
 }
 
-function send(address: EngineAddress, request: EngineRequest): Promise<IncomingMessage> {
-  const { method = 'GET', path, query, signal } = request
+/**
+ * A question that is answered bit by bit, such as the engine's events; `signal` ends the answer as well.
+ * @throws EngineRefusal; what Node throws for a connection that fails
+ */
+export async function requestStream(address: EngineAddress, request: EngineRequest): Promise<IncomingMessage> {
+  const response = await new Promise<IncomingMessage>((resolve, reject) => {
+    send(address, request).once('response', resolve).once('error', reject)
+  })
+  return accepted(response) ? response : await refuse(response)
+}
+
+/**
+ * Asks the engine to go on with the connection as a raw stream, such as what is attached to a container.
+ * @throws EngineRefusal; what Node throws for a connection that fails
+ */
+export async function requestUpgrade(address: EngineAddress, request: EngineRequest): Promise<Duplex> {
+  const answer = await new Promise<Duplex | IncomingMessage>((resolve, reject) => {
+    send(address, request, { Connection: 'Upgrade', Upgrade: 'tcp' })
+      .once('upgrade', (_response, stream, head) => {
+        if (head.length > 0) stream.unshift(head)
+        resolve(stream)
+      })
+      .once('response', resolve)
+      .once('error', reject)
+  })
+  return answer instanceof IncomingMessage ? await refuse(answer) : answer
+}
+
+function accepted({ statusCode = 0 }: IncomingMessage): boolean {
+  return statusCode >= 200 && statusCode <= 299
+}
+
+async function refuse(response: IncomingMessage): Promise<never> {
+  const body = await readText(response, { maxBytes: ANSWER_MAX_BYTES })
+  throw new EngineRefusal(response.statusCode ?? 0, messageIn(body))
+}
+
+function send(address: EngineAddress, request: EngineRequest, headers: OutgoingHttpHeaders = {}): ClientRequest {
+  const { method = 'GET', path, query, body, signal } = request
   const search = query === undefined ? '' : `?${new URLSearchParams(query)}`
-  const createConnection = () => dialEngine(address)
-  const options = {
-    createConnection,
-    headers: { Host: 'docker' },
+  const asked = httpRequest({
+    createConnection: () => dialEngine(address),
+    headers: { Host: 'docker', ...(body !== undefined && { 'Content-Type': 'application/json' }), ...headers },
     method,
     path: path + search,
     ...(signal && { signal }),
-  }
-  return new Promise((resolve, reject) => {
-    const asked = httpRequest(options, resolve).once('error', reject)
-    limitAnswer(asked)
-    asked.end()
   })
+  limitAnswer(asked)
+  return asked.end(body === undefined ? undefined : JSON.stringify(body))
 }
 
 /** The engine's own words; a server that is none answers in some other form. */

@@ -1,7 +1,8 @@
+import { createRequire } from 'node:module'
 import type { Socket } from 'node:net'
 import type { Duplex } from 'node:stream'
 import pRetry from 'p-retry'
-import ssh2, { type Client } from 'ssh2'
+import type { Client } from 'ssh2'
 import { reasonOf, TestkernelsError } from '../errors/index.ts'
 import { startDeadline } from '../lifetime/index.ts'
 import { type Logger, silentLogger } from '../log/index.ts'
@@ -9,6 +10,9 @@ import { algorithms } from './algorithms.ts'
 import { createConnection, type SshConnection } from './connection.ts'
 import { SshAuthFailedError, SshConnectFailedError, SshHostKeyMismatchError } from './errors.ts'
 import { fingerprint, opensshPrivateKey, publicKeyBlob, type SshKeyPair } from './keys.ts'
+
+/** Not an import: ssh2 takes 40 ms to load, and a start whose guest has a door connects when SSH is first needed, if ever. */
+const load = createRequire(import.meta.url)
 
 const firstRetryMs = 20
 const longestRetryMs = 250
@@ -99,7 +103,8 @@ async function attemptConnect(options: AttemptOptions): Promise<ReadyClient> {
     signal,
   })
   const stream = await dial(ready.signal)
-  const client = new ssh2.Client()
+  const { Client } = load('ssh2') as typeof import('ssh2')
+  const client = new Client()
   let shownHostKey: Buffer | undefined
   try {
     await new Promise<void>((resolve, reject) => {
