@@ -1,5 +1,4 @@
 export { formatError, TestkernelsError } from './errors/index.ts'
-export type { PublishedPorts } from './host/index.ts'
 export type { Logger } from './log/index.ts'
 export {
   type KernelCombination,

@@ -222,6 +222,7 @@ const elsewhere: Readonly<Record<string, string>> = {
   'doctor/settings.ts': 'only reads addresses',
   'engine/machine-lock.ts': 'ends at its deadline and with its signal (engine/machine-lock.test.ts)',
   'forward/listen.ts': 'only listens',
+  'forward/ports/loopback-listener.ts': 'only listens',
   'host/docker/machine.ts': 'has a test of its own above',
   'image/base/bootstrap.ts': 'asks a program of this machine for its version',
   'image/base/program.ts': 'is ended by its owner, and then has a deadline (image/base/program.test.ts)',

@@ -42,7 +42,14 @@ export type EngineClient = Pick<Engine, 'docker' | 'address'>
 
 /** A client of an engine that is known to answer. */
 export function engineClient(address: EngineAddress): EngineClient {
-  return { address, docker: createClient(address) }
+  let docker: Docker | undefined
+  return {
+    address,
+    get docker() {
+      docker ??= createClient(address)
+      return docker
+    },
+  }
 }
 
 export interface ConnectOptions {
@@ -88,11 +95,11 @@ export async function connectEngine(options: ConnectOptions): Promise<Engine> {
 
   const rootless = (info.SecurityOptions ?? []).some((option) => option.includes('name=rootless'))
   const sameMachine = info.Name === hostname() && info.KernelVersion === release()
-  let docker: Docker | undefined
+  // Not spread: its dockerode would be made.
+  const client = engineClient(address)
   const engine: Engine = {
     get docker() {
-      docker ??= createClient(address)
-      return docker
+      return client.docker
     },
     address,
     version: info.ServerVersion,

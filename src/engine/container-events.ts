@@ -1,7 +1,5 @@
-import { readLines } from '../log/index.ts'
 import type { EngineClient } from './connect.ts'
-import { containerEvents, inspectContainer } from './containers.ts'
-import { LONGEST_MESSAGE } from './request.ts'
+import { containerEvents, inspectContainer, readContainerEvents } from './containers.ts'
 
 /** How a container ended. */
 export interface ContainerExit {
@@ -50,16 +48,15 @@ export async function followContainer(engine: EngineClient, id: string): Promise
   }
 
   function subscribe() {
-    return containerEvents(engine, id, ['oom', 'die', 'destroy'])
+    return containerEvents(engine, { container: id, events: ['oom', 'die', 'destroy'] })
   }
 
   async function watch(): Promise<void> {
     while (true) {
-      for await (const line of readLines(events, { longest: LONGEST_MESSAGE, overlong: 'throw' })) {
-        const event = JSON.parse(line) as ContainerEvent
-        if (event.Action === 'oom') oomKilled = true
-        if (event.Action === 'die') exit({ exitCode: Number(event.Actor.Attributes['exitCode']), oomKilled })
-        if (event.Action === 'destroy') return
+      for await (const { Action: action, Actor: actor } of readContainerEvents(events)) {
+        if (action === 'oom') oomKilled = true
+        if (action === 'die') exit({ exitCode: Number(actor.Attributes['exitCode']), oomKilled })
+        if (action === 'destroy') return
       }
       // The stream ended before the container did. If the container is still there, so is the engine.
       if ((await inspectContainer(engine, id)) === undefined) return
@@ -67,9 +64,4 @@ export async function followContainer(engine: EngineClient, id: string): Promise
       if (!following) events.destroy()
     }
   }
-}
-
-interface ContainerEvent {
-  readonly Action: string
-  readonly Actor: { readonly Attributes: Readonly<Record<string, string>> }
 }

@@ -11,6 +11,13 @@ export { type ConnectOptions, connectEngine, type Engine, type EngineClient, eng
 export type { ContainerExit } from './container-events.ts'
 export type { BindMount, ContainerMount, ContainerOptions, TmpfsMount, VolumeMount } from './container-options.ts'
 export {
+  containerEvents,
+  inspectContainer,
+  killContainer,
+  readContainerEvents,
+  runningContainers,
+} from './containers.ts'
+export {
   ContainerNotRemovedError,
   ContainerNotStartedError,
   DeviceMissingError,

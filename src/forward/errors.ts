@@ -24,3 +24,8 @@ export class ForwardBrokenError extends TestkernelsError {
 export class ForwardListenError extends TestkernelsError {
   readonly code = 'FORWARD_LISTEN_FAILED'
 }
+
+/** A port that a container publishes cannot be opened on this machine. */
+export class PortNotForwardedError extends TestkernelsError {
+  readonly code = 'PORT_NOT_FORWARDED'
+}

@@ -1,6 +1,7 @@
 import type { Logger } from '../log/index.ts'
 import type { Streams } from '../streams/index.ts'
 import { type DockerForwardOptions, type ForwardedSocket, forwardDocker } from './docker/docker-forward.ts'
+import { PublishedPorts, type PublishedPortsOptions } from './ports/published-ports.ts'
 
 export interface ForwardsOptions {
   readonly streams: Streams
@@ -9,10 +10,11 @@ export interface ForwardsOptions {
   readonly entry?: string | undefined
 }
 
-/** All sockets of this machine that lead into one VM. */
+/** All sockets and ports of this machine that lead into one VM. */
 export class Forwards implements AsyncDisposable {
   readonly #options: ForwardsOptions
   readonly #open = new Set<ForwardedSocket>()
+  #ports: PublishedPorts | undefined
   #explained: { readonly reason: unknown } | undefined
 
   constructor(options: ForwardsOptions) {
@@ -23,13 +25,22 @@ export class Forwards implements AsyncDisposable {
   async addDocker(
     where: Pick<DockerForwardOptions, 'remotePath' | 'localPath' | 'directoryOwner'>,
   ): Promise<ForwardedSocket> {
-    const socket = await forwardDocker({ ...this.#options, ...where })
+    const beforeStarted = (container: string) => this.#ports?.opened(container)
+    const socket = await forwardDocker({ ...this.#options, ...where, beforeStarted })
     if (this.#explained !== undefined) socket.explain(this.#explained.reason)
     this.#open.add(socket)
     return socket
   }
 
-  /** Those that were added, in this order. */
+  /**
+   * From now on, what containers publish is open at an address of this machine before dockerd's answer to their start is passed on. Once
+   * for a VM. @throws PortNotForwardedError
+   */
+  async addPublishedPorts(where: Pick<PublishedPortsOptions, 'address' | 'containers'>): Promise<void> {
+    this.#ports = await PublishedPorts.follow({ ...this.#options, ...where })
+  }
+
+  /** Sockets that were added, in this order. */
   list(): readonly ForwardedSocket[] {
     return [...this.#open]
   }
@@ -44,7 +55,7 @@ export class Forwards implements AsyncDisposable {
   async close(): Promise<void> {
     const all = this.list()
     this.#open.clear()
-    await Promise.all(all.map((socket) => socket.close()))
+    await Promise.all([this.#ports?.close(), ...all.map((socket) => socket.close())])
   }
 
   [Symbol.asyncDispose](): Promise<void> {

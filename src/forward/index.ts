@@ -5,5 +5,7 @@ export {
   ForwardListenError,
   ForwardPathTakenError,
   ForwardPathTooLongError,
+  PortNotForwardedError,
 } from './errors.ts'
 export { Forwards, type ForwardsOptions } from './forwards.ts'
+export { type GuestContainers, loopbackAddress, type PublishingContainer } from './ports/published-ports.ts'

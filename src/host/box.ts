@@ -84,20 +84,14 @@ export interface Lines extends AsyncIterable<string> {
   tail(lines?: number): string
 }
 
-/** How ports of a box are reached from this machine. */
-export type PublishedPorts =
-  /** At an address of its own, which this machine reaches. */
-  | { readonly kind: 'direct'; readonly address: string }
-  /** Not at all, unless something forwards them through streams into the box. */
-  | { readonly kind: 'forwarded' }
-
 /** A program that runs on a host, and ends when this process does, however that ends. */
 export interface Box extends AsyncDisposable {
   readonly stdout: Lines
   readonly stderr: Lines
   /** Resolves when the program has ended, for whatever reason, and its output is complete. Never rejects. */
   readonly exited: Promise<BoxExit>
-  readonly published: PublishedPorts
+  /** Where its ports are reached from this machine; undefined where they are not, and streams into the box are the only way. */
+  readonly address: string | undefined
   /**
    * Connects to a socket of its `sockets` mount; waits for it until `signal` aborts. Each direction of the stream ends by itself, where the
    * host is this machine. @throws the signal's reason

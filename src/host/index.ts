@@ -4,7 +4,6 @@ export {
   type BoxSpec,
   type Lines,
   type Mount,
-  type PublishedPorts,
   thisUser,
   type UserIds,
   type VolumeMount,

@@ -38,7 +38,7 @@ function vm(): { death: AbortController; vm: StartedKernelVm } {
   const death = new AbortController()
   const started = {
     entry: { name: 'v1', kernel: 'debian:bookworm', cgroup: 1 },
-    published: { kind: 'forwarded' },
+    address: '127.93.4.17',
     gone: death.signal,
   }
   return { death, vm: started as unknown as StartedKernelVm }

@@ -5,7 +5,7 @@ import { reasonOf, titleOf, visible } from '../errors/index.ts'
 import { replaceFile } from '../files/index.ts'
 import { type Logger, silentLogger } from '../log/index.ts'
 import { kernelText } from '../options/index.ts'
-import { DirectoryUnusableError, hostOf, type StartedKernelVm, workerEnvironment } from '../vm/index.ts'
+import { DirectoryUnusableError, type StartedKernelVm, workerEnvironment } from '../vm/index.ts'
 import type { Failure, Fate, ProvidedKernel } from '../worker/index.ts'
 import type { VmLease } from './vm-leases.ts'
 
@@ -95,17 +95,17 @@ export function failAll(directory: string, reason: unknown): void {
   }
 }
 
-export type DescribedVm = Pick<StartedKernelVm, 'entry' | 'dockerHost' | 'published'>
+export type DescribedVm = Pick<StartedKernelVm, 'entry' | 'dockerHost' | 'address'>
 
 /** A VM, as workers are told of it. */
-export function describeVm({ entry, dockerHost, published }: DescribedVm): ProvidedKernel {
+export function describeVm({ entry, dockerHost, address }: DescribedVm): ProvidedKernel {
   return {
     name: entry.name,
     kernel: kernelText(entry.kernel),
     cgroup: entry.cgroup,
     dockerHost,
-    address: hostOf(published),
-    environment: workerEnvironment({ dockerHost, published }),
+    address,
+    environment: workerEnvironment({ dockerHost, address }),
   }
 }
 

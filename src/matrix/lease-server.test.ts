@@ -35,7 +35,7 @@ async function serve(
       hostname,
       dockerHost: `unix:///${hostname}`,
       entry: { name: 'v2', kernel: 'debian:trixie', cgroup: 2, spares },
-      published: { kind: 'direct', address: '10.1.2.3' },
+      address: '10.1.2.3',
       gone: death.signal,
       fork: fork ?? (async () => vm(`v2-${deaths.size}`)),
       reserveSpares: (count: number) => {

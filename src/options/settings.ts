@@ -39,6 +39,11 @@ export interface Settings {
    * inside an emulated machine needs more.
    */
   readonly kvmProbeTimeoutMs: number
+  /**
+   * `TESTKERNELS_PORTS`: how ports that containers publish are reached. Default: `auto`, at the address of the VM's container where this
+   * machine reaches it, else forwarded to an address of this machine's loopback; `forwarded` always does that
+   */
+  readonly ports: (typeof portsKinds)[number]
   /** `DOCKER_CONFIG`: where the credentials of `docker login` are. Default: `~/.docker` */
   readonly dockerConfigDirectory: string
   /** The environment itself, for those who follow other programs' variables (DOCKER_HOST, DOCKER_CONFIG). */
@@ -48,6 +53,8 @@ export interface Settings {
 /** As `docker buildx build` has them. */
 export const progressKinds = ['auto', 'tty', 'plain', 'rawjson', 'quiet'] as const
 export type ProgressKind = (typeof progressKinds)[number]
+
+const portsKinds = ['auto', 'forwarded'] as const
 
 /** @throws InvalidOptionError for a value that cannot be, such as a directory that is not absolute */
 export function readSettings(environment: Environment = process.env): Settings {
@@ -63,7 +70,7 @@ export function readSettings(environment: Environment = process.env): Settings {
   const debug = environment['TESTKERNELS_DEBUG'] ?? ''
   return Object.freeze({
     debug: debug !== '' && debug !== '0',
-    progress: progressKind(environment),
+    progress: oneOf(environment, 'BUILDKIT_PROGRESS', progressKinds),
     buildkitHost: environment['BUILDKIT_HOST'] || undefined,
     buildkitTlsDirectory: environment['TESTKERNELS_BUILDKIT_TLS_DIR'] || undefined,
     cacheFrom: caches(environment, 'TESTKERNELS_CACHE_FROM', 'from'),
@@ -76,6 +83,7 @@ export function readSettings(environment: Environment = process.env): Settings {
     templateVolume: environment['TESTKERNELS_TEMPLATE_VOLUME'] || 'testkernels-templates',
     templatesMib: wholeNumber(environment, 'TESTKERNELS_TEMPLATES_MIB', 20_480),
     kvmProbeTimeoutMs: wholeNumber(environment, 'TESTKERNELS_KVM_PROBE_TIMEOUT_MS', 10_000),
+    ports: oneOf(environment, 'TESTKERNELS_PORTS', portsKinds),
     dockerConfigDirectory: dockerConfigDirectory(environment),
     environment: Object.freeze({ ...environment }),
   })
@@ -152,13 +160,13 @@ function httpUrl(environment: Environment, name: string): string | undefined {
   })
 }
 
-function progressKind(environment: Environment): ProgressKind {
-  const value = environment['BUILDKIT_PROGRESS'] || 'auto'
-  const kind = progressKinds.find((known) => known === value)
+function oneOf<const T extends string>(environment: Environment, name: string, kinds: readonly [T, ...T[]]): T {
+  const value = environment[name] || kinds[0]
+  const kind = kinds.find((known) => known === value)
   if (kind !== undefined) return kind
   throw new InvalidOptionError({
-    what: `BUILDKIT_PROGRESS must be one of ${progressKinds.join(', ')}, got '${value}'`,
-    remedy: 'set BUILDKIT_PROGRESS to one of them, or unset it',
+    what: `${name} must be one of ${kinds.join(', ')}, got '${value}'`,
+    remedy: `set ${name} to one of them, or unset it`,
   })
 }
 

@@ -162,6 +162,5 @@ function workersOf({ config, vitest }: TestProject): number {
 
 /** A VM that is named and not started: what test files name their tests after. Docker clients find nothing there. */
 export function unstarted(entry: KernelEntry): ProvidedKernel {
-  const published = { kind: 'direct', address: '0.0.0.0' } as const
-  return describeVm({ entry, dockerHost: 'unix:///nonexistent/testkernels-list.sock', published })
+  return describeVm({ entry, dockerHost: 'unix:///nonexistent/testkernels-list.sock', address: '0.0.0.0' })
 }

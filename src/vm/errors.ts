@@ -25,11 +25,6 @@ export class VmNotReadyError extends TestkernelsError {
   readonly code = 'VM_NOT_READY'
 }
 
-/** The VM runs where this machine cannot reach it. */
-export class VmUnreachableError extends TestkernelsError {
-  readonly code = 'VM_UNREACHABLE'
-}
-
 /** KVM was asked for by name and no guest runs with it. */
 export class KvmUnavailableError extends TestkernelsError {
   readonly code = 'KVM_UNAVAILABLE'

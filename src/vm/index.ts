@@ -9,7 +9,6 @@ export {
   NoSignOfLifeError,
   VmDiedError,
   VmNotReadyError,
-  VmUnreachableError,
 } from './errors.ts'
 export * from './image.ts'
 export { KernelVm, type KernelVmStartOptions } from './kernel-vm.ts'
@@ -19,4 +18,4 @@ export { bootNeedsMib, CLONE_NEEDS_MIB } from './pool/admission.ts'
 export { type ForkOptions, type Step, Timeline } from './start.ts'
 export { type ExecOptions, type SpareReservation, StartedKernelVm } from './started-kernel-vm.ts'
 export { type UntilReady, Wait, WaitStrategy } from './wait.ts'
-export { hostOf, type WorkerEnvironment, workerEnvironment } from './worker-environment.ts'
+export { type WorkerEnvironment, workerEnvironment } from './worker-environment.ts'

@@ -1,12 +1,11 @@
 import { Readable } from 'node:stream'
-import type { PublishedPorts } from '../host/index.ts'
 import { orAborted, reasonInTime } from '../lifetime/index.ts'
 import type { KernelEntry } from '../options/index.ts'
 import { type ExecResult, SshConnectionLostError } from '../ssh/index.ts'
 import type { BootedVm } from './boot/booted-vm.ts'
 import type { Checkpoint } from './checkpoint.ts'
 import type { Fork, ForkOptions, Step, Timeline } from './start.ts'
-import { hostOf, type WorkerEnvironment, workerEnvironment } from './worker-environment.ts'
+import { type WorkerEnvironment, workerEnvironment } from './worker-environment.ts'
 
 export interface ExecOptions {
   /** What the command reads on standard input. @default nothing */
@@ -62,14 +61,12 @@ export class StartedKernelVm implements AsyncDisposable {
     return this.#booted.docker.dockerHost
   }
 
-  /** How ports that containers publish in the guest are reached. */
-  get published(): PublishedPorts {
-    return this.#booted.published
-  }
-
-  /** The host name or address at which ports that containers publish in the guest are reached. */
+  /**
+   * The address at which ports that containers publish in the guest are reached: that of the VM's container, or one of this machine's
+   * loopback where that is out of reach.
+   */
   get address(): string {
-    return hostOf(this.published)
+    return this.#booted.address
   }
 
   /** The file that receives the guest's console. */

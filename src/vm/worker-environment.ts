@@ -1,5 +1,3 @@
-import type { PublishedPorts } from '../host/index.ts'
-
 /** Variables for a process whose Docker clients shall talk to a VM; `undefined` means: must not be set. */
 export type WorkerEnvironment = Readonly<Record<string, string | undefined>>
 
@@ -7,20 +5,16 @@ export type WorkerEnvironment = Readonly<Record<string, string | undefined>>
 export interface VmAddresses {
   /** `unix://` and the path of the forwarded socket. */
   readonly dockerHost: string
-  readonly published: PublishedPorts
-}
-
-/** The host part of where published ports are. */
-export function hostOf(published: PublishedPorts): string {
-  return published.kind === 'direct' ? published.address : 'localhost'
+  /** Of this machine or reached from it: containers' ports are there. */
+  readonly address: string
 }
 
 /** The environment that points the docker command line, dockerode and Testcontainers at a VM. */
-export function workerEnvironment({ dockerHost, published }: VmAddresses): WorkerEnvironment {
+export function workerEnvironment({ dockerHost, address }: VmAddresses): WorkerEnvironment {
   return {
     DOCKER_HOST: dockerHost,
-    // For a unix socket Testcontainers looks for published ports on localhost, which is where forwarded ones are.
-    TESTCONTAINERS_HOST_OVERRIDE: published.kind === 'direct' ? published.address : undefined,
+    // For a unix socket Testcontainers looks for published ports on localhost.
+    TESTCONTAINERS_HOST_OVERRIDE: address,
     // Where the socket is for a container in the VM; else Testcontainers mounts the host's path.
     TESTCONTAINERS_DOCKER_SOCKET_OVERRIDE: '/var/run/docker.sock',
     // The VM is its own reaper: everything in it goes with it.

@@ -4,6 +4,7 @@ import { type Logger, silentLogger } from '../../log/index.ts'
 import type { Destination, Streams } from '../../streams/index.ts'
 import { listenPrivately, type PrivacyOptions } from '../listen.ts'
 import { watchBinds } from './binds.ts'
+import type { Request } from './exchange.ts'
 import { relay } from './relay.ts'
 
 export interface DockerForwardOptions extends PrivacyOptions {
@@ -12,6 +13,8 @@ export interface DockerForwardOptions extends PrivacyOptions {
   readonly remotePath: string
   /** Where the socket is made: at most 107 bytes, in a directory of ours that has mode 0700. */
   readonly localPath: string
+  /** What must have been done before a client reads that a container, of this id or name, has started. @default nothing */
+  readonly beforeStarted?: (container: string) => Promise<void> | undefined
   readonly log?: Logger | undefined
 }
 
@@ -31,7 +34,7 @@ export interface ForwardedSocket extends AsyncDisposable {
 
 /** @throws ForwardDirectoryNotPrivateError, ForwardPathTooLongError, ForwardPathTakenError, ForwardListenError */
 export async function forwardDocker(options: DockerForwardOptions): Promise<ForwardedSocket> {
-  const { streams, remotePath, localPath: path, directoryOwner, entry, log = silentLogger } = options
+  const { streams, remotePath, localPath: path, directoryOwner, beforeStarted, entry, log = silentLogger } = options
   const destination: Destination = { kind: 'unix', path: remotePath }
   const explained = new AbortController()
   setMaxListeners(0, explained.signal)
@@ -45,6 +48,7 @@ export async function forwardDocker(options: DockerForwardOptions): Promise<Forw
         open: () => streams.open(destination),
         explanation: explained.signal,
         onPiece: watchClient(),
+        ...(beforeStarted && { beforeAnswer: (request) => startedBy(request, beforeStarted) }),
         entry,
       }),
     onError: (error) => log.warn(`${path}: ${error.message}`),
@@ -64,4 +68,11 @@ export async function forwardDocker(options: DockerForwardOptions): Promise<Forw
     close,
     [Symbol.asyncDispose]: close,
   }
+}
+
+const START = /^(?:\/v[\d.]+)?\/containers\/([^/?]+)\/(?:start|restart)(?:\?|$)/
+
+function startedBy({ method, target }: Request, beforeStarted: (container: string) => Promise<void> | undefined) {
+  const [, container] = (method === 'POST' && START.exec(target)) || []
+  return container === undefined ? undefined : beforeStarted(decodeURIComponent(container))
 }

@@ -1,9 +1,9 @@
 import type { Socket } from 'node:net'
-import type { Duplex } from 'node:stream'
+import { type Duplex, Transform } from 'node:stream'
 import { reasonInTime } from '../../lifetime/index.ts'
 import { StreamRefusedError } from '../../streams/index.ts'
 import { ForwardBrokenError } from '../errors.ts'
-import { Exchange } from './exchange.ts'
+import { Exchange, type Request } from './exchange.ts'
 import { farewell } from './farewell.ts'
 
 export interface RelayOptions {
@@ -12,6 +12,8 @@ export interface RelayOptions {
   readonly explanation: AbortSignal
   /** Is told each piece that the client sends. */
   readonly onPiece?: (piece: Buffer) => void
+  /** What an answer must wait for; when it fails, the client gets to read that. @default nothing */
+  readonly beforeAnswer?: (request: Request) => Promise<void> | undefined
   /** Kernel entry that errors name. */
   readonly entry?: string | undefined
 }
@@ -20,9 +22,11 @@ export interface RelayOptions {
  * Carries one HTTP connection to the guest's dockerd, and answers itself when that is not possible any more. A connection that breaks
  * where its client would wonder waits a little for the reason: what breaks it is often the VM's end, of which we hear a moment later.
  */
-export function relay(local: Socket, { open, explanation, onPiece, entry }: RelayOptions): void {
+export function relay(local: Socket, { open, explanation, onPiece, beforeAnswer, entry }: RelayOptions): void {
   const exchange = new Exchange()
   let remote: Duplex | undefined
+  /** What of the remote end is passed on: all that it sends, in its time. */
+  let answers: Duplex | undefined
   let broken = false
   let gaveUp = false
 
@@ -43,7 +47,7 @@ export function relay(local: Socket, { open, explanation, onPiece, entry }: Rela
   const part = () => {
     if (remote === undefined) return
     local.unpipe(remote)
-    remote.unpipe(local)
+    answers?.unpipe(local)
     remote.destroy()
   }
 
@@ -54,17 +58,19 @@ export function relay(local: Socket, { open, explanation, onPiece, entry }: Rela
       exchange.fromClient(piece)
       onPiece?.(piece)
     })
-    opened.on('data', (piece: Buffer) => exchange.fromServer(piece))
     local.pipe(opened)
-    opened.pipe(local, { end: false })
+    answers = beforeAnswer === undefined ? opened : opened.pipe(holdAnswers(exchange, { beforeAnswer, giveUp }))
+    if (answers === opened) opened.on('data', (piece: Buffer) => exchange.fromServer(piece))
+    else opened.once('close', () => opened.readableEnded || answers?.destroy())
+    answers.pipe(local, { end: false })
     local.once('close', () => opened.destroy())
     opened.on('error', onBroken)
-    opened.once('end', () => {
+    answers.once('end', () => {
       // A client that is done, or whose answer is complete, takes an end for an end.
       if (exchange.unfinished && !local.readableEnded) onBroken(endedEarly(entry))
       else local.end()
     })
-    opened.once('close', () => {
+    answers.once('close', () => {
       if (!broken && !gaveUp) local.destroySoon()
     })
   }
@@ -80,6 +86,26 @@ export function relay(local: Socket, { open, explanation, onPiece, entry }: Rela
   open().then(join, (error) => {
     if (error instanceof StreamRefusedError) giveUp(error)
     else onBroken(error)
+  })
+}
+
+interface Holding {
+  readonly beforeAnswer: NonNullable<RelayOptions['beforeAnswer']>
+  readonly giveUp: (reason: unknown) => void
+}
+
+/** Passes on what comes from the server; the first piece of an answer when what it must wait for is done. */
+function holdAnswers(exchange: Exchange, { beforeAnswer, giveUp }: Holding): Transform {
+  return new Transform({
+    transform(piece: Buffer, _encoding, done) {
+      const pass = () => {
+        exchange.fromServer(piece)
+        done(null, piece)
+      }
+      const before = exchange.awaiting && exchange.request !== undefined ? beforeAnswer(exchange.request) : undefined
+      if (before === undefined) pass()
+      else before.then(pass, giveUp)
+    },
   })
 }
 

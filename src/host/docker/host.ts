@@ -82,7 +82,7 @@ export function dockerHost(engine: Engine, settings: Settings): Host {
     builder: (options) => chosenBuilder(engine, settings, options),
     ownBuilder: (options) => engineBuilder(engine, options),
     lock: (name, options) => acquireMachineLock(`${place}/${name}`, options),
-    run: (spec, options) => runBox({ engine, ownership, machine }, spec, options),
+    run: (spec, options) => runBox({ engine, ownership, machine, ports: settings.ports }, spec, options),
     removeVolume: (name) => removeVolume(engine, name),
     prune: (options) => prune(engine, options),
   }

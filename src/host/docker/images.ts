@@ -1,6 +1,5 @@
 import {
   type Engine,
-  engineClient,
   importImage,
   inspectImage,
   labelsOfImages,
@@ -24,23 +23,5 @@ export function dockerImages(engine: Engine): Images {
     load: (tar, options) => loadImages(engine, tar, options),
     save: (refs, options) => saveImages(engine, refs, options),
     import: (tar, options) => importImage(engine, tar, options),
-  }
-}
-
-/** A guest's dockerd, as far as we ask it. */
-export interface Dockerd {
-  readonly images: Pick<Images, 'tag' | 'remove'>
-  ping(): Promise<unknown>
-}
-
-/** The dockerd behind a unix socket of this machine. */
-export function dockerdAt(socketPath: string): Dockerd {
-  const client = engineClient({ kind: 'unix', path: socketPath })
-  return {
-    images: {
-      tag: (ref, newRef) => tagImage(client, ref, newRef),
-      remove: (ref) => removeImage(client, ref),
-    },
-    ping: () => client.docker.ping(),
   }
 }

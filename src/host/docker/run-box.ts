@@ -6,7 +6,8 @@ import {
   runAttached,
   runLabels,
 } from '../../engine/index.ts'
-import type { Box, BoxSpec, Mount, PublishedPorts, SocketsMount } from '../box.ts'
+import type { Settings } from '../../options/index.ts'
+import type { Box, BoxSpec, Mount, SocketsMount } from '../box.ts'
 import type { RunOptions } from '../host.ts'
 import type { DockerMachine } from './machine.ts'
 
@@ -14,6 +15,7 @@ export interface BoxHost {
   readonly engine: Engine
   readonly ownership: Ownership
   readonly machine: DockerMachine
+  readonly ports: Settings['ports']
 }
 
 /** For a shell and what it pipes. */
@@ -21,7 +23,7 @@ const MAX_PROCESSES = 64
 
 /** A box is a container whose life hangs on this process. */
 export async function runBox(host: BoxHost, spec: BoxSpec, { signal, log }: RunOptions): Promise<Box> {
-  const { engine, ownership, machine } = host
+  const { engine, ownership, machine, ports } = host
   const { mounts = [], network = 'none', maxProcesses = MAX_PROCESSES, ...rest } = spec
   const labels = runLabels(ownership, spec.entry)
   const container = await runAttached(
@@ -50,16 +52,12 @@ export async function runBox(host: BoxHost, spec: BoxSpec, { signal, log }: RunO
     stdout: container.stdout,
     stderr: container.stderr,
     exited: container.exited,
-    published: publishedAt(machine.addressOf(container)),
+    address: ports === 'forwarded' ? undefined : machine.addressOf(container),
     dial: (name, until) => machine.dial(container, socketsOf(sockets, spec), { name, signal: until }),
     send: container.send,
     stop: stopOnce,
     [Symbol.asyncDispose]: async () => void (await stopOnce()),
   }
-}
-
-function publishedAt(address: string | undefined): PublishedPorts {
-  return address === undefined ? { kind: 'forwarded' } : { kind: 'direct', address }
 }
 
 interface Mounting {

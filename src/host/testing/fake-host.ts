@@ -157,7 +157,7 @@ export class FakeHost implements Host {
       stdout,
       stderr,
       exited,
-      published: { kind: 'direct', address },
+      address,
       send: async () => {
         throw new TypeError('the fake host plays no input')
       },

@@ -1,5 +1,5 @@
 import type { ForwardedSocket } from '../../forward/index.ts'
-import type { Box, PublishedPorts } from '../../host/index.ts'
+import type { Box } from '../../host/index.ts'
 import type { Disposals } from '../../lifetime/index.ts'
 import type { ControlConnection, DiskRange } from '../../qemu/index.ts'
 import type { SshAccess, Streams } from '../../streams/index.ts'
@@ -31,8 +31,8 @@ export interface BootedVm {
   readonly hostname: string
   /** With the sockets of QEMU and of the forwards. */
   readonly runDirectory: RunDirectory
-  /** How what the guest publishes is reached. */
-  readonly published: PublishedPorts
+  /** Where what its containers publish is reached from this machine. */
+  readonly address: string
   /** Aborts when the VM is gone without having been ended; its reason is the error that says why. */
   readonly gone: AbortSignal
   readonly console: Pick<ConsoleLog, 'path' | 'follow'>

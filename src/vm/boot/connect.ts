@@ -1,7 +1,7 @@
 import { randomBytes } from 'node:crypto'
 import { join } from 'node:path'
-import { type ForwardedSocket, Forwards } from '../../forward/index.ts'
-import type { PublishedPorts } from '../../host/index.ts'
+import { type ForwardedSocket, Forwards, loopbackAddress } from '../../forward/index.ts'
+import { dockerdAt } from '../../host/index.ts'
 import { startDeadline } from '../../lifetime/index.ts'
 import { type ControlConnection, guestLink } from '../../qemu/index.ts'
 import { connectSsh, dropbearPrivateKey, generateKeyPair, publicKeyLine, type SshKeyPair } from '../../ssh/index.ts'
@@ -14,7 +14,6 @@ import {
   waitForDoor,
 } from '../../streams/index.ts'
 import { headlineOf } from '../death/death.ts'
-import { VmUnreachableError } from '../errors.ts'
 import { DOOR_SOCKET } from '../machine.ts'
 import type { Attempt } from './attempt.ts'
 import type { BootedVm, Guest } from './booted-vm.ts'
@@ -28,7 +27,6 @@ export interface Connecting {
 export async function connectVm(attempt: Attempt, guest: Guest, { dockerd }: Connecting): Promise<BootedVm> {
   const { timeline, hostname } = attempt.start
   const { control, signal, gone } = guest
-  const published = publishedPorts(guest, attempt)
   const keys = makeGuestKeys()
   openDoor(keys, control)
   const streams = streamsInto(attempt, guest, keys)
@@ -41,24 +39,16 @@ export async function connectVm(attempt: Attempt, guest: Guest, { dockerd }: Con
   // Only now is the guest quick to answer.
   await timeline.time('clock', () => control.setClock(signal))
   const ssh = sshInto(attempt, guest, { keys, streams })
-  const docker = await forwardDocker(attempt, guest, streams)
+  const { forwards, docker } = await forwardDocker(attempt, guest, streams)
+  const address = guest.box.address ?? (await forwardPorts(forwards, docker))
+  signal.throwIfAborted()
   const { runDirectory, console } = attempt
   const disposals = attempt.succeed()
   disposals.defer('watch', () => {
     guest.expectEnd()
     if (!gone.aborted) attempt.forgetConsole()
   })
-  return { disposals, guest, streams, ssh, docker, hostname, runDirectory, published, gone, console }
-}
-
-/** @throws VmUnreachableError where ports would have to be forwarded, which is done for none */
-export function publishedPorts({ box }: Pick<Guest, 'box'>, { plan }: Attempt): PublishedPorts {
-  if (box.published.kind === 'direct') return box.published
-  throw new VmUnreachableError({
-    what: "the VM cannot be reached: the Docker engine is on another machine, or in the engine's own network",
-    entry: plan.entry.name,
-    remedy: 'run on the machine of the engine, with an engine that is not rootless',
-  })
+  return { disposals, guest, streams, ssh, docker, hostname, runDirectory, address, gone, console }
 }
 
 /** What a VM and its owner know each other by: a secret at its door, and the public halves of two pairs over SSH. */
@@ -142,7 +132,7 @@ export async function forwardDocker(
   { plan, start, runDirectory, resources }: Attempt,
   { gone, signal }: Guest,
   streams: Streams,
-): Promise<ForwardedSocket> {
+): Promise<{ readonly forwards: Forwards; readonly docker: ForwardedSocket }> {
   const forwards = resources.use('forwards', new Forwards({ streams, log: start.log, entry: plan.entry.name }))
   const docker = await forwards.addDocker({
     remotePath: dockerSocket.path,
@@ -151,5 +141,12 @@ export async function forwardDocker(
   })
   signal.throwIfAborted()
   gone.addEventListener('abort', () => forwards.explain(headlineOf(gone.reason)), { once: true })
-  return docker
+  return { forwards, docker }
+}
+
+/** For a box whose ports cannot be reached from this machine. Gives the address of this machine at which they are. */
+async function forwardPorts(forwards: Forwards, docker: ForwardedSocket): Promise<string> {
+  const address = loopbackAddress()
+  await forwards.addPublishedPorts({ address, containers: dockerdAt(docker.path).containers })
+  return address
 }

@@ -22,7 +22,6 @@ import {
   introduce,
   makeGuestKeys,
   openDoor,
-  publishedPorts,
   sshInto,
   streamsInto,
 } from '../boot/connect.ts'
@@ -152,16 +151,14 @@ export async function rehearse(attempt: Attempt, guest: Guest, deadline: Pick<De
   const { control, signal } = guest
   const { preloads } = attempt.plan
   const { timeline, hostname } = attempt.start
-  // Where this machine cannot reach it, no clone is of use.
-  publishedPorts(guest, attempt)
   const keys = makeGuestKeys()
   openDoor(keys, control)
   const streams = streamsInto(attempt, guest, keys)
   await introduce({ control, keys, hostname, signal })
   await waitForDoor(streams, dockerSocket, signal)
   const ssh = sshInto(attempt, guest, { keys, streams })
-  const socket = await forwardDocker(attempt, guest, streams)
-  const dockerd = dockerdAt(socket.path)
+  const { forwards, docker } = await forwardDocker(attempt, guest, streams)
+  const dockerd = dockerdAt(docker.path)
   if (preloads.length > 0) {
     using _pause = deadline.pause()
     using _step = timeline.step('load images')
@@ -169,7 +166,7 @@ export async function rehearse(attempt: Attempt, guest: Guest, deadline: Pick<De
     await renameImages(preloads, dockerd)
   }
   await orAborted(dockerd.ping(), signal)
-  await socket.close()
+  await forwards.close()
   await ssh.connection()
   await ssh.close()
   await control.forgetKeys(signal)

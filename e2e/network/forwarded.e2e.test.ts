@@ -1,0 +1,103 @@
+// Ports of containers where the VM's own address is out of reach: at a loopback address of the VM's, open when a start is answered.
+import { once } from 'node:events'
+import { connect, createServer, type Server } from 'node:net'
+import { text } from 'node:stream/consumers'
+import { KernelVm, type StartedKernelVm } from 'testkernels'
+import { afterAll, beforeAll, expect, test, vi } from 'vitest'
+import { docker } from '../support/docker.ts'
+import { fixtureImage, fixtureTar } from '../support/env.ts'
+
+/** Each is connected to at once, and only once. */
+const STARTS = 30
+let vm: StartedKernelVm
+
+beforeAll(async () => {
+  vi.stubEnv('TESTKERNELS_PORTS', 'forwarded')
+  vm = await start('forwarded')
+})
+afterAll(async () => {
+  await vm?.stop()
+  vi.unstubAllEnvs()
+})
+
+function start(name: string): Promise<StartedKernelVm> {
+  return new KernelVm({ name, kernel: 'debian:bookworm', images: [fixtureTar] }).start()
+}
+
+/** Says its own name to who connects. */
+const greeter = ['sh', '-c', 'while :; do hostname | nc -l -p 80; done']
+
+function runGreeter(of: StartedKernelVm, name: string, ...options: string[]): Promise<string> {
+  return docker(of, ['run', '--detach', '--name', name, '--hostname', name, ...options, fixtureImage, ...greeter])
+}
+
+async function dial(address: string, port: number): Promise<string> {
+  const socket = connect({ host: address, port })
+  return (await text(socket)).trim()
+}
+
+test('is an address of this machine', () => {
+  expect(vm.address).toMatch(/^127\./)
+  expect(vm.environment['TESTCONTAINERS_HOST_OVERRIDE']).toBe(vm.address)
+})
+
+test(`${STARTS} containers, one after another: the first connection to each is taken`, async () => {
+  for (let at = 0; at < STARTS; at++) {
+    // The engine's own proxy has it before the container's program listens: a service that answers at once is what is asked for.
+    await docker(vm, [
+      'run',
+      '--detach',
+      '--name',
+      'server',
+      '--publish',
+      '8088:80',
+      fixtureImage,
+      'httpd',
+      '-f',
+      '-p',
+      '80',
+    ])
+    const socket = connect({ host: vm.address, port: 8088 })
+    await once(socket, 'connect')
+    socket.destroy()
+    await docker(vm, ['rm', '--force', 'server'])
+  }
+})
+
+test('ports that dockerd chooses, and all of a range, lead to their container', async () => {
+  await runGreeter(vm, 'chosen', '--publish', '80')
+  await runGreeter(vm, 'ranged', '--publish', '8100-8102:80-82')
+  const chosen = Number((await docker(vm, ['port', 'chosen', '80/tcp'])).split(/[:\n]/)[1])
+  await expect.poll(() => dial(vm.address, chosen)).toBe('chosen')
+  await expect.poll(() => dial(vm.address, 8100)).toBe('ranged')
+  await docker(vm, ['rm', '--force', 'chosen', 'ranged'])
+})
+
+test('a container that is restarted is there again; one that has ended is not', async () => {
+  await runGreeter(vm, 'again', '--publish', '8090:80')
+  await docker(vm, ['restart', '--time', '0', 'again'])
+  await expect.poll(() => dial(vm.address, 8090)).toBe('again')
+  await docker(vm, ['rm', '--force', 'again'])
+  await expect.poll(() => dial(vm.address, 8090).catch(({ code }) => code)).toBe('ECONNREFUSED')
+})
+
+test('a port that is taken here fails the start by name', async () => {
+  const taken: Server = createServer().listen(8091, vm.address)
+  await once(taken, 'listening')
+  const failed = await runGreeter(vm, 'clash', '--publish', '8091:80').catch(({ stderr }) => String(stderr))
+  expect(failed).toMatch(/Error response from daemon: .*port 8091, which the container [0-9a-f]{12} publishes/)
+  await expect.poll(() => docker(vm, ['inspect', '--format', '{{.State.Running}}', 'clash'])).toBe('false')
+  taken.close()
+  await docker(vm, ['rm', '--force', 'clash'])
+})
+
+test('two VMs publish one port, and a clone has what its checkpoint ran', async () => {
+  await runGreeter(vm, 'one', '--publish', '8092:80')
+  await using checkpoint = await vm.checkpoint()
+  await using clone = await checkpoint.fork()
+  expect(clone.address).not.toBe(vm.address)
+  await docker(clone, ['rm', '--force', 'one'])
+  await runGreeter(clone, 'two', '--publish', '8092:80')
+  await expect.poll(() => dial(vm.address, 8092)).toBe('one')
+  await expect.poll(() => dial(clone.address, 8092)).toBe('two')
+})

@@ -1,0 +1,164 @@
+import { randomInt } from 'node:crypto'
+import { reasonOf } from '../../errors/index.ts'
+import type { Logger } from '../../log/index.ts'
+import type { Streams } from '../../streams/index.ts'
+import { PortNotForwardedError } from '../errors.ts'
+import { type LoopbackListener, listenOnLoopback } from './loopback-listener.ts'
+
+/** A container, and the ports of the guest that lead to it: none while it does not run. */
+export interface PublishingContainer {
+  readonly id: string
+  readonly published: readonly PublishedPort[]
+}
+
+export interface PublishedPort {
+  /** Such as `tcp`. */
+  readonly protocol: string
+  /** Address of the guest at which it is published; empty, `0.0.0.0` and `::` are all. */
+  readonly hostIp: string
+  readonly port: number
+}
+
+/** What is asked of the guest's dockerd. */
+export interface GuestContainers {
+  /** By id or name; undefined where there is none. */
+  inspect(container: string): Promise<PublishingContainer | undefined>
+  running(): Promise<readonly string[]>
+  /** Ids of containers that have started or ended, from the call on; ends with the signal or with dockerd. */
+  changes(signal: AbortSignal): Promise<AsyncIterable<string>>
+  kill(id: string): Promise<void>
+}
+
+export interface PublishedPortsOptions {
+  /** Of this machine's loopback, and this VM's alone. */
+  readonly address: string
+  readonly streams: Streams
+  readonly containers: GuestContainers
+  readonly log: Logger
+  /** Kernel entry that errors name. */
+  readonly entry?: string | undefined
+}
+
+/**
+ * An address of the loopback device that no other VM of this machine is likely to have, so that two of them may publish the same port.
+ * Linux has all of 127.0.0.0/8 there; other systems have 127.0.0.1 alone, where VMs must not publish the same port at one time.
+ */
+export function loopbackAddress(): string {
+  return process.platform === 'linux' ? `127.${randomInt(64, 128)}.${randomInt(256)}.${randomInt(1, 255)}` : '127.0.0.1'
+}
+
+/** Ports that containers of a VM publish, at an address of this machine: opened when a container starts, closed when it ends. */
+export class PublishedPorts {
+  readonly #options: PublishedPortsOptions
+  readonly #over = new AbortController()
+  /** By container id, then by port. */
+  readonly #open = new Map<string, Map<number, LoopbackListener>>()
+  /** The last work on each container: two at once would open a port twice. */
+  readonly #working = new Map<string, Promise<void>>()
+
+  private constructor(options: PublishedPortsOptions) {
+    this.#options = options
+  }
+
+  /** Opens what containers publish that run already, and from now on what others do. @throws PortNotForwardedError */
+  static async follow(options: PublishedPortsOptions): Promise<PublishedPorts> {
+    const ports = new PublishedPorts(options)
+    try {
+      const changes = await options.containers.changes(ports.#over.signal)
+      await Promise.all((await options.containers.running()).map((id) => ports.#update(id)))
+      void ports.#followChanges(changes)
+      return ports
+    } catch (thrown) {
+      await ports.close()
+      throw thrown
+    }
+  }
+
+  /**
+   * Resolves when what a container publishes is open here. One that publishes a port which cannot be is killed, as the engine itself
+   * does not let it start.
+   * @throws PortNotForwardedError
+   */
+  async opened(container: string): Promise<void> {
+    const found = await this.#options.containers.inspect(container)
+    if (found !== undefined) await this.#update(found.id)
+  }
+
+  async close(): Promise<void> {
+    this.#over.abort()
+    await Promise.allSettled(this.#working.values())
+    await Promise.all(
+      [...this.#open.values()].flatMap((ports) => [...ports.values()].map((listener) => listener.close())),
+    )
+    this.#open.clear()
+  }
+
+  async #followChanges(changes: AsyncIterable<string>): Promise<void> {
+    const { log } = this.#options
+    try {
+      for await (const id of changes) void this.#update(id).catch((error) => log.warn(reasonOf(error)))
+    } catch (error) {
+      if (!this.#over.signal.aborted) log.debug(`published ports are not followed any more: ${reasonOf(error)}`)
+    }
+  }
+
+  /** Makes what is open what the container publishes now. */
+  #update(id: string): Promise<void> {
+    const before = this.#working.get(id) ?? Promise.resolve()
+    const work = before.catch(() => {}).then(() => this.#updateNow(id))
+    this.#working.set(id, work)
+    const forget = () => {
+      if (this.#working.get(id) === work) this.#working.delete(id)
+    }
+    work.then(forget, forget)
+    return work
+  }
+
+  async #updateNow(id: string): Promise<void> {
+    if (this.#over.signal.aborted) return
+    const { containers } = this.#options
+    const wanted = forwardable((await containers.inspect(id))?.published ?? [])
+    const open = this.#open.get(id) ?? new Map<number, LoopbackListener>()
+    for (const [port, listener] of open) {
+      if (wanted.has(port)) continue
+      open.delete(port)
+      await listener.close()
+    }
+    this.#open.set(id, open)
+    try {
+      for (const port of wanted) if (!open.has(port)) open.set(port, await this.#listen(id, port))
+    } catch (thrown) {
+      await containers.kill(id)
+      throw thrown
+    } finally {
+      if (open.size === 0) this.#open.delete(id)
+    }
+  }
+
+  async #listen(id: string, port: number): Promise<LoopbackListener> {
+    const { address, streams, log, entry } = this.#options
+    try {
+      const listener = await listenOnLoopback({ address, port }, streams, log)
+      log.debug(`port ${port} of container ${id.slice(0, 12)} is at ${address}:${port}`)
+      return listener
+    } catch (cause) {
+      throw new PortNotForwardedError({
+        what: `port ${port}, which the container ${id.slice(0, 12)} publishes, cannot be opened at ${address}`,
+        entry,
+        remedy:
+          (cause as NodeJS.ErrnoException).code === 'EACCES'
+            ? 'publish a port from 1024 up, or let users open lower ones (`sudo sysctl net.ipv4.ip_unprivileged_port_start=0`)'
+            : `publish another port, or end what listens there (\`ss -tlnp sport = :${port}\`)`,
+        cause,
+      })
+    }
+  }
+}
+
+/** What is published for everybody. At one address of the guest it is for the guest, as it is for the machine of a local engine. */
+function forwardable(ports: readonly PublishedPort[]): Set<number> {
+  const everywhere = ['', '0.0.0.0', '::']
+  return new Set(
+    ports.filter(({ protocol, hostIp }) => protocol === 'tcp' && everywhere.includes(hostIp)).map(({ port }) => port),
+  )
+}
