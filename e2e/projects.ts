@@ -25,7 +25,9 @@ const ours: TestProjectInlineConfiguration[] = [
     test: {
       ...shared,
       name: 'engine',
-      include: ['{buildkit,doctor,door,engine,cli,docs,vitest,jest,faults,standalone,template,network}/**/*.e2e.test.ts'],
+      include: [
+        '{buildkit,doctor,door,engine,cli,docs,vitest,jest,faults,standalone,template,network}/**/*.e2e.test.ts',
+      ],
       globalSetup: [...common, './support/images.ts'],
     },
   },

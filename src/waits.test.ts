@@ -221,6 +221,7 @@ const elsewhere: Readonly<Record<string, string>> = {
   'doctor/images.ts': 'each check has a deadline (doctor/check.test.ts)',
   'doctor/settings.ts': 'only reads addresses',
   'engine/machine-lock.ts': 'ends at its deadline and with its signal (engine/machine-lock.test.ts)',
+  'engine/ssh.ts': 'is a connection to the engine: each question over it has a deadline (engine/request.ts, above)',
   'forward/listen.ts': 'only listens',
   'forward/ports/loopback-listener.ts': 'only listens',
   'host/docker/machine.ts': 'has a test of its own above',

@@ -24,12 +24,8 @@ export const engine: Check = {
     const { version, apiVersion, arch, cgroupVersion, rootless, locality } = found
     const place = locality === 'local' ? 'this machine' : rootless ? 'without root' : 'another machine'
     const message = `${version} (API ${apiVersion}, ${arch.name}, cgroup v${cgroupVersion}, ${place}) at ${address} (${source})`
-    if (locality === 'local') return { status: 'ok', message }
-    return {
-      status: 'warning',
-      message: `${message}; ports that containers of a VM publish cannot be reached from here`,
-      remedy: 'run the tests on the machine of the engine, with an engine that root runs',
-    }
+    const forwarded = 'ports that containers of a VM publish are forwarded to an address of this machine'
+    return { status: 'ok', message: locality === 'local' ? message : `${message}; ${forwarded}` }
   },
 }
 

@@ -33,6 +33,12 @@ describe('DOCKER_HOST', () => {
     ['http://engine.example.org:8080', { kind: 'tcp', host: 'engine.example.org', port: 8080 }],
     ['engine.example.org:2375', { kind: 'tcp', host: 'engine.example.org', port: 2375 }],
     ['tcp://[::1]:2375', { kind: 'tcp', host: '::1', port: 2375 }],
+    ['ssh://lab', { kind: 'ssh', host: 'lab' }],
+    [
+      'ssh://me@lab:2222/run/user/1000/docker.sock',
+      { kind: 'ssh', host: 'lab', user: 'me', port: 2222, path: '/run/user/1000/docker.sock' },
+    ],
+    ['ssh://[::1]', { kind: 'ssh', host: '::1' }],
     ['https://engine.example.org', { kind: 'tcp', host: 'engine.example.org', port: 2376, tls: { verify: 'verify' } }],
   ])('%s', async (DOCKER_HOST, address) => {
     expect(await resolve({ DOCKER_HOST })).toEqual({ address, source: 'DOCKER_HOST' })
@@ -43,7 +49,11 @@ describe('DOCKER_HOST', () => {
     ['tcp://engine.example.org:2375/prefix', 'has a path'],
     ['tcp://engine.example.org:port', 'malformed'],
     ['npipe:////./pipe/docker_engine', 'npipe://'],
-    ['ssh://me@engine.example.org', 'does not speak'],
+    ['ssh://', 'malformed'],
+    ['ssh://me:secret@engine.example.org', 'has a password'],
+    ['ssh://-oProxyCommand=evil', 'cannot begin with -'],
+    ['ssh://-oProxyCommand=evil@engine.example.org', 'cannot begin with -'],
+    ['ssh://engine.example.org?ssh=1', 'has a query'],
   ])('%s is refused by name, with what helps', async (DOCKER_HOST, reason) => {
     await expect(resolve({ DOCKER_HOST })).rejects.toMatchObject({
       code: 'ENGINE_ADDRESS_INVALID',

@@ -5,11 +5,13 @@ import { reasonOf } from '../errors/index.ts'
 import { dockerConfigDirectory, homeDirectory } from '../options/index.ts'
 import { currentContext, readContext } from './docker-config.ts'
 import { EngineAddressInvalidError } from './errors.ts'
+import type { SshAddress } from './ssh.ts'
 
 /** Where an engine listens, as plain data. */
 export type EngineAddress =
   | { readonly kind: 'unix'; readonly path: string }
   | { readonly kind: 'tcp'; readonly host: string; readonly port: number; readonly tls?: EngineTls }
+  | SshAddress
 
 export interface EngineTls {
   /** Whether the engine must prove who it is. */
@@ -51,7 +53,7 @@ export async function resolveEngineAddress(environment: EngineEnvironment): Prom
     }
     const context = await chosenContext(environment, configDirectory)
     return {
-      address: await parseHost(host, tls, 'DOCKER_HOST'),
+      address: await parseHost(host, tls),
       source: 'DOCKER_HOST',
       ...(context && { passedOver: context.source }),
     }
@@ -63,7 +65,7 @@ export async function resolveEngineAddress(environment: EngineEnvironment): Prom
     const context = await readContext(configDirectory, name)
     const hasTls = existsSync(context.tlsDirectory)
     const mode = hasTls || context.skipTlsVerify ? (context.skipTlsVerify ? 'skip' : 'verify') : 'none'
-    return { address: await parseHost(context.host, { directory: context.tlsDirectory, mode }, source), source }
+    return { address: await parseHost(context.host, { directory: context.tlsDirectory, mode }), source }
   }
 
   return { address: { kind: 'unix', path: defaultSocket(environment) }, source: 'default' }
@@ -81,7 +83,9 @@ async function chosenContext(environment: EngineEnvironment, configDirectory: st
 export function formatAddress(address: EngineAddress): string {
   if (address.kind === 'unix') return `unix://${address.path}`
   const host = address.host.includes(':') ? `[${address.host}]` : address.host
-  return `tcp://${host}:${address.port}`
+  if (address.kind === 'tcp') return `tcp://${host}:${address.port}`
+  const { user, port, path = '' } = address
+  return `ssh://${user === undefined ? '' : `${user}@`}${host}${port === undefined ? '' : `:${port}`}${path}`
 }
 
 interface TlsSource {
@@ -89,7 +93,7 @@ interface TlsSource {
   readonly mode: 'verify' | 'skip' | 'none'
 }
 
-async function parseHost(host: string, tls: TlsSource, source: string): Promise<EngineAddress> {
+async function parseHost(host: string, tls: TlsSource): Promise<EngineAddress> {
   const [, scheme = 'tcp', rest = ''] = /^(?:([a-z]+):\/\/)?(.*)$/i.exec(host) ?? []
   switch (scheme.toLowerCase()) {
     case 'unix':
@@ -100,25 +104,43 @@ async function parseHost(host: string, tls: TlsSource, source: string): Promise<
     case 'https':
       return await tcpAddress(host, rest, { ...tls, mode: tls.mode === 'none' ? 'verify' : tls.mode })
     case 'ssh':
-      throw new EngineAddressInvalidError({
-        what: `the engine's address ${host} (from ${source}) is an ssh:// one, which testkernels does not speak`,
-        remedy:
-          'forward the socket, `ssh -L /tmp/docker.sock:/var/run/docker.sock HOST`, and set DOCKER_HOST=unix:///tmp/docker.sock',
-      })
+      return sshAddress(host)
     default:
-      throw malformed(host, `the scheme ${scheme}:// is not one of unix://, tcp://, http://, https://`)
+      throw malformed(host, `the scheme ${scheme}:// is not one of unix://, tcp://, http://, https://, ssh://`)
   }
 }
 
-async function tcpAddress(host: string, rest: string, tls: TlsSource): Promise<EngineAddress> {
+/** `ssh://[USER@]HOST[:PORT][/PATH]`, as the docker command line has it. */
+function sshAddress(host: string): SshAddress {
+  const url = parseUrl(host)
+  if (url.password !== '') throw malformed(host, 'it has a password: use a key, and an agent that knows it')
+  if (url.search !== '' || url.hash !== '') throw malformed(host, 'it has a query')
+  const [name, user] = [url.hostname.replace(/^\[(.*)\]$/, '$1'), decodeURIComponent(url.username)]
+  // ssh would take them for options.
+  if (name.startsWith('-') || user.startsWith('-')) throw malformed(host, 'a name cannot begin with -')
+  return {
+    kind: 'ssh',
+    host: name,
+    ...(user !== '' && { user }),
+    ...(url.port !== '' && { port: Number(url.port) }),
+    ...(url.pathname.length > 1 && { path: decodeURIComponent(url.pathname) }),
+  }
+}
+
+function parseUrl(host: string, text = host): URL {
   let url: URL
   try {
-    // Not http://, whose default port URL hides.
-    url = new URL(`tcp://${rest}`)
+    url = new URL(text)
   } catch (cause) {
     throw malformed(host, reasonOf(cause))
   }
   if (url.hostname === '') throw malformed(host, 'it names no host')
+  return url
+}
+
+async function tcpAddress(host: string, rest: string, tls: TlsSource): Promise<EngineAddress> {
+  // Not http://, whose default port URL hides.
+  const url = parseUrl(host, `tcp://${rest}`)
   if (url.pathname !== '' && url.pathname !== '/') throw malformed(host, 'it has a path')
   const defaultPort = tls.mode === 'none' ? PLAIN_PORT : TLS_PORT
   const address = {
@@ -170,7 +192,7 @@ function given(environment: EngineEnvironment, name: string): string | undefined
 function malformed(host: string, cause: string): EngineAddressInvalidError {
   return new EngineAddressInvalidError({
     what: `the engine's address "${host}" is malformed`,
-    remedy: 'write it as unix:///var/run/docker.sock or tcp://HOST:PORT',
+    remedy: 'write it as unix:///var/run/docker.sock, tcp://HOST:PORT or ssh://USER@HOST',
     cause,
   })
 }

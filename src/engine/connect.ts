@@ -94,7 +94,7 @@ export async function connectEngine(options: ConnectOptions): Promise<Engine> {
   const arch = architectureOfEngine(info, where)
 
   const rootless = (info.SecurityOptions ?? []).some((option) => option.includes('name=rootless'))
-  const sameMachine = info.Name === hostname() && info.KernelVersion === release()
+  const sameMachine = isOnThisMachine(address) && info.Name === hostname() && info.KernelVersion === release()
   // Not spread: its dockerode would be made.
   const client = engineClient(address)
   const engine: Engine = {
@@ -127,6 +127,11 @@ export async function connectEngine(options: ConnectOptions): Promise<Engine> {
       throw describeConnectFailure(address, where, cause)
     }
   }
+}
+
+/** Whether it may be: machines of one image have the same name and kernel. */
+function isOnThisMachine(address: EngineAddress): boolean {
+  return address.kind === 'unix' || (address.kind === 'tcp' && /^(localhost|127\..*|::1)$/.test(address.host))
 }
 
 interface EngineInfo {
@@ -191,6 +196,10 @@ function describeConnectFailure(address: EngineAddress, where: string, cause: un
 }
 
 function remedyFor(address: EngineAddress, code: string | undefined): string {
+  if (address.kind === 'ssh') {
+    if (code === 'ENOENT') return 'install an SSH client (Debian and Ubuntu: `sudo apt-get install openssh-client`)'
+    return `see that \`ssh ${address.host} docker version\` asks nothing and answers: its key in your agent, the host in known_hosts, docker in the PATH there`
+  }
   if (address.kind === 'tcp') {
     const tls =
       address.tls === undefined ? 'whether it wants TLS (DOCKER_TLS_VERIFY)' : 'the certificates in DOCKER_CERT_PATH'

@@ -70,3 +70,4 @@ export {
   removeVolume,
 } from './prune.ts'
 export { type PullOptions, type PushOptions, pullImage, pushImage, type RegistryCredentials } from './registry.ts'
+export { dialEngine } from './request.ts'

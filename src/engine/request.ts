@@ -5,13 +5,14 @@ import {
   IncomingMessage,
   type OutgoingHttpHeaders,
 } from 'node:http'
-import { connect, isIP, type Socket } from 'node:net'
+import { connect, isIP } from 'node:net'
 import type { Duplex } from 'node:stream'
 import { connect as connectTls } from 'node:tls'
 import { waitingFor } from '../lifetime/index.ts'
 import { readLines, readText } from '../log/index.ts'
 import type { EngineAddress } from './address.ts'
 import { EngineSilentError } from './errors.ts'
+import { dialOverSsh } from './ssh.ts'
 
 /** An engine with ten thousand images lists them in less. */
 const ANSWER_MAX_BYTES = 64 * 1024 * 1024
@@ -169,8 +170,9 @@ function property(value: unknown, key: string): unknown {
  * Connects to an engine; the socket may be written to at once. The one place that knows what an address means: our own questions,
  * dockerode's, and what is attached to or run in containers, all go over sockets of this.
  */
-export function dialEngine(address: EngineAddress): Socket {
+export function dialEngine(address: EngineAddress): Duplex {
   if (address.kind === 'unix') return connect({ path: address.path })
+  if (address.kind === 'ssh') return dialOverSsh(address)
   const { host, port, tls } = address
   if (tls === undefined) return connect({ host, port })
   const { verify, ...certificates } = tls

@@ -71,7 +71,7 @@ test.each([
 test('where it fails, the client reads why', async () => {
   await using forwarded = await forward(() => Promise.reject(new Error('port 80 is taken')))
   const client = await ask(forwarded.path, 'POST /containers/web/start')
-  expect(await text(client)).toMatch(/^HTTP\/1\.1 500 [^]*\{"message":"port 80 is taken"\}\n$/)
+  expect(await text(client)).toMatch(/^HTTP\/1\.1 500 [\s\S]*\{"message":"port 80 is taken"\}\n$/)
 })
 
 test('one connection carries a start and what comes before and after it', async () => {

@@ -1,7 +1,7 @@
 import { readFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import type { Buildkit, TlsMaterial } from '../../buildkit/index.ts'
-import { type Engine, execStream } from '../../engine/index.ts'
+import { dialEngine, type Engine, type EngineAddress, execStream, formatAddress } from '../../engine/index.ts'
 import { InvalidOptionError, type Settings } from '../../options/index.ts'
 import type { Builder, BuilderOptions } from '../host.ts'
 
@@ -30,11 +30,18 @@ export function chosenBuilder(engine: Engine, settings: Settings, options: Build
 
 async function connectEngineBuildkit({ address }: Engine, options: BuilderOptions): Promise<Buildkit> {
   const { connectBuildkit } = await import('../../buildkit/index.ts')
-  const endpoint =
-    address.kind === 'unix'
-      ? ({ kind: 'docker', socketPath: address.path } as const)
-      : ({ kind: 'docker', host: address.host, port: address.port, ...(address.tls && { tls: address.tls }) } as const)
-  return await connectBuildkit(endpoint, options)
+  return await connectBuildkit({ kind: 'docker', ...buildkitAddress(address) }, options)
+}
+
+function buildkitAddress(address: EngineAddress) {
+  switch (address.kind) {
+    case 'unix':
+      return { socketPath: address.path }
+    case 'tcp':
+      return { host: address.host, port: address.port, ...(address.tls && { tls: address.tls }) }
+    case 'ssh':
+      return { name: formatAddress(address), dial: async () => dialEngine(address) }
+  }
 }
 
 async function connectBuildkitd(

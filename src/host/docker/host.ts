@@ -1,3 +1,4 @@
+import { join } from 'node:path'
 import {
   acquireMachineLock,
   connectEngine,
@@ -49,7 +50,9 @@ export interface EngineView {
 
 /** @throws as `openDockerHost` */
 export async function viewEngine({ settings, log, signal }: OpenHostOptions): Promise<EngineView> {
-  const { address, source } = await resolveEngineAddress(settings.environment)
+  const { address: named, source } = await resolveEngineAddress(settings.environment)
+  const controlDirectory = join(settings.cacheDirectory, 'ssh')
+  const address = named.kind === 'ssh' ? { ...named, controlDirectory } : named
   const engine = await connectEngine({ address, source, log, ...(signal && { signal }) })
   return {
     host: dockerHost(engine, settings),

@@ -1,0 +1,110 @@
+// An engine that is reached over SSH: this machine's, through a server in a container, taken for that of another machine.
+import { execFile } from 'node:child_process'
+import { chmod, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises'
+import { connect } from 'node:net'
+import { tmpdir } from 'node:os'
+import { delimiter, join } from 'node:path'
+import { text } from 'node:stream/consumers'
+import { promisify } from 'node:util'
+import { KernelVm, type StartedKernelVm } from 'testkernels'
+import { afterAll, beforeAll, expect, test, vi } from 'vitest'
+import { docker } from '../../support/docker.ts'
+import { fixtureImage, fixtureTar } from '../../support/env.ts'
+import { testkernels } from '../../support/run.ts'
+
+const run = promisify(execFile)
+const IMAGE = 'testkernels-e2e/sshd'
+const BUILD_DEADLINE_MS = 240_000
+/** The base image is there once an image of a VM was built. */
+const dockerfile = `FROM testkernels/base:trixie
+RUN apt-get update && apt-get install -y --no-install-recommends openssh-server docker-cli && mkdir -p /run/sshd
+CMD ["/usr/sbin/sshd", "-D", "-e"]
+`
+let directory: string
+let server: string
+let environment: Readonly<Record<string, string>>
+
+const here = async (...args: string[]) => (await run('docker', args)).stdout.trim()
+
+beforeAll(async () => {
+  directory = await mkdtemp(join(tmpdir(), 'tk-ssh-'))
+  await writeFile(join(directory, 'Dockerfile'), dockerfile)
+  await run('docker', ['build', '--tag', IMAGE, directory], {
+    env: { ...process.env, DOCKER_BUILDKIT: '0' },
+    timeout: BUILD_DEADLINE_MS,
+  })
+  const socket = '/var/run/docker.sock:/var/run/docker.sock'
+  server = await here('run', '--detach', '--publish', '127.0.0.1::22', '--volume', socket, IMAGE)
+  const port = (await here('port', server, '22/tcp')).split(':').at(-1) ?? ''
+  await run('ssh-keygen', ['-q', '-t', 'ed25519', '-N', '', '-f', join(directory, 'key')])
+  const authorized = await readFile(join(directory, 'key.pub'), 'utf8')
+  await here(
+    'exec',
+    server,
+    'sh',
+    '-c',
+    `mkdir -m 700 /root/.ssh && echo '${authorized.trim()}' > /root/.ssh/authorized_keys`,
+  )
+  const hostKey = await here('exec', server, 'cat', '/etc/ssh/ssh_host_ed25519_key.pub')
+  await writeFile(join(directory, 'known_hosts'), `[127.0.0.1]:${port} ${hostKey}\n`)
+  await configureSsh(port)
+  environment = { DOCKER_HOST: 'ssh://lab', PATH: `${directory}${delimiter}${process.env['PATH']}` }
+  for (const [name, value] of Object.entries(environment)) vi.stubEnv(name, value)
+}, BUILD_DEADLINE_MS)
+
+afterAll(async () => {
+  vi.unstubAllEnvs()
+  if (server !== undefined) await here('rm', '--force', server)
+  await rm(directory, { recursive: true, force: true })
+})
+
+/** An `ssh` with a configuration of its own: OpenSSH's is in the home of the user, whatever HOME says. */
+async function configureSsh(port: string): Promise<void> {
+  const lines = ['Host lab', 'HostName 127.0.0.1', `Port ${port}`, 'User root', `IdentityFile ${directory}/key`]
+  await writeFile(join(directory, 'config'), [...lines, `UserKnownHostsFile ${directory}/known_hosts`, ''].join('\n'))
+  await writeFile(join(directory, 'ssh'), `#!/bin/sh\nexec /usr/bin/ssh -F ${directory}/config "$@"\n`)
+  await chmod(join(directory, 'ssh'), 0o755)
+}
+
+const read = async (address: string, port: number) => (await text(connect({ host: address, port }))).trim()
+
+test('a VM with images, a checkpoint, published ports, commands', async () => {
+  const vm: StartedKernelVm = await new KernelVm({
+    name: 'far',
+    kernel: 'debian:bookworm',
+    images: [fixtureTar],
+  }).start()
+  try {
+    expect(vm.address).toMatch(/^127\./)
+    const greeter = ['sh', '-c', 'while :; do hostname | nc -l -p 80; done']
+    await docker(vm, ['run', '--detach', '--hostname', 'greeter', '--publish', '8080:80', fixtureImage, ...greeter])
+    await expect.poll(() => read(vm.address, 8080)).toBe('greeter')
+    expect((await vm.exec(['cat'], { stdin: 'over two kinds of SSH' })).stdout).toBe('over two kinds of SSH')
+    await using checkpoint = await vm.checkpoint()
+    await using clone = await checkpoint.fork()
+    await expect.poll(() => read(clone.address, 8080)).toBe('greeter')
+  } finally {
+    await vm.stop()
+  }
+})
+
+test('testkernels run ends with nothing left on the engine', async () => {
+  await using far = await testkernels(['run', '--kernel', 'debian:bookworm', '--', 'docker', 'info'], {
+    env: environment,
+  })
+  expect(await far.program.exit).toEqual({ code: 0, signal: null })
+  expect(far.program.stdout).toContain('Kernel Version: 6.1')
+})
+
+test('a key that the host does not know is refused, and nothing is asked', async () => {
+  await here('exec', server, 'mv', '/root/.ssh/authorized_keys', '/root/.ssh/none')
+  // Without the connection that the others share.
+  const other = { ...environment, TESTKERNELS_CACHE_DIR: join(directory, 'cache') }
+  await using refused = await testkernels(['run', '--', 'true'], { env: other })
+  const { code } = await refused.program.exit
+  expect(code).toBe(125)
+  expect(refused.program.stderr).toContain('error [ENGINE_UNREACHABLE]: no Docker engine answers at ssh://lab')
+  expect(refused.program.stderr).toContain('Permission denied')
+  expect(refused.program.stderr).toContain('ssh lab docker version')
+  await here('exec', server, 'mv', '/root/.ssh/none', '/root/.ssh/authorized_keys')
+})

@@ -1,0 +1,98 @@
+import { type ChildProcessWithoutNullStreams, spawn } from 'node:child_process'
+import { mkdirSync } from 'node:fs'
+import { join } from 'node:path'
+import { Duplex } from 'node:stream'
+
+/** Where an engine is that is reached over SSH. What is not given is as OpenSSH's configuration has it. */
+export interface SshAddress {
+  readonly kind: 'ssh'
+  /** A name of OpenSSH's configuration, or a host. */
+  readonly host: string
+  readonly user?: string
+  readonly port?: number
+  /** The engine's socket there. @default as the docker command line there has it */
+  readonly path?: string
+  /** A private directory for the socket at which later connections find the first. @default each connection is one of its own */
+  readonly controlDirectory?: string
+}
+
+/** Of what ssh and docker say on standard error, so much is kept for the error. */
+const STDERR_CHARACTERS = 2_000
+/** For the first answer of a host; OpenSSH's own default is the system's, which takes minutes. */
+const CONNECT_TIMEOUT_S = 30
+/** How long the first connection stays when the last that goes over it has ended. */
+const PERSIST_S = 60
+/** `sun_path` without its NUL byte on the system with the shortest; ssh makes the socket under a name 17 characters longer. */
+const CONTROL_PATH_MAX_BYTES = 103 - 17
+/** OpenSSH's `%C`, a SHA-1 in hexadecimal. */
+const CONTROL_NAME_BYTES = 40
+
+/**
+ * The arguments of `ssh` for one connection to the engine: those of the docker command line
+ * (https://github.com/docker/cli, cli/connhelper), and two of our own. Nothing is asked on the terminal, where a test runner has its
+ * display; and connections share one, because a start makes a dozen.
+ */
+export function sshArguments({ host, user, port, path, controlDirectory }: SshAddress): readonly string[] {
+  const control = controlDirectory === undefined ? undefined : join(controlDirectory, '%C')
+  const shared =
+    control !== undefined && Buffer.byteLength(control) - 2 + CONTROL_NAME_BYTES <= CONTROL_PATH_MAX_BYTES
+      ? ['-o', 'ControlMaster=auto', '-o', `ControlPath=${control}`, '-o', `ControlPersist=${PERSIST_S}`]
+      : []
+  return [
+    ...['-o', `ConnectTimeout=${CONNECT_TIMEOUT_S}`, '-o', 'BatchMode=yes', ...shared, '-T'],
+    ...(user === undefined ? [] : ['-l', user]),
+    ...(port === undefined ? [] : ['-p', String(port)]),
+    ...['--', host, 'docker', ...(path === undefined ? [] : ['--host', `unix://${path}`]), 'system', 'dial-stdio'],
+  ]
+}
+
+/** Connects to an engine with the machine's own `ssh`: its configuration, agent, known hosts and jump hosts are the user's. */
+export function dialOverSsh(address: SshAddress): Duplex {
+  if (address.controlDirectory !== undefined) mkdirSync(address.controlDirectory, { recursive: true, mode: 0o700 })
+  return new ProgramStream(spawn('ssh', sshArguments(address), { stdio: 'pipe' }), 'ssh')
+}
+
+/** What a program reads and writes, as a connection; ends with it. One that ends without a word is an error, with its standard error. */
+class ProgramStream extends Duplex {
+  readonly #program: ChildProcessWithoutNullStreams
+  #said = ''
+  #hasOutput = false
+
+  constructor(program: ChildProcessWithoutNullStreams, name: string) {
+    super({ allowHalfOpen: true })
+    this.#program = program
+    program.stdin.on('error', () => {})
+    program.stderr.setEncoding('utf8').on('data', (piece: string) => {
+      this.#said = (this.#said + piece).slice(0, STDERR_CHARACTERS)
+    })
+    program.stdout.on('data', (piece: Buffer) => {
+      this.#hasOutput = true
+      if (!this.push(piece)) program.stdout.pause()
+    })
+    program.once('error', (error) => this.destroy(error))
+    program.once('close', (status, signal) => {
+      if (this.#hasOutput) this.push(null)
+      else
+        this.destroy(new Error(this.#said.trim() || `${name} ended without a word (${signal ?? `status ${status}`})`))
+    })
+  }
+
+  override _read(): void {
+    this.#program.stdout.resume()
+  }
+
+  override _write(chunk: Buffer, _encoding: BufferEncoding, done: (error?: Error | null) => void): void {
+    // A program that has ended takes nothing; why, its end tells.
+    if (this.#program.stdin.destroyed) done()
+    else this.#program.stdin.write(chunk, () => done())
+  }
+
+  override _final(done: () => void): void {
+    this.#program.stdin.end(done)
+  }
+
+  override _destroy(error: Error | null, done: (error: Error | null) => void): void {
+    this.#program.kill()
+    done(error)
+  }
+}
