@@ -158,6 +158,20 @@ test('a port that is taken here is an error by name, and its container does not 
   taken.close()
 })
 
+test('who starts a container reads why it was killed, also when an event told of its start before', async () => {
+  const taken = createServer().listen(0, address)
+  await once(taken, 'listening')
+  const { port } = taken.address() as { port: number }
+  const ports = await follow()
+  containers.set('web', [everywhere(port)])
+  changed('web')
+  await expect.poll(() => killed).toEqual(['web'])
+  containers.set('web', [])
+  await expect(ports.opened('web')).rejects.toMatchObject({ code: 'PORT_NOT_FORWARDED' })
+  await ports.opened('web')
+  taken.close()
+})
+
 test('a connection that the guest refuses is reset', async () => {
   const ports = await follow()
   containers.set('web', [everywhere(1)])

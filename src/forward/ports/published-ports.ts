@@ -53,6 +53,8 @@ export class PublishedPorts {
   readonly #over = new AbortController()
   /** By container id, then by port. */
   readonly #open = new Map<string, Map<number, LoopbackListener>>()
+  /** Why a container was killed, for who started it: an event may have told us of its start before he asks. */
+  readonly #failures = new Map<string, unknown>()
   /** The last work on each container: two at once would open a port twice. */
   readonly #working = new Map<string, Promise<void>>()
 
@@ -81,7 +83,11 @@ export class PublishedPorts {
    */
   async opened(container: string): Promise<void> {
     const found = await this.#options.containers.inspect(container)
-    if (found !== undefined) await this.#update(found.id)
+    if (found === undefined) return
+    await this.#update(found.id)
+    const failure = this.#failures.get(found.id)
+    this.#failures.delete(found.id)
+    if (failure !== undefined) throw failure
   }
 
   async close(): Promise<void> {
@@ -96,7 +102,7 @@ export class PublishedPorts {
   async #followChanges(changes: AsyncIterable<string>): Promise<void> {
     const { log } = this.#options
     try {
-      for await (const id of changes) void this.#update(id).catch((error) => log.warn(reasonOf(error)))
+      for await (const id of changes) void this.#update(id).catch((error) => log.debug(reasonOf(error)))
     } catch (error) {
       if (!this.#over.signal.aborted) log.debug(`published ports are not followed any more: ${reasonOf(error)}`)
     }
@@ -116,8 +122,9 @@ export class PublishedPorts {
 
   async #updateNow(id: string): Promise<void> {
     if (this.#over.signal.aborted) return
-    const { containers } = this.#options
-    const wanted = forwardable((await containers.inspect(id))?.published ?? [])
+    const { containers, log } = this.#options
+    const container = await containers.inspect(id)
+    const wanted = forwardable(container?.published ?? [])
     const open = this.#open.get(id) ?? new Map<number, LoopbackListener>()
     for (const [port, listener] of open) {
       if (wanted.has(port)) continue
@@ -125,11 +132,13 @@ export class PublishedPorts {
       await listener.close()
     }
     this.#open.set(id, open)
+    if (container === undefined || wanted.size > 0) this.#failures.delete(id)
     try {
       for (const port of wanted) if (!open.has(port)) open.set(port, await this.#listen(id, port))
     } catch (thrown) {
+      this.#failures.set(id, thrown)
+      log.warn(reasonOf(thrown))
       await containers.kill(id)
-      throw thrown
     } finally {
       if (open.size === 0) this.#open.delete(id)
     }
