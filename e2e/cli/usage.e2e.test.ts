@@ -43,6 +43,17 @@ test.each([
     says: /INVALID_OPTION.*'memoryMib' must be >=512/,
   },
   {
+    mistake: "a kernel argument that is testkernels' own",
+    args: ['run', '--kernel-argument', 'panic_on_warn=1', '--kernel-argument', 'panic=0', '--', 'true'],
+    says: /INVALID_OPTION.*"panic=0" is not yours to give/,
+  },
+  {
+    mistake: 'a kernel argument with a line break',
+    args: ['run', '--kernel-argument', 'a=1\nb=2', '--', 'true'],
+    says: /INVALID_OPTION.*"a=1\\nb=2" has a line break/,
+  },
+  { mistake: 'a sysctl without a value', args: ['run', '--sysctl', 'vm.swappiness'], says: /must be KEY=VALUE/ },
+  {
     mistake: 'a name that no host can have',
     args: ['run', '--name', 'a b', '--', 'true'],
     says: /INVALID_OPTION.*'a b' cannot be the name/,

@@ -33,7 +33,7 @@ const NAMES_KERNEL = ['kernel', 'config', 'rootfs', 'init']
 /** A matrix has these for each of its entries. */
 const OF_ONE_ENTRY = [
   ...['image', 'name', 'cgroup', 'controllers', 'memoryMib', 'cpus', 'scratchMib', 'accelerator', 'bootTimeoutMs'],
-  'timings',
+  ...['kernelArgument', 'module', 'sysctl', 'timings'],
   ...NAMES_KERNEL,
 ]
 
@@ -52,6 +52,13 @@ export function runCommand(): Command {
     .addOption(initOption())
     .option('--cgroup <version>', 'cgroup version of the guest, 1 or 2', wholeNumber, 2)
     .option('--controllers <which>', 'cgroup controllers that the kernel must have: all or partial')
+    .option(
+      '--kernel-argument <argument>',
+      "argument of the guest's kernel, such as panic_on_warn=1; may be repeated",
+      repeated,
+    )
+    .option('--module <name>', 'module of its kernel, loaded at boot; may be repeated', repeated)
+    .option('--sysctl <key=value>', 'set at boot, such as net.ipv4.ip_forward=1; may be repeated', assignment)
     .option('--name <name>', 'hostname of the guest', 'kernel')
     .option('--memory-mib <mib>', 'memory of the guest in MiB', wholeNumber)
     .option('--cpus <number>', 'virtual CPUs', wholeNumber)
@@ -74,7 +81,8 @@ export function runCommand(): Command {
       if (matrix !== undefined)
         return await runWithMatrix(self, { file: matrix, parallel, template: one.template, command })
       if (parallel) self.error("error: option '--parallel' needs --matrix")
-      const { name, image, kernel, config, timings, progress: _, ...options } = one
+      const { name, image, kernel, config, timings, progress: _, kernelArgument, module, sysctl, ...rest } = one
+      const options = { ...rest, kernelArguments: kernelArgument, modules: module, sysctls: sysctl }
       const namesKernel = ['image', ...NAMES_KERNEL].some((option) => self.getOptionValueSource(option) === 'cli')
       // A command would want the input for itself.
       const fromPipe = !namesKernel && command.length === 0 && inputIsPipe()
@@ -199,6 +207,12 @@ export const progressOption = () =>
 
 export function repeated(value: string, former: readonly string[] | undefined): readonly string[] {
   return [...(former ?? []), value]
+}
+
+function assignment(text: string, former: Readonly<Record<string, string>> = {}): Readonly<Record<string, string>> {
+  const at = text.indexOf('=')
+  if (at < 1) throw new InvalidArgumentError('must be KEY=VALUE.')
+  return { ...former, [text.slice(0, at)]: text.slice(at + 1) }
 }
 
 export function wholeNumber(text: string): number {

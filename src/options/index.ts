@@ -11,6 +11,7 @@ export {
   parseRootfsReference,
   type RootfsReference,
 } from './guest-images.ts'
+export { kernelWords } from './kernel-arguments.ts'
 export {
   type KernelEntry,
   type KernelMatrix,

@@ -10,6 +10,7 @@ import {
   preloadDockerfileOptions,
   type RootfsReference,
 } from './guest-images.ts'
+import { checkKernelSettings } from './kernel-arguments.ts'
 import { type KernelReference, type KernelSpec, parseKernelReference } from './kernel-reference.ts'
 import { localKernelOptions } from './local-kernel.ts'
 import { sourceKernelOptions } from './source-kernel.ts'
@@ -43,6 +44,18 @@ export interface KernelOptions {
    * @throws KernelUnsuitableError before anything starts
    */
   readonly controllers?: 'all' | 'partial'
+  /**
+   * More arguments of the guest's kernel, such as `lsm=landlock,yama,bpf`, `lockdown=integrity` or `panic_on_warn=1`, one each; a value
+   * with blanks as it is, without quotation marks. Those that testkernels needs itself are refused by name. @default none
+   */
+  readonly kernelArguments?: readonly string[]
+  /** Modules of its kernel that are loaded at boot, after its root is there. One that it has not ends the start. @default none */
+  readonly modules?: readonly string[]
+  /**
+   * Set at boot, after those modules are loaded and the rootfs's own sysctl.d is read: `{ 'net.ipv4.ip_forward': '1' }`. One that the
+   * kernel has not, or a value that it refuses, ends the start. @default none
+   */
+  readonly sysctls?: Readonly<Record<string, string>>
   /** Memory of the guest, in MiB; 512 or more. @default 2048 */
   readonly memoryMib?: number
   /** Virtual CPUs. @default 2 */
@@ -90,6 +103,9 @@ const schema = v.strictObject({
   init: v.optional(v.pipe(v.array(v.string()), v.minLength(1))),
   cgroup: v.optional(v.picklist([1, 2]), 2),
   controllers: v.optional(v.picklist(['all', 'partial']), 'all'),
+  kernelArguments: v.optional(v.array(v.string()), []),
+  modules: v.optional(v.array(v.string()), []),
+  sysctls: v.optional(v.record(v.string(), v.string()), {}),
   memoryMib: v.optional(integer(512), 2048),
   cpus: v.optional(integer(1), 2),
   scratchMib: v.optional(integer(512), 8192),
@@ -115,6 +131,7 @@ export function parseKernelEntry(name: string, options: unknown): KernelEntry {
   const parsed = v.safeParse(schema, options)
   if (!parsed.success) throw invalid(name, parsed.issues)
   const checked = parsed.output as Required<Omit<KernelOptions, 'init'>> & Pick<KernelOptions, 'init'>
+  checkKernelSettings(checked, name)
   return Object.freeze({
     name,
     ...checked,

@@ -32,6 +32,15 @@ test('a name has the kernel and what comes from lists, and stays when a list gro
   const dockerfile = import.meta.filename
   const images = [['redis:7', { dockerfile, tag: 'app' }], [{ dockerfile, context: import.meta.dirname }], []]
   expect(names({ kernel, images })).toEqual(['trixie-redis-7-app', 'trixie-options', 'trixie-no-images'])
+  expect(names({ kernel, kernelArguments: ['nosmt'], modules: ['dummy'] })).toEqual(['trixie'])
+  expect(names({ kernel, kernelArguments: [['lockdown=integrity', 'nosmt'], []] })).toEqual([
+    'trixie-lockdown-integrity-nosmt',
+    'trixie-no-arguments',
+  ])
+  expect(names({ kernel, modules: [['dummy'], []], sysctls: [{ 'kernel.pid_max': '99' }] })).toEqual([
+    'trixie-dummy-kernel.pid_max-99',
+    'trixie-no-modules-kernel.pid_max-99',
+  ])
   expect(names({ kernel, template: [true, false], spares: ['auto', 1] })).toEqual([
     'trixie-saved-auto-spares',
     'trixie-saved-1-spares',

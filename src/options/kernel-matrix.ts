@@ -57,7 +57,7 @@ function entriesOf(matrix: KernelMatrixOptions): readonly NamedKernelOptions[] {
 }
 
 /** Their values are lists themselves: only a list of lists is one to choose from. */
-const LISTS = ['init', 'images']
+const LISTS = ['init', 'images', 'kernelArguments', 'modules']
 
 function isAxis(entry: readonly [string, unknown]): entry is [string, readonly unknown[]] {
   const [option, value] = entry
@@ -168,6 +168,16 @@ function label(option: string, value: unknown): string {
       return basename(String((value as readonly string[])[0]))
     case 'images':
       return (value as NonNullable<KernelOptions['images']>).map(preloadName).join('-') || 'no-images'
+    case 'kernelArguments':
+      return (value as readonly string[]).join('-') || 'no-arguments'
+    case 'modules':
+      return (value as readonly string[]).join('-') || 'no-modules'
+    case 'sysctls':
+      return (
+        Object.entries(value as object)
+          .flat()
+          .join('-') || 'no-sysctls'
+      )
     case 'template':
       return value ? 'saved' : 'cold'
     case 'spares':

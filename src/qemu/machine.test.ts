@@ -1,6 +1,7 @@
 import { readFileSync } from 'node:fs'
 import { expect, test } from 'vitest'
 import { amd64 } from '../arch/amd64.ts'
+import { parseKernelEntry } from '../options/index.ts'
 import { guestLink } from './guest-link.ts'
 import { type Machine, probeArguments, qemuArguments, standaloneArguments } from './machine.ts'
 
@@ -36,6 +37,20 @@ test('tells the kernel its console, the TSC rate and the cgroup version', () => 
   expect(cmdline).toBe(
     'tsc_early_khz=2596134 tsc=reliable console=ttyS0 panic=-1 reboot=t testkernels.cgroup=1 cgroup_enable=memory swapaccount=1',
   )
+})
+
+test("what an entry tells the kernel comes after what every guest's is, as it is", () => {
+  const own = ['lsm=landlock', 'dyndbg="module overlay +p"']
+  const cmdline = after('-append', qemuArguments({ ...machine, kernelArguments: own }))
+  expect(cmdline).toBe(`${after('-append', qemuArguments(machine))} lsm=landlock dyndbg="module overlay +p"`)
+})
+
+test('no entry can give its kernel an argument that every guest has', () => {
+  const cmdline = after('-append', qemuArguments(machine)) ?? ''
+  for (const argument of cmdline.split(' '))
+    expect(() => parseKernelEntry('v1', { kernel: 'debian:bookworm', kernelArguments: [argument] })).toThrow(
+      'not yours',
+    )
 })
 
 test('under KVM the guest has the CPU of the host and measures its own TSC', () => {

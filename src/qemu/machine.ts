@@ -57,6 +57,8 @@ export interface Machine {
   readonly memoryMib: number
   readonly cpus: number
   readonly cgroup: 1 | 2
+  /** What the kernel is told after what every guest's is, as it stands on its command line. @default nothing */
+  readonly kernelArguments?: readonly string[]
   /** Path of the control port's socket in the container; without one nobody talks to the guest. */
   readonly controlSocket?: string
   /** Path of the socket of QEMU's monitor in the container. */
@@ -87,7 +89,8 @@ export function qemuArguments(machine: Machine): string[] {
   ]
   // What it once booted is in its memory: QEMU would take 20 ms to read it again.
   if (machine.start === 'stopped') return [...hardware(machine, devices), '-incoming', 'defer']
-  return boot(machine, devices, [`testkernels.cgroup=${machine.cgroup}`, ...cgroupArguments(machine.cgroup)])
+  const { cgroup, kernelArguments = [] } = machine
+  return boot(machine, devices, [`testkernels.cgroup=${cgroup}`, ...cgroupArguments(cgroup), ...kernelArguments])
 }
 
 /** What is saved has loaded it, and let go of the disk: a clone has the same device, and nothing on it. */

@@ -27,6 +27,7 @@ test.each<[string, Partial<TemplateInputs>]>([
   ['memory', on({ memoryMib: 4096 })],
   ['CPUs', on({ cpus: 1 })],
   ['cgroup version', on({ cgroup: 2 })],
+  ['kernel argument', on({ kernelArguments: ['nosmt'] })],
   ['accelerator', on({ accelerator: { kind: 'kvm' } })],
   ['rate of the counter', on({ accelerator: { kind: 'tcg', counterKhz: 3_000_000 } })],
   ['device', on({ controlSocket: '/run/testkernels/control.sock' })],

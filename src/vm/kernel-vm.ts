@@ -60,6 +60,21 @@ export class KernelVm {
     return this.#with({ init: [...init] })
   }
 
+  /** More arguments of the guest's kernel; in place of those given before. @default none */
+  withKernelArguments(kernelArguments: readonly string[]): KernelVm {
+    return this.#with({ kernelArguments: [...kernelArguments] })
+  }
+
+  /** Modules that are loaded at boot; in place of those named before. @default none */
+  withModules(modules: readonly string[]): KernelVm {
+    return this.#with({ modules: [...modules] })
+  }
+
+  /** Set at boot; in place of those given before. @default none */
+  withSysctls(sysctls: Readonly<Record<string, string>>): KernelVm {
+    return this.#with({ sysctls: { ...sysctls } })
+  }
+
   /** @default 2048 */
   withMemoryMib(memoryMib: number): KernelVm {
     return this.#with({ memoryMib })

@@ -1,4 +1,4 @@
-import type { KernelEntry } from '../options/index.ts'
+import { type KernelEntry, kernelWords } from '../options/index.ts'
 import { imagePaths, type Machine } from '../qemu/index.ts'
 
 /** Names of the sockets in the run directory that the container makes: two of QEMU's, and its end of the door. The first is the longest. */
@@ -11,7 +11,7 @@ export const DOOR_SOCKET = 'door.sock'
  * knew would restore a guest into another machine than it was saved on.
  */
 export function machineOf(
-  { memoryMib, cpus, cgroup }: KernelEntry,
+  { memoryMib, cpus, cgroup, ...kernel }: KernelEntry,
   { arch, accelerator, preload }: Required<Pick<Machine, 'arch' | 'accelerator' | 'preload'>>,
 ): Machine {
   return {
@@ -20,6 +20,7 @@ export function machineOf(
     memoryMib,
     cpus,
     cgroup,
+    kernelArguments: kernelWords(kernel),
     preload,
     controlSocket: `${imagePaths.runDirectory}/${CONTROL_SOCKET}`,
     monitorSocket: `${imagePaths.runDirectory}/${MONITOR_SOCKET}`,
