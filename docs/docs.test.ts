@@ -3,7 +3,7 @@ import { existsSync, readFileSync } from 'node:fs'
 import { dirname, join } from 'node:path'
 import { expect, test } from 'vitest'
 import { blocks, fileOf, pages, readPage, root } from '../e2e/support/pages.ts'
-import { buildCommand, doctorCommand, explainCommand, pruneCommand, runCommand } from '../src/cli/commands.ts'
+import { commands } from '../src/cli/commands.ts'
 import { type KernelEntry, parseKernelEntry } from '../src/options/index.ts'
 
 /** As GitHub makes them of headings. */
@@ -46,9 +46,8 @@ test('every block is of a kind that is tested: a file, commands with what they p
 })
 
 test('every option of testkernels that is shown is one that there is', () => {
-  const commands = [runCommand(), buildCommand(), pruneCommand(), doctorCommand(), explainCommand()]
   const known = new Map(
-    commands.map((command) => [command.name(), command.options.flatMap(({ long, short }) => [long, short])]),
+    commands().map((command) => [command.name(), command.options.flatMap(({ long, short }) => [long, short])]),
   )
   const shown = blocks
     .filter(({ language }) => ['sh', 'console'].includes(language))

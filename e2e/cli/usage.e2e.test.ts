@@ -16,7 +16,7 @@ test('--version is the version of the package', async () => {
   expect(await outcome(['--version'])).toEqual({ code: 0, stdout: `${version}\n`, stderr: '' })
 })
 
-test.each(['', 'run', 'build', 'prune'])("'%s --help' is on standard output", async (name) => {
+test.each(['', 'run', 'build', 'kernels', 'prune'])("'%s --help' is on standard output", async (name) => {
   const command = name === '' ? [] : [name]
   const { code, stdout, stderr } = await outcome([...command, '--help'])
   expect({ code, stderr }).toEqual({ code: 0, stderr: '' })
@@ -64,6 +64,11 @@ test.each([
     says: /UNKNOWN_KERNEL.*debian:potato[\s\S]*remedy: .*debian:trixie/,
   },
   { mistake: 'a kernel without its kind', args: ['build', '--kernel', '6.12'], says: /UNKNOWN_KERNEL.*'6\.12'/ },
+  {
+    mistake: 'a suite that there is none of',
+    args: ['kernels', '--suite', 'potato'],
+    says: /INVALID_OPTION.*unknown suite 'potato'/,
+  },
   { mistake: '--keep without --all', args: ['prune', '--keep', 'images'], says: /--keep.*give both/ },
   { mistake: 'an unknown thing to keep', args: ['prune', '--all', '--keep', 'disk'], says: /images, templates, cache/ },
   {

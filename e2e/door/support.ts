@@ -28,7 +28,7 @@ export async function toolsState(): Promise<{
 }> {
   const settings = readSettings()
   const host = dockerHost(await engineUnderTest(), settings)
-  const mirror = await debianMirror(settings.debianMirror)
+  const mirror = await debianMirror(settings)
   const { ref } = await ensureBaseImage({ host, suite: BASE_SUITE, mirror })
   const base = markOurs(llb.image(ref, { name: `[base] ${ref}`, platform: host.arch.platform }))
   return { tools: tools(base, { mirror, suite: BASE_SUITE }), arch: host.arch, mirror }

@@ -4,6 +4,7 @@ import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { type Engine, inspectImage, removeImage, runAttached } from '../../src/engine/index.ts'
 import { dockerHost, type Host } from '../../src/host/index.ts'
 import { type BaseImage, baseImageRefs, ensureBaseImage } from '../../src/image/base/base-image.ts'
+import { parseMirror } from '../../src/image/base/debian-mirror.ts'
 import { createLogger } from '../../src/log/index.ts'
 import { readSettings } from '../../src/options/index.ts'
 import { containersOf, engineUnderTest, ownRun } from './support.ts'
@@ -72,7 +73,7 @@ test('an image that cannot be had is explained with all three ways, and leaves n
   const ensuring = ensureBaseImage({
     host,
     suite: 'no-such-suite',
-    mirror: { url: 'http://127.0.0.1:9/debian', auth: undefined },
+    mirror: parseMirror('http://127.0.0.1:9/debian'),
   })
   await expect(ensuring).rejects.toMatchObject({
     code: 'BASE_IMAGE_UNAVAILABLE',
@@ -93,7 +94,7 @@ test('an abort while the image is made ends the program and leaves nothing', asy
   const ensuring = ensureBaseImage({
     host,
     suite: 'no-such-suite',
-    mirror: { url: 'http://127.0.0.1:9/debian', auth: undefined },
+    mirror: parseMirror('http://127.0.0.1:9/debian'),
     log,
     signal: controller.signal,
   })

@@ -53,7 +53,7 @@ export class OuterVm implements AsyncDisposable {
       images: await innerImages(),
       bootTimeoutMs: BOOT_TIMEOUT_MS,
     }).start()
-    const vm = new OuterVm(outer, (await debianMirror(process.env['TESTKERNELS_DEBIAN_MIRROR']))?.url)
+    const vm = new OuterVm(outer, (await debianMirror({ debianMirror: process.env['TESTKERNELS_DEBIAN_MIRROR'] }))?.url)
     try {
       await vm.#install()
       await vm.succeed('modprobe kvm_amd')

@@ -8,17 +8,24 @@ import type { CacheKind } from './prune.ts'
 /** What is started where no kernel is named. */
 const DEFAULT_KERNEL = 'debian:trixie'
 
-export function buildCommand(): Command {
+/** All, as `--help` lists them. */
+export function commands(): readonly Command[] {
+  return [runCommand(), buildCommand(), kernelsCommand(), pruneCommand(), doctorCommand(), explainCommand()]
+}
+
+function buildCommand(): Command {
   return new Command('build')
     .description("Build a kernel's image, if it is not there, and print its id.")
     .addOption(kernelOption())
     .addOption(configOption())
     .addOption(rootfsOption())
     .addOption(initOption())
-    .option('-t, --tag <name>', 'a further name for the image; may be repeated', repeated, [])
+    .addOption(repeatable('-t, --tag <name>', 'a further name for the image'))
     .option('--push', 'push the image to the registries of its --tag names')
-    .addOption(cacheFromOption())
-    .addOption(cacheToOption())
+    .addOption(
+      repeatable('--cache-from <cache>', 'build cache to read, as docker buildx has it: type=registry,ref=...'),
+    )
+    .addOption(repeatable('--cache-to <cache>', 'build cache to write: type=inline, or what the engine can'))
     .addOption(progressOption())
     .action(async ({ kernel, config, rootfs, init, tag, push, cacheFrom, cacheTo }, self: Command) => {
       await execute(self, async (working) => {
@@ -37,7 +44,7 @@ const OF_ONE_ENTRY = [
   ...NAMES_KERNEL,
 ]
 
-export function runCommand(): Command {
+function runCommand(): Command {
   return new Command('run')
     .description('Start a VM and run a command with DOCKER_HOST pointing at its dockerd; without a command, stay up.')
     .addOption(
@@ -52,12 +59,8 @@ export function runCommand(): Command {
     .addOption(initOption())
     .option('--cgroup <version>', 'cgroup version of the guest, 1 or 2', wholeNumber, 2)
     .option('--controllers <which>', 'cgroup controllers that the kernel must have: all or partial')
-    .option(
-      '--kernel-argument <argument>',
-      "argument of the guest's kernel, such as panic_on_warn=1; may be repeated",
-      repeated,
-    )
-    .option('--module <name>', 'module of its kernel, loaded at boot; may be repeated', repeated)
+    .addOption(repeatable('--kernel-argument <argument>', "argument of the guest's kernel, such as panic_on_warn=1"))
+    .addOption(repeatable('--module <name>', 'module of its kernel, loaded at boot'))
     .option('--sysctl <key=value>', 'set at boot, such as net.ipv4.ip_forward=1; may be repeated', assignment)
     .option('--name <name>', 'hostname of the guest', 'kernel')
     .option('--memory-mib <mib>', 'memory of the guest in MiB', wholeNumber)
@@ -121,7 +124,7 @@ async function runWithMatrix(self: Command, { file, parallel, template, command 
 
 const cacheKinds = ['images', 'templates', 'cache'] as const satisfies readonly CacheKind[]
 
-export function pruneCommand(): Command {
+function pruneCommand(): Command {
   return new Command('prune')
     .description('Remove what killed or crashed runs left behind.')
     .option('--all', 'also remove images, templates (saved VMs) and build cache, which the next run makes anew')
@@ -137,7 +140,22 @@ export function pruneCommand(): Command {
     })
 }
 
-export function explainCommand(): Command {
+function kernelsCommand(): Command {
+  return new Command('kernels')
+    .description('List the kernels that the Debian archive has, as --kernel takes them.')
+    .option('--suite <suite>', 'those of one suite, such as bookworm or trixie-backports')
+    .option('--flavour <flavour>', 'as in debian:SUITE/FLAVOUR; by default the one without')
+    .option('--json', 'print { kernels: [{ reference, version, package, pocket }] } and nothing else')
+    .addOption(progressOption())
+    .action(async ({ suite, flavour, json }, self: Command) => {
+      await execute(self, async (working) => {
+        const { kernels } = await import('./kernels.ts')
+        return await kernels({ suite, flavour, form: json ? 'json' : 'text', ...working })
+      })
+    })
+}
+
+function explainCommand(): Command {
   return new Command('explain')
     .description('Print what causes an error, what to do about it, and how it reads.')
     .argument('<code>', 'what an error has in brackets, such as VM_DIED')
@@ -154,7 +172,7 @@ export function explainCommand(): Command {
     })
 }
 
-export function doctorCommand(): Command {
+function doctorCommand(): Command {
   return new Command('doctor')
     .description('Look at all that a start needs, and say what to do about what is missing.')
     .option('--json', 'print { checks: [{ id, status, message, remedy }] } and nothing else')
@@ -173,39 +191,28 @@ export function doctorCommand(): Command {
 }
 
 /** Options that more than one command has. */
-export const kernelOption = () =>
+const kernelOption = () =>
   new Option('--kernel <reference>', 'kernel of the guest, such as debian:bookworm or source:debian/trixie').default(
     DEFAULT_KERNEL,
   )
 
-export const configOption = () =>
-  new Option('--config <fragment>', 'for a kernel from source: cgroup-v1, kasan, debug, btf or a file; may be repeated')
-    .argParser(repeated)
-    .default([], 'none')
+const configOption = () =>
+  repeatable('--config <fragment>', 'for a kernel from source: cgroup-v1, kasan, debug, btf or a file')
 
-export const rootfsOption = () =>
+const rootfsOption = () =>
   new Option('--rootfs <reference>', 'root file system: debian:SUITE, docker-image://REF, dockerfile:PATH, file://PATH')
 
-export const initOption = () =>
+const initOption = () =>
   new Option('--init <command>', 'what the guest runs in place of dockerd: words, or a JSON array').argParser(words)
 
-export const cacheFromOption = () =>
-  new Option(
-    '--cache-from <cache>',
-    'build cache to read, as docker buildx has it: type=registry,ref=...; may be repeated',
-  )
-    .argParser(repeated)
-    .default([], 'none')
-
-export const cacheToOption = () =>
-  new Option('--cache-to <cache>', 'build cache to write: type=inline, or what the engine can; may be repeated')
-    .argParser(repeated)
-    .default([], 'none')
-
-export const progressOption = () =>
+const progressOption = () =>
   new Option('--progress <kind>', 'how builds are shown; auto is tty on a terminal, else plain').choices(progressKinds)
 
-export function repeated(value: string, former: readonly string[] | undefined): readonly string[] {
+function repeatable(flags: string, description: string): Option {
+  return new Option(flags, `${description}; may be repeated`).argParser(repeated).default([], 'none')
+}
+
+function repeated(value: string, former: readonly string[] | undefined): readonly string[] {
   return [...(former ?? []), value]
 }
 
@@ -215,7 +222,7 @@ function assignment(text: string, former: Readonly<Record<string, string>> = {})
   return { ...former, [text.slice(0, at)]: text.slice(at + 1) }
 }
 
-export function wholeNumber(text: string): number {
+function wholeNumber(text: string): number {
   if (!/^\d+$/.test(text)) throw new InvalidArgumentError('must be a whole number.')
   return Number(text)
 }

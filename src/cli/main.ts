@@ -1,7 +1,7 @@
 #!/usr/bin/env node
 import { readFileSync } from 'node:fs'
 import { Command } from 'commander'
-import { buildCommand, doctorCommand, explainCommand, pruneCommand, runCommand } from './commands.ts'
+import { commands } from './commands.ts'
 import { EXIT_OWN_FAILURE } from './exit.ts'
 
 const { version } = JSON.parse(readFileSync(new URL('../../package.json', import.meta.url), 'utf8')) as {
@@ -14,8 +14,7 @@ const program = new Command('testkernels')
   .enablePositionalOptions()
   .option('--debug', 'show what helps to find a fault')
 
-for (const command of [runCommand(), buildCommand(), pruneCommand(), doctorCommand(), explainCommand()])
-  program.addCommand(command)
+for (const command of commands()) program.addCommand(command)
 
 for (const command of [program, ...program.commands]) {
   command

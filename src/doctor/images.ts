@@ -26,7 +26,7 @@ export const debianArchive: Check = {
   deadlineMs: ARCHIVE_DEADLINE_MS,
   needs: 'nothing',
   examine: async ({ settings }, signal) => {
-    const mirror = await debianMirror(settings.debianMirror)
+    const mirror = await debianMirror(settings)
     if (mirror === undefined)
       return { status: 'ok', message: 'none is named, nor is this machine a Debian: that of the base image is used' }
     const source = settings.debianMirror === undefined ? "this machine's apt" : 'TESTKERNELS_DEBIAN_MIRROR'
@@ -90,7 +90,7 @@ export const baseImage: Check = {
   needs: 'engine',
   examine: async (context, signal) => {
     const { host } = await context.engine()
-    const mirror = await debianMirror(context.settings.debianMirror)
+    const mirror = await debianMirror(context.settings)
     const stored = await storedBaseImage({ host, suite: BASE_SUITE, mirror })
     if (stored !== undefined) return { status: 'ok', message: `${stored.ref} is in the engine` }
     const official = officialBaseImage(BASE_SUITE)

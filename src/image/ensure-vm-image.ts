@@ -1,8 +1,9 @@
 import { kernelLabel } from '../options/index.ts'
 import { storedBaseImage } from './base/base-image.ts'
 import { formatVmLabels, KERNEL_LABEL, kernelFactsIn } from './labels.ts'
-import { type KernelPlan, planKernel } from './plan.ts'
+import { planKernel } from './plan.ts'
 import type { KernelFacts } from './preflight/kernel-facts.ts'
+import type { KeyedIngredient } from './recipes/ingredient.ts'
 import { BASE_SUITE } from './recipes/vm-image.ts'
 import { checkCaches, type VmImageRequest } from './request.ts'
 
@@ -55,7 +56,7 @@ export async function ensureVmImage(request: VmImageRequest): Promise<VmImage> {
  * What is known of a kernel: from the label of any image with it, whatever its rootfs, which takes the engine no more than a
  * question; else from that of an image whose cache is to be read, so that its kernel need not be made; else from the kernel itself, which is fetched or built for it and then there for the image.
  */
-async function findKernelFacts(kernel: KernelPlan, request: VmImageRequest): Promise<KernelFacts> {
+async function findKernelFacts(kernel: KeyedIngredient, request: VmImageRequest): Promise<KernelFacts> {
   const images = await request.host.images.labelsOfAll(`${KERNEL_LABEL}=${kernel.key}`)
   const stored = images.map(kernelFactsIn).find((facts) => facts !== undefined)
   if (stored !== undefined) return stored

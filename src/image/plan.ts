@@ -1,23 +1,18 @@
 import { createHash } from 'node:crypto'
 import type { Architecture } from '../arch/index.ts'
-import { type Definition, type ImageConfig, type LocalDir, llb } from '../buildkit/graph.ts'
+import { type Definition, type ImageConfig, type LocalDir, llb, type State } from '../buildkit/graph.ts'
 import { kernelLabel } from '../options/index.ts'
 import { imagePaths, standaloneArguments } from '../qemu/index.ts'
 import { ensureBaseImage, officialBaseImage } from './base/base-image.ts'
 import { vmLabels } from './labels.ts'
 import { neededOptions } from './preflight/needs.ts'
-import { type Ingredient, markOurs } from './recipes/ingredient.ts'
+import { type Ingredient, type KeyedIngredient, markOurs } from './recipes/ingredient.ts'
 import { kernel } from './recipes/kernel/index.ts'
 import { daemonJsonOf, rootfs } from './recipes/rootfs.ts'
 import { tools } from './recipes/tools.ts'
 import { BASE_SUITE, vmImage } from './recipes/vm-image.ts'
 import { registryCredentials } from './registry.ts'
-import type { VmImageRequest } from './request.ts'
-
-/** The kernel's part of an image: its graph, and a key that stands for all that goes in. */
-export interface KernelPlan extends Ingredient {
-  readonly key: string
-}
+import type { BuildContext, VmImageRequest } from './request.ts'
 
 export interface ImagePlan {
   readonly ref: string
@@ -41,16 +36,10 @@ function configFor(arch: Architecture): ImageConfig {
 
 /** Plans the kernel, and then the image with it: nothing is done for the rootfs when the kernel turns out to be unsuitable. */
 export async function planKernel(request: VmImageRequest) {
-  const { host, builder, mirror, log, signal } = request
-  const { arch } = host
-  const base = async (suite: string) => {
-    // A buildkitd sees no image of the engine; it pulls the official one itself.
-    if (builder.kind === 'buildkitd') return officialBaseImage(suite)
-    const credentials = registryCredentials(request.dockerConfigDirectory)
-    return (await ensureBaseImage({ host, suite, mirror, credentials, signal, log })).ref
-  }
-  const baseRef = await base(BASE_SUITE)
-  const from = markOurs(llb.image(baseRef, { platform: arch.platform, name: `[base] ${baseRef}` }))
+  const { mirror } = request
+  const { arch } = request.host
+  const base = (suite: string) => baseImage(suite, request)
+  const from = await baseState(request)
   const withTools = tools(from, { mirror, suite: BASE_SUITE })
   const ingredient = await kernel(request.kernel, {
     ...request,
@@ -59,7 +48,7 @@ export async function planKernel(request: VmImageRequest) {
     tools: withTools,
     suite: BASE_SUITE,
   })
-  const planned: KernelPlan = { ...ingredient, key: keyOf(arch, ingredient) }
+  const planned: KeyedIngredient = { ...ingredient, key: keyOf(arch, ingredient) }
   const planImage = async (): Promise<ImagePlan> => {
     const context = { ...request, tools: withTools, base }
     const root = await rootfs(request.rootfs, context)
@@ -88,6 +77,20 @@ export async function planKernel(request: VmImageRequest) {
     }
   }
   return { kernel: planned, planImage }
+}
+
+async function baseImage(suite: string, context: BuildContext): Promise<string> {
+  const { host, builder, mirror, dockerConfigDirectory, log, signal } = context
+  // A buildkitd sees no image of the engine; it pulls the official one itself.
+  if (builder.kind === 'buildkitd') return officialBaseImage(suite)
+  const credentials = registryCredentials(dockerConfigDirectory)
+  return (await ensureBaseImage({ host, suite, mirror, credentials, signal, log })).ref
+}
+
+/** What steps of ours begin on: a Debian of `BASE_SUITE`. */
+export async function baseState(context: BuildContext): Promise<State> {
+  const ref = await baseImage(BASE_SUITE, context)
+  return markOurs(llb.image(ref, { platform: context.host.arch.platform, name: `[base] ${ref}` }))
 }
 
 /**

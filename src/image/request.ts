@@ -6,15 +6,13 @@ import type { DebianMirror } from './base/debian-mirror.ts'
 import { CacheUnsupportedError } from './errors.ts'
 import type { KernelFacts } from './preflight/kernel-facts.ts'
 
-/** What an image is to be made of, and with. */
-export interface VmImageRequest {
+/** What is built with, whatever it is. */
+export interface BuildContext {
   readonly host: Host
   readonly builder: Builder
-  readonly kernel: KernelReference
-  readonly rootfs: RootfsReference
-  /** The guest's command in place of dockerd. */
-  readonly init: readonly string[] | undefined
   readonly mirror: DebianMirror | undefined
+  /** Debian's archive of snapshots, for what the mirror has no more. */
+  readonly debianSnapshots: string | undefined
   readonly cache: CachePlan
   /** Where sources of the kernel are taken from in place of kernel.org. */
   readonly kernelMirror: string | undefined
@@ -22,6 +20,18 @@ export interface VmImageRequest {
   readonly dockerConfigDirectory: string
   /** For what is remembered between runs. */
   readonly cacheDirectory: string
+  /** Takes the steps of the build as BuildKit reports them. */
+  readonly onStatus: (status: SolveStatus) => void
+  readonly log: Logger
+  readonly signal: AbortSignal
+}
+
+/** What an image is to be made of, and with. */
+export interface VmImageRequest extends BuildContext {
+  readonly kernel: KernelReference
+  readonly rootfs: RootfsReference
+  /** The guest's command in place of dockerd. */
+  readonly init: readonly string[] | undefined
   /** Takes what is known of the kernel before its rootfs is made. What it throws ends the work. */
   readonly onKernel: (facts: KernelFacts) => void
   /**
@@ -29,10 +39,6 @@ export interface VmImageRequest {
    * What it throws ends the work.
    */
   readonly onDaemonJson: (text: string) => void
-  /** Takes the steps of the build as BuildKit reports them. */
-  readonly onStatus: (status: SolveStatus) => void
-  readonly log: Logger
-  readonly signal: AbortSignal
 }
 
 /** The build caches of one image. */

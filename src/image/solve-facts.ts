@@ -5,17 +5,16 @@ import { exporters, llb, localDirs, registryAuth, secrets } from '../buildkit/in
 import { readText } from '../log/index.ts'
 import { aptSecrets } from './base/debian-mirror.ts'
 import { KERNEL_LABEL, kernelFactsIn } from './labels.ts'
-import type { KernelPlan } from './plan.ts'
 import { type KernelFacts, parseKernelConfig } from './preflight/kernel-facts.ts'
 import { neededOptions } from './preflight/needs.ts'
-import type { Ingredient } from './recipes/ingredient.ts'
-import type { VmImageRequest } from './request.ts'
+import type { Ingredient, KeyedIngredient } from './recipes/ingredient.ts'
+import type { BuildContext } from './request.ts'
 
 /** A kernel's configuration has a quarter of a million bytes. */
 const FACT_MAX_BYTES = 8 * 1024 * 1024
 
 /** From the label of an image with this kernel in a registry. */
-export async function cachedFacts({ key }: KernelPlan, request: VmImageRequest): Promise<KernelFacts | undefined> {
+export async function cachedFacts({ key }: KeyedIngredient, request: BuildContext): Promise<KernelFacts | undefined> {
   const refs = request.cache.from.filter(({ type }) => type === 'registry').map(({ attrs }) => attrs['ref'] ?? '')
   if (refs.length === 0) return undefined
   const attachables = [registryAuth({ configDir: request.dockerConfigDirectory })]
@@ -29,24 +28,25 @@ export async function cachedFacts({ key }: KernelPlan, request: VmImageRequest):
 }
 
 /** The part of the graph that is the kernel, and of its result the few files that images/kernel/pack.sh made for this. */
-export async function solveFacts(kernel: KernelPlan, request: VmImageRequest): Promise<KernelFacts> {
+export async function solveFacts(kernel: KeyedIngredient, request: BuildContext): Promise<KernelFacts> {
   return toFacts(await solveFiles({ ...kernel, path: '/facts', name: '[kernel] facts' }, request), request.host.arch)
 }
 
 /** How the rootfs configures its dockerd; undefined when it does not. */
-export async function solveDaemonJson(daemonJson: Ingredient, request: VmImageRequest): Promise<string | undefined> {
+export async function solveDaemonJson(daemonJson: Ingredient, request: BuildContext): Promise<string | undefined> {
   const files = await solveFiles({ ...daemonJson, path: '/', name: '[rootfs] daemon.json' }, request)
   return files.get('daemon.json')
 }
 
-interface SmallFiles extends Ingredient {
+export interface SmallFiles extends Ingredient {
   /** The directory that they are in. */
   readonly path: string
   /** Shown in the progress. */
   readonly name: string
 }
 
-async function solveFiles({ state, directories = {}, path, name }: SmallFiles, request: VmImageRequest) {
+/** Few and small files out of a graph, by name. */
+export async function solveFiles({ state, directories = {}, path, name }: SmallFiles, request: BuildContext) {
   const files = llb.scratch(request.host.arch.platform).file(llb.copy(state, path, '/', { contents: true }), { name })
   const archive = new PassThrough()
   const reading = readFiles(archive)

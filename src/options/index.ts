@@ -24,6 +24,8 @@ export {
 export { type KernelAxes, type KernelCombination, type KernelMatrixOptions, kernelMatrix } from './kernel-matrix.ts'
 export {
   type DebianKernel,
+  debianLabel,
+  debianSuites,
   type ImageKernel,
   type KernelReference,
   type KernelSpec,

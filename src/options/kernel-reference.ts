@@ -56,32 +56,39 @@ export function parseKernelReference(kernel: KernelSpec, entry?: string): Kernel
   })
 }
 
-/** `debian:SUITE[/FLAVOUR]`: the kernel that Debian ships. */
+/** `debian:SUITE[/FLAVOUR][@VERSION]`: the kernel that Debian ships, or shipped. */
 export interface DebianKernel {
   readonly kind: 'debian'
   /** A suite of the Debian archive, such as `bookworm` or `trixie-backports`. */
   readonly suite: string
   /** What follows `linux-image-` in the meta package's name. @default the architecture's smallest */
   readonly flavour?: string
+  /** Of the package, `6.1.187-1`, or how it begins; or a time, `20260301T000000Z`, in Debian's archive of snapshots. @default the newest */
+  readonly version?: string
 }
 
 /** The suites that `debian:` takes: those whose kernels the machine that boots them was tested with. */
 export const debianSuites = ['bullseye', 'bookworm', 'trixie', 'sid'] as const
 
-const SUITE = /^([a-z]+(?:-backports)?)(?:\/([a-z0-9-]+))?$/
+const SUITE = /^([a-z]+(?:-backports)?)(?:\/([a-z0-9-]+))?(?:@(\d[\w.+~-]*))?$/
 
 /**
- * Reads `SUITE` or `SUITE/FLAVOUR`.
+ * Reads `SUITE`, `SUITE/FLAVOUR`, `SUITE@VERSION` or all three.
  * @throws UnknownKernelError
  */
 export function parseDebianKernel(text: string, entry?: string): DebianKernel {
-  const [, suite, flavour] = SUITE.exec(text) ?? []
+  const [, suite, flavour, version] = SUITE.exec(text) ?? []
   if (suite !== undefined && debianSuites.some((name) => name === suite || `${name}-backports` === suite))
-    return { kind: 'debian', suite, ...(flavour !== undefined && { flavour }) }
+    return {
+      kind: 'debian',
+      suite,
+      ...(flavour !== undefined && { flavour }),
+      ...(version !== undefined && { version }),
+    }
   throw new UnknownKernelError({
     what: `unknown kernel 'debian:${text}'`,
     entry,
-    remedy: `name one of ${debianSuites.map((name) => `debian:${name}`).join(', ')}, each also as debian:SUITE-backports and debian:SUITE/FLAVOUR`,
+    remedy: `name one of ${debianSuites.map((name) => `debian:${name}`).join(', ')}, each also as debian:SUITE-backports, debian:SUITE/FLAVOUR and debian:SUITE@VERSION`,
   })
 }
 
@@ -89,7 +96,7 @@ export function parseDebianKernel(text: string, entry?: string): DebianKernel {
 export function kernelLabel(reference: KernelReference): string {
   switch (reference.kind) {
     case 'debian':
-      return reference.flavour === undefined ? reference.suite : `${reference.suite}/${reference.flavour}`
+      return debianLabel(reference)
     case 'image':
       return reference.ref
     case 'local':
@@ -97,6 +104,11 @@ export function kernelLabel(reference: KernelReference): string {
     case 'source':
       return originLabel(reference.origin)
   }
+}
+
+/** What follows `debian:` in a reference. */
+export function debianLabel({ suite, flavour, version }: Omit<DebianKernel, 'kind'>): string {
+  return `${suite}${flavour === undefined ? '' : `/${flavour}`}${version === undefined ? '' : `@${version}`}`
 }
 
 function originLabel(origin: SourceOrigin): string {

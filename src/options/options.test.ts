@@ -1,6 +1,6 @@
 import { expect, test } from 'vitest'
 import { parseKernelEntry, parseMatrix } from './kernel-entry.ts'
-import { parseKernelReference } from './kernel-reference.ts'
+import { kernelLabel, parseKernelReference } from './kernel-reference.ts'
 import { readSettings } from './settings.ts'
 
 test('fills in the defaults and freezes', () => {
@@ -35,7 +35,27 @@ test('reads references with suite and flavour', () => {
   expect(parseKernelReference('debian:trixie-backports')).toMatchObject({ suite: 'trixie-backports' })
 })
 
-test.each(['debian:potato', 'debian', 'bookworm', '6.12', 'debian:bookworm;rm -rf /'])('does not know %j', (text) => {
+test('reads a version, or how one begins, of any suite and flavour', () => {
+  expect(parseKernelReference('debian:bookworm@6.1.187-1')).toEqual({
+    kind: 'debian',
+    suite: 'bookworm',
+    version: '6.1.187-1',
+  })
+  const all = parseKernelReference('debian:trixie-backports/amd64@6.19.10-1~bpo13+1')
+  expect(all).toMatchObject({ suite: 'trixie-backports', flavour: 'amd64', version: '6.19.10-1~bpo13+1' })
+  expect(kernelLabel(all)).toBe('trixie-backports/amd64@6.19.10-1~bpo13+1')
+})
+
+test.each([
+  'debian:potato',
+  'debian:bookworm@',
+  'debian:bookworm@latest',
+  'debian:bookworm@6.1 6.2',
+  'debian',
+  'bookworm',
+  '6.12',
+  'debian:bookworm;rm -rf /',
+])('does not know %j', (text) => {
   expect(() => parseKernelReference(text)).toThrow(`unknown kernel '${text}'`)
 })
 

@@ -19,6 +19,10 @@ export interface Settings {
   readonly cacheTo: readonly CacheReference[]
   /** `TESTKERNELS_DEBIAN_MIRROR`: the Debian archive to build from. Default: that of the machine's apt configuration. */
   readonly debianMirror: string | undefined
+  /** `TESTKERNELS_DEBIAN_SECURITY_MIRROR`: its archive of security updates. Default: that of apt, or the one beside the archive. */
+  readonly debianSecurityMirror: string | undefined
+  /** `TESTKERNELS_DEBIAN_SNAPSHOTS`: Debian's archive of snapshots, for kernels that the archive has no more. Default: none is asked */
+  readonly debianSnapshots: string | undefined
   /** `TESTKERNELS_KERNEL_MIRROR`: where `version:` takes sources from, laid out like kernel.org's pub/linux/kernel. */
   readonly kernelMirror: string | undefined
   /** `HOME`, else what the system says; undefined for a user who has none, such as a number that a container is run with. */
@@ -76,6 +80,8 @@ export function readSettings(environment: Environment = process.env): Settings {
     cacheFrom: caches(environment, 'TESTKERNELS_CACHE_FROM', 'from'),
     cacheTo: caches(environment, 'TESTKERNELS_CACHE_TO', 'to'),
     debianMirror: environment['TESTKERNELS_DEBIAN_MIRROR'] || undefined,
+    debianSecurityMirror: environment['TESTKERNELS_DEBIAN_SECURITY_MIRROR'] || undefined,
+    debianSnapshots: httpUrl(environment, 'TESTKERNELS_DEBIAN_SNAPSHOTS'),
     kernelMirror: httpUrl(environment, 'TESTKERNELS_KERNEL_MIRROR'),
     homeDirectory: homeDirectory(environment),
     cacheDirectory: absolute('TESTKERNELS_CACHE_DIR', () => defaultCache(environment)),
@@ -150,7 +156,7 @@ function httpUrl(environment: Environment, name: string): string | undefined {
   if (/^https?:\/\/[^/]*@/.test(value)) {
     throw new InvalidOptionError({
       what: `${name} has a user or a password, which would be in the history of images`,
-      remedy: 'give a mirror that needs none, or build a tarball of yours: source:FILE',
+      remedy: 'give a mirror that needs none',
     })
   }
   if (/^https?:\/\/[^/]/.test(value)) return value.replace(/\/+$/, '')

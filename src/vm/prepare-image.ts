@@ -1,10 +1,14 @@
 import type { Host } from '../host/index.ts'
 import {
+  type BuildContext,
+  baseState,
   type CachePlan,
   checkDaemonJson,
   debianMirror,
   ensureVmImage,
   findVmImage,
+  type KernelList,
+  listDebianKernels,
   type PreflightRequest,
   type Preload,
   preflight,
@@ -36,18 +40,27 @@ export async function findImage(wanted: Wanted, preparation: Preparation): Promi
   return await findVmImage(await imageRequest(wanted, preparation))
 }
 
-async function imageRequest(
-  { session, entry, cache = {} }: Wanted,
+async function imageRequest({ session, entry, cache = {} }: Wanted, preparation: Preparation): Promise<VmImageRequest> {
+  return {
+    ...(await buildContext({ session, cache }, preparation)),
+    kernel: entry.reference,
+    rootfs: entry.rootfsReference,
+    init: entry.init,
+    onKernel: (facts) => preflight(facts, preflightOf(session.host, entry, preparation.log)),
+    onDaemonJson: (text) => checkDaemonJson(text, { entry: entry.name }),
+  }
+}
+
+async function buildContext(
+  { session, cache = {} }: Pick<Wanted, 'session' | 'cache'>,
   { log, signal }: Preparation,
-): Promise<VmImageRequest> {
+): Promise<BuildContext> {
   const { host, settings, onBuildStatus } = session
   return {
     host,
     builder: host.builder({ signal, log }),
-    kernel: entry.reference,
-    rootfs: entry.rootfsReference,
-    init: entry.init,
-    mirror: await debianMirror(settings.debianMirror),
+    mirror: await debianMirror(settings),
+    debianSnapshots: settings.debianSnapshots,
     cache: {
       from: [...(cache.from ?? []), ...settings.cacheFrom],
       to: [...(cache.to ?? []), ...settings.cacheTo],
@@ -56,12 +69,23 @@ async function imageRequest(
     kernelMirror: settings.kernelMirror,
     cacheDirectory: settings.cacheDirectory,
     dockerConfigDirectory: settings.dockerConfigDirectory,
-    onKernel: (facts) => preflight(facts, preflightOf(host, entry, log)),
-    onDaemonJson: (text) => checkDaemonJson(text, { entry: entry.name }),
     onStatus: onBuildStatus,
     log,
     signal,
   }
+}
+
+/** The kernels of a Debian suite that an entry can name by their version. @throws as `listDebianKernels` */
+export async function listKernels(
+  {
+    session,
+    suite,
+    flavour,
+  }: Pick<Wanted, 'session'> & { readonly suite: string; readonly flavour: string | undefined },
+  preparation: Preparation,
+): Promise<KernelList> {
+  const context = await buildContext({ session }, preparation)
+  return await listDebianKernels(suite, { flavour }, { ...context, base: await baseState(context) })
 }
 
 /** The images that an entry wants in its guest, on this machine. */

@@ -16,6 +16,8 @@ export const matrix = {
   'sid-v1': { ...withoutMemory, kernel: 'debian:sid' },
   'sid-v2': { ...small, kernel: 'debian:sid', cgroup: 2 },
   'trixie-backports-v2': { ...small, kernel: 'debian:trixie-backports', cgroup: 2 },
+  // The newest of the security updates, which `debian:bookworm` does not look at.
+  'bookworm-pinned-v1': { ...small, kernel: 'debian:bookworm@6.1', cgroup: 1 },
   // With the v1 controllers that Debian's own build of this source lacks.
   'source-v1': { ...small, kernel: source, cgroup: 1 },
   'source-v2': { ...small, kernel: source, cgroup: 2 },
@@ -33,6 +35,7 @@ export const releases: Readonly<Record<keyof typeof matrix, RegExp>> = {
   'sid-v1': /^[789]\.\d+\.\d+\+deb\d+-cloud-amd64$/,
   'sid-v2': /^[789]\.\d+\.\d+\+deb\d+-cloud-amd64$/,
   'trixie-backports-v2': /^[789]\.\d+\.\d+\+deb13-cloud-amd64$/,
+  'bookworm-pinned-v1': /^6\.1\.\d+-\d+-cloud-amd64$/,
   'source-v1': /^6\.12\.\d+$/,
   'source-v2': /^6\.12\.\d+$/,
 }

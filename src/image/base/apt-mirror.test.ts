@@ -10,13 +10,16 @@ beforeEach(async () => {
 })
 afterEach(() => rm(machine, { recursive: true }))
 
-async function mirrorWith(files: Record<string, string>, osRelease = 'NAME="Debian GNU/Linux"\nID=debian\n') {
+async function mirrorWith(
+  files: Record<string, string>,
+  { osRelease = 'NAME="Debian GNU/Linux"\nID=debian\n', archive = 'main' as 'main' | 'security' } = {},
+) {
   for (const [name, text] of Object.entries({ 'os-release': osRelease, ...files })) {
     const file = join(machine, name)
     await mkdir(dirname(file), { recursive: true })
     await writeFile(file, text)
   }
-  return await aptMirror({ aptDirectory: machine, osReleaseFile: join(machine, 'os-release') })
+  return await aptMirror({ archive, aptDirectory: machine, osReleaseFile: join(machine, 'os-release') })
 }
 
 const deb822 = (uri: string, more = '') =>
@@ -42,6 +45,7 @@ test('the archive of security updates is not the archive', async () => {
       'deb http://security.example.org/debian-security bookworm-security main\ndeb http://mirror.example.org/debian bookworm main\n',
   }
   expect(await mirrorWith(files)).toBe('http://mirror.example.org/debian')
+  expect(await mirrorWith(files, { archive: 'security' })).toBe('http://security.example.org/debian-security')
 })
 
 test('repositories of others are ignored, however much they look like Debian', async () => {
@@ -77,7 +81,7 @@ test.each([
 
 test('a machine that is not Debian has no mirror', async () => {
   const sources = { 'sources.list': 'deb http://mirror.example.org/ubuntu stable main\n' }
-  expect(await mirrorWith(sources, 'ID=ubuntu\nID_LIKE=debian\n')).toBeUndefined()
+  expect(await mirrorWith(sources, { osRelease: 'ID=ubuntu\nID_LIKE=debian\n' })).toBeUndefined()
 })
 
 test('one-line sources: options, comments, deb-src and blank lines', () => {

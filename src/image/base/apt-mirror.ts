@@ -2,15 +2,17 @@ import { readdir, readFile } from 'node:fs/promises'
 import { join } from 'node:path'
 
 export interface MirrorOptions {
+  /** Which of Debian's two archives. @default 'main' */
+  readonly archive?: 'main' | 'security'
   /** @default '/etc/apt' */
   readonly aptDirectory?: string
   /** @default '/etc/os-release' */
   readonly osReleaseFile?: string
 }
 
+const NAMES = 'oldoldstable|oldstable|stable|testing|unstable|sid|buster|bullseye|bookworm|trixie|forky|duke'
 /** Names of suites by which a source of Debian's own packages is told from another distribution's. */
-const DEBIAN_SUITES =
-  /^(oldoldstable|oldstable|stable|testing|unstable|sid|buster|bullseye|bookworm|trixie|forky|duke)$/
+const DEBIAN_SUITES = { main: new RegExp(`^(${NAMES})$`), security: new RegExp(`^(${NAMES})-security$`) }
 const DEBIAN_KEYRING = /debian-archive/
 
 /**
@@ -18,10 +20,11 @@ const DEBIAN_KEYRING = /debian-archive/
  * a machine that is not Debian, or whose apt has no source that can be Debian's.
  */
 export async function aptMirror(options: MirrorOptions = {}): Promise<string | undefined> {
-  const { aptDirectory = '/etc/apt', osReleaseFile = '/etc/os-release' } = options
+  const { archive = 'main', aptDirectory = '/etc/apt', osReleaseFile = '/etc/os-release' } = options
   const osRelease = await readFile(osReleaseFile, 'utf8').catch(() => '')
   if (!/^ID="?debian"?$/m.test(osRelease)) return undefined
-  const candidates = await Promise.all((await readAptSources(aptDirectory)).map(candidatesIn))
+  const sources = await readAptSources(aptDirectory)
+  const candidates = await Promise.all(sources.map((source) => candidatesIn(source, DEBIAN_SUITES[archive])))
   const [best] = candidates.flat().toSorted((one, other) => other.likelihood - one.likelihood)
   return best?.uri
 }
@@ -32,8 +35,8 @@ interface Candidate {
 }
 
 /** Sources of others have suites and components named like Debian's. What tells them apart is the key, then the path. */
-async function candidatesIn({ uris, suites, components, signedBy }: AptSource): Promise<Candidate[]> {
-  if (!components.includes('main') || !suites.some((suite) => DEBIAN_SUITES.test(suite))) return []
+async function candidatesIn({ uris, suites, components, signedBy }: AptSource, wanted: RegExp): Promise<Candidate[]> {
+  if (!components.includes('main') || !suites.some((suite) => wanted.test(suite))) return []
   if (signedBy !== undefined && !DEBIAN_KEYRING.test(signedBy)) return []
   const resolved = (await Promise.all(uris.map(resolveMirrorList))).flat()
   return resolved

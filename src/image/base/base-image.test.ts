@@ -5,8 +5,9 @@ import { connectEngine } from '../../engine/index.ts'
 import { dockerHost } from '../../host/index.ts'
 import { readSettings } from '../../options/index.ts'
 import { ensureBaseImage } from './base-image.ts'
+import { parseMirror } from './debian-mirror.ts'
 
-const mirror = { url: 'http://mirror.example.org/debian', auth: undefined }
+const mirror = parseMirror('http://mirror.example.org/debian')
 const madeFrom = (url: string) => ({
   Id: 'sha256:own',
   Config: { Labels: { 'testkernels.mirror': createHash('sha256').update(url).digest('hex').slice(0, 16) } },

@@ -50,7 +50,7 @@ export function baseImageRefs(suite: string): readonly [official: string, bootst
 export async function ensureBaseImage(options: BaseImageOptions): Promise<BaseImage> {
   const { host, suite, signal, log = silentLogger } = options
   const { images } = host
-  const mirror = options.mirror ?? (await debianMirror(undefined))
+  const mirror = options.mirror ?? (await debianMirror())
   const stored = await findStored(images, suite, mirror)
   if (stored !== undefined) return stored
 
@@ -96,7 +96,7 @@ export async function ensureBaseImage(options: BaseImageOptions): Promise<BaseIm
 export async function storedBaseImage(
   options: Pick<BaseImageOptions, 'suite' | 'mirror'> & { readonly host: Pick<Host, 'images'> },
 ): Promise<BaseImage | undefined> {
-  const mirror = options.mirror ?? (await debianMirror(undefined))
+  const mirror = options.mirror ?? (await debianMirror())
   return await findStored(options.host.images, options.suite, mirror)
 }
 

@@ -17,19 +17,41 @@ const withPassword = 'http://archivist:open%3Asesame@mirror.example.org:8080/deb
 const mirror = parseMirror(withPassword)
 
 test.each([
-  ['http://mirror.example.org/debian/', 'http://mirror.example.org/debian', undefined],
+  [
+    'http://mirror.example.org/debian/',
+    'http://mirror.example.org/debian',
+    'http://mirror.example.org/debian-security',
+    undefined,
+  ],
   [
     withPassword,
     'http://mirror.example.org:8080/debian',
-    'machine http://mirror.example.org:8080/debian\nlogin archivist\npassword open:sesame\n',
+    'http://mirror.example.org:8080/debian-security',
+    ['/debian', '/debian-security']
+      .map((path) => `machine http://mirror.example.org:8080${path}\nlogin archivist\npassword open:sesame\n`)
+      .join(''),
   ],
   [
     'https://token@mirror.example.org',
     'https://mirror.example.org',
-    'machine https://mirror.example.org\nlogin token\n',
+    // No other host gets to see it.
+    'https://mirror.example.org/debian-security',
+    'machine https://mirror.example.org\nlogin token\nmachine https://mirror.example.org/debian-security\nlogin token\n',
   ],
-])('%s is a place and what is shown there', async (given, url, auth) => {
-  expect(await debianMirror(given)).toEqual({ url, auth })
+])('%s is a place, with security updates beside it, and what is shown there', async (given, url, securityUrl, auth) => {
+  expect(await debianMirror({ debianMirror: given })).toEqual({ url, securityUrl, auth })
+})
+
+test('the archive of security updates can be named by itself', async () => {
+  const named = {
+    debianMirror: 'http://me:1@mirror.example.org/debian',
+    debianSecurityMirror: 'http://sec.example.org/d',
+  }
+  expect(await debianMirror(named)).toEqual({
+    url: 'http://mirror.example.org/debian',
+    securityUrl: 'http://sec.example.org/d',
+    auth: 'machine http://mirror.example.org/debian\nlogin me\npassword 1\n',
+  })
 })
 
 test.each([
@@ -137,7 +159,8 @@ test('so is debootstrap, whose wget knows netrc', async () => {
   await made().catch(() => {})
   vi.unstubAllEnvs()
   expect(await readFile(join(bin, 'netrc'), 'utf8')).toBe(
-    'machine mirror.example.org\nlogin archivist\npassword open:sesame\n',
+    // Of the archive and of that of security updates, on one host.
+    'machine mirror.example.org\nlogin archivist\npassword open:sesame\n'.repeat(2),
   )
   expect(await readFile(join(bin, 'seen'), 'utf8')).not.toContain('sesame')
   const home = (await readFile(join(bin, 'home'), 'utf8')).trim()

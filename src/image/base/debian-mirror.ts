@@ -6,20 +6,46 @@ import { aptMirror } from './apt-mirror.ts'
 export interface DebianMirror {
   /** Without user and password, and without a slash at its end: it is on command lines, in images and in their history. */
   readonly url: string
+  /** The archive of security updates, likewise. */
+  readonly securityUrl: string
   /** What apt is to show it, as a file of /etc/apt/auth.conf.d. */
   readonly auth: string | undefined
+}
+
+/** What a user says of them. */
+export interface DebianMirrorOptions {
+  readonly debianMirror?: string | undefined
+  readonly debianSecurityMirror?: string | undefined
 }
 
 /**
  * The Debian archive that images are built from: the option, else that of this machine's apt configuration, else none.
  * @throws InvalidOptionError for a password that apt could not be told
  */
-export async function debianMirror(option: string | undefined): Promise<DebianMirror | undefined> {
-  const text = option ?? (await aptMirror())
-  return text === undefined ? undefined : parseMirror(text)
+export async function debianMirror(options: DebianMirrorOptions = {}): Promise<DebianMirror | undefined> {
+  const { debianMirror: given, debianSecurityMirror } = options
+  if (given !== undefined) return parseMirror(given, debianSecurityMirror)
+  const found = await aptMirror()
+  if (found === undefined) return undefined
+  return parseMirror(found, debianSecurityMirror ?? (await aptMirror({ archive: 'security' })))
 }
 
-export function parseMirror(text: string): DebianMirror {
+/** @param security by default the one beside it, as Debian's own mirrors have it: `/debian-security` beside `/debian` */
+export function parseMirror(
+  text: string,
+  security = text.replace(/\/*$/, hasPath(text) ? '-security' : '/debian-security'),
+) {
+  const main = parseArchive(text)
+  const { url: securityUrl, auth } = parseArchive(security)
+  const auths = [main.auth, auth].filter((one) => one !== undefined)
+  return { url: main.url, securityUrl, auth: auths.length === 0 ? undefined : auths.join('') }
+}
+
+function hasPath(url: string): boolean {
+  return /^[a-z]+:\/\/[^/]+\/+[^/]/.test(url)
+}
+
+function parseArchive(text: string): Pick<DebianMirror, 'url' | 'auth'> {
   const [, scheme = '', user, rest = text] = /^(https?:\/\/)(?:([^/]*)@)?(.*)$/.exec(text) ?? []
   const url = `${scheme}${rest}`.replace(/\/+$/, '')
   if (user === undefined) return { url, auth: undefined }

@@ -15,6 +15,11 @@ export interface Ingredient {
   readonly directories?: Readonly<Record<string, LocalDir>>
 }
 
+/** An ingredient that is looked for by a key, which stands for all that goes in. */
+export interface KeyedIngredient extends Ingredient {
+  readonly key: string
+}
+
 /**
  * Stands for the content of a file or a directory: names, sizes, times, modes and owners, which is what BuildKit's file sync
  * compares as well. No file is read.

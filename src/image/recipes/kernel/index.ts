@@ -1,14 +1,15 @@
 import type { Architecture } from '../../../arch/index.ts'
 import { llb, type State } from '../../../buildkit/graph.ts'
-import { type DebianKernel, type KernelReference, kernelLabel } from '../../../options/index.ts'
-import { aptAuth, type DebianMirror } from '../../base/debian-mirror.ts'
+import { type KernelReference, kernelLabel } from '../../../options/index.ts'
+import type { BuildContext } from '../../request.ts'
 import type { Ingredient } from '../ingredient.ts'
 import { sources } from '../sources.ts'
-import { type StoredImageContext, storedImage } from '../stored-image.ts'
+import { storedImage } from '../stored-image.ts'
+import { debianKernel } from './debian.ts'
 import { type LocalKernelTree, localKernel } from './local.ts'
 import { type SourceKernelContext, sourceKernel } from './source.ts'
 
-export interface KernelRecipeContext extends SourceKernelContext, StoredImageContext {
+export interface KernelRecipeContext extends SourceKernelContext, BuildContext {
   readonly tools: State
 }
 
@@ -22,7 +23,7 @@ export async function kernel(reference: KernelReference, context: KernelRecipeCo
 async function kernelTree(reference: KernelReference, context: KernelRecipeContext): Promise<LocalKernelTree> {
   switch (reference.kind) {
     case 'debian':
-      return { state: debianKernel(context.tools, reference, context) }
+      return { state: await debianKernel(reference, context) }
     case 'image':
       return await storedImage(reference.ref, { ...context, name: `[kernel] ${reference.ref}` })
     case 'local':
@@ -30,27 +31,6 @@ async function kernelTree(reference: KernelReference, context: KernelRecipeConte
     case 'source':
       return await sourceKernel(reference, kernelLabel(reference), context)
   }
-}
-
-export interface DebianKernelOptions {
-  readonly arch: Architecture
-  readonly mirror: DebianMirror | undefined
-}
-
-/** The tree of a kernel of Debian's: `/boot` and `/lib/modules`, or `/usr/lib/modules` (images/kernel/fetch-debian.sh). */
-function debianKernel(tools: State, kernel: DebianKernel, { arch, mirror }: DebianKernelOptions): State {
-  const { suite, flavour = arch.kernel.debianFlavour } = kernel
-  return tools
-    .run({
-      name: `[kernel ${suite}] fetch linux-image-${flavour}`,
-      args: ['sh', '/src/fetch-debian.sh', suite, flavour, ...(mirror === undefined ? [] : [mirror.url])],
-      mounts: [
-        llb.bind('/src', sources('kernel', { arch, only: ['fetch-debian.sh', 'debian-apt.sh'] }), { selector: '/src' }),
-        ...aptAuth(mirror),
-        llb.output('/out'),
-      ],
-    })
-    .mountOutput('/out')
 }
 
 export interface PackOptions {

@@ -79,20 +79,38 @@ export async function publishedChecksum(
 }
 
 async function download({ name, checksumsUrl }: Tarball & { checksumsUrl: string }, signal: AbortSignal) {
-  const onPassed = () => new Error(`no answer within ${LIST_DEADLINE_MS / 1000} s`)
-  using deadline = startDeadline({ ms: LIST_DEADLINE_MS, onPassed, signal })
   try {
-    const response = await fetch(checksumsUrl, { signal: deadline.signal })
-    if (!response.ok) throw new Error(`HTTP ${response.status} ${response.statusText}`)
-    return await readText(Readable.from(response.body ?? []), { maxBytes: LIST_MAX_BYTES })
-  } catch (thrown) {
+    const list = await fetchText(checksumsUrl, signal)
+    if (list === undefined) throw new Error('HTTP 404')
+    return list
+  } catch (cause) {
     signal.throwIfAborted()
     throw new KernelSourceUnavailableError({
       what: `cannot learn the checksum of ${name} from ${checksumsUrl}`,
-      cause: reasonOf(thrown),
+      cause,
       remedy:
         'set TESTKERNELS_KERNEL_MIRROR to a mirror of pub/linux/kernel that can be reached, give the sha256 with the version (#sha256=HEX), or build source:debian/SUITE or a tarball of yours',
     })
+  }
+}
+
+/**
+ * Something that a server publishes, as text; undefined where it has none.
+ * @throws an Error with the reason
+ */
+export async function fetchText(url: string, signal: AbortSignal): Promise<string | undefined> {
+  const onPassed = () => new Error(`no answer within ${LIST_DEADLINE_MS / 1000} s`)
+  using deadline = startDeadline({ ms: LIST_DEADLINE_MS, onPassed, signal })
+  try {
+    const response = await fetch(url, { signal: deadline.signal })
+    if (response.status === 404) {
+      await response.body?.cancel()
+      return undefined
+    }
+    if (!response.ok) throw new Error(`HTTP ${response.status} ${response.statusText}`)
+    return await readText(Readable.from(response.body ?? []), { maxBytes: LIST_MAX_BYTES })
+  } catch (thrown) {
+    throw reasonOf(thrown)
   }
 }
 

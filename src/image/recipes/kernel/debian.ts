@@ -1,0 +1,232 @@
+import { createHash } from 'node:crypto'
+import { mkdir, readFile } from 'node:fs/promises'
+import { dirname, join } from 'node:path'
+import { llb, type State } from '../../../buildkit/graph.ts'
+import { replaceFile } from '../../../files/index.ts'
+import { type DebianKernel, debianLabel, UnknownKernelError } from '../../../options/index.ts'
+import { aptAuth } from '../../base/debian-mirror.ts'
+import type { BuildContext } from '../../request.ts'
+import { sources } from '../sources.ts'
+import { compareVersions, isTime, newestOf, Snapshots } from './debian-versions.ts'
+import { KernelSourceUnavailableError } from './kernel-org.ts'
+
+/** A kernel in a Debian archive. */
+export interface ArchivedKernel {
+  /** The suite that lists it, or the part of one: `bookworm-security`. */
+  readonly pocket: string
+  /** URL of the archive. */
+  readonly archive: string
+  /** Of all its packages, such as `6.1.187-1`. */
+  readonly version: string
+  /** The first is linux-image. */
+  readonly packages: readonly string[]
+}
+
+export interface DebianKernelContext extends BuildContext {
+  /** A Debian that apt runs in. */
+  readonly base: State
+}
+
+/** The tree of a kernel of Debian's: `/boot` and `/lib/modules`, or `/usr/lib/modules` (images/kernel/fetch-debian.sh). */
+export async function debianKernel(
+  kernel: DebianKernel,
+  context: DebianKernelContext & { readonly tools: State },
+): Promise<State> {
+  const { mirror, tools, host } = context
+  const flavour = flavourOf(kernel, context)
+  const pinned = kernel.version === undefined ? undefined : await pinnedKernel(kernel, context)
+  const what = pinned?.packages[0] ?? `linux-image-${flavour}`
+  const args = pinned
+    ? [pinned.pocket, flavour, pinned.archive, pinned.version, ...pinned.packages]
+    : [kernel.suite, flavour, ...(mirror === undefined ? [] : [mirror.url])]
+  return tools
+    .run({
+      name: `[kernel ${debianLabel(kernel)}] fetch ${what}`,
+      args: ['sh', '/src/fetch-debian.sh', ...args],
+      mounts: [
+        llb.bind('/src', sources('kernel', { arch: host.arch, only: ['fetch-debian.sh', 'debian-apt.sh'] }), {
+          selector: '/src',
+        }),
+        ...aptAuth(mirror),
+        llb.output('/out'),
+      ],
+    })
+    .mountOutput('/out')
+}
+
+function flavourOf(
+  { flavour }: { readonly flavour?: string | undefined },
+  { host }: Pick<BuildContext, 'host'>,
+): string {
+  return flavour ?? host.arch.kernel.debianFlavour
+}
+
+/** Where kernels of a suite are: those of a stable release in parts, of which only the first has to be there. */
+function pocketsOf(suite: string): readonly string[] {
+  if (suite === 'sid' || suite.endsWith('-backports')) return [suite]
+  return [suite, `${suite}-security`, `${suite}-updates`, `${suite}-proposed-updates`]
+}
+
+export interface ListOptions {
+  readonly flavour?: string | undefined
+  /** URLs of other archives than the mirror's. */
+  readonly archives?: { readonly main: string; readonly security: string }
+  /** @default those that a suite has */
+  readonly pockets?: readonly string[]
+}
+
+export interface KernelList {
+  /** From the oldest version to the newest; each version once. */
+  readonly kernels: readonly ArchivedKernel[]
+  /** Pockets that could not be read. */
+  readonly missing: readonly string[]
+}
+
+/**
+ * The kernels that an archive lists now; apt asks it, in a step of a build, as it does for what is installed.
+ * @throws SolveError; KernelSourceUnavailableError where none of it can be read
+ */
+export async function listDebianKernels(
+  suite: string,
+  { flavour, archives, pockets = pocketsOf(suite) }: ListOptions,
+  context: DebianKernelContext,
+): Promise<KernelList> {
+  const { base, host, mirror } = context
+  const only = ['list-debian.sh', 'list-kernels.awk', 'debian-apt.sh']
+  const { main, security } = archives ?? { main: mirror?.url ?? '', security: mirror?.securityUrl ?? '' }
+  const name = `[kernels] list those of ${suite}`
+  const state = base
+    .run({
+      name,
+      args: ['sh', '/src/list-debian.sh', flavourOf({ flavour }, context), main, security, ...pockets],
+      ignoreCache: true,
+      mounts: [
+        llb.bind('/src', sources('kernel', { arch: host.arch, only }), { selector: '/src' }),
+        ...aptAuth(mirror),
+        llb.output('/out'),
+      ],
+    })
+    .mountOutput('/out')
+  const { solveFiles } = await import('../../solve-facts.ts')
+  const files = await solveFiles({ state, path: '/', name }, context)
+  const list = parseKernelList(files.get('kernels') ?? '', files.get('missing') ?? '')
+  if (list.missing.length < pockets.length) return list
+  throw new KernelSourceUnavailableError({
+    what: `the suite ${suite} cannot be read from the Debian archive${main === '' ? '' : ` ${main}`}`,
+    remedy:
+      'set TESTKERNELS_DEBIAN_MIRROR to an archive that has it and can be reached; --progress plain shows what apt says',
+  })
+}
+
+/** Reads what images/kernel/list-debian.sh tells. */
+export function parseKernelList(kernels: string, missing: string): KernelList {
+  const byVersion = new Map<string, ArchivedKernel>()
+  for (const line of linesOf(kernels)) {
+    const [pocket = '', archive = '', version = '', packages = ''] = line.split('\t')
+    if (!byVersion.has(version)) byVersion.set(version, { pocket, archive, version, packages: packages.split(' ') })
+  }
+  const sorted = [...byVersion.values()].toSorted((one, other) => compareVersions(one.version, other.version))
+  return { kernels: sorted, missing: linesOf(missing) }
+}
+
+function linesOf(text: string): string[] {
+  return text.split('\n').filter((line) => line !== '')
+}
+
+/** How long it holds which version a prefix means, in milliseconds. */
+const PREFIX_KEPT_MS = 24 * 3_600_000
+
+/**
+ * The kernel of a version, remembered: what was built before needs no network to be found again.
+ * @throws UnknownKernelError, with the nearest that there are
+ */
+async function pinnedKernel(kernel: DebianKernel, context: DebianKernelContext): Promise<ArchivedKernel> {
+  const { mirror, debianSnapshots, cacheDirectory } = context
+  const known = JSON.stringify([mirror?.url, mirror?.securityUrl, debianSnapshots, flavourOf(kernel, context), kernel])
+  const file = join(cacheDirectory, 'debian-kernels', createHash('sha256').update(known).digest('hex'))
+  const remembered = await remember(file, kernel)
+  if (remembered !== undefined) return remembered
+  const found = await findKernel(kernel, context)
+  await mkdir(dirname(file), { recursive: true })
+  await replaceFile(file, JSON.stringify({ ...found, foundMs: Date.now() }))
+  context.log.info(`debian:${debianLabel(kernel)} is ${found.packages[0]} ${found.version}, of ${found.pocket}`)
+  return found
+}
+
+async function remember(file: string, { version = '' }: DebianKernel): Promise<ArchivedKernel | undefined> {
+  const text = await readFile(file, 'utf8').catch(() => undefined)
+  if (text === undefined) return undefined
+  const { foundMs, ...found } = JSON.parse(text) as ArchivedKernel & { readonly foundMs: number }
+  const holds = found.version === version || isTime(version) || Date.now() - foundMs < PREFIX_KEPT_MS
+  return holds ? found : undefined
+}
+
+async function findKernel(kernel: DebianKernel, context: DebianKernelContext): Promise<ArchivedKernel> {
+  const { suite, version = '' } = kernel
+  const flavour = flavourOf(kernel, context)
+  const { debianSnapshots, host, signal } = context
+  const snapshots =
+    debianSnapshots === undefined ? undefined : new Snapshots(debianSnapshots, { arch: host.arch.name, signal })
+  if (isTime(version)) {
+    if (snapshots === undefined) throw noSnapshots(kernel)
+    const then = await listDebianKernels(suite, { flavour, archives: snapshots.archivesAt(version) }, context)
+    const newest = then.kernels.at(-1)
+    if (newest !== undefined) return newest
+    throw unknownVersion(kernel, then, context)
+  }
+  const now = await listDebianKernels(suite, { flavour }, context)
+  const found = newestOf(version, now.kernels)
+  if (found !== undefined) return found
+  const seen = await snapshots?.find(version, flavour)
+  if (seen !== undefined) {
+    const archives = snapshots?.archivesAt(seen.time)
+    // Where it was first may have been the next release, before it was one.
+    const pockets = seen.archive === 'security' ? [`${suite}-security`] : [...pocketsOf(suite), 'sid']
+    const then = await listDebianKernels(suite, { flavour, pockets, ...(archives && { archives }) }, context)
+    const first = newestOf(seen.version, then.kernels)
+    if (first !== undefined) return first
+  }
+  throw unknownVersion(kernel, now, context)
+}
+
+function noSnapshots(kernel: DebianKernel): UnknownKernelError {
+  return new UnknownKernelError({
+    what: `debian:${debianLabel(kernel)} names a time, which only Debian's archive of snapshots knows, and none is named`,
+    remedy:
+      'set TESTKERNELS_DEBIAN_SNAPSHOTS to its address, or name a version: `testkernels kernels` lists those that there are',
+  })
+}
+
+/** Versions before the missing one, and as many after it. */
+const NEAREST = 2
+
+export function unknownVersion(
+  kernel: DebianKernel,
+  { kernels, missing }: KernelList,
+  { debianSnapshots }: Pick<BuildContext, 'debianSnapshots'>,
+): UnknownKernelError {
+  const { version = '', suite } = kernel
+  const after = kernels.findIndex((other) => compareVersions(other.version, version) > 0)
+  const at = after === -1 ? kernels.length : after
+  const nearest = kernels
+    .slice(Math.max(0, at - NEAREST), at + NEAREST)
+    .map((other) => `debian:${debianLabel({ ...kernel, version: other.version })}`)
+  const unread = missing.filter((pocket) => pocket === suite || pocket.endsWith('-security'))
+  const where =
+    debianSnapshots === undefined ? 'the Debian archive has' : 'neither the Debian archive nor that of snapshots has'
+  const hints = [
+    nearest.length > 0
+      ? `take one of the nearest that there are: ${nearest.join(', ')}`
+      : 'name another suite or flavour',
+    `\`testkernels kernels --suite ${suite}\` lists all`,
+    ...(debianSnapshots === undefined
+      ? [
+          "Debian's archive of snapshots has more: set TESTKERNELS_DEBIAN_SNAPSHOTS to its address, where it can be reached",
+        ]
+      : []),
+  ]
+  return new UnknownKernelError({
+    what: `${where} no kernel debian:${debianLabel(kernel)}${unread.length > 0 ? `; ${unread.join(' and ')} cannot be read` : ''}`,
+    remedy: hints.join('; '),
+  })
+}
