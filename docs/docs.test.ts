@@ -35,12 +35,12 @@ test('every page of docs/ is found from README.md', () => {
   expect(linked).toEqual(pages.filter((page) => page !== 'README.md'))
 })
 
-test('every block is of a kind that is tested: a file, commands with what they print, commands whose options there are', () => {
+test('every block is of a kind that is tested: a file, commands with what they print, commands whose options there are, a recipe', () => {
   const strange = blocks.filter((block) => {
     if (['ts', 'js'].includes(block.language)) return fileOf(block) === undefined
     // Pictures, which are not to be run.
     const isPicture = block.language === 'text' || (block.language === '' && block.page === 'docs/architecture.md')
-    return !isPicture && !['sh', 'console'].includes(block.language)
+    return !isPicture && !['sh', 'console', 'dockerfile'].includes(block.language)
   })
   expect(strange.map(({ page, line }) => `${page}:${line}`)).toEqual([])
 })

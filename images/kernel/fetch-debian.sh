@@ -18,9 +18,9 @@ else
   [ -n "$packages" ] || { echo "suite $suite has no kernel package linux-image-$flavour" >&2; exit 1; }
 fi
 cd $archives
-apt apt-get download -t "$suite" $packages || {
-  echo "testkernels: $suite has not all of" $packages "any more" >&2
+if ! apt apt-get download -t "$suite" $packages; then
+  [ -z "$version" ] || echo "testkernels: $suite has it no more, where \$TESTKERNELS_CACHE_DIR/debian-kernels remembers it" >&2
   exit 1
-}
+fi
 for package in ./*.deb; do dpkg-deb -x "$package" /out; done
 rm -rf /out/usr/share $work

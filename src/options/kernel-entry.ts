@@ -18,9 +18,10 @@ import { sourceKernelOptions } from './source-kernel.ts'
 /** One row of the matrix, as a user writes it. */
 export interface KernelOptions {
   /**
-   * The kernel: `debian:SUITE`, such as `debian:bookworm`; `docker-image://REF` of an image with a kernel in it; of this
-   * machine `file:///path/vmlinuz`, an object with `vmlinuz` and what belongs to it, or `host`. Built from source:
-   * `version:X.Y.Z`, `source:debian/SUITE`, `source:PATH` of a tarball or a tree, or an object with config fragments.
+   * The kernel: `debian:SUITE`, such as `debian:bookworm`, or a version of it, `debian:SUITE@VERSION`; `docker-image://REF` of an image
+   * with a kernel in it; `dockerfile:PATH` that installs one, or an object with build arguments; of this machine `file:///path/vmlinuz`,
+   * an object with `vmlinuz` and what belongs to it, or `host`. Built from source: `version:X.Y.Z`, `source:debian/SUITE`, `source:PATH`
+   * of a tarball or a tree, or an object with config fragments.
    */
   readonly kernel: KernelSpec
   /**
@@ -93,6 +94,7 @@ const integer = (least: number) => v.pipe(v.number(), v.integer(), v.minValue(le
 /** Not a union, whose complaint names none of its alternatives' options. */
 function kernelSchema(kernel: unknown) {
   if (typeof kernel !== 'object' || kernel === null) return v.string()
+  if ('dockerfile' in kernel) return dockerfileOptions
   return 'vmlinuz' in kernel ? localKernelOptions : sourceKernelOptions
 }
 

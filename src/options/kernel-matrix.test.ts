@@ -57,6 +57,7 @@ test('kernels of every kind have a name, and no two the same', () => {
     'docker-image://example.org/kernels/lts:6.6',
     source([]),
     source(['cgroup-v1']),
+    { dockerfile: 'docs/kernels/dnf.Dockerfile', buildArgs: { IMAGE: 'rockylinux:9' } },
     `docker-image://${'x'.repeat(80)}a`,
     `docker-image://${'x'.repeat(80)}b`,
   ]
@@ -66,6 +67,7 @@ test('kernels of every kind have a name, and no two the same', () => {
     'example.org-kernels-lts-6.6',
     'source-debian-trixie',
     'source-debian-trixie-cgroup-v1',
+    'dnf-rockylinux-9',
     'x'.repeat(63),
     `${'x'.repeat(59)}-2`,
   ])

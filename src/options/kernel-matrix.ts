@@ -4,7 +4,7 @@ import { inConfiguration } from '../errors/index.ts'
 import { InvalidOptionError } from './errors.ts'
 import { preloadName } from './guest-images.ts'
 import { type KernelOptions, type NamedKernelOptions, parseMatrix } from './kernel-entry.ts'
-import { type KernelSpec, kernelText } from './kernel-reference.ts'
+import { dockerfileLabel, type KernelSpec, kernelText } from './kernel-reference.ts'
 
 type Options = { readonly [Option in keyof KernelOptions]?: NonNullable<KernelOptions[Option]> }
 
@@ -151,7 +151,7 @@ function generatedName({ axes, options }: Combination): string {
 function label(option: string, value: unknown): string {
   switch (option) {
     case 'kernel':
-      return value === undefined ? '' : withoutScheme(kernelText(value as KernelSpec))
+      return value === undefined ? '' : kernelName(value as KernelSpec)
     case 'cgroup':
       return `cgroupv${value}`
     case 'memoryMib':
@@ -185,6 +185,13 @@ function label(option: string, value: unknown): string {
     default:
       return String(value)
   }
+}
+
+/** Of one that a Dockerfile makes, its recipe and what was chosen of it: `dnf-rockylinux-9`. */
+function kernelName(kernel: KernelSpec): string {
+  if (typeof kernel === 'string' || !('dockerfile' in kernel)) return withoutScheme(kernelText(kernel))
+  const { dockerfile, target = '', buildArgs = {} } = kernel
+  return [dockerfileLabel(dockerfile), target, ...Object.values(buildArgs)].filter((part) => part !== '').join('-')
 }
 
 /** `debian:bookworm` is `bookworm`; `source:debian/trixie with cgroup-v1` is `source-debian-trixie-cgroup-v1`. */

@@ -1,5 +1,6 @@
-import { basename } from 'node:path'
+import { basename, dirname, resolve } from 'node:path'
 import { UnknownKernelError } from './errors.ts'
+import { type DockerfileOptions, type DockerfileReference, parseDockerfile } from './guest-images.ts'
 import {
   findHostKernel,
   type LocalKernel,
@@ -16,7 +17,7 @@ import {
 } from './source-kernel.ts'
 
 /** Where a kernel comes from. Each kind has a file of its own beside this one. */
-export type KernelReference = DebianKernel | ImageKernel | LocalKernel | SourceKernel
+export type KernelReference = DebianKernel | ImageKernel | DockerfileReference | LocalKernel | SourceKernel
 
 /** `docker-image://REF`: an image with a kernel in it, under `/boot` or `/usr/lib/modules`. */
 export interface ImageKernel {
@@ -25,7 +26,9 @@ export interface ImageKernel {
 }
 
 /** A kernel, as a user writes it. */
-export type KernelSpec = string | LocalKernelOptions | SourceKernelOptions
+export type KernelSpec = string | LocalKernelOptions | SourceKernelOptions | DockerfileOptions
+
+const PURPOSE = 'the kernel'
 
 /**
  * Reads the reference of a kernel.
@@ -33,9 +36,10 @@ export type KernelSpec = string | LocalKernelOptions | SourceKernelOptions
  */
 export function parseKernelReference(kernel: KernelSpec, entry?: string): KernelReference {
   if (typeof kernel !== 'string') {
+    if ('dockerfile' in kernel) return parseDockerfile(kernel, { purpose: PURPOSE, entry })
     return 'vmlinuz' in kernel ? parseLocalKernel(kernel, entry) : parseSourceKernel(kernel, debianSuites, entry)
   }
-  const [, scheme, rest = ''] = /^(host$|debian:|docker-image:\/\/|file:|version:|source:)(.*)$/.exec(kernel) ?? []
+  const [, scheme, rest = ''] = /^(host$|debian:|docker-image:\/\/|dockerfile:|file:)(.*)$/.exec(kernel) ?? []
   switch (scheme) {
     case 'host':
       return findHostKernel(entry)
@@ -45,6 +49,9 @@ export function parseKernelReference(kernel: KernelSpec, entry?: string): Kernel
       return parseLocalKernel(parseFileUrl(kernel, entry), entry)
     case 'docker-image://':
       if (rest !== '') return { kind: 'image', ref: rest }
+      break
+    case 'dockerfile:':
+      if (rest !== '') return parseDockerfile({ dockerfile: rest }, { purpose: PURPOSE, entry })
   }
   const source = sourceKernelText(kernel)
   if (source !== undefined) return parseSourceKernel(source, debianSuites, entry)
@@ -52,7 +59,7 @@ export function parseKernelReference(kernel: KernelSpec, entry?: string): Kernel
     what: `unknown kernel '${kernel}'`,
     entry,
     remedy:
-      'name one as debian:SUITE, version:X.Y.Z, source:debian/SUITE, source:PATH, docker-image://REF, file:///path/vmlinuz or host',
+      'name one as debian:SUITE, version:X.Y.Z, source:debian/SUITE, source:PATH, docker-image://REF, dockerfile:PATH, file:///path/vmlinuz or host',
   })
 }
 
@@ -99,11 +106,19 @@ export function kernelLabel(reference: KernelReference): string {
       return debianLabel(reference)
     case 'image':
       return reference.ref
+    case 'dockerfile':
+      return dockerfileLabel(reference.dockerfile)
     case 'local':
       return reference.release
     case 'source':
       return originLabel(reference.origin)
   }
+}
+
+/** `dnf` of `dnf.Dockerfile`; a file that is called as all are has the name of its directory. */
+export function dockerfileLabel(path: string): string {
+  const name = basename(path)
+  return name === 'Dockerfile' ? basename(dirname(resolve(path))) : name.replace(/\.Dockerfile$/, '')
 }
 
 /** What follows `debian:` in a reference. */
@@ -127,7 +142,18 @@ function originLabel(origin: SourceOrigin): string {
 export function kernelText(kernel: KernelSpec): string {
   if (typeof kernel === 'string') return kernel
   if ('vmlinuz' in kernel) return kernel.vmlinuz
+  if ('dockerfile' in kernel) {
+    const { dockerfile, target, buildArgs = {} } = kernel
+    const chosen = [
+      ...(target === undefined ? [] : [target]),
+      ...Object.entries(buildArgs).map((pair) => pair.join('=')),
+    ]
+    return withParts(`dockerfile:${dockerfile}`, chosen)
+  }
   const { source, version, config = [] } = kernel
-  const reference = version === undefined ? `source:${source}` : `version:${version}`
-  return config.length === 0 ? reference : `${reference} with ${config.join(', ')}`
+  return withParts(version === undefined ? `source:${source}` : `version:${version}`, config)
+}
+
+function withParts(reference: string, parts: readonly string[]): string {
+  return parts.length === 0 ? reference : `${reference} with ${parts.join(', ')}`
 }

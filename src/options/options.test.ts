@@ -1,6 +1,6 @@
 import { expect, test } from 'vitest'
 import { parseKernelEntry, parseMatrix } from './kernel-entry.ts'
-import { kernelLabel, parseKernelReference } from './kernel-reference.ts'
+import { kernelLabel, kernelText, parseKernelReference } from './kernel-reference.ts'
 import { readSettings } from './settings.ts'
 
 test('fills in the defaults and freezes', () => {
@@ -44,6 +44,33 @@ test('reads a version, or how one begins, of any suite and flavour', () => {
   const all = parseKernelReference('debian:trixie-backports/amd64@6.19.10-1~bpo13+1')
   expect(all).toMatchObject({ suite: 'trixie-backports', flavour: 'amd64', version: '6.19.10-1~bpo13+1' })
   expect(kernelLabel(all)).toBe('trixie-backports/amd64@6.19.10-1~bpo13+1')
+})
+
+test('reads a Dockerfile that installs a kernel, in one string or with more to say', () => {
+  const dockerfile = import.meta.filename
+  const reference = parseKernelReference(`dockerfile:${dockerfile}`)
+  expect(reference).toMatchObject({ kind: 'dockerfile', dockerfile, context: import.meta.dirname, buildArgs: {} })
+  expect(kernelLabel(reference)).toBe('options.test.ts')
+  const kernel = { dockerfile, target: 'kernel', buildArgs: { IMAGE: 'rockylinux:9' } }
+  expect(parseKernelEntry('el9', { kernel }).reference).toMatchObject({ kind: 'dockerfile', ...kernel })
+  expect(kernelText(kernel)).toBe(`dockerfile:${dockerfile} with kernel, IMAGE=rockylinux:9`)
+})
+
+test('a file that is called as all Dockerfiles are has the name of its directory', () => {
+  const kernel = 'dockerfile:fixtures/kernel-recipes/Dockerfile'
+  expect(kernelLabel(parseKernelReference(kernel))).toBe('kernel-recipes')
+})
+
+test.each([
+  ['dockerfile:./none/Dockerfile', /the kernel needs \S+none\/Dockerfile, which is not there/],
+  [{ dockerfile: 'none' }, /v2: the kernel needs \S+none, which is not there/],
+  [
+    { dockerfile: import.meta.filename, buildArgs: { VERSION: 8 } },
+    /option 'kernel.buildArgs.VERSION' must be string, got 8/,
+  ],
+  [{ dockerfile: import.meta.filename, config: ['kasan'] }, /unknown option 'kernel.config'/],
+])('refuses the kernel %j', (kernel, message) => {
+  expect(() => parseKernelEntry('v2', { kernel })).toThrow(message)
 })
 
 test.each([

@@ -28,8 +28,8 @@ export async function rootfs(reference: RootfsReference, context: RootfsContext)
       return await storedImage(reference.ref, { ...context, name: `[rootfs] ${reference.ref}` })
     case 'dockerfile': {
       // The one that has to be solved to be known.
-      const { dockerfileRootfs } = await import('./dockerfile.ts')
-      return await dockerfileRootfs(reference, context)
+      const { dockerfileImage } = await import('./dockerfile.ts')
+      return await dockerfileImage(reference, { ...context, part: 'rootfs' })
     }
     case 'directory':
     case 'tar':

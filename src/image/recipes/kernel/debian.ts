@@ -164,9 +164,7 @@ async function remember(file: string, { version = '' }: DebianKernel): Promise<A
 async function findKernel(kernel: DebianKernel, context: DebianKernelContext): Promise<ArchivedKernel> {
   const { suite, version = '' } = kernel
   const flavour = flavourOf(kernel, context)
-  const { debianSnapshots, host, signal } = context
-  const snapshots =
-    debianSnapshots === undefined ? undefined : new Snapshots(debianSnapshots, { arch: host.arch.name, signal })
+  const snapshots = snapshotsIn(context)
   if (isTime(version)) {
     if (snapshots === undefined) throw noSnapshots(kernel)
     const then = await listDebianKernels(suite, { flavour, archives: snapshots.archivesAt(version) }, context)
@@ -175,18 +173,30 @@ async function findKernel(kernel: DebianKernel, context: DebianKernelContext): P
     throw unknownVersion(kernel, then, context)
   }
   const now = await listDebianKernels(suite, { flavour }, context)
-  const found = newestOf(version, now.kernels)
+  const found = newestOf(version, now.kernels) ?? (snapshots && (await findFormer(kernel, snapshots, context)))
   if (found !== undefined) return found
-  const seen = await snapshots?.find(version, flavour)
-  if (seen !== undefined) {
-    const archives = snapshots?.archivesAt(seen.time)
-    // Where it was first may have been the next release, before it was one.
-    const pockets = seen.archive === 'security' ? [`${suite}-security`] : [...pocketsOf(suite), 'sid']
-    const then = await listDebianKernels(suite, { flavour, pockets, ...(archives && { archives }) }, context)
-    const first = newestOf(seen.version, then.kernels)
-    if (first !== undefined) return first
-  }
   throw unknownVersion(kernel, now, context)
+}
+
+function snapshotsIn({ debianSnapshots, host, signal }: BuildContext): Snapshots | undefined {
+  return debianSnapshots === undefined ? undefined : new Snapshots(debianSnapshots, { arch: host.arch.name, signal })
+}
+
+/** One that the archive has no more. */
+async function findFormer(
+  kernel: DebianKernel,
+  snapshots: Snapshots,
+  context: DebianKernelContext,
+): Promise<ArchivedKernel | undefined> {
+  const { suite, version = '' } = kernel
+  const flavour = flavourOf(kernel, context)
+  const first = await snapshots.find(version, flavour)
+  if (first === undefined) return undefined
+  // Where it was first may have been the next release, before it was one.
+  const pockets = first.archive === 'security' ? [`${suite}-security`] : [...pocketsOf(suite), 'sid']
+  const archives = snapshots.archivesAt(first.time)
+  const { kernels } = await listDebianKernels(suite, { flavour, pockets, archives }, context)
+  return newestOf(first.version, kernels)
 }
 
 function noSnapshots(kernel: DebianKernel): UnknownKernelError {

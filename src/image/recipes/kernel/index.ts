@@ -26,6 +26,11 @@ async function kernelTree(reference: KernelReference, context: KernelRecipeConte
       return { state: await debianKernel(reference, context) }
     case 'image':
       return await storedImage(reference.ref, { ...context, name: `[kernel] ${reference.ref}` })
+    case 'dockerfile': {
+      // Loaded when it is needed, and gRPC with it.
+      const { dockerfileImage } = await import('../dockerfile.ts')
+      return await dockerfileImage(reference, { ...context, part: 'kernel' })
+    }
     case 'local':
       return await localKernel(reference, context.arch)
     case 'source':
