@@ -16,8 +16,9 @@ afterAll(async () => {
 
 const CHECKS = {
   'cat /proc/sys/kernel/panic_on_warn': '1',
-  'cat /sys/kernel/security/lsm': 'capability,landlock,yama',
-  'grep -c "overlayfs.*=p" /sys/kernel/debug/dynamic_debug/control': expect.stringMatching(/^[1-9]\d*$/),
+  'cat /sys/kernel/security/lsm': 'lockdown,capability,landlock,yama',
+  'cat /sys/kernel/security/lockdown': 'none [integrity] confidentiality',
+  'grep -c "overlayfs.*=p" /proc/dynamic_debug/control': expect.stringMatching(/^[1-9]\d*$/),
   'grep -o "^dummy" /proc/modules': 'dummy',
   'cat /sys/module/dummy/parameters/numdummies': '3',
   'cat /proc/sys/net/ipv4/ip_local_port_range': '2000\t60000',
@@ -28,8 +29,12 @@ const CHECKS = {
 
 test('arguments, modules and sysctls are there in a VM that boots and in its clones', async () => {
   const entry = new KernelVm({ name: 'told', kernel: 'debian:bookworm', memoryMib: 1024 })
-    .withKernelArguments(['lsm=landlock,yama', 'panic_on_warn=1', 'dyndbg=module overlay +p', 'dummy.numdummies=3'])
-    .withModules(['dummy'])
+    .withKernelArguments([
+      ...['lsm=landlock,lockdown,yama', 'lockdown=integrity', 'panic_on_warn=1'],
+      ...['dyndbg=module overlay +p', 'dummy.numdummies=3'],
+    ])
+    // The second is built in.
+    .withModules(['dummy', 'unix'])
     .withSysctls({ 'net.ipv4.ip_local_port_range': '2000 60000', 'kernel.core_pattern': '|/bin/core %p' })
   await using first = await entry.start()
   await using second = await first.fork()
