@@ -31,8 +31,12 @@ export default defineConfig({
     fileParallelism: false,
     projects: [
       { test: { ...shared, name: 'by-hand', include: ['kernels/*.e2e.test.ts'] } },
-      // Every kernel of Debian's on every cgroup version it can do, all up at the same time.
-      kernelSuite('matrix', matrix, { ...shared, include: ['kernels/matrix/*.e2e.test.ts'] }),
+      // Every kernel of Debian's on every cgroup version it can do, and kernels as others configure and lay them out, all up at the same time.
+      kernelSuite('matrix', matrix, {
+        ...shared,
+        include: ['kernels/matrix/*.e2e.test.ts'],
+        globalSetup: [fixtures, './support/kernel-images.ts'],
+      }),
       // What we ask of BuildKit, asked of newer engines: those in our guests.
       ...kernelProjects(engines, {
         ...shared,

@@ -1,22 +1,19 @@
 #!/bin/sh
-# Runs in the tools image: pack.sh [INITRD]
-# Packs one kernel. /in is its tree (boot/ and lib/modules/, or usr/lib/modules/), /out receives
-#   vmlinuz        what QEMU boots
-#   modules.cpio   the part of the initrd that belongs to this kernel: the modules that reach the root
-#   kernel.erofs   /boot and /lib/modules of the guest
-#   facts/         what is known before it boots: release, modules (present or absent), config (if it came with one)
-# INITRD goes in front of the initrd.
+# Runs in the tools image: pack.sh [VERSION]
+# Brings one kernel into the form that all are used in: the newest of the tree at /in (find-kernel.sh), or the one of VERSION. /out receives
+#   vmlinuz   what QEMU boots
+#   disk/     what the guest has of it: boot/ and modules/
+#   facts/    what is known before it boots: release, modules (present or absent), config (if it came with one, or has it inside)
 set -eu
-# What the guest needs before its root is there; each is a module or built in.
-early="virtio_mmio virtio_blk virtio_net virtio_console virtio_rng erofs ext4 overlay"
+wanted=${1:-}
 
 . /src/find-kernel.sh
-disk=/tmp/disk
+disk=/out/disk
 files=$disk/modules/$version
 mkdir -p $disk/boot "$files" /out/facts
 
 # Complete also where there are no modules: what is built in is listed there.
-for directory in "/in/usr/lib/modules/$version" "/in/lib/modules/$version"; do
+for directory in "$root/usr/lib/modules/$version" "$root/lib/modules/$version"; do
   [ -d "$directory" ] || continue
   cp -a "$directory/." "$files/"
   break
@@ -24,16 +21,34 @@ done
 rm -rf "$files/build" "$files/source"
 for list in modules.order modules.builtin modules.builtin.modinfo; do [ -f "$files/$list" ] || : >"$files/$list"; done
 # Uncompressed, so that every modprobe can load them: the one in a rootfs, or busybox's.
-find "$files" -name '*.ko.gz' -exec gzip -d {} +
-find "$files" -name '*.ko.xz' -exec xz -d {} +
-find "$files" -name '*.ko.zst' -exec zstd -q -d --rm {} +
+(
+  # In blocks of 512 bytes: what unpacks to more than a whole kernel ends its program.
+  ulimit -f $((max_mib * 2048))
+  find "$files" -name '*.ko.gz' -exec gzip -d {} + &&
+    find "$files" -name '*.ko.xz' -exec xz -d --memlimit-decompress=512MiB {} + &&
+    find "$files" -name '*.ko.zst' -exec zstd -q -d --rm {} +
+) || fail "a module of the kernel $version cannot be unpacked"
 mkdir -p /tmp/tree/lib
 ln -s $disk/modules /tmp/tree/lib/modules
 depmod -b /tmp/tree "$version"
 
+# The config that a kernel has inside (CONFIG_IKCONFIG): gzip behind a mark, in the ELF that an image holds compressed.
+config_inside() {
+  elf=$1
+  if [ "$(content_of "$1")" = image ]; then
+    elf=/tmp/inside
+    payload_of "$1" >/tmp/payload
+    unpack "$(content_of /tmp/payload)" </tmp/payload >$elf
+    check_size $elf "what is in $(shown "$1")"
+  fi
+  mark=$(grep -abo -m 1 IKCFG_ST "$elf" | head -n 1 | cut -d : -f 1)
+  # A config has a quarter of a million bytes.
+  [ -z "$mark" ] || tail -c +$((mark + 9)) "$elf" | gzip -dc 2>/dev/null | head -c 4194304
+}
+
 # Packages put these under /boot, or (since 2026) beside the modules. Kept once.
 place() {
-  for candidate in "$2" "/in/boot/$1-$version" "/in/usr/lib/modules/$version/$1" "/in/lib/modules/$version/$1" "/in/boot/$1"; do
+  for candidate in "$2" "$root/boot/$1-$version" "$root/usr/lib/modules/$version/$1" "$root/lib/modules/$version/$1" "$root/boot/$1"; do
     [ -f "$candidate" ] || continue
     cp "$candidate" "$disk/boot/$1-$version"
     ln -s "$1-$version" "$disk/boot/$1"
@@ -42,36 +57,18 @@ place() {
   done
 }
 place vmlinuz "$vmlinuz"
+# What only debuggers read of an ELF, QEMU would load at each boot.
+[ "$(content_of "$vmlinuz")" != elf ] || strip --strip-debug "$disk/boot/vmlinuz-$version"
 place config ""
+if [ ! -f $disk/boot/config ]; then
+  config_inside "$vmlinuz" >/tmp/config
+  ! grep -q '^CONFIG_' /tmp/config || place config /tmp/config
+fi
 place System.map ""
-
-root=/tmp/initrd
-mkdir -p "$root/lib/modules/$version" $root/etc/testkernels
-: >$root/etc/testkernels/modules
-for module in $early; do
-  # A module that neither exists nor is built in is left to fail where it is needed, with a message that says what for.
-  modprobe -S "$version" -d /tmp/tree --show-depends "$module" 2>/dev/null >/tmp/depends || continue
-  while read -r kind path _; do
-    [ "$kind" = insmod ] || continue
-    path=lib/modules/${path#*/lib/modules/}
-    mkdir -p "$root/${path%/*}"
-    cp "/tmp/tree/$path" "$root/$path"
-    name=${path##*/}
-    grep -qx "${name%.ko}" $root/etc/testkernels/modules || echo "${name%.ko}" >>$root/etc/testkernels/modules
-  done </tmp/depends
-done
-cp "$files/modules.order" "$files/modules.builtin" "$files/modules.builtin.modinfo" "$root/lib/modules/$version/"
-depmod -b $root "$version"
 
 cp "$disk/boot/vmlinuz-$version" /out/vmlinuz
 echo "$version" >/out/facts/release
 if [ -n "$modules" ]; then echo present; else echo absent; fi >/out/facts/modules
 [ ! -f "$disk/boot/config" ] || cp -L "$disk/boot/config" /out/facts/config
-
-: >/out/modules.cpio
-# Archives in an initrd begin at multiples of four bytes.
-[ $# = 0 ] || { cp "$1" /out/modules.cpio && truncate -s %512 /out/modules.cpio; }
-cd $root
-find . -exec touch -h -d @0 {} +
-find . | LC_ALL=C sort | cpio --quiet --reproducible -o -H newc -R 0:0 >>/out/modules.cpio
-mkfs.erofs --quiet -T0 --all-root /out/kernel.erofs $disk
+# As packages have them; a tree of a user's may be his own.
+chown -hR 0:0 $disk

@@ -44,6 +44,9 @@ const emulatedCpu: EmulatedCpu = {
   kernelArguments: (counterKhz) => [`tsc_early_khz=${counterKhz}`, 'tsc=reliable'],
 }
 
+/** SeaBIOS spins forever on the disks of a microvm (seen with QEMU 10.0); qboot does nothing but start the kernel. */
+const QBOOT = 'qboot.rom'
+
 export const amd64: Architecture = {
   name: 'amd64',
   machine: 'x86_64',
@@ -51,10 +54,11 @@ export const amd64: Architecture = {
   qemu: {
     program: 'qemu-system-x86_64',
     debianPackage: 'qemu-system-x86',
-    // ACPI, because the kernels of distributions find virtio-mmio devices in no other way.
-    machine: 'microvm,acpi=on,rtc=on',
-    // SeaBIOS spins forever on this machine's disks (seen with QEMU 10.0); qboot does nothing but start the kernel.
-    firmware: 'qboot.rom',
+    machines: {
+      // ACPI, because the kernels of distributions find virtio-mmio devices in no other way.
+      mmio: { machine: 'microvm,acpi=on,rtc=on', firmware: QBOOT },
+      pci: { machine: 'microvm,acpi=on,rtc=on,pcie=on', firmware: QBOOT },
+    },
     console: 'ttyS0',
     // A triple fault, which needs no device.
     kernelArguments: ['reboot=t'],
@@ -63,6 +67,8 @@ export const amd64: Architecture = {
     arch: 'x86_64',
     directory: 'x86',
     image: 'bzImage',
+    // EM_X86_64
+    elfMachine: 62,
     // The smallest: less to load, and all that a virtual machine has.
     debianFlavour: 'cloud-amd64',
     readRelease,

@@ -21,14 +21,25 @@ export interface QemuNames {
   readonly program: string
   /** The package of Debian's that has it. */
   readonly debianPackage: string
-  /** The machine, with its properties. */
-  readonly machine: string
-  /** What the machine starts with. @default the machine's own */
-  readonly firmware?: string
+  /** A machine for each way in which a guest may find its devices. */
+  readonly machines: Readonly<Record<Transport, QemuMachine>>
   /** The device of the first serial port in the guest. */
   readonly console: string
   /** What this machine's kernel is told at each boot. */
   readonly kernelArguments: readonly string[]
+}
+
+/**
+ * How a guest reaches its virtio devices, as the virtio specification has it: at addresses that the firmware's tables name, or on a PCI
+ * bus. A kernel has drivers for both, or for one.
+ */
+export type Transport = 'mmio' | 'pci'
+
+export interface QemuMachine {
+  /** Its name, with its properties. */
+  readonly machine: string
+  /** What the machine starts with. @default the machine's own */
+  readonly firmware?: string
 }
 
 export interface KernelNames {
@@ -38,10 +49,12 @@ export interface KernelNames {
   readonly directory: string
   /** The target that makes what QEMU boots, and the name of the file. */
   readonly image: string
+  /** What the header of an ELF says that is for it: EM_... of elf.h. */
+  readonly elfMachine: number
   /** Debian's flavour for an entry that names none. */
   readonly debianFlavour: string
   /**
-   * What `uname -r` will say on the kernel in this file, or undefined if it is none of the architecture's.
+   * What `uname -r` will say on the image in this file, or undefined if it is none of the architecture's.
    * @throws what reading throws
    */
   readonly readRelease: (vmlinuz: string) => string | undefined

@@ -1,7 +1,8 @@
 import { amd64 } from './amd64.ts'
 import type { Architecture } from './architecture.ts'
+import { readElfKernel } from './elf.ts'
 
-export type { Architecture } from './architecture.ts'
+export type { Architecture, Transport } from './architecture.ts'
 
 /** All that guests can have. */
 export const architectures: readonly Architecture[] = [amd64]
@@ -14,7 +15,7 @@ export interface IdentifiedKernel {
 }
 
 /**
- * Whose kernel is in this file; undefined if it is no kernel. The file's name need not say it.
+ * Whose kernel is in this file, an image or an ELF; undefined if it is no kernel. The file's name need not say it.
  * @throws what reading throws
  */
 export function identifyKernel(vmlinuz: string): IdentifiedKernel | undefined {
@@ -22,7 +23,9 @@ export function identifyKernel(vmlinuz: string): IdentifiedKernel | undefined {
     const release = arch.kernel.readRelease(vmlinuz)
     if (release !== undefined) return { arch, release }
   }
-  return undefined
+  const elf = readElfKernel(vmlinuz)
+  const arch = elf && architectures.find(({ kernel }) => kernel.elfMachine === elf.machine)
+  return arch && { arch, release: elf.release }
 }
 
 /** @param machine what `uname -m` says there */

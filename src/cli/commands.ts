@@ -20,6 +20,7 @@ function buildCommand(): Command {
     .addOption(configOption())
     .addOption(rootfsOption())
     .addOption(initOption())
+    .addOption(machineOption())
     .addOption(repeatable('-t, --tag <name>', 'a further name for the image'))
     .option('--push', 'push the image to the registries of its --tag names')
     .addOption(
@@ -27,10 +28,10 @@ function buildCommand(): Command {
     )
     .addOption(repeatable('--cache-to <cache>', 'build cache to write: type=inline, or what the engine can'))
     .addOption(progressOption())
-    .action(async ({ kernel, config, rootfs, init, tag, push, cacheFrom, cacheTo }, self: Command) => {
+    .action(async ({ kernel, config, rootfs, init, machine, tag, push, cacheFrom, cacheTo }, self: Command) => {
       await execute(self, async (working) => {
         const { build } = await import('./build.ts')
-        const options = { rootfs, init }
+        const options = { rootfs, init, machine }
         return await build({ kernel, config, options, tags: tag, push: push === true, cacheFrom, cacheTo, ...working })
       })
     })
@@ -39,7 +40,18 @@ function buildCommand(): Command {
 const NAMES_KERNEL = ['kernel', 'config', 'rootfs', 'init']
 /** A matrix has these for each of its entries. */
 const OF_ONE_ENTRY = [
-  ...['image', 'name', 'cgroup', 'controllers', 'memoryMib', 'cpus', 'scratchMib', 'accelerator', 'bootTimeoutMs'],
+  ...[
+    'image',
+    'name',
+    'cgroup',
+    'controllers',
+    'memoryMib',
+    'cpus',
+    'scratchMib',
+    'machine',
+    'accelerator',
+    'bootTimeoutMs',
+  ],
   ...['kernelArgument', 'module', 'sysctl', 'timings'],
   ...NAMES_KERNEL,
 ]
@@ -66,6 +78,7 @@ function runCommand(): Command {
     .option('--memory-mib <mib>', 'memory of the guest in MiB', wholeNumber)
     .option('--cpus <number>', 'virtual CPUs', wholeNumber)
     .option('--scratch-mib <mib>', "size of the guest's writable disk in MiB", wholeNumber)
+    .addOption(machineOption())
     .option('--accelerator <kind>', 'auto, kvm or tcg (software emulation)')
     .option('--boot-timeout-ms <ms>', "longest wait for the guest's dockerd in milliseconds", wholeNumber)
     .option('--no-template', 'boot cold, where a saved VM would start in a fraction of a second')
@@ -201,6 +214,9 @@ const configOption = () =>
 
 const rootfsOption = () =>
   new Option('--rootfs <reference>', 'root file system: debian:SUITE, docker-image://REF, dockerfile:PATH, file://PATH')
+
+const machineOption = () =>
+  new Option('--machine <kind>', "where the guest's devices are: auto (by the kernel's config), mmio or pci")
 
 const initOption = () =>
   new Option('--init <command>', 'what the guest runs in place of dockerd: words, or a JSON array').argParser(words)

@@ -23,8 +23,10 @@ export async function findVmImage(request: VmImageRequest): Promise<string | und
   for (const suite of builder.kind === 'engine' ? suites : []) {
     if ((await storedBaseImage({ host, suite, mirror })) === undefined) return undefined
   }
-  const { planImage } = await planKernel(request)
-  const { ref } = await planImage()
+  const { kernel, planImage } = await planKernel(request)
+  const facts = await storedFacts(kernel, request)
+  if (facts === undefined) return undefined
+  const { ref } = await planImage(facts)
   return (await host.images.inspect(ref)) === undefined ? undefined : ref
 }
 
@@ -37,7 +39,7 @@ export async function ensureVmImage(request: VmImageRequest): Promise<VmImage> {
   const { kernel, planImage } = await planKernel(request)
   const facts = await findKernelFacts(kernel, request)
   request.onKernel(facts)
-  const plan = await planImage()
+  const plan = await planImage(facts)
   const wanted = request.cache.solve === 'always' && request.cache.to.length > 0
   if (!wanted && (await request.host.images.inspect(plan.ref)) !== undefined) return { ref: plan.ref, origin: 'store' }
   request.log.info(`building the image of kernel ${kernelLabel(request.kernel)} (${plan.ref})`)
@@ -52,13 +54,17 @@ export async function ensureVmImage(request: VmImageRequest): Promise<VmImage> {
   return { ref: plan.ref, origin: 'built' }
 }
 
+/** From the label of any image with the kernel, whatever its rootfs, which takes the engine no more than a question. */
+async function storedFacts({ key }: KeyedIngredient, { host }: VmImageRequest): Promise<KernelFacts | undefined> {
+  const images = await host.images.labelsOfAll(`${KERNEL_LABEL}=${key}`)
+  return images.map(kernelFactsIn).find((facts) => facts !== undefined)
+}
+
 /**
- * What is known of a kernel: from the label of any image with it, whatever its rootfs, which takes the engine no more than a
- * question; else from that of an image whose cache is to be read, so that its kernel need not be made; else from the kernel itself, which is fetched or built for it and then there for the image.
+ * What is known of a kernel: from an image with it that is here; else from that of an image whose cache is to be read, so that its kernel need not be made; else from the kernel itself, which is fetched or built for it and then there for the image.
  */
 async function findKernelFacts(kernel: KeyedIngredient, request: VmImageRequest): Promise<KernelFacts> {
-  const images = await request.host.images.labelsOfAll(`${KERNEL_LABEL}=${kernel.key}`)
-  const stored = images.map(kernelFactsIn).find((facts) => facts !== undefined)
+  const stored = await storedFacts(kernel, request)
   if (stored !== undefined) return stored
   const { cachedFacts, solveFacts } = await import('./solve-facts.ts')
   return (await cachedFacts(kernel, request)) ?? (await solveFacts(kernel, request))

@@ -7,6 +7,7 @@ export { BuilderUnsuitableError, CacheUnsupportedError, ImageUnusableError } fro
 export { parseVmLabels, type StoredVmImage, storedVmImage, type VmImageFacts } from './labels.ts'
 export { baseState } from './plan.ts'
 export { checkDaemonJson, RootfsUnsuitableError } from './preflight/daemon-json.ts'
+export { chooseDrivers, describeTransport } from './preflight/drivers.ts'
 export type { KernelFacts } from './preflight/kernel-facts.ts'
 export { KernelUnsuitableError, type PreflightRequest, preflight } from './preflight/preflight.ts'
 export { type Preload, preparePreload } from './preload.ts'

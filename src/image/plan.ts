@@ -5,6 +5,8 @@ import { kernelLabel } from '../options/index.ts'
 import { imagePaths, standaloneArguments } from '../qemu/index.ts'
 import { ensureBaseImage, officialBaseImage } from './base/base-image.ts'
 import { vmLabels } from './labels.ts'
+import { chooseDrivers, type Drivers } from './preflight/drivers.ts'
+import type { KernelFacts } from './preflight/kernel-facts.ts'
 import { neededOptions } from './preflight/needs.ts'
 import { type Ingredient, type KeyedIngredient, markOurs } from './recipes/ingredient.ts'
 import { kernel } from './recipes/kernel/index.ts'
@@ -24,12 +26,14 @@ export interface ImagePlan {
 }
 
 /** What the images of all kernels start with. */
-function configFor(arch: Architecture): ImageConfig {
+function configFor(arch: Architecture, { transport, scratch }: Drivers): ImageConfig {
   return {
     platform: arch.platform,
     entrypoint: [imagePaths.entrypoint],
     // For `docker run IMAGE`; a VM of ours has a command of its own.
-    cmd: standaloneArguments(arch),
+    cmd: standaloneArguments({ arch, transport }),
+    // For images/runner/supervise, which makes that disk.
+    env: { TESTKERNELS_SCRATCH: scratch },
     labels: vmLabels,
   }
 }
@@ -49,7 +53,8 @@ export async function planKernel(request: VmImageRequest) {
     suite: BASE_SUITE,
   })
   const planned: KeyedIngredient = { ...ingredient, key: keyOf(arch, ingredient) }
-  const planImage = async (): Promise<ImagePlan> => {
+  const planImage = async (facts: KernelFacts): Promise<ImagePlan> => {
+    const drivers = chooseDrivers(facts, request.machine)
     const context = { ...request, tools: withTools, base }
     const root = await rootfs(request.rootfs, context)
     const image = vmImage({
@@ -58,6 +63,7 @@ export async function planKernel(request: VmImageRequest) {
       tools: withTools,
       mirror,
       kernel: ingredient,
+      drivers,
       rootfs: root,
       init: request.init,
     })
@@ -65,7 +71,7 @@ export async function planKernel(request: VmImageRequest) {
     const name = kernelLabel(request.kernel)
       .replaceAll(/^[^A-Za-z0-9]+|[^A-Za-z0-9_.-]+/g, '-')
       .slice(0, 64)
-    const config = configFor(arch)
+    const config = configFor(arch, drivers)
     const ref = `testkernels/vm:${name}-${keyOf(arch, image, config).slice(0, 16)}`
     const hasDaemonJson = request.rootfs.kind !== 'debian' && request.init === undefined
     return {

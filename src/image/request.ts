@@ -1,7 +1,7 @@
 import type { SolveStatus } from '../buildkit/index.ts'
 import type { Builder, Host } from '../host/index.ts'
 import type { Logger } from '../log/index.ts'
-import type { CacheReference, KernelReference, RootfsReference } from '../options/index.ts'
+import type { CacheReference, KernelReference, MachineOption, RootfsReference } from '../options/index.ts'
 import type { DebianMirror } from './base/debian-mirror.ts'
 import { CacheUnsupportedError } from './errors.ts'
 import type { KernelFacts } from './preflight/kernel-facts.ts'
@@ -30,6 +30,8 @@ export interface BuildContext {
 export interface VmImageRequest extends BuildContext {
   readonly kernel: KernelReference
   readonly rootfs: RootfsReference
+  /** What `docker run IMAGE` is to start, as far as the kernel has a choice. */
+  readonly machine: MachineOption
   /** The guest's command in place of dockerd. */
   readonly init: readonly string[] | undefined
   /** Takes what is known of the kernel before its rootfs is made. What it throws ends the work. */

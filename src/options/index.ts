@@ -16,6 +16,7 @@ export {
   type KernelEntry,
   type KernelMatrix,
   type KernelOptions,
+  type MachineOption,
   matrixRows,
   type NamedKernelOptions,
   parseKernelEntry,

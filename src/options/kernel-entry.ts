@@ -15,6 +15,9 @@ import { type KernelReference, type KernelSpec, parseKernelReference } from './k
 import { localKernelOptions } from './local-kernel.ts'
 import { sourceKernelOptions } from './source-kernel.ts'
 
+const machineOptions = ['auto', 'mmio', 'pci'] as const
+export type MachineOption = (typeof machineOptions)[number]
+
 /** One row of the matrix, as a user writes it. */
 export interface KernelOptions {
   /**
@@ -63,6 +66,12 @@ export interface KernelOptions {
   readonly cpus?: number
   /** Size of the guest's writable disk in MiB, taken as it fills; 512 or more. @default 8192 */
   readonly scratchMib?: number
+  /**
+   * Where the guest finds its devices: `mmio`, the smaller machine, or on a bus of `pci`, which is all that the kernels of RHEL, Fedora and
+   * their kin can do. `auto` is `mmio` where the kernel's config has CONFIG_VIRTIO_MMIO. @default 'auto'.
+   * @throws KernelUnsuitableError before anything starts
+   */
+  readonly machine?: MachineOption
   /** What runs the guest. `auto` is KVM where a guest was seen to run with it, else TCG. @default 'auto' */
   readonly accelerator?: 'auto' | 'kvm' | 'tcg'
   /**
@@ -111,6 +120,7 @@ const schema = v.strictObject({
   memoryMib: v.optional(integer(512), 2048),
   cpus: v.optional(integer(1), 2),
   scratchMib: v.optional(integer(512), 8192),
+  machine: v.optional(v.picklist(machineOptions), 'auto'),
   accelerator: v.optional(v.picklist(['auto', 'kvm', 'tcg']), 'auto'),
   template: v.optional(v.boolean(), true),
   spares: v.optional(v.union([v.literal('auto'), integer(0)]), 'auto'),

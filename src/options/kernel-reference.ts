@@ -19,10 +19,12 @@ import {
 /** Where a kernel comes from. Each kind has a file of its own beside this one. */
 export type KernelReference = DebianKernel | ImageKernel | DockerfileReference | LocalKernel | SourceKernel
 
-/** `docker-image://REF`: an image with a kernel in it, under `/boot` or `/usr/lib/modules`. */
+/** `docker-image://REF[#VERSION]`: an image with a kernel in it, under `/boot`, `/usr/lib/modules` or `/data/kernels/VERSION`. */
 export interface ImageKernel {
   readonly kind: 'image'
   readonly ref: string
+  /** Which of several: what `uname -r` says, or how that begins. @default the newest */
+  readonly version?: string
 }
 
 /** A kernel, as a user writes it. */
@@ -48,8 +50,7 @@ export function parseKernelReference(kernel: KernelSpec, entry?: string): Kernel
     case 'file:':
       return parseLocalKernel(parseFileUrl(kernel, entry), entry)
     case 'docker-image://':
-      if (rest !== '') return { kind: 'image', ref: rest }
-      break
+      return parseImageKernel(rest, entry)
     case 'dockerfile:':
       if (rest !== '') return parseDockerfile({ dockerfile: rest }, { purpose: PURPOSE, entry })
   }
@@ -60,6 +61,20 @@ export function parseKernelReference(kernel: KernelSpec, entry?: string): Kernel
     entry,
     remedy:
       'name one as debian:SUITE, version:X.Y.Z, source:debian/SUITE, source:PATH, docker-image://REF, dockerfile:PATH, file:///path/vmlinuz or host',
+  })
+}
+
+const IMAGE = /^([^#\s]+)(?:#([\w.+~-]+))?$/
+
+/** Reads `REF` or `REF#VERSION`. @throws UnknownKernelError */
+function parseImageKernel(text: string, entry?: string): ImageKernel {
+  const [, ref, version] = IMAGE.exec(text) ?? []
+  if (ref !== undefined) return { kind: 'image', ref, ...(version !== undefined && { version }) }
+  throw new UnknownKernelError({
+    what: `unknown kernel 'docker-image://${text}'`,
+    entry,
+    remedy:
+      'name it as docker-image://REF; of an image with several kernels one as docker-image://REF#VERSION, such as #6.1',
   })
 }
 
@@ -105,7 +120,7 @@ export function kernelLabel(reference: KernelReference): string {
     case 'debian':
       return debianLabel(reference)
     case 'image':
-      return reference.ref
+      return reference.version === undefined ? reference.ref : `${reference.ref}#${reference.version}`
     case 'dockerfile':
       return dockerfileLabel(reference.dockerfile)
     case 'local':

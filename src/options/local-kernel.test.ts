@@ -30,6 +30,27 @@ function bzImage(version: string): Buffer {
   return image
 }
 
+/** As much of a vmlinux as anybody reads, with the banner where two chunks of the search meet. */
+function vmlinux(version: string, machine: number): Buffer {
+  const elf = Buffer.alloc(5 * 1024 * 1024)
+  elf.write('\x7fELF', 'latin1')
+  elf.writeUInt16LE(machine, 18)
+  elf.write(`Linux version ${version} (somebody@somewhere)`, 4 * 1024 * 1024 - 20)
+  return elf
+}
+
+test('takes a vmlinux as it takes an image', () => {
+  const path = put('vmlinux', vmlinux(release, 62))
+  expect(parseKernelReference(`file://${path}`)).toMatchObject({ arch: 'amd64', release, vmlinuz: path })
+})
+
+test('a vmlinux of a processor that no guest has is refused, and what is an ELF and no kernel', () => {
+  const foreign = put('foreign', vmlinux(release, 183))
+  expect(() => parseKernelReference(`file://${foreign}`)).toThrow('is no Linux kernel that can be booted')
+  const program = put('program', vmlinux(release, 62).fill(0, 100))
+  expect(() => parseKernelReference(`file://${program}`)).toThrow('is no Linux kernel that can be booted')
+})
+
 test('finds what belongs to a kernel beside it', () => {
   const vmlinuz = put('any-name', bzImage(release))
   const config = put('config')

@@ -96,8 +96,11 @@ function identified(vmlinuz: string, invalid: Invalid): IdentifiedKernel {
     throw invalid(`cannot read the kernel ${vmlinuz}`, `make it readable: sudo chmod a+r ${vmlinuz}`, cause)
   }
   if (kernel !== undefined) return kernel
-  const images = architectures.map(({ name, kernel: { image } }) => `${image} of ${name}`).join(', ')
-  throw invalid(`${vmlinuz} is no Linux kernel that can be booted (${images})`, 'name its vmlinuz as `make` leaves it')
+  const images = architectures.map(({ name, kernel: { image } }) => `${image} or vmlinux of ${name}`).join(', ')
+  throw invalid(
+    `${vmlinuz} is no Linux kernel that can be booted (${images})`,
+    'name its vmlinuz, or its vmlinux, as `make` leaves it; what a package has compressed, unpacked',
+  )
 }
 
 /** The directory itself, or the one of this release in it. */

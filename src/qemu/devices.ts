@@ -1,4 +1,4 @@
-import type { Architecture } from '../arch/index.ts'
+import type { Architecture, Transport } from '../arch/index.ts'
 import { guestLink } from './guest-link.ts'
 
 /** What one device adds to QEMU's command line and to the kernel's. */
@@ -45,7 +45,17 @@ export function memory({ memoryMib, memory: from }: { readonly memoryMib: number
   return { qemu: [...size, '-object', object] }
 }
 
-export interface DiskOptions {
+/** What QEMU calls a device of virtio, by what the guest reaches it through; PCI as the specification has it since 1.0 alone. */
+function virtio(device: string, transport: Transport): string {
+  return transport === 'mmio' ? `virtio-${device}-device` : `virtio-${device}-pci,disable-legacy=on`
+}
+
+/** Of each device that the guest has a virtio driver for. */
+export interface VirtioOptions {
+  readonly transport: Transport
+}
+
+export interface DiskOptions extends VirtioOptions {
   readonly id: string
   readonly file: string
   /** `copy-on-write`: the guest may write, and the file stays as it is; what was written goes with QEMU. */
@@ -55,31 +65,32 @@ export interface DiskOptions {
 export type DiskAccess = 'read-only' | 'read-write' | 'copy-on-write'
 
 /** A raw virtio-blk disk. The guest sees them as vda, vdb, ... in the order in which they are given to QEMU. */
-export function disk({ id, file, access }: DiskOptions): Device {
+export function disk({ id, file, access, transport }: DiskOptions): Device {
   // The disk goes with its VM: nothing is gained by waiting until the host's disk has it.
   const writable = 'cache=unsafe,discard=unmap,detect-zeroes=unmap'
   const how = { 'read-only': 'readonly=on', 'read-write': writable, 'copy-on-write': `${writable},snapshot=on` }[access]
   const drive = `if=none,id=${id},file=${file},format=raw,${how}`
-  return { qemu: ['-drive', drive, '-device', `virtio-blk-device,drive=${id}`] }
+  return { qemu: ['-drive', drive, '-device', `${virtio('blk', transport)},drive=${id}`] }
 }
 
 /** Stands where a read-only disk was, for a guest that let go of it: all zeros, and no file of this machine. */
-export function emptyDisk({ id }: Pick<DiskOptions, 'id'>): Device {
+export function emptyDisk({ id, transport }: Pick<DiskOptions, 'id' | 'transport'>): Device {
   const drive = `if=none,id=${id},driver=null-co,size=1M,read-zeroes=on,readonly=on`
-  return { qemu: ['-drive', drive, '-device', `virtio-blk-device,drive=${id}`] }
+  return { qemu: ['-drive', drive, '-device', `${virtio('blk', transport)},drive=${id}`] }
 }
 
 /**
  * virtio-net on the tap device that the entrypoint made and gave to QEMU's user. A restored guest need not announce itself: its
- * one neighbour is new. It would five times in its first second, over every protocol it has.
+ * one neighbour is new. It would five times in its first second, over every protocol it has. On PCI it would have a ROM to boot from.
  */
-export function network(): Device {
+export function network({ transport }: VirtioOptions): Device {
+  const rom = transport === 'pci' ? ',romfile=' : ''
   return {
     qemu: [
       '-netdev',
       'tap,id=net,ifname=tap0,script=no,downscript=no',
       '-device',
-      `virtio-net-device,netdev=net,mac=${guestLink.macAddress},guest_announce=off`,
+      `${virtio('net', transport)},netdev=net,mac=${guestLink.macAddress},guest_announce=off${rom}`,
     ],
   }
 }
@@ -91,11 +102,11 @@ const PORT_NAME = 'testkernels.control'
  * A virtio-serial port, a unix socket on the host's side. Apart from the console, because a reader that stalls on one must
  * not stall the other; apart from SSH, because it carries SSH's keys.
  */
-export function controlPort({ socketPath }: { readonly socketPath: string }): Device {
+export function controlPort({ socketPath, transport }: VirtioOptions & { readonly socketPath: string }): Device {
   return {
     qemu: [
       '-device',
-      'virtio-serial-device,max_ports=2',
+      `${virtio('serial', transport)},max_ports=2`,
       '-chardev',
       `socket,id=control,path=${socketPath},server=on,wait=off`,
       '-device',
@@ -121,6 +132,7 @@ export function serialConsole({ qemu }: Architecture): Device {
 }
 
 /** virtio-rng fed by the host, so that keys made early in the guest do not wait for entropy. */
-export function entropy(): Device {
-  return { qemu: ['-object', 'rng-random,id=rng,filename=/dev/urandom', '-device', 'virtio-rng-device,rng=rng'] }
+export function entropy({ transport }: VirtioOptions): Device {
+  const rng = `${virtio('rng', transport)},rng=rng`
+  return { qemu: ['-object', 'rng-random,id=rng,filename=/dev/urandom', '-device', rng] }
 }

@@ -7,6 +7,7 @@ import { type Machine, probeArguments, qemuArguments, standaloneArguments } from
 
 const machine: Machine = {
   arch: amd64,
+  transport: 'mmio',
   accelerator: { kind: 'tcg', counterKhz: 2_596_134 },
   memoryMib: 2048,
   cpus: 2,
@@ -21,6 +22,15 @@ function after(option: string, args: string[]): string | undefined {
 test('gives the disks in the order that the guest expects', () => {
   const drives = qemuArguments(machine).filter((word) => word.startsWith('virtio-blk-device'))
   expect(drives).toEqual(['rootfs', 'kernel', 'scratch'].map((id) => `virtio-blk-device,drive=${id}`))
+})
+
+test('on PCI it has the same devices in the same order, and none of MMIO', () => {
+  const devices = (args: string[]) =>
+    args.filter((_, at) => args[at - 1] === '-device').map((word) => word.split(',')[0])
+  const onPci = qemuArguments({ ...machine, transport: 'pci', preload: 'disk' })
+  const onMmio = qemuArguments({ ...machine, preload: 'disk' })
+  expect(devices(onPci)).toEqual(devices(onMmio).map((name) => name?.replace(/-device$/, '-pci')))
+  expect(after('-M', onPci)).not.toBe(after('-M', onMmio))
 })
 
 test('a disk with images comes last, and a clone has an empty one in its place', () => {
@@ -66,7 +76,7 @@ test('a machine nobody talks to has no control port', () => {
 })
 
 test('what docker run starts by itself needs no KVM, and measures the TSC where it runs', () => {
-  const args = standaloneArguments(amd64)
+  const args = standaloneArguments({ arch: amd64, transport: 'mmio' })
   expect(after('-accel', args)).toMatch(/^tcg/)
   const token = /tsc_early_khz=(\S+)/.exec(after('-append', args) ?? '')?.[1] ?? ''
   expect(readFileSync(new URL('../../images/runner/entrypoint', import.meta.url), 'utf8')).toContain(token)

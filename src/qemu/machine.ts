@@ -1,4 +1,4 @@
-import type { Architecture } from '../arch/index.ts'
+import type { Architecture, Transport } from '../arch/index.ts'
 import {
   type Accelerator,
   accelerator,
@@ -25,8 +25,8 @@ export const imagePaths = {
   qemu: '/testkernels/qemu-system',
   vmlinuz: '/testkernels/vmlinuz',
   initrd: '/testkernels/initrd',
-  rootfs: '/testkernels/rootfs.erofs',
-  kernelFiles: '/testkernels/kernel.erofs',
+  rootfs: '/testkernels/rootfs.img',
+  kernelFiles: '/testkernels/kernel.img',
   /** What only this container needs is here; a volume of its own. */
   scratchDirectory: '/var/lib/testkernels/scratch',
   /** Made by `supervise` at the start. */
@@ -53,6 +53,8 @@ const SANDBOX = 'on,obsolete=deny,elevateprivileges=deny,spawn=deny,resourcecont
 /** What a VM is made of. The same machine gives the same command line. */
 export interface Machine {
   readonly arch: Architecture
+  /** The one that the image's kernel has drivers for. */
+  readonly transport: Transport
   readonly accelerator: Accelerator
   readonly memoryMib: number
   readonly cpus: number
@@ -75,16 +77,17 @@ export interface Machine {
 
 /** QEMU's arguments for a machine that runs the image's kernel and rootfs. Pure. */
 export function qemuArguments(machine: Machine): string[] {
+  const { transport } = machine
   const devices: Device[] = [
     serialConsole(machine.arch),
     // The guest knows this order: vda, vdb, vdc (images/guest/init), vdd (images/guest/agent/load.c).
-    disk({ id: 'rootfs', file: imagePaths.rootfs, access: 'read-only' }),
-    disk({ id: 'kernel', file: imagePaths.kernelFiles, access: 'read-only' }),
-    disk({ id: 'scratch', ...(machine.scratch ?? { file: imagePaths.scratch, access: 'read-write' }) }),
-    ...(machine.preload === 'disk' ? [preloadDisk(machine.start)] : []),
-    network(),
-    entropy(),
-    ...(machine.controlSocket === undefined ? [] : [controlPort({ socketPath: machine.controlSocket })]),
+    disk({ id: 'rootfs', file: imagePaths.rootfs, access: 'read-only', transport }),
+    disk({ id: 'kernel', file: imagePaths.kernelFiles, access: 'read-only', transport }),
+    disk({ id: 'scratch', ...(machine.scratch ?? { file: imagePaths.scratch, access: 'read-write' }), transport }),
+    ...(machine.preload === 'disk' ? [preloadDisk(machine)] : []),
+    network({ transport }),
+    entropy({ transport }),
+    ...(machine.controlSocket === undefined ? [] : [controlPort({ socketPath: machine.controlSocket, transport })]),
     ...(machine.monitorSocket === undefined ? [] : [monitor({ socketPath: machine.monitorSocket })]),
   ]
   // What it once booted is in its memory: QEMU would take 20 ms to read it again.
@@ -94,15 +97,16 @@ export function qemuArguments(machine: Machine): string[] {
 }
 
 /** What is saved has loaded it, and let go of the disk: a clone has the same device, and nothing on it. */
-function preloadDisk(start: Machine['start']): Device {
+function preloadDisk({ start, transport }: Machine): Device {
   const id = 'preload'
-  return start === 'stopped' ? emptyDisk({ id }) : disk({ id, file: imagePaths.preload, access: 'read-only' })
+  if (start === 'stopped') return emptyDisk({ id, transport })
+  return disk({ id, file: imagePaths.preload, access: 'read-only', transport })
 }
 
 /** What `docker run IMAGE` starts when nobody says what: emulation, which runs everywhere, and nobody to talk to the guest. */
-export function standaloneArguments(arch: Architecture): string[] {
+export function standaloneArguments({ arch, transport }: Pick<Machine, 'arch' | 'transport'>): string[] {
   const emulated = { kind: 'tcg', counterKhz: MEASURED_AT_START } as const
-  return qemuArguments({ arch, accelerator: emulated, memoryMib: 2048, cpus: 2, cgroup: 2 })
+  return qemuArguments({ arch, transport, accelerator: emulated, memoryMib: 2048, cpus: 2, cgroup: 2 })
 }
 
 /** Debian's kernels leave these two of v1 off unless asked; on v2 they are always there. */
@@ -110,12 +114,16 @@ function cgroupArguments(version: 1 | 2): string[] {
   return version === 1 ? ['cgroup_enable=memory', 'swapaccount=1'] : []
 }
 
-/** QEMU's arguments for a guest that says on the console that it reached user space, and ends. Pure. */
+/** QEMU's arguments for a guest that says on the console that it reached user space, and ends. It has no device to reach. Pure. */
 export function probeArguments(arch: Architecture, chosen: Accelerator): string[] {
-  return boot({ arch, accelerator: chosen, memoryMib: 256, cpus: 1 }, [serialConsole(arch)], ['testkernels.probe'])
+  return boot(
+    { arch, transport: 'mmio', accelerator: chosen, memoryMib: 256, cpus: 1 },
+    [serialConsole(arch)],
+    ['testkernels.probe'],
+  )
 }
 
-type Hardware = Pick<Machine, 'arch' | 'accelerator' | 'memoryMib' | 'cpus' | 'memory'>
+type Hardware = Pick<Machine, 'arch' | 'transport' | 'accelerator' | 'memoryMib' | 'cpus' | 'memory'>
 
 function boot(machine: Hardware, devices: readonly Device[], kernelArguments: readonly string[]): string[] {
   const cmdline = [
@@ -130,12 +138,13 @@ function boot(machine: Hardware, devices: readonly Device[], kernelArguments: re
 }
 
 function hardware(
-  { arch, accelerator: chosen, memoryMib, cpus, memory: from = { kind: 'anonymous' } }: Hardware,
+  { arch, transport, accelerator: chosen, memoryMib, cpus, memory: from = { kind: 'anonymous' } }: Hardware,
   devices: readonly Device[],
 ): string[] {
+  const { machine, firmware } = arch.qemu.machines[transport]
   return [
-    ...['-M', `${arch.qemu.machine}${from.kind === 'file' ? `,memory-backend=${MEMORY_ID}` : ''}`],
-    ...(arch.qemu.firmware === undefined ? [] : ['-bios', arch.qemu.firmware]),
+    ...['-M', `${machine}${from.kind === 'file' ? `,memory-backend=${MEMORY_ID}` : ''}`],
+    ...(firmware === undefined ? [] : ['-bios', firmware]),
     ...['-smp', String(cpus)],
     ...['-nodefaults', '-no-user-config', '-no-reboot', '-display', 'none', '-sandbox', SANDBOX],
     ...[accelerator(chosen, arch), memory({ memoryMib, memory: from }), ...devices].flatMap(({ qemu }) => qemu),

@@ -5,7 +5,14 @@ import { type TemplateInputs, templateKey } from './key.ts'
 
 const inputs: TemplateInputs = {
   imageId: 'sha256:1',
-  machine: { arch: amd64, accelerator: { kind: 'tcg', counterKhz: 2_596_134 }, memoryMib: 2048, cpus: 2, cgroup: 1 },
+  machine: {
+    arch: amd64,
+    transport: 'mmio',
+    accelerator: { kind: 'tcg', counterKhz: 2_596_134 },
+    memoryMib: 2048,
+    cpus: 2,
+    cgroup: 1,
+  },
   scratchMib: 8192,
   hostCpu: 'EPYC',
   preloaded: ['sha256:2'],
@@ -24,6 +31,7 @@ test.each<[string, Partial<TemplateInputs>]>([
   ['image', { imageId: 'sha256:3' }],
   ['disk', { scratchMib: 4096 }],
   ['architecture', on({ arch: { ...amd64, name: 'arm64' } })],
+  ['transport', on({ transport: 'pci' })],
   ['memory', on({ memoryMib: 4096 })],
   ['CPUs', on({ cpus: 1 })],
   ['cgroup version', on({ cgroup: 2 })],

@@ -90,6 +90,11 @@ export class KernelVm {
     return this.#with({ scratchMib })
   }
 
+  /** Where the guest finds its devices. @default 'auto' */
+  withMachine(machine: 'auto' | 'mmio' | 'pci'): KernelVm {
+    return this.#with({ machine })
+  }
+
   /** @default 'auto' */
   withAccelerator(accelerator: 'auto' | 'kvm' | 'tcg'): KernelVm {
     return this.#with({ accelerator })

@@ -32,7 +32,7 @@ export async function launchVm(request: VmRequest, start: Start): Promise<Starte
   await sweepRunDirectories(session.settings.runtimeDirectory)
   await sweepConsoleLogs(consoleDirectory(session.settings))
   const plan = await planVm(request, start)
-  start.log.info(`starting ${kernelText(entry.kernel)}, cgroup v${entry.cgroup}, with ${plan.runsOn}`)
+  start.log.info(`starting ${kernelText(entry.kernel)}, cgroup v${entry.cgroup}, ${plan.runsOn}`)
   try {
     return await launch(newFamily(plan, start.log), start)
   } finally {

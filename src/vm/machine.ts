@@ -12,10 +12,11 @@ export const DOOR_SOCKET = 'door.sock'
  */
 export function machineOf(
   { memoryMib, cpus, cgroup, ...kernel }: KernelEntry,
-  { arch, accelerator, preload }: Required<Pick<Machine, 'arch' | 'accelerator' | 'preload'>>,
+  { arch, transport, accelerator, preload }: Required<Pick<Machine, 'arch' | 'transport' | 'accelerator' | 'preload'>>,
 ): Machine {
   return {
     arch,
+    transport,
     accelerator,
     memoryMib,
     cpus,

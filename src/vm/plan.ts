@@ -1,5 +1,5 @@
 import type { Readable } from 'node:stream'
-import { type Preload, parseVmLabels } from '../image/index.ts'
+import { chooseDrivers, describeTransport, type Preload, parseVmLabels } from '../image/index.ts'
 import type { KernelEntry } from '../options/index.ts'
 import type { Machine } from '../qemu/index.ts'
 import { type TemplateLocation, templateKey } from '../template/index.ts'
@@ -29,7 +29,7 @@ export interface VmPlan {
   /** Name of the image in the engine's store. */
   readonly image: string
   readonly machine: Machine
-  /** Which accelerator it is, and why; for people. */
+  /** Which machine and accelerator it is, and why; for people. */
   readonly runsOn: string
   /** Undefined for VMs that boot cold. */
   readonly template: TemplateLocation | undefined
@@ -58,28 +58,38 @@ export async function planVm(request: VmRequest, start: Start): Promise<VmPlan> 
   )
   const preloads =
     entry.preload.length === 0 ? [] : await timeline.time('preload', () => preparePreloads({ session, entry }, start))
+  const stored = await session.host.images.inspect(image)
+  const facts = parseVmLabels(stored?.labels ?? {})
+  const { transport } = chooseDrivers(facts?.kernel, entry.machine)
   const machine = machineOf(entry, {
     arch: session.host.arch,
+    transport,
     accelerator,
     preload: preloads.length > 0 ? 'disk' : 'none',
   })
-  const settled = { session, entry, image, machine, preloads, runsOn: why, logConsumer, waitStrategy }
-  return { ...settled, template: await locateTemplate(settled, start), origin: 'image' }
+  const runsOn = [...describeTransport(transport, entry.machine), `with ${why}`].join(', ')
+  const settled = { session, entry, image, machine, preloads, runsOn, logConsumer, waitStrategy }
+  // A command of the user's may be over before it is saved, and would go on from its middle in each clone.
+  const template =
+    entry.template && facts?.init === undefined
+      ? await locateTemplate({ ...settled, imageId: stored?.id ?? image }, start)
+      : undefined
+  return { ...settled, template, origin: 'image' }
+}
+
+interface Templated extends Pick<VmPlan, 'session' | 'entry' | 'machine' | 'preloads'> {
+  readonly imageId: string
 }
 
 async function locateTemplate(
-  { session, entry, image, machine, preloads }: Pick<VmPlan, 'session' | 'entry' | 'image' | 'machine' | 'preloads'>,
+  { session, entry, imageId, machine, preloads }: Templated,
   { log }: Start,
-): Promise<TemplateLocation | undefined> {
-  if (!entry.template) return undefined
+): Promise<TemplateLocation> {
   const { host, settings } = session
-  const { id, labels } = (await host.images.inspect(image)) ?? { id: image, labels: {} }
-  // A command of the user's may be over before it is saved, and would go on from its middle in each clone.
-  if (parseVmLabels(labels)?.init !== undefined) return undefined
   const { scratchMib } = entry
   // Under KVM the guest's CPU is the machine's: one with other features cannot go on with a saved guest.
   const hostCpu = await host.processor()
-  const key = templateKey({ imageId: id, machine, scratchMib, hostCpu, preloaded: preloads.map((one) => one.key) })
+  const key = templateKey({ imageId, machine, scratchMib, hostCpu, preloaded: preloads.map((one) => one.key) })
   log.debug(`template ${key} in the volume ${settings.templateVolume}`)
   return { volume: settings.templateVolume, keptFor: 'cache', directory: key }
 }

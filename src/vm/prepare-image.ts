@@ -45,6 +45,7 @@ async function imageRequest({ session, entry, cache = {} }: Wanted, preparation:
     ...(await buildContext({ session, cache }, preparation)),
     kernel: entry.reference,
     rootfs: entry.rootfsReference,
+    machine: entry.machine,
     init: entry.init,
     onKernel: (facts) => preflight(facts, preflightOf(session.host, entry, preparation.log)),
     onDaemonJson: (text) => checkDaemonJson(text, { entry: entry.name }),
@@ -122,12 +123,12 @@ export async function takeImage(ref: string, { session, entry }: Wanted, { log }
   return id
 }
 
-type Purpose = Pick<KernelEntry, 'name' | 'kernel' | 'cgroup' | 'controllers'> & {
+type Purpose = Pick<KernelEntry, 'name' | 'kernel' | 'machine' | 'cgroup' | 'controllers'> & {
   readonly init?: readonly string[] | undefined
 }
 
 function preflightOf({ arch }: Host, purpose: Purpose, log: Logger): PreflightRequest {
-  const { name, kernel, cgroup, controllers, init } = purpose
+  const { name, kernel, machine, cgroup, controllers, init } = purpose
   const runs = init === undefined ? 'dockerd' : 'command'
-  return { entry: name, kernel: kernelText(kernel), arch, cgroup, controllers, runs, log }
+  return { entry: name, kernel: kernelText(kernel), arch, machine, cgroup, controllers, runs, log }
 }

@@ -8,6 +8,7 @@ import { architectures } from '../../arch/index.ts'
 import { silentLogger } from '../../log/index.ts'
 import { parseKernelEntry } from '../../options/index.ts'
 import { planKernel } from '../plan.ts'
+import type { KernelFacts } from '../preflight/kernel-facts.ts'
 import type { VmImageRequest } from '../request.ts'
 import { bootstrap } from './bootstrap.ts'
 import { debianMirror, parseMirror } from './debian-mirror.ts'
@@ -73,6 +74,7 @@ test.each(['debian:bookworm', { source: 'debian/trixie' }] as const)(
         mirror,
         kernel: entry.reference,
         rootfs: entry.rootfsReference,
+        machine: entry.machine,
         init: undefined,
         kernelMirror: undefined,
         log: silentLogger,
@@ -85,14 +87,15 @@ test.each(['debian:bookworm', { source: 'debian/trixie' }] as const)(
       },
     } as unknown as VmImageRequest
     const { kernel: planned, planImage } = await planKernel(request)
-    const image = await planImage()
+    const facts: KernelFacts = { release: '6.1.0', modules: 'present', config: undefined }
+    const image = await planImage(facts)
     const all = [planned.state.definition(), image].map(everything).join()
     const named = ['mirror.example.org:8080', 'auth.conf.d', 'archivist', 'sesame', 'open%3A'].filter((text) =>
       all.includes(text),
     )
     expect(named).toEqual(['mirror.example.org:8080', 'auth.conf.d'])
     const open = await planKernel({ ...request, mirror: parseMirror('http://mirror.example.org:8080/debian') })
-    expect(everything(await open.planImage()).includes('auth.conf.d')).toBe(false)
+    expect(everything(await open.planImage(facts)).includes('auth.conf.d')).toBe(false)
   },
 )
 

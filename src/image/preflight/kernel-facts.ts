@@ -41,6 +41,12 @@ export interface KernelFacts {
   readonly config: KernelConfig | undefined
 }
 
+/** Whether a guest has an option: its driver is built in, or a module that is there. */
+export function hasOption({ config, modules }: KernelFacts, name: string): boolean {
+  const value = config?.options[name]
+  return value === 'y' || (value === 'm' && modules === 'present')
+}
+
 const names = v.array(v.string())
 const schema = v.strictObject({
   release: v.string(),

@@ -1,4 +1,6 @@
 import type { Architecture } from '../../arch/index.ts'
+import type { MachineOption } from '../../options/index.ts'
+import { driverOptions } from './drivers.ts'
 import { isBefore, type KernelVersion } from './kernel-facts.ts'
 
 /** Something that a guest wants of its kernel. */
@@ -39,15 +41,16 @@ export function concerns({ since, until }: Need, version: KernelVersion | undefi
 }
 
 /** What our machine and our init are made of on every architecture: src/qemu, images/guest/init. */
-const guest: readonly Need[] = [
+const guest = ({ transport, disks, scratch }: ReturnType<typeof driverOptions>): readonly Need[] => [
   { of: 'guest', options: '64BIT', purpose: 'programs of 64 bits' },
   { of: 'guest', options: 'BLK_DEV_INITRD BINFMT_ELF BINFMT_SCRIPT', purpose: 'the initrd and the init in it' },
   { of: 'guest', options: 'PROC_FS SYSFS DEVTMPFS TMPFS', purpose: '/proc, /sys, /dev and /run' },
-  { of: 'guest', options: 'VIRTIO_MMIO VIRTIO_BLK', purpose: 'the disks' },
+  { of: 'guest', options: transport, purpose: "finding the machine's devices" },
+  { of: 'guest', options: 'VIRTIO_BLK', purpose: 'the disks' },
   { of: 'guest', options: 'VIRTIO_NET', purpose: 'the network' },
   { of: 'guest', options: 'VIRTIO_CONSOLE', purpose: 'the port that the guest is controlled by' },
-  { of: 'guest', options: 'EROFS_FS', purpose: 'the disks with the rootfs and the kernel files' },
-  { of: 'guest', options: 'EXT4_FS', purpose: 'the writable disk' },
+  { of: 'guest', options: disks, purpose: 'the disks with the rootfs and the kernel files' },
+  { of: 'guest', options: scratch, purpose: 'the writable disk' },
   { of: 'guest', options: 'OVERLAY_FS', purpose: "the guest's root, and dockerd's images" },
   { of: 'guest', options: 'NET UNIX INET', purpose: 'sockets' },
   { of: 'guest', options: 'UNIX98_PTYS', purpose: 'terminals' },
@@ -59,7 +62,11 @@ const guest: readonly Need[] = [
   },
   { of: 'guest', options: 'CGROUPS', purpose: 'cgroups of either version' },
   { of: 'feature', options: 'HW_RANDOM_VIRTIO', purpose: 'random numbers from the host' },
-  { of: 'feature', options: 'EROFS_FS_XATTR', purpose: 'file capabilities in the rootfs' },
+  {
+    of: 'feature',
+    options: 'EROFS_FS_XATTR | SQUASHFS_XATTR | EXT4_FS_SECURITY',
+    purpose: 'file capabilities in the rootfs',
+  },
 ]
 
 const dockerd: readonly Need[] = [
@@ -178,12 +185,12 @@ const features: readonly Need[] = [
   { of: 'feature', options: 'EXT4_FS_POSIX_ACL EXT4_FS_SECURITY', purpose: 'ACLs and file capabilities in images' },
 ]
 
-/** Our own list of what a guest wants of its kernel, from 5.10 on. */
-export function needsOn({ kernel }: Architecture): readonly Need[] {
-  return [...guest, ...kernel.needs, ...dockerd, ...controllers, ...features]
+/** Our own list of what a guest on this machine wants of its kernel, from 5.10 on. */
+export function needsOn({ kernel }: Architecture, machine: MachineOption): readonly Need[] {
+  return [...guest(driverOptions(machine)), ...kernel.needs, ...dockerd, ...controllers, ...features]
 }
 
 /** Every option that the list asks for. */
 export function neededOptions(arch: Architecture): ReadonlySet<string> {
-  return new Set(needsOn(arch).flatMap((need) => alternativesOf(need).flat()))
+  return new Set(needsOn(arch, 'auto').flatMap((need) => alternativesOf(need).flat()))
 }

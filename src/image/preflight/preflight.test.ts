@@ -29,6 +29,7 @@ function check(facts: KernelFacts, request: Partial<PreflightRequest> = {}): str
     entry: 'e',
     kernel: 'k',
     arch: amd64,
+    machine: 'auto',
     cgroup: 2,
     runs: 'dockerd',
     controllers: 'all',
@@ -58,7 +59,7 @@ test.each(all)('%s has all that a guest on cgroup v2 needs', (name) => {
 })
 
 test.each(all)('%s lacks no feature of the list: each option of it exists under that name', (name) => {
-  expect(examine(factsOf(name), { arch: amd64, cgroup: 2, runs: 'dockerd' })).toEqual([])
+  expect(examine(factsOf(name), { arch: amd64, machine: 'auto', cgroup: 2, runs: 'dockerd' })).toEqual([])
 })
 
 test.each(['bullseye-5.10', 'bookworm-6.1', 'bookworm-amd64-6.1'])('%s has all that cgroup v1 needs', (name) => {
@@ -87,7 +88,7 @@ test('with the fragment cgroup-v1 it will do', () => {
   expect(check(withFragment, { cgroup: 1 })).toEqual([])
 })
 
-test.each(['OVERLAY_FS', 'VETH', 'BRIDGE', 'NF_NAT', 'VIRTIO_BLK', 'VIRTIO_NET', 'EROFS_FS', 'EXT4_FS', 'CGROUP_BPF'])(
+test.each(['OVERLAY_FS', 'VETH', 'BRIDGE', 'NF_NAT', 'VIRTIO_BLK', 'VIRTIO_NET', 'CGROUP_BPF'])(
   'a kernel without %s is refused whatever the controllers',
   (option) => {
     for (const name of all) {
@@ -97,6 +98,41 @@ test.each(['OVERLAY_FS', 'VETH', 'BRIDGE', 'NF_NAT', 'VIRTIO_BLK', 'VIRTIO_NET',
     }
   },
 )
+
+const turnOffAll =
+  (...options: string[]) =>
+  (config: string) =>
+    options.reduce((text, option) => turnOff(option)(text), config)
+
+test.each<[string, string[], string]>([
+  [
+    'no transport',
+    ['VIRTIO_MMIO', 'VIRTIO_PCI'],
+    "CONFIG_VIRTIO_MMIO, or CONFIG_VIRTIO_PCI (finding the machine's devices)",
+  ],
+  [
+    'no read-only file system',
+    ['EROFS_FS', 'SQUASHFS', 'EXT4_FS'],
+    'CONFIG_EROFS_FS, or CONFIG_SQUASHFS, or CONFIG_EXT4_FS (the disks with the rootfs and the kernel files)',
+  ],
+  [
+    'no writable file system',
+    ['EXT4_FS', 'XFS_FS', 'BTRFS_FS'],
+    'CONFIG_EXT4_FS, or CONFIG_XFS_FS, or CONFIG_BTRFS_FS (the writable disk)',
+  ],
+])('a kernel with %s is refused, with all that would do', (_, options, line) => {
+  const { output } = refusal(factsOf('bookworm-6.1', turnOffAll(...options)))
+  expect(output?.split('\n')).toContain(line)
+})
+
+test('the machine that an entry names must be there, whatever other the kernel could do', () => {
+  const facts = factsOf('bookworm-6.1', turnOff('VIRTIO_MMIO'))
+  expect(check(facts)).toEqual([])
+  expect(check(facts, { machine: 'pci' })).toEqual([])
+  expect(refusal(facts, { machine: 'mmio' }).message).toContain('lacks CONFIG_VIRTIO_MMIO, which')
+  const withoutPci = factsOf('bookworm-6.1', turnOff('VIRTIO_PCI'))
+  expect(refusal(withoutPci, { machine: 'pci' }).message).toContain('lacks CONFIG_VIRTIO_PCI, which')
+})
 
 test('what dockerd alone needs is nothing to a guest with another command', () => {
   const facts = factsOf('bookworm-6.1', turnOff('BRIDGE'))
@@ -122,8 +158,10 @@ test.each(['5.10.0', '6.0.0', '6.1.0', '6.12.0', '7.2.0'])(
     }
     // The one thing that is a module, so that there is one to test modprobe with.
     const dummy = [expect.objectContaining({ missing: [{ name: 'DUMMY', why: 'module-absent' }] })]
-    expect(examine(factsOf('base'), { arch: amd64, cgroup: 2, runs: 'dockerd' })).toEqual(dummy)
-    expect(examine(factsOf('base', 'cgroup-v1'), { arch: amd64, cgroup: 1, runs: 'dockerd' })).toEqual(dummy)
+    expect(examine(factsOf('base'), { arch: amd64, machine: 'auto', cgroup: 2, runs: 'dockerd' })).toEqual(dummy)
+    expect(examine(factsOf('base', 'cgroup-v1'), { arch: amd64, machine: 'auto', cgroup: 1, runs: 'dockerd' })).toEqual(
+      dummy,
+    )
   },
 )
 
@@ -131,8 +169,8 @@ test.each(['5.10.0', '6.0.0', '6.1.0', '6.12.0', '7.2.0'])(
 const leftOut = {
   'gone before 5.10':
     'DEVPTS_MULTIPLE_INSTANCES NF_NAT_IPV4 NF_NAT_NEEDED MEMCG_SWAP_ENABLED MEMCG_KMEM RESOURCE_COUNTERS NETPRIO_CGROUP IOSCHED_CFQ CFQ_GROUP_IOSCHED INET_XFRM_MODE_TRANSPORT EXT3_FS_XATTR',
-  "the guest's disk is ext4 with overlay2":
-    'EXT3_FS EXT3_FS_POSIX_ACL EXT3_FS_SECURITY EXT4_USE_FOR_EXT2 BTRFS_FS BTRFS_FS_POSIX_ACL',
+  "the guest's dockerd uses overlay2":
+    'EXT3_FS EXT3_FS_POSIX_ACL EXT3_FS_SECURITY EXT4_USE_FOR_EXT2 BTRFS_FS_POSIX_ACL',
   'on whenever an option of our list is': 'CRYPTO CRYPTO_AEAD CRYPTO_GHASH XFRM XFRM_ALGO',
   'dockerd does without, and says so': 'SECURITY_SELINUX SECURITY_APPARMOR',
   'matters to C libraries of before 2012': 'LEGACY_VSYSCALL_NATIVE LEGACY_VSYSCALL_EMULATE LEGACY_VSYSCALL_NONE',

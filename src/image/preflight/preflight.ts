@@ -1,7 +1,8 @@
 import type { Architecture } from '../../arch/index.ts'
 import { TestkernelsError } from '../../errors/index.ts'
 import type { Logger } from '../../log/index.ts'
-import { type KernelFacts, parseVersion } from './kernel-facts.ts'
+import type { MachineOption } from '../../options/index.ts'
+import { hasOption, type KernelFacts, parseVersion } from './kernel-facts.ts'
 import { alternativesOf, concerns, type Need, needsOn } from './needs.ts'
 
 /** The kernel's config shows that a guest of this entry cannot work. */
@@ -54,9 +55,10 @@ function namesOf(shortcomings: readonly Shortcoming[]): string {
   return names.slice(0, NAMED).join(', ') + more
 }
 
-/** `CONFIG_MEMCG_V1 (docker run --memory on cgroup v1)` */
-function describe({ need, missing }: Shortcoming): string {
-  return `${missing.map(describeOption).join(' ')} (${need.purpose})`
+/** `CONFIG_MEMCG_V1 (docker run --memory on cgroup v1)`; with all that would do, `CONFIG_EXT4_FS, or CONFIG_XFS_FS (the writable disk)`. */
+function describe({ need, missing, others }: Shortcoming): string {
+  const sets = [missing, ...others].map((set) => set.map(describeOption).join(' '))
+  return `${sets.join(', or ')} (${need.purpose})`
 }
 
 function describeOption({ name, why }: MissingOption): string {
@@ -66,6 +68,7 @@ function describeOption({ name, why }: MissingOption): string {
 /** What a guest is to do, as far as its kernel matters. */
 export interface GuestPurpose {
   readonly arch: Architecture
+  readonly machine: MachineOption
   readonly cgroup: 1 | 2
   /** dockerd, or a command of the user's. */
   readonly runs: 'dockerd' | 'command'
@@ -76,6 +79,8 @@ interface Shortcoming {
   readonly need: Need
   /** The options that are off, or modules of a kernel that came without its modules. */
   readonly missing: readonly MissingOption[]
+  /** The same of what would do in its place. */
+  readonly others: readonly (readonly MissingOption[])[]
 }
 
 interface MissingOption {
@@ -85,27 +90,25 @@ interface MissingOption {
 }
 
 /** All needs that the kernel does not meet; none for a kernel whose config is not known. */
-export function examine(facts: KernelFacts, { arch, cgroup, runs }: GuestPurpose): Shortcoming[] {
+export function examine(facts: KernelFacts, { arch, machine, cgroup, runs }: GuestPurpose): Shortcoming[] {
   const { release, config } = facts
   if (config === undefined) return []
   const version = config.version ?? parseVersion(release)
-  return needsOn(arch)
+  return needsOn(arch, machine)
     .filter((need) => need.cgroup === undefined || need.cgroup === cgroup)
     .filter((need) => runs === 'dockerd' || need.of === 'guest' || need.of === 'controller')
     .filter((need) => concerns(need, version))
     .flatMap((need) => {
       const sets = alternativesOf(need).map((set) => missingOf(set, facts))
-      const [first = []] = sets
-      return sets.some((missing) => missing.length === 0) ? [] : [{ need, missing: first }]
+      const [missing = [], ...others] = sets
+      return sets.some((set) => set.length === 0) ? [] : [{ need, missing, others }]
     })
 }
 
-function missingOf(set: readonly string[], { config, modules }: KernelFacts): MissingOption[] {
-  return set.flatMap((name): MissingOption[] => {
-    const value = config?.options[name]
-    if (value === undefined) return [{ name, why: 'off' }]
-    return value === 'm' && modules === 'absent' ? [{ name, why: 'module-absent' }] : []
-  })
+function missingOf(set: readonly string[], facts: KernelFacts): MissingOption[] {
+  return set
+    .filter((name) => !hasOption(facts, name))
+    .map((name) => ({ name, why: facts.config?.options[name] === undefined ? 'off' : 'module-absent' }))
 }
 
 /** What the fragment `cgroup-v1` turns on (images/kernel/fragments). */

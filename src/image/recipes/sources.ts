@@ -19,7 +19,7 @@ export interface SourcesOptions {
 }
 
 /** Of `images/`; what is of one architecture alone is in a folder of its name. */
-export type SourceFolder = 'guest' | 'door' | 'runner' | 'kernel' | 'rootfs' | `${'runner' | 'kernel'}/${string}`
+export type SourceFolder = 'guest' | 'door' | 'runner' | 'kernel' | 'disks' | `${'runner' | 'kernel'}/${string}`
 
 /** A package's files do not change while it runs, and each start of a VM asks for them. */
 const known = new Map<string, State>()

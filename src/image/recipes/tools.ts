@@ -13,8 +13,8 @@ export function tools(base: State, debian: { mirror: DebianMirror | undefined; s
       'libxxhash-dev',
       // what the guest gets: a shell for init
       'busybox-static',
-      // kernels and disks
-      ...['kmod', 'xz-utils', 'zstd', 'cpio', 'erofs-utils'],
+      // kernels
+      ...['kmod', 'xz-utils', 'zstd', 'lz4', 'cpio'],
     ],
   })
 }

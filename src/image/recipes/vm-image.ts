@@ -2,9 +2,11 @@ import type { Architecture } from '../../arch/index.ts'
 import { llb, type State } from '../../buildkit/graph.ts'
 import { imagePaths } from '../../qemu/index.ts'
 import type { DebianMirror } from '../base/debian-mirror.ts'
+import type { Drivers } from '../preflight/drivers.ts'
 import { doorPrograms, guest, guestCommand, sshd } from './guest.ts'
 import type { Ingredient } from './ingredient.ts'
-import { runner, runnerPrograms } from './runner.ts'
+import { kernelInitrd, type PackedKernel } from './kernel/index.ts'
+import { packedDisk, runner, runnerPrograms, withScratch } from './runner.ts'
 import { sources } from './sources.ts'
 
 /** The Debian suite that runner and tools are made of; kernel and rootfs have their own. */
@@ -16,7 +18,8 @@ export interface VmImageInput {
   readonly base: State
   readonly tools: State
   readonly mirror: DebianMirror | undefined
-  readonly kernel: Ingredient
+  readonly kernel: PackedKernel
+  readonly drivers: Drivers
   readonly rootfs: Ingredient
   /** The guest's command in place of dockerd. */
   readonly init: readonly string[] | undefined
@@ -27,27 +30,34 @@ export interface VmImageInput {
  * different kernels share QEMU and rootfs, and a change of our scripts packs nothing anew. Each is written where it will
  * be: no file system is copied to get there.
  */
-export function vmImage({ arch, base, tools, mirror, kernel, rootfs, init }: VmImageInput): Ingredient {
+export function vmImage({ arch, base, tools, mirror, kernel, drivers, rootfs, init }: VmImageInput): Ingredient {
   const runnerSources = sources('runner', { arch })
   const programs = runnerPrograms(tools, arch)
   const door = doorPrograms(tools, arch)
   const guestFiles = guest({ arch, tools, sshd: sshd(tools, { arch, suite: BASE_SUITE, mirror }), door, init })
-  const withRootfs = runner(base, { arch, mirror, suite: BASE_SUITE }).run({
-    name: '[rootfs] mkfs.erofs',
-    args: ['sh', '/testkernels-src/pack-rootfs', imagePaths.rootfs, init?.[0] ?? guestCommand[0]],
+  const bare = runner(base, { arch, mirror, suite: BASE_SUITE })
+  const withRootfs = bare.run({
+    name: `[rootfs] pack ${drivers.disks}`,
+    args: ['sh', '/testkernels-src/pack-rootfs', drivers.disks, imagePaths.rootfs, init?.[0] ?? guestCommand[0]],
     mounts: [
       llb.bind('/mnt', rootfs.state),
-      llb.bind('/testkernels-src', sources('rootfs', { arch }), { selector: '/src' }),
+      llb.bind('/testkernels-src', sources('disks', { arch }), { selector: '/src' }),
       llb.tmpfs('/tmp'),
     ],
   })
-  const withKernel = withRootfs.file(
-    llb.copy(kernel.state, '/vmlinuz', imagePaths.vmlinuz).copy(kernel.state, '/kernel.erofs', imagePaths.kernelFiles),
+  const kernelFiles = packedDisk(bare, kernel.state, {
+    arch,
+    name: `[kernel ${kernel.label}]`,
+    directory: '/disk',
+    fileSystem: drivers.disks,
+  })
+  const withKernel = withScratch(withRootfs, drivers.scratch, { mirror, suite: BASE_SUITE }).file(
+    llb.copy(kernel.state, '/vmlinuz', imagePaths.vmlinuz).copy(kernelFiles, '/disk', imagePaths.kernelFiles),
     { name: '[image] kernel' },
   )
   const state = withKernel.file(
     llb
-      .copy(initrd(guestFiles, tools, kernel.state), '/initrd', imagePaths.initrd)
+      .copy(initrd(guestFiles, tools, kernelInitrd(tools, kernel, { arch, drivers })), '/initrd', imagePaths.initrd)
       .copy(programs, '/counter-khz', '/testkernels/counter-khz')
       .copy(programs, '/digest', '/testkernels/digest')
       .copy(programs, '/dial', imagePaths.dial)
@@ -67,12 +77,12 @@ export function vmImage({ arch, base, tools, mirror, kernel, rootfs, init }: VmI
 }
 
 /** The kernel takes several cpio archives one behind the other as one initrd. */
-function initrd(guestFiles: State, tools: State, kernelFiles: State): State {
+function initrd(guestFiles: State, tools: State, kernelModules: State): State {
   return tools
     .run({
       name: '[guest] join the initrd',
       script: 'cat /kernel/modules.cpio /guest/guest.cpio >/out/initrd',
-      mounts: [llb.bind('/kernel', kernelFiles), llb.bind('/guest', guestFiles), llb.output('/out')],
+      mounts: [llb.bind('/kernel', kernelModules), llb.bind('/guest', guestFiles), llb.output('/out')],
     })
     .mountOutput('/out')
 }

@@ -1,6 +1,7 @@
 import type { Architecture } from '../../../arch/index.ts'
 import { llb, type State } from '../../../buildkit/graph.ts'
 import { type KernelReference, kernelLabel } from '../../../options/index.ts'
+import type { Drivers } from '../../preflight/drivers.ts'
 import type { BuildContext } from '../../request.ts'
 import type { Ingredient } from '../ingredient.ts'
 import { sources } from '../sources.ts'
@@ -13,11 +14,20 @@ export interface KernelRecipeContext extends SourceKernelContext, BuildContext {
   readonly tools: State
 }
 
-/** One kernel, packed for the guest: see `packKernel`. Each kind of reference has a recipe for its tree in a file of its own. */
-export async function kernel(reference: KernelReference, context: KernelRecipeContext): Promise<Ingredient> {
-  const { state: tree, initrd, ...rest } = await kernelTree(reference, context)
+/** A kernel in the form of `packKernel`. */
+export interface PackedKernel extends Ingredient {
+  /** Shown in the progress. */
+  readonly label: string
+  /** A state with `/initrd`, which goes in front of ours. */
+  readonly initrd?: State
+}
+
+/** Each kind of reference has a recipe for its tree in a file of its own; from here on all kernels are alike. */
+export async function kernel(reference: KernelReference, context: KernelRecipeContext): Promise<PackedKernel> {
+  const { state: tree, ...rest } = await kernelTree(reference, context)
   const label = kernelLabel(reference)
-  return { ...rest, state: packKernel(context.tools, { arch: context.arch, tree, label, ...(initrd && { initrd }) }) }
+  const version = reference.kind === 'image' ? reference.version : undefined
+  return { ...rest, label, state: packKernel(context.tools, { arch: context.arch, tree, label, version }) }
 }
 
 async function kernelTree(reference: KernelReference, context: KernelRecipeContext): Promise<LocalKernelTree> {
@@ -44,23 +54,39 @@ export interface PackOptions {
   readonly tree: State
   /** Shown in the progress. */
   readonly label: string
-  /** A state with `/initrd`, which goes in front of ours. */
-  readonly initrd?: State
+  /** Which of several. @default the newest */
+  readonly version?: string | undefined
 }
 
-/**
- * Packs the tree of any kernel: a state with `/vmlinuz`, `/modules.cpio` (its part of the initrd), `/kernel.erofs` (the
- * guest's /boot and /lib/modules) and `/facts` (images/kernel/pack.sh).
- */
-function packKernel(tools: State, { arch, tree, label, initrd }: PackOptions): State {
+/** Brings the tree of any kernel into one form: a state with `/vmlinuz`, `/disk` and `/facts` (images/kernel/pack.sh). */
+function packKernel(tools: State, { arch, tree, label, version }: PackOptions): State {
   return tools
     .run({
-      name: `[kernel ${label}] pack modules and files`,
-      args: ['sh', '/src/pack.sh', ...(initrd === undefined ? [] : ['/extra/initrd'])],
+      name: `[kernel ${label}] find modules and files`,
+      args: ['sh', '/src/pack.sh', ...(version === undefined ? [] : [version])],
       mounts: [
         llb.bind('/src', sources('kernel', { arch, only: ['pack.sh', 'find-kernel.sh'] }), { selector: '/src' }),
         llb.bind('/arch', sources(`kernel/${arch.name}`, { arch, only: ['kernel-image.sh'] }), { selector: '/src' }),
         llb.bind('/in', tree),
+        llb.output('/out'),
+      ],
+    })
+    .mountOutput('/out')
+}
+
+/** A state with `/modules.cpio`, a kernel's part of the initrd (images/kernel/initrd.sh). */
+export function kernelInitrd(
+  tools: State,
+  { state, label, initrd }: PackedKernel,
+  { arch, drivers: { disks, scratch } }: { readonly arch: Architecture; readonly drivers: Drivers },
+): State {
+  return tools
+    .run({
+      name: `[kernel ${label}] modules of the initrd`,
+      args: ['sh', '/src/initrd.sh', disks, scratch, ...(initrd === undefined ? [] : ['/extra/initrd'])],
+      mounts: [
+        llb.bind('/src', sources('kernel', { arch, only: ['initrd.sh'] }), { selector: '/src' }),
+        llb.bind('/kernel', state),
         ...(initrd === undefined ? [] : [llb.bind('/extra', initrd)]),
         llb.output('/out'),
       ],
