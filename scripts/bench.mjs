@@ -9,6 +9,7 @@ import { parseArgs } from 'node:util'
 const parts = {
   starts: async () => (await import('./bench/starts.mjs')).benchStarts,
   forks: async () => (await import('./bench/starts.mjs')).benchForks,
+  machines: async () => (await import('./bench/starts.mjs')).benchMachines,
   isolation: async () => (await import('./bench/isolation.mjs')).benchIsolation,
   memory: async () => (await import('./bench/starts.mjs')).benchMemory,
   forward: async () => (await import('./bench/forward.mjs')).benchForward,

@@ -14,12 +14,17 @@ import { platform } from './platform.ts'
 
 const arch = architectureOf('x86_64') as Architecture
 
-/** The reference of the image with a layout. */
-export const kernelImage = (layout: Layout) => `testkernels-e2e/kernels:${layout}`
+/** The reference of an image by what it is called. */
+export const kernelImage = (layout: string) => `testkernels-e2e/kernels:${layout}`
 
 export type Layout = keyof typeof layouts
 
-/** Of which tree each is made, and how: from /in to /out, with the functions below. */
+/** What an image is made of: a tree, and a script that takes from it in the working directory what is to be in /out. */
+export interface KernelImageSpec {
+  readonly of: 'bookworm' | 'bookworm and trixie' | 'source'
+  readonly script: string
+}
+
 const layouts = {
   // Several kernels side by side, each in a directory of its own.
   lvh: {
@@ -77,7 +82,7 @@ const layouts = {
       cp -a lib/modules /out/usr/lib/
       ln -s usr/lib /out/lib`,
   },
-} as const
+} as const satisfies Readonly<Record<string, KernelImageSpec>>
 
 /** Run before each script. Debian's modules of bookworm are not compressed. */
 const FUNCTIONS = `
@@ -91,12 +96,17 @@ without() { for name; do find . -name "$name.ko" -delete; done; }
 off() { for name; do sed -i "s/^CONFIG_$name=.*/# CONFIG_$name is not set/" boot/config-*; done; }`
 
 export default async function setup(): Promise<void> {
+  await makeKernelImages(layouts)
+}
+
+/** @param images by what they are called: see `kernelImage` */
+export async function makeKernelImages(images: Readonly<Record<string, KernelImageSpec>>): Promise<void> {
   await using buildkit = await connect()
   const trees = await kernelTrees()
-  for (const [layout, { of, script }] of Object.entries(layouts)) {
+  for (const [name, { of, script }] of Object.entries(images)) {
     const made = trees.tools
       .run({
-        name: `[e2e] a kernel as in ${layout}`,
+        name: `[e2e] kernel image ${name}`,
         script: `${FUNCTIONS}\n${script}`,
         mounts: [
           llb.bind('/in', trees[of]),
@@ -105,8 +115,7 @@ export default async function setup(): Promise<void> {
         ],
       })
       .mountOutput('/out')
-    const names = [kernelImage(layout as Layout)]
-    await buildkit.solve({ definition: made.definition(), exporter: exporters.moby({ names }) })
+    await buildkit.solve({ definition: made.definition(), exporter: exporters.moby({ names: [kernelImage(name)] }) })
   }
 }
 

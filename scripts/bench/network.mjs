@@ -144,7 +144,10 @@ async function startGuest() {
     {
       image,
       entry: entry.name,
-      command: [...qemuArguments(machineOf(entry, { arch: host.arch, accelerator })), ...second],
+      command: [
+        ...qemuArguments(machineOf(entry, { arch: host.arch, transport: 'mmio', accelerator, preload: 'none' })),
+        ...second,
+      ],
       environment: { TESTKERNELS_RUN_DIR: imagePaths.runDirectory, TESTKERNELS_ATTACHED: '1', TESTKERNELS_UID: '0' },
       mounts: [{ kind: 'sockets', directory: runDirectory, target: imagePaths.runDirectory }],
       devices: ['/dev/net/tun', ...(accelerator.kind === 'kvm' ? ['/dev/kvm'] : [])],

@@ -75,6 +75,33 @@ async function forkTimes({ forks, spares }) {
   )
 }
 
+/** The same starts with devices on MMIO and on PCI. In turn, so that what the machine does meanwhile hits both. */
+export async function benchMachines({ colds = 3, warms = 10 } = {}) {
+  const transports = ['mmio', 'pci']
+  const figures = {}
+  for (const kind of ['cold', 'warm', 'fork']) {
+    const times = { mmio: [], pci: [] }
+    for (let round = 0; round < (kind === 'cold' ? colds : warms); round++)
+      for (const machine of transports) times[machine].push(await machineTime(kind, machine))
+    for (const machine of transports)
+      figures[`${kind}On${machine === 'pci' ? 'Pci' : 'Mmio'}Ms`] = median(times[machine])
+  }
+  return figures
+}
+
+async function machineTime(kind, machine) {
+  const kernel = new KernelVm({ ...bookworm, machine, template: kind !== 'cold' })
+  if (kind !== 'fork') return await startTime(kernel)
+  return await during(kernel.start(), async (vm) => {
+    let fork
+    const ms = await timed(async () => {
+      fork = await vm.fork()
+    })
+    await fork.stop()
+    return ms
+  })
+}
+
 /** Ten clones at once: private memory of each one's QEMU, and what the machine has less for all. */
 export async function benchMemory({ clones = 10 } = {}) {
   return await during(new KernelVm({ ...bookworm, memoryMib: clonesMib }).start(), async (vm) => {

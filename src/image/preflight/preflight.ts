@@ -2,6 +2,7 @@ import type { Architecture } from '../../arch/index.ts'
 import { TestkernelsError } from '../../errors/index.ts'
 import type { Logger } from '../../log/index.ts'
 import type { MachineOption } from '../../options/index.ts'
+import { driverOptions } from './drivers.ts'
 import { hasOption, type KernelFacts, parseVersion } from './kernel-facts.ts'
 import { alternativesOf, concerns, type Need, needsOn } from './needs.ts'
 
@@ -40,7 +41,7 @@ export function preflight(facts: KernelFacts, request: PreflightRequest): void {
     throw new KernelUnsuitableError({
       what: `${named} lacks ${namesOf(refused)}, which a guest on cgroup v${cgroup} needs`,
       entry,
-      remedy: remedyFor(refused),
+      remedy: remedyFor(refused, request),
       output: refused.map(describe).join('\n'),
     })
   }
@@ -115,7 +116,7 @@ function missingOf(set: readonly string[], facts: KernelFacts): MissingOption[] 
 const CGROUP_V1 = ['MEMCG_V1', 'CPUSETS_V1']
 
 /** What somebody can do about them. */
-function remedyFor(refused: readonly Shortcoming[]): string {
+function remedyFor(refused: readonly Shortcoming[], { machine }: PreflightRequest): string {
   const missing = refused.flatMap((shortcoming) => shortcoming.missing)
   const off = missing.filter(({ why }) => why === 'off').map(({ name }) => name)
   const remedies: string[] = []
@@ -127,6 +128,8 @@ function remedyFor(refused: readonly Shortcoming[]): string {
     )
   if (off.some((name) => !CGROUP_V1.includes(name)))
     remedies.push("turn them on in the kernel's config, or take a kernel of Debian's, which have them")
+  if (machine !== 'auto' && refused.some(({ need }) => need.options === driverOptions(machine).transport))
+    remedies.push(`leave out machine: '${machine}', for a machine that the kernel has drivers for`)
   if (refused.every(({ need }) => need.of === 'controller'))
     remedies.push("with controllers: 'partial' the guest starts without them")
   return remedies.join('; ')

@@ -1,0 +1,80 @@
+// Kernels in images that will not do: each is one error that says why, and nothing is made of it. Those that will are in the matrix.
+import Docker from 'dockerode'
+import { afterAll, beforeAll, expect, test } from 'vitest'
+import { type KernelImageSpec, kernelImage, makeKernelImages } from '../support/kernel-images.ts'
+import { testkernels } from '../support/run.ts'
+
+const engine = new Docker()
+
+/** Mistakes in Debian's kernel, and what is said of each. */
+const mistakes: Readonly<
+  Record<string, Pick<KernelImageSpec, 'script'> & { readonly says: RegExp; readonly code?: string }>
+> = {
+  'cut-off': {
+    script: 'mkdir /out/boot; head -c 9000000 boot/vmlinuz-$V >/out/boot/vmlinuz; cp -a lib /out/',
+    says: /\/boot\/vmlinuz is cut off: it has 9000000 bytes of \d{8}/,
+  },
+  'foreign-elf': {
+    script: `
+      mkdir /out/boot
+      elf_of boot/vmlinuz-$V >/out/boot/vmlinux
+      printf '\\267\\0' | dd of=/out/boot/vmlinux bs=1 seek=18 conv=notrunc`,
+    says: /\/boot\/vmlinux is no kernel for x86_64: its ELF header says AArch64/,
+  },
+  'cut-off-elf': {
+    script: 'mkdir /out/boot; elf_of boot/vmlinuz-$V | head -c 40000000 >/out/boot/vmlinux',
+    says: /\/boot\/vmlinux is cut off: its ELF has 40000000 bytes of \d{8}/,
+  },
+  bomb: {
+    script: 'mkdir /out/boot; head -c 4000M /dev/zero | xz -0 >/out/boot/vmlinux.xz',
+    says: /\/boot\/vmlinux\.xz unpacks to more than 1024 MiB, which no kernel does/,
+  },
+  'other-modules': {
+    script: 'cp -a boot lib /out/; mv /out/lib/modules/$V /out/lib/modules/5.9.0',
+    says: /the kernel is 6\.1\.\S+, and there are only modules of 5\.9\.0/,
+  },
+  'no-disk-driver': {
+    script: 'off VIRTIO_BLK EROFS_FS SQUASHFS EXT4_FS XFS_FS BTRFS_FS; cp -a boot lib /out/',
+    says: /CONFIG_EROFS_FS, or CONFIG_SQUASHFS, or CONFIG_EXT4_FS \(the disks with the rootfs and the kernel files\)/,
+    code: 'KERNEL_UNSUITABLE',
+  },
+  'pci-off': {
+    script: 'off VIRTIO_MMIO VIRTIO_PCI; cp -a boot lib /out/',
+    says: /lacks CONFIG_VIRTIO_MMIO, which a guest/,
+    code: 'KERNEL_UNSUITABLE',
+  },
+}
+
+beforeAll(async () => {
+  const specs = Object.entries(mistakes).map(([name, { script }]) => [name, { of: 'bookworm', script }] as const)
+  await makeKernelImages({
+    ...Object.fromEntries(specs),
+    two: { of: 'bookworm and trixie', script: 'mkdir /out/boot; cp /in/*/boot/vmlinuz-* /out/boot/' },
+  })
+})
+
+afterAll(async () => {
+  for (const name of [...Object.keys(mistakes), 'two']) await engine.getImage(kernelImage(name)).remove()
+})
+
+async function build(kernel: string) {
+  await using run = await testkernels(['build', '--kernel', kernel])
+  const { code } = await run.program.exit
+  const { stderr } = run.program
+  return { code, stderr, error: stderr.slice(Math.max(stderr.indexOf('error ['), 0)) }
+}
+
+test.each(Object.entries(mistakes))('%s', async (name, { says, code = 'SOLVE_FAILED' }) => {
+  const built = await build(`docker-image://${kernelImage(name)}`)
+  expect(built.code).toBe(125)
+  expect(built.error).toContain(`error [${code}]`)
+  expect(built.error).toMatch(says)
+  // Neither rootfs nor runner, let alone a VM.
+  expect(built.stderr).not.toMatch(/\[rootfs|\[runner|starting /)
+})
+
+test('a version that is not there is told of with those that are', async () => {
+  const { code, error } = await build(`docker-image://${kernelImage('two')}#4.18`)
+  expect(code).toBe(125)
+  expect(error).toMatch(/no kernel 4\.18 there; there are: 6\.1\.0-\S+ 6\.12\.\S+/)
+})
