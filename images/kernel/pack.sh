@@ -28,6 +28,10 @@ for list in modules.order modules.builtin modules.builtin.modinfo; do [ -f "$fil
     find "$files" -name '*.ko.xz' -exec xz -d --memlimit-decompress=512MiB {} + &&
     find "$files" -name '*.ko.zst' -exec zstd -q -d --rm {} +
 ) || fail "a module of the kernel $version cannot be unpacked"
+if [ -n "$modules" ]; then
+  magic=$(modinfo -F vermagic "$(find "$files" -name '*.ko' -print -quit)" | cut -d ' ' -f 1)
+  [ "$magic" = "$version" ] || fail "the kernel is $version, and its modules are made for $magic"
+fi
 mkdir -p /tmp/tree/lib
 ln -s $disk/modules /tmp/tree/lib/modules
 depmod -b /tmp/tree "$version"
