@@ -2,7 +2,7 @@
 // all that are selected boot at the start.
 import { join } from 'node:path'
 import { kernelProjects, kernelSuite } from 'testkernels/vitest'
-import { defineConfig } from 'vitest/config'
+import { defineConfig, type TestProjectInlineConfiguration } from 'vitest/config'
 import { matrix } from './matrix/entries.ts'
 
 /** A kernel from source takes minutes to build; a boot under software emulation up to one. */
@@ -26,17 +26,19 @@ const engines = {
   'engine-sid': { kernel: 'debian:trixie', rootfs: 'debian:sid', memoryMib },
 } as const
 
+/** The plugin's own setup starts the VMs: what they are made of comes before it. */
+function withKernelImages({ test, ...project }: TestProjectInlineConfiguration): TestProjectInlineConfiguration {
+  const globalSetup = [fixtures, './support/kernel-images.ts', ...[test?.globalSetup ?? []].flat()]
+  return { ...project, test: { ...test, globalSetup } }
+}
+
 export default defineConfig({
   test: {
     fileParallelism: false,
     projects: [
       { test: { ...shared, name: 'by-hand', include: ['kernels/*.e2e.test.ts'] } },
       // Every kernel of Debian's on every cgroup version it can do, and kernels as others configure and lay them out, all up at the same time.
-      kernelSuite('matrix', matrix, {
-        ...shared,
-        include: ['kernels/matrix/*.e2e.test.ts'],
-        globalSetup: [fixtures, './support/kernel-images.ts'],
-      }),
+      withKernelImages(kernelSuite('matrix', matrix, { ...shared, include: ['kernels/matrix/*.e2e.test.ts'] })),
       // What we ask of BuildKit, asked of newer engines: those in our guests.
       ...kernelProjects(engines, {
         ...shared,

@@ -19,8 +19,8 @@ beforeAll(async () => {
 afterAll(() => vm?.stop())
 
 /** How the guest reaches each of its virtio devices. */
-async function transports({ exec }: { exec: StartedKernelVm['exec'] }): Promise<Set<string>> {
-  const { stdout } = await exec(['sh', '-c', 'readlink -f /sys/bus/virtio/devices/*'])
+async function transports(guest: StartedKernelVm): Promise<Set<string>> {
+  const { stdout } = await guest.exec(['sh', '-c', 'readlink -f /sys/bus/virtio/devices/*'])
   return new Set(
     stdout
       .trim()

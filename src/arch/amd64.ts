@@ -57,6 +57,7 @@ export const amd64: Architecture = {
     machines: {
       // ACPI, because the kernels of distributions find virtio-mmio devices in no other way.
       mmio: { machine: 'microvm,acpi=on,rtc=on', firmware: QBOOT },
+      // Sooner than q35 (docs/architecture.md), and with fewer devices.
       pci: { machine: 'microvm,acpi=on,rtc=on,pcie=on', firmware: QBOOT },
     },
     console: 'ttyS0',
