@@ -94,8 +94,15 @@ function runCommand(): Command {
     .argument('[command...]', 'command and its arguments, after --')
     .passThroughOptions()
     .action(async (command: string[], { matrix, parallel, ...one }, self: Command) => {
-      if (matrix !== undefined)
-        return await runWithMatrix(self, { file: matrix, parallel, template: one.template, command })
+      if (matrix !== undefined) {
+        if (command.length === 0) self.error("error: option '--matrix' needs a command after --")
+        return await execute(self, async (working) => {
+          const { runMatrix } = await import('./run-matrix.ts')
+          const order = parallel ? 'parallel' : 'in-turn'
+          const template = one.template ? 'as-entries-say' : 'never'
+          return await runMatrix({ file: matrix, order, template, command, ...working })
+        })
+      }
       if (parallel) self.error("error: option '--parallel' needs --matrix")
       const { name, image, kernel, config, timings, progress: _, kernelArgument, module, sysctl, ...rest } = one
       const options = { ...rest, kernelArguments: kernelArgument, modules: module, sysctls: sysctl }
@@ -112,27 +119,6 @@ function runCommand(): Command {
 /** Whether standard input is the end of a shell's pipe, as in `testkernels build | testkernels run`. */
 function inputIsPipe(): boolean {
   return fstatSync(0).isFIFO()
-}
-
-interface MatrixOptions {
-  readonly file: string
-  readonly parallel: boolean | undefined
-  readonly template: boolean
-  readonly command: readonly string[]
-}
-
-async function runWithMatrix(self: Command, { file, parallel, template, command }: MatrixOptions): Promise<void> {
-  if (command.length === 0) self.error("error: option '--matrix' needs a command after --")
-  await execute(self, async (working) => {
-    const { runMatrix } = await import('./run-matrix.ts')
-    return await runMatrix({
-      file,
-      order: parallel ? 'parallel' : 'in-turn',
-      template: template ? 'as-entries-say' : 'never',
-      command,
-      ...working,
-    })
-  })
 }
 
 const cacheKinds = ['images', 'templates', 'cache'] as const satisfies readonly CacheKind[]
