@@ -155,17 +155,19 @@ export interface VitestOptions extends RunOptions {
   readonly command?: string
   /** Whether it has a terminal of its own. */
   readonly terminal?: boolean
+  /** The command that runs it, with its arguments. @default nobody else */
+  readonly under?: readonly string[]
 }
 
 /** `vitest run ARGS` in a fixture's directory; or another of Vitest's commands. */
 export function vitest(
   fixture: string,
   args: readonly string[],
-  { command = 'run', terminal = false, ...options }: VitestOptions = {},
+  { command = 'run', terminal = false, under = [], ...options }: VitestOptions = {},
 ): Promise<Run> {
   const cli = join(root, 'node_modules/vitest/vitest.mjs')
   const cwd = join(root, 'fixtures', fixture)
-  const argv = [process.execPath, cli, command, ...args]
+  const argv = [...under, process.execPath, cli, command, ...args]
   return Run.start(terminal ? inTerminal(argv) : argv, {
     ...options,
     cwd,

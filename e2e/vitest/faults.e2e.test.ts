@@ -1,10 +1,16 @@
+import { spawnSync } from 'node:child_process'
+import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
 import { expect, test } from 'vitest'
-import { type RunOptions, vitest } from '../support/run.ts'
+import { type VitestOptions, vitest } from '../support/run.ts'
 
 const noEngine = { env: { DOCKER_HOST: 'unix:///nonexistent/docker.sock' } }
 
+const canMount = process.getuid?.() === 0 && spawnSync('unshare', ['--mount', 'true']).status === 0
+
 /** The output of a run that fails before its first test. */
-async function failure(config: string, options?: RunOptions): Promise<string> {
+async function failure(config: string, options?: VitestOptions): Promise<string> {
   await using run = await vitest('vitest-faults', ['--config', `configs/${config}.config.ts`], options)
   expect(await run.program.exit).toEqual({ code: 1, signal: null })
   await run.gone()
@@ -35,4 +41,20 @@ test('a VM that does not come up is one error, however many want it, and ends th
   expect(output.match(/\[BOOT_TIMEOUT\]: one: the VM was not ready within 0\.001 s/g)).toHaveLength(1)
   expect(output.match(/remedy: /g)).toHaveLength(1)
   expect(output).not.toMatch(/^ +at /m)
+})
+
+test.runIf(canMount)('memory for one VM of two is one error, and ends them all', async () => {
+  const directory = await mkdtemp(join(tmpdir(), 'tk-memory-'))
+  try {
+    // What this machine says, of which less is free.
+    const meminfo = await readFile('/proc/meminfo', 'utf8')
+    await writeFile(join(directory, 'meminfo'), meminfo.replace(/^(MemAvailable:).*$/m, '$1 99328 kB'))
+    const short = 'mount --bind "$0/meminfo" /proc/meminfo && exec "$@"'
+    const output = await failure('good', { under: ['unshare', '--mount', 'sh', '-c', short, directory] })
+    expect(output).toContain('waiting for a VM to end: 97 MiB of memory are free, 128 are needed')
+    expect(output.match(/\[MEMORY_SHORT\]: (one|two): 97 MiB .* and the VM that runs gave none back/g)).toHaveLength(1)
+    expect(output.match(/remedy: /g)).toHaveLength(1)
+  } finally {
+    await rm(directory, { recursive: true })
+  }
 })

@@ -67,7 +67,8 @@ async function runEntry({ entry, session, command, logs, slots, settings, signal
   try {
     using _slot = await slots.take(signal)
     fromMs = performance.now()
-    const start = newStart(session, { hostname: entry.name, log, signal })
+    // Each VM ends with its command, whatever the others do.
+    const start = newStart(session, { hostname: entry.name, log, signal, memoryWaitMs: Number.POSITIVE_INFINITY })
     const outcome = await runInVm({ session, entry }, start, {
       command,
       environment: settings.environment,

@@ -17,7 +17,17 @@ afterEach(async () => {
 /** Leases VMs of one entry that only say that they live; `fork` makes its forks. */
 async function serve(
   isolation: LeaseServerOptions['isolation'],
-  { fork, workers = 1, spares = 0 }: { fork?: () => Promise<never>; workers?: number; spares?: 'auto' | number } = {},
+  {
+    fork,
+    workers = 1,
+    spares = 0,
+    entries = 1,
+  }: {
+    fork?: (options: { memoryWaitMs?: number }) => Promise<never>
+    workers?: number
+    spares?: 'auto' | number
+    entries?: number
+  } = {},
 ) {
   /** How many spares were asked for, each time; `undefined` at the end. */
   const reserved: (number | undefined)[] = []
@@ -50,7 +60,7 @@ async function serve(
   }
   const directory = async () => place
   const server = await LeaseServer.open({
-    firsts: [{ started: Promise.resolve(vm('v2')) }],
+    firsts: Array.from({ length: entries }, () => ({ started: Promise.resolve(vm('v2')) })),
     isolation,
     workers,
     directory,
@@ -179,3 +189,20 @@ test.each(['no JSON\n', 'null\n', '{"index":', `${'x'.repeat(1024 * 1024)}\n`])(
     expect((await lease('1')).hostname).toBe('v2')
   },
 )
+
+test.each([
+  { isolation: 'file', entries: 1, waits: Number.POSITIVE_INFINITY },
+  // Files that have one VM each and wait for another could wait for each other: as long as a boot may take.
+  { isolation: 'file', entries: 2, waits: undefined },
+  { isolation: 'worker', entries: 1, waits: 30_000 },
+] as const)('a VM waits for the memory of others while these will end: $isolation, $entries', async (one) => {
+  const asked: unknown[] = []
+  const fork = async ({ memoryWaitMs }: { memoryWaitMs?: number }) => {
+    asked.push(memoryWaitMs)
+    throw new Error('enough')
+  }
+  const { lease } = await serve(one.isolation, { fork, entries: one.entries })
+  await lease('1')
+  await expect(lease('2')).rejects.toThrow('enough')
+  expect(asked).toEqual([one.waits])
+})

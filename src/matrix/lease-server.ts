@@ -7,7 +7,7 @@ import type { SpareReservation, StartedKernelVm } from '../vm/index.ts'
 import type { LeaseReply, LeaseRequest } from '../worker/index.ts'
 import type { FateFile, Fates } from './fates.ts'
 import type { RunLogs } from './run-logs.ts'
-import type { VmLease } from './vm-leases.ts'
+import { RUN_MEMORY_WAIT_MS, type VmLease } from './vm-leases.ts'
 
 export interface LeaseServerOptions {
   /** The first VM of each entry, which nobody else leases. */
@@ -147,9 +147,19 @@ export class LeaseServer implements AsyncDisposable {
       this.#firstsLeased.add(index)
       return first
     }
-    const vm = await first.fork({ signal })
+    const vm = await first.fork({ signal, memoryWaitMs: this.#memoryWaitMs })
     await logs.follow(vm)
     return vm
+  }
+
+  /**
+   * A VM of another test file comes back when that file ends, unless all files have some of their VMs and wait for the rest: those wait
+   * as long as a boot may take. One of a worker does not come back before the run's end.
+   */
+  get #memoryWaitMs(): number | undefined {
+    const { isolation, firsts } = this.#options
+    if (isolation === 'worker') return RUN_MEMORY_WAIT_MS
+    return firsts.length === 1 ? Number.POSITIVE_INFINITY : undefined
   }
 
   /** Memoised: the end of a test file and that of the run may meet. */

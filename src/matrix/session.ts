@@ -8,7 +8,7 @@ import type { VmSource } from '../worker/index.ts'
 import { Fates } from './fates.ts'
 import { LeaseServer } from './lease-server.ts'
 import { RunLogs } from './run-logs.ts'
-import { type StartEntry, type VmLease, VmLeases } from './vm-leases.ts'
+import { RUN_MEMORY_WAIT_MS, type StartEntry, type VmLease, VmLeases } from './vm-leases.ts'
 
 /** The session of a test runner's process: its VMs, who leases them, and how its workers hear of them. */
 export interface TestSession {
@@ -104,7 +104,7 @@ function startIn(session: () => Promise<Session>, logs: RunLogs): StartEntry {
     const timeline = new Timeline()
     const opened = await timeline.time('engine', session)
     const log = opened.log.named(entry.name)
-    const start = newStart(opened, { hostname: entry.name, timeline, log, signal })
+    const start = newStart(opened, { hostname: entry.name, timeline, log, signal, memoryWaitMs: RUN_MEMORY_WAIT_MS })
     const vm = await launchVm({ session: opened, entry }, start)
     await logs.follow(vm)
     return vm

@@ -1,6 +1,12 @@
 import type { KernelEntry } from '../options/index.ts'
 import type { StartedKernelVm } from '../vm/index.ts'
 
+/**
+ * VMs that are leased end after all that start in the run: of the memory that they have nothing comes back in time, but what is being
+ * given up at this moment, on a slow machine too.
+ */
+export const RUN_MEMORY_WAIT_MS = 30_000
+
 interface LeasedVm {
   readonly starting: Promise<StartedKernelVm>
   readonly stopped: AbortController

@@ -34,3 +34,8 @@ export class KvmUnavailableError extends TestkernelsError {
 export class DirectoryUnusableError extends TestkernelsError {
   readonly code = 'DIRECTORY_UNUSABLE'
 }
+
+/** The machine has too little memory for a VM, and no other of this process ended meanwhile and gave some back. */
+export class MemoryShortError extends TestkernelsError {
+  readonly code = 'MEMORY_SHORT'
+}

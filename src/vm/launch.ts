@@ -11,7 +11,7 @@ import { consoleDirectory, sweepConsoleLogs } from './death/console-log.ts'
 import { type Heartbeat, startHeartbeat } from './death/heartbeat.ts'
 import { Family } from './family.ts'
 import { hasTemplate, planVm, type TemplatePlan, type VmPlan, type VmRequest } from './plan.ts'
-import { bootNeedsMib, CLONE_NEEDS_MIB, type Turn } from './pool/admission.ts'
+import { bootNeedsMib, CLONE_NEEDS_MIB, type Turn, type Waiting } from './pool/admission.ts'
 import { makeSpare, type Spare } from './pool/spares.ts'
 import { cloneStart, type ForkOptions, type Start } from './start.ts'
 import { StartedKernelVm } from './started-kernel-vm.ts'
@@ -47,11 +47,15 @@ async function launch(family: Family, start: Start): Promise<StartedKernelVm> {
 }
 
 async function admitted(plan: VmPlan, start: Start): Promise<BootedVm> {
-  using turn = await plan.session.admission.turn(start)
+  using turn = await plan.session.admission.turn(waiting(plan, start))
   await turn.memory(hasTemplate(plan) ? CLONE_NEEDS_MIB : bootNeedsMib(plan.entry))
   const vm = await restoreOrBoot(plan, start, turn)
   turn.started(vm.guest.box.exited)
   return vm
+}
+
+function waiting({ entry }: VmPlan, { log, signal, memoryWaitMs = entry.bootTimeoutMs }: Start): Waiting {
+  return { entry: entry.name, log, signal, memoryWaitMs }
 }
 
 /** From the template; where that cannot be, cold. */
@@ -92,8 +96,8 @@ async function ready(family: Family, booted: BootedVm, start: Start): Promise<St
 }
 
 /** A clone: a spare that wakes up, or one that is started. */
-async function fork(family: Family, { signal }: ForkOptions = {}): Promise<StartedKernelVm> {
-  const start = cloneStart(family.plan.entry, { log: family.log, signal })
+async function fork(family: Family, options: ForkOptions = {}): Promise<StartedKernelVm> {
+  const start = cloneStart(family.plan.entry, { ...options, log: family.log })
   const spare = await spareOf(family, start)
   return spare === undefined ? await launch(family, start) : await ready(family, spare, start)
 }
@@ -146,7 +150,7 @@ function newFamily(plan: VmPlan, log: Logger): Family {
 /** Undefined where there is no memory for it: nobody waits for a spare. */
 async function admittedSpare(plan: TemplatePlan, start: Start): Promise<Spare | undefined> {
   const { admission } = plan.session
-  using turn = await admission.turn({ signal: start.signal, log: silentLogger })
+  using turn = await admission.turn({ ...waiting(plan, start), log: silentLogger })
   if (!(await admission.hasRoomForSpare())) return undefined
   const spare = await makeSpare(plan, start)
   turn.started(spare.vm.guest.box.exited)

@@ -12,30 +12,36 @@ export interface Start {
   readonly log: Logger
   /** Calls the start off; what was started is ended. */
   readonly signal: AbortSignal
+  /** Longest wait for memory that other VMs of this process have, in milliseconds; undefined for the entry's `bootTimeoutMs`. */
+  readonly memoryWaitMs: number | undefined
 }
 
 /** The part of a start that what comes before the VM needs: images are built without one as well. */
 export type Preparation = Pick<Start, 'log' | 'signal'>
 
-export interface StartOptions {
+/** What a caller of `fork()` may say of its start. */
+export interface ForkOptions {
+  /** Cancels the start; what was started is ended. */
+  readonly signal?: AbortSignal | undefined
+  /**
+   * Longest wait for memory that other VMs of this process have, in milliseconds, while none starts or ends. `Infinity` where one surely
+   * will end.
+   * @default the entry's `bootTimeoutMs`
+   */
+  readonly memoryWaitMs?: number | undefined
+}
+
+export interface StartOptions extends ForkOptions {
   readonly hostname: string
   /** With what was done for this start before. @default nothing was */
   readonly timeline?: Timeline
   /** @default the session's */
   readonly log?: Logger
-  /** @default nobody calls it off */
-  readonly signal?: AbortSignal | undefined
 }
 
 export function newStart(session: Pick<Session, 'log'>, options: StartOptions): Start {
-  const { hostname, timeline = new Timeline(), log = session.log, signal = neverAborted() } = options
-  return { hostname, timeline, log, signal }
-}
-
-/** What a caller of `fork()` may say of its start. */
-export interface ForkOptions {
-  /** Cancels the start; what was started is ended. */
-  readonly signal?: AbortSignal | undefined
+  const { hostname, timeline = new Timeline(), log = session.log, signal = neverAborted(), memoryWaitMs } = options
+  return { hostname, timeline, log, signal, memoryWaitMs }
 }
 
 /** Starts a clone. */
@@ -44,10 +50,10 @@ export type Fork<Vm> = (options?: ForkOptions) => Promise<Vm>
 /** The start of another VM of the same entry, with a hostname of its own: `cgroupv1-3fa2c1`. */
 export function cloneStart(
   { name }: KernelEntry,
-  { log, signal = neverAborted() }: ForkOptions & Pick<Start, 'log'>,
+  { log, signal = neverAborted(), memoryWaitMs }: ForkOptions & Pick<Start, 'log'>,
 ): Start {
   const own = `-${randomBytes(3).toString('hex')}`
-  return { hostname: name.slice(0, 63 - own.length) + own, timeline: new Timeline(), log, signal }
+  return { hostname: name.slice(0, 63 - own.length) + own, timeline: new Timeline(), log, signal, memoryWaitMs }
 }
 
 /** One step of a start. */

@@ -1,9 +1,9 @@
-import { expect, test } from 'vitest'
+import { afterEach, expect, test, vi } from 'vitest'
 import { neverAborted } from '../../lifetime/index.ts'
 import { createLogger, silentLogger } from '../../log/index.ts'
 import { Admission } from './admission.ts'
 
-const waiting = { log: silentLogger, signal: neverAborted() }
+const waiting = { entry: 'v1', log: silentLogger, signal: neverAborted(), memoryWaitMs: Number.POSITIVE_INFINITY }
 
 function gate() {
   let open = () => {}
@@ -12,6 +12,8 @@ function gate() {
   })
   return { open, opened }
 }
+
+afterEach(() => void vi.useRealTimers())
 
 /** Lets everything that can go on go on. */
 const settled = () => new Promise((resolve) => setImmediate(resolve))
@@ -115,4 +117,74 @@ test('has no room for a spare that would leave none for a clone, or while a star
   vm.open()
   await memory
   expect(admission.isShort).toBe(false)
+})
+
+/** A machine with memory for one VM, which runs. */
+async function full() {
+  const memory = { availableMib: 1000 }
+  const admission = new Admission({ starts: 2, availableMib: async () => memory.availableMib })
+  const vm = gate()
+  using first = await admission.turn(waiting)
+  first.started(vm.opened)
+  memory.availableMib = 50
+  return { admission, memory, vm }
+}
+
+test('says what is short where no VM ends in time, and lets the next one in', async () => {
+  const { admission } = await full()
+  for (const entry of ['v2', 'v3', 'v4']) {
+    using turn = await admission.turn({ ...waiting, entry, memoryWaitMs: 1 })
+    await expect(turn.memory(100)).rejects.toMatchObject({
+      code: 'MEMORY_SHORT',
+      entry,
+      what: '50 MiB of memory are free, 100 are needed, and the VM that runs gave none back in 0.001 s',
+    })
+  }
+  expect(admission.isShort).toBe(false)
+})
+
+test('looks once more when its time is up: memory may have come from elsewhere', async () => {
+  const { admission, memory } = await full()
+  const log = createLogger({
+    write: () => {
+      memory.availableMib = 500
+    },
+  })
+  using turn = await admission.turn({ ...waiting, log, memoryWaitMs: 1 })
+  await expect(turn.memory(100)).resolves.toBeUndefined()
+})
+
+test('a start that is called off while it waits for memory fails with that reason', async () => {
+  const { admission } = await full()
+  const cancel = new AbortController()
+  const log = createLogger({ write: () => cancel.abort(new Error('enough')) })
+  using turn = await admission.turn({ ...waiting, log, signal: cancel.signal, memoryWaitMs: 1 })
+  await expect(turn.memory(100)).rejects.toThrow('enough')
+})
+
+test('what boots is waited for, however long: it gives memory back that it does not need once it runs', async () => {
+  const { admission, memory } = await full()
+  memory.availableMib = 500
+  const booting = await admission.turn(waiting)
+  await booting.memory(100)
+  memory.availableMib = 50
+  using turn = await admission.turn({ ...waiting, memoryWaitMs: 1 })
+  vi.useFakeTimers()
+  const refused = vi.fn()
+  const admitted = turn.memory(100).catch(refused)
+  await vi.advanceTimersByTimeAsync(3_600_000)
+  expect(refused).not.toHaveBeenCalled()
+  memory.availableMib = 500
+  booting[Symbol.dispose]()
+  await admitted
+  expect(refused).not.toHaveBeenCalled()
+})
+
+test('a start that waits for more than it has is not waited for by others', async () => {
+  const { admission, memory } = await full()
+  memory.availableMib = 500
+  using one = await admission.turn({ ...waiting, memoryWaitMs: 1 })
+  using other = await admission.turn({ ...waiting, memoryWaitMs: 1 })
+  await Promise.all([one.memory(100), other.memory(100)])
+  await expect(Promise.all([one.memory(1000), other.memory(1000)])).rejects.toMatchObject({ code: 'MEMORY_SHORT' })
 })

@@ -13,6 +13,7 @@ import { FakeImage } from './fake-guest-image.ts'
 export interface LaunchOptions extends Partial<KernelOptions> {
   readonly signal?: AbortSignal
   readonly log?: Logger
+  readonly memoryWaitMs?: number
 }
 
 /** VMs on a fake host, with directories of their own. */
@@ -33,9 +34,14 @@ export class FakeSession implements AsyncDisposable {
     return new FakeSession(await mkdtemp(join(tmpdir(), 'tk-fake-')), options)
   }
 
-  async launch({ signal, log = this.session.log, ...options }: LaunchOptions = {}): Promise<StartedKernelVm> {
+  async launch({
+    signal,
+    log = this.session.log,
+    memoryWaitMs,
+    ...options
+  }: LaunchOptions = {}): Promise<StartedKernelVm> {
     const entry = parseKernelEntry('fake', { kernel: 'debian:trixie', memoryMib: 512, ...options })
-    const start = newStart(this.session, { hostname: 'fake', log, signal })
+    const start = newStart(this.session, { hostname: 'fake', log, signal, memoryWaitMs })
     return await launchVm({ session: this.session, entry, image: 'fake' }, start)
   }
 
