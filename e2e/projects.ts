@@ -17,7 +17,7 @@ const shared = {
   fileParallelism: false,
 }
 const common = ['./support/fixtures.ts']
-const withImage = { ...shared, globalSetup: common, setupFiles: ['./support/load-image.ts'] }
+const withImage = { ...shared, setupFiles: ['./support/load-image.ts'] }
 
 const ours: TestProjectInlineConfiguration[] = [
   // The engine, BuildKit, and programs of ours as child processes, which start VMs of their own.
@@ -28,17 +28,13 @@ const ours: TestProjectInlineConfiguration[] = [
       include: [
         '{buildkit,doctor,door,engine,cli,docs,vitest,jest,faults,standalone,template,network}/**/*.e2e.test.ts',
       ],
-      globalSetup: [...common, './support/images.ts'],
+      globalSetup: './support/images.ts',
     },
   },
   ...kernelProjects({ cgroupv1 }, { ...withImage, include: ['vm/**/*.e2e.test.ts'] }),
   // The forward is the same whatever the kernel: one entry tests it.
   ...kernelProjects({ cgroupv2 }, { ...withImage, include: ['{vm,forward}/**/*.e2e.test.ts'] }),
-  kernelSuite(
-    'kernels',
-    { cgroupv1, cgroupv2 },
-    { ...shared, include: ['matrix/**/*.e2e.test.ts'], globalSetup: common },
-  ),
+  kernelSuite('kernels', { cgroupv1, cgroupv2 }, { ...shared, include: ['matrix/**/*.e2e.test.ts'] }),
 ]
 
 /** Unit tests need no build, and read this too: so what names the plugin's modules is taken from src, and they from dist. */
@@ -46,7 +42,8 @@ export const projects = ours.map(({ test, ...project }) => ({
   ...project,
   test: {
     ...test,
-    globalSetup: [test?.globalSetup ?? []].flat().map(built),
+    // After the plugin's, and not by its options: these need the engine of this machine.
+    globalSetup: [...[test?.globalSetup ?? []].flat().map(built), ...common],
     setupFiles: [test?.setupFiles ?? []].flat().map(built),
   },
 }))

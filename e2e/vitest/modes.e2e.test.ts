@@ -12,6 +12,7 @@ test.each([
   { mode: ['--project', 'two', 'list', 'passes', ...good], says: '[two] test/passes.vm.test.ts > passes' },
   { mode: ['list', '--filesOnly', ...good], says: '[two] test/passes.vm.test.ts' },
   { mode: ['list', '--static-parse', 'passes', ...good], says: '[two] test/passes.vm.test.ts > passes' },
+  { mode: ['list', '--config', 'configs/setups.config.ts'], says: '[one] test/passes.vm.test.ts > passes' },
   { mode: ['related', 'configs/nothing.ts', '--run', '--passWithNoTests', ...good], says: 'No test files found' },
   { mode: ['run', '--passWithNoTests', 'no-such-file', ...good], says: 'No test files found' },
   { mode: ['run', '--config', 'configs/types.config.ts'], says: 'Type Errors  no errors' },

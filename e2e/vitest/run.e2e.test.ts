@@ -29,6 +29,16 @@ test.each(['SIGINT', 'SIGKILL'] as const)('%s in the middle of a test leaves not
   await run.program.exit
 })
 
+test("a global setup that two projects have in common, and its teardown, reach the VM of each, with Testcontainers' networks", async () => {
+  await using run = await vitest('vitest-faults', ['--config', 'configs/setups.config.ts'])
+  expect(await run.program.exit, run.program.stdout + run.program.stderr).toEqual({ code: 0, signal: null })
+  for (const name of ['one', 'two']) {
+    expect(run.program.stdout).toContain(`set up on ${name} for ${name}, with its network: true\n`)
+    expect(run.program.stdout).toContain(`torn down on ${name}, with its network: true\n`)
+  }
+  await run.gone()
+})
+
 test('list names every test, in its project, and boots nothing', async () => {
   await using run = await vitest('vitest-demo', ['--json'], { command: 'list' })
   expect(await run.program.exit).toEqual({ code: 0, signal: null })

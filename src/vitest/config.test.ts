@@ -33,14 +33,27 @@ test('a suite asks for all entries', () => {
 test("the user's setups run after ours, and the user's timeouts and values stay", () => {
   const [project] = kernelProjects(
     { v1: kernels.v1 },
-    { globalSetup: 'own-global.ts', setupFiles: ['own.ts'], testTimeout: 7, provide: { own: 1 } as never },
+    { setupFiles: ['own.ts'], testTimeout: 7, provide: { own: 1 } as never },
   )
-  const globalSetup = project?.test?.globalSetup as string[]
   const setupFiles = project?.test?.setupFiles as string[]
-  expect(globalSetup).toEqual([expect.stringContaining('/global-setup.'), 'own-global.ts'])
   expect(setupFiles).toEqual([expect.stringContaining('/setup-file.'), 'own.ts'])
-  for (const ours of [globalSetup[0], setupFiles[0]]) expect(existsSync(ours ?? '')).toBe(true)
+  expect(existsSync(setupFiles[0] ?? '')).toBe(true)
   expect(project?.test).toMatchObject({ testTimeout: 7, provide: { own: 1 } })
+})
+
+test('global setups of the user are called by ours where there is one VM, and else by Vitest', () => {
+  const options = { globalSetup: 'own-global.ts' }
+  const setups = ({ test }: ReturnType<typeof kernelSuite>) => ({
+    vitests: test?.globalSetup,
+    ours: test?.provide?.testkernelsRequest?.globalSetup,
+  })
+  const our = expect.stringMatching(/\/global-setup\.[jt]s$/)
+  const both = { vitests: [our, 'own-global.ts'], ours: [] }
+  const [one] = kernelProjects({ v1: kernels.v1 }, options)
+  expect(one && setups(one)).toEqual({ vitests: [our], ours: ['own-global.ts'] })
+  const [many] = kernelProjects({ v1: kernels.v1 }, { ...options, isolation: 'file' })
+  expect(many && setups(many)).toEqual(both)
+  expect(setups(kernelSuite('kernels', kernels, options))).toEqual(both)
 })
 
 test('what a project asks for is plain data, as it goes through the configuration', () => {

@@ -62,20 +62,22 @@ function project(
   asked: Asked,
   { isolation, onTestsRerun, ...options }: KernelProjectOptions,
 ): TestProjectInlineConfiguration {
+  const setups = asArray(options.globalSetup)
   const request = inConfiguration(() => ({
     ...asked,
     isolation: parseIsolation(name, isolation),
     onTestsRerun: parseOnTestsRerun(name, onTestsRerun),
   }))
+  const hasOneVm = request.scope === 'project' && request.isolation === 'project'
   return {
     extends: true,
     plugins: kernelPlugin(),
     test: {
       ...options,
       name,
-      globalSetup: [globalSetup, ...asArray(options.globalSetup)],
+      globalSetup: [globalSetup, ...(hasOneVm ? [] : setups)],
       setupFiles: [setupFile, ...asArray(options.setupFiles)],
-      provide: { ...options.provide, testkernelsRequest: request },
+      provide: { ...options.provide, testkernelsRequest: { ...request, globalSetup: hasOneVm ? setups : [] } },
     },
   }
 }

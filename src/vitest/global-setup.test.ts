@@ -26,6 +26,7 @@ function register({ fails }: { fails?: string } = {}) {
       name: entry.name,
       entry,
       dockerHost: `unix:///run/${entry.name}/docker.sock`,
+      published: { kind: 'direct', address: '10.1.2.3' },
       gone: new AbortController().signal,
       stop: async () => void running.delete(entry.name),
     } as unknown as StartedKernelVm

@@ -14,6 +14,7 @@ import type { StartedKernelVm } from '../vm/index.ts'
 import type { ProvidedKernel } from '../worker/index.ts'
 import type { KernelRequest } from './provided.ts'
 import { TestRuns } from './test-runs.ts'
+import { UserSetups } from './user-setups.ts'
 
 /**
  * Vitest's global setup of each of our projects: VMs up before its first test, and down after the last project that uses them. Where tests
@@ -42,6 +43,7 @@ type LeasedAhead = { [AHEAD]?: Map<string, readonly VmLease[]> }
 class ProjectVms {
   readonly #project: TestProject
   readonly #runs: TestRuns
+  readonly #setups: UserSetups
   readonly #session
   /** The projects that VMs were leased for ahead of their own setups. */
   readonly #ahead: string[] = []
@@ -50,6 +52,7 @@ class ProjectVms {
   constructor(project: TestProject, runs: TestRuns) {
     this.#project = project
     this.#runs = runs
+    this.#setups = new UserSetups(project, requestOf(project)?.globalSetup ?? [])
     this.#session = testSession((line) => project.vitest.logger.log(line))
   }
 
@@ -58,7 +61,7 @@ class ProjectVms {
     this.nameOnly()
     if (!this.#runs.projects?.has(this.#project)) return
     const { vms } = await this.#leaseVms()
-    await Promise.all(vms.map((vm) => vm.started))
+    await this.#setUp(await Promise.all(vms.map((vm) => vm.started)))
   }
 
   /**
@@ -68,9 +71,19 @@ class ProjectVms {
   async onRunStart(projects: ReadonlySet<TestProject>): Promise<void> {
     if (!projects.has(this.#project)) return
     if (await this.#canStay()) return this.#provide(this.#lease?.sources)
+    await this.#tearDown()
     await this.#lease?.release()
     const { vms } = await this.#leaseVms()
-    await startedOf(vms)
+    await this.#setUp(await startedOf(vms))
+  }
+
+  /** One project at a time: its setups have the environment of this process. */
+  async #setUp([vm]: readonly StartedKernelVm[]): Promise<void> {
+    if (vm !== undefined) await this.#runs.alone(() => this.#setups.setUp(describeVm(vm)))
+  }
+
+  async #tearDown(): Promise<void> {
+    await this.#runs.alone(() => this.#setups.tearDown())
   }
 
   /** Until the next run, tests can be listed, and no more. */
@@ -84,6 +97,14 @@ class ProjectVms {
   }
 
   async release(): Promise<void> {
+    try {
+      await this.#tearDown()
+    } finally {
+      await this.#releaseVms()
+    }
+  }
+
+  async #releaseVms(): Promise<void> {
     await Promise.all([this.#lease?.release(), ...this.#ahead.map((name) => this.#releaseAhead(name))])
   }
 

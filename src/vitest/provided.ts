@@ -7,6 +7,8 @@ export interface KernelRequest {
   readonly scope: Scope
   readonly isolation: Isolation
   readonly onTestsRerun: OnTestsRerun
+  /** The user's, where they are called with the environment of the project's one VM. */
+  readonly globalSetup: readonly string[]
 }
 
 /** What workers get. */

@@ -20,6 +20,7 @@ export class TestRuns implements Reporter {
   readonly #vitest: Vitest
   readonly #listeners = new Set<TestRunListener>()
   #projects: ReadonlySet<TestProject> | undefined
+  #previous: Promise<unknown> = Promise.resolve()
 
   private constructor(vitest: Vitest) {
     this.#vitest = vitest
@@ -56,6 +57,13 @@ export class TestRuns implements Reporter {
   /** Has the listener called for runs that begin from now on, and at the end of the one that is under way. */
   follow(listener: TestRunListener): void {
     this.#listeners.add(listener)
+  }
+
+  /** Does what no two projects may do at a time. */
+  alone<T>(work: () => Promise<T>): Promise<T> {
+    const done = this.#previous.then(work)
+    this.#previous = done.catch(() => {})
+    return done
   }
 
   async onTestRunStart(specifications: readonly TestSpecification[]): Promise<void> {
