@@ -1,7 +1,7 @@
 import { type ChildProcess, spawn } from 'node:child_process'
 import { once } from 'node:events'
 import type { Readable } from 'node:stream'
-import { reasonOf, TestkernelsError } from '../errors/index.ts'
+import { formatError, reasonOf, TestkernelsError } from '../errors/index.ts'
 import { waitingFor } from '../lifetime/index.ts'
 import { followLines } from '../log/index.ts'
 import { launchVm, type Start, type StartedKernelVm, type VmRequest } from '../vm/index.ts'
@@ -97,7 +97,7 @@ export async function runCommand({ vm, argv, environment, signal, output }: Comm
     const [code, killedBy] = (await once(child, 'close')) as [number | null, NodeJS.Signals | null]
     if (vm.gone.aborted) {
       const report = output?.stderr ?? ((line) => process.stderr.write(`${line}\n`))
-      report(reasonOf(vm.gone.reason))
+      report(formatError(vm.gone.reason))
       return EXIT_OWN_FAILURE
     }
     return killedBy === null ? (code ?? 0) : exitCodeOf(killedBy)

@@ -1,7 +1,7 @@
 import { inspect } from 'node:util'
 import { expect, test } from 'vitest'
 import { InvalidOptionError } from '../options/index.ts'
-import { formatError, presentable, TestkernelsError, toReport } from './index.ts'
+import { firstFailure, formatError, presentable, reasonOf, TestkernelsError, titleOf, toReport } from './index.ts'
 
 class ExampleError extends TestkernelsError {
   readonly code = 'EXAMPLE'
@@ -66,4 +66,21 @@ test('what a guest or an engine says in an error does nothing to a terminal, in 
     expect([...text].filter((character) => '\x1b\x9b\r\u202e'.includes(character))).toEqual([])
   expect(error.message).toContain('    | \\x1b[2J\\x1b[H \\x9b32m✓ all tests passed\\u202e\\x0d\n    | next line')
   expect(formatError(new TypeError(evil))).toContain('\\x1b[2J')
+})
+
+test('of a failure whose clean-up fails as well the first is told', async () => {
+  const invalid = new InvalidOptionError({ what: 'it is not there', remedy: 'put it there' })
+  const cannotEnd = () => ({ [Symbol.asyncDispose]: () => Promise.reject(new Error('cannot end')) })
+  const begun = async () => {
+    await using _one = cannotEnd()
+    await using _another = cannotEnd()
+    throw invalid
+  }
+  const thrown = await begun().catch((reason: unknown) => reason)
+  expect(thrown).not.toBe(invalid)
+  expect(firstFailure(thrown)).toBe(invalid)
+  expect(formatError(thrown)).toBe(formatError(invalid))
+  expect(reasonOf(thrown)).toBe(invalid.message)
+  expect(titleOf(thrown)).toBe('InvalidOptionError [INVALID_OPTION]')
+  expect(toReport(thrown)).toEqual(toReport(invalid))
 })

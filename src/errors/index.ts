@@ -64,7 +64,19 @@ function describe({ what, remedy, entry, cause, output }: ErrorDetails): string 
 
 /** The message of anything that was thrown. */
 export function reasonOf(thrown: unknown): string {
-  return thrown instanceof Error ? thrown.message : String(thrown)
+  const first = firstFailure(thrown)
+  return first instanceof Error ? first.message : String(first)
+}
+
+/**
+ * What failed first. Where what was begun cannot be ended either, as when the engine is gone, `await using` throws both in one
+ * `SuppressedError`, whose message tells neither.
+ */
+export function firstFailure(thrown: unknown): unknown {
+  let first = thrown
+  // No class: Node 20 has none, and what compilers put in its place is an Error of that name.
+  while (first instanceof Error && first.name === 'SuppressedError' && 'suppressed' in first) first = first.suppressed
+  return first
 }
 
 function indent(text: string): string {
@@ -76,9 +88,10 @@ function indent(text: string): string {
  * for any other the stack, because then the bug is ours.
  */
 export function formatError(thrown: unknown): string {
-  if (thrown instanceof TestkernelsError) return `error [${thrown.code}]: ${thrown.message}${pointerTo(thrown)}`
-  if (thrown instanceof Error) return visible(`error: ${thrown.stack ?? thrown.message}`)
-  return visible(`error: ${reasonOf(thrown)}`)
+  const first = firstFailure(thrown)
+  if (first instanceof TestkernelsError) return `error [${first.code}]: ${first.message}${pointerTo(first)}`
+  if (first instanceof Error) return visible(`error: ${first.stack ?? first.message}`)
+  return visible(`error: ${reasonOf(first)}`)
 }
 
 /**
@@ -103,10 +116,11 @@ export function inConfiguration<T>(work: () => T): T {
 
 /** The same for an error that ends a run: test runners print every property that they find, and nobody else gets to see it. */
 export function toReport(thrown: unknown): unknown {
-  if (!(thrown instanceof TestkernelsError)) return thrown
-  const report = new Error(thrown.message)
-  report.name = titleOf(thrown)
-  report.stack = stackOf(thrown)
+  const first = firstFailure(thrown)
+  if (!(first instanceof TestkernelsError)) return thrown
+  const report = new Error(first.message)
+  report.name = titleOf(first)
+  report.stack = stackOf(first)
   return report
 }
 
@@ -121,6 +135,7 @@ function pointerTo({ code }: TestkernelsError): string {
 
 /** What stands before the message: `VmDiedError [VM_DIED]`. */
 export function titleOf(thrown: unknown): string {
-  if (thrown instanceof TestkernelsError) return `${thrown.name} [${thrown.code}]`
-  return thrown instanceof Error ? thrown.name : 'Error'
+  const first = firstFailure(thrown)
+  if (first instanceof TestkernelsError) return `${first.name} [${first.code}]`
+  return first instanceof Error ? first.name : 'Error'
 }

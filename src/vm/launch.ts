@@ -1,4 +1,4 @@
-import { reasonOf } from '../errors/index.ts'
+import { firstFailure, reasonOf } from '../errors/index.ts'
 import { type Logger, silentLogger } from '../log/index.ts'
 import { kernelText } from '../options/index.ts'
 import { bootVm } from './boot/boot.ts'
@@ -43,7 +43,11 @@ export async function launchVm(request: VmRequest, start: Start): Promise<Starte
 
 /** Starts one more VM of a plan. */
 async function launch(family: Family, start: Start): Promise<StartedKernelVm> {
-  return await ready(family, await admitted(family.plan, start), start)
+  try {
+    return await ready(family, await admitted(family.plan, start), start)
+  } catch (thrown) {
+    throw firstFailure(thrown)
+  }
 }
 
 async function admitted(plan: VmPlan, start: Start): Promise<BootedVm> {
