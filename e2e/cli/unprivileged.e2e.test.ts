@@ -1,10 +1,11 @@
 // Whoever may use the engine may use VMs: nothing of ours needs root.
+import { spawnSync } from 'node:child_process'
 import { chownSync, statSync } from 'node:fs'
 import { mkdtemp, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { dirname, join } from 'node:path'
 import { expect, test } from 'vitest'
-import { testkernels } from '../support/run.ts'
+import { Run, testkernels } from '../support/run.ts'
 
 const NOBODY = 65_534
 /** The group that may use this machine's engine. */
@@ -29,4 +30,15 @@ test.runIf(asNobody)('a user of the engine who is not root has a VM', async () =
   } finally {
     await rm(home, { recursive: true })
   }
+})
+
+const canBeRootOfNobody =
+  process.getuid?.() === 0 && spawnSync('unshare', ['--user', '--map-root-user', 'true']).status === 0
+
+test.runIf(canBeRootOfNobody)('root of a user namespace without other users has a VM', async () => {
+  const main = join(import.meta.dirname, '../../dist/cli/main.js')
+  const argv = [process.execPath, main, 'run', '--kernel', 'debian:bookworm', '--', 'docker', 'info']
+  await using run = await Run.start(['unshare', '--user', '--map-root-user', ...argv])
+  expect(await run.program.exit, run.program.stderr).toEqual({ code: 0, signal: null })
+  await run.gone()
 })

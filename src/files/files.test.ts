@@ -1,4 +1,4 @@
-import { mkdir, mkdtemp, readdir, readFile, rm, utimes, writeFile } from 'node:fs/promises'
+import { chmod, chown, mkdir, mkdtemp, readdir, readFile, rm, utimes, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterEach, beforeEach, expect, test } from 'vitest'
@@ -37,3 +37,22 @@ test('what has not changed for long goes, with what is in it', async () => {
   expect(await readdir(directory)).toEqual([])
   await removeOlder(join(directory, 'nowhere'), { keptMs: 1 })
 })
+
+test.runIf(process.getuid?.() === 0)(
+  'what another user has in a directory for all stays, and the rest goes',
+  async () => {
+    await chmod(directory, 0o1777)
+    for (const name of ['a', 'b', 'c']) {
+      await mkdir(join(directory, name))
+      await writeFile(join(directory, name, 'file'), '')
+    }
+    await chown(join(directory, 'b'), 65_534, 65_534)
+    process.seteuid?.(65_534)
+    try {
+      await removeOlder(directory, { keptMs: 1, now: Date.now() + 60_000 })
+    } finally {
+      process.seteuid?.(0)
+    }
+    expect(await readdir(directory)).toEqual(['a', 'c'])
+  },
+)

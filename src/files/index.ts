@@ -44,7 +44,10 @@ export interface RemoveOlderOptions {
   readonly now?: number
 }
 
-/** Removes the files and directories of a directory that have not changed for long. One that is not there has none. */
+/**
+ * Removes the files and directories of a directory that have not changed for long. One that is not there has none; what another user has
+ * in a directory for all stays.
+ */
 export async function removeOlder(
   directory: string,
   { keptMs, prefix = '', now = Date.now() }: RemoveOlderOptions,
@@ -53,6 +56,9 @@ export async function removeOlder(
     if (!name.startsWith(prefix)) continue
     const path = join(directory, name)
     const found = await stat(path).catch(() => undefined)
-    if (found !== undefined && now - found.mtimeMs > keptMs) await rm(path, { recursive: true, force: true })
+    if (found === undefined || now - found.mtimeMs <= keptMs) continue
+    await rm(path, { recursive: true, force: true }).catch((thrown: NodeJS.ErrnoException) => {
+      if (thrown.code !== 'EPERM' && thrown.code !== 'EACCES') throw thrown
+    })
   }
 }

@@ -27,7 +27,7 @@ export interface RunDirectory extends AsyncDisposable {
 }
 
 /**
- * @param owner who may use it beside root
+ * @param owner who may use it beside root, where there is such a user
  * @throws DirectoryUnusableError, before anything is started
  */
 export async function makeRunDirectory(runtimeDirectory: string, owner = thisUser()): Promise<RunDirectory> {
@@ -45,9 +45,9 @@ export async function makeRunDirectory(runtimeDirectory: string, owner = thisUse
     const made = await mkdtemp(join(runtimeDirectory, NEW_PREFIX))
     const alive = await listen(join(made, ALIVE_SOCKET))
     const path = join(runtimeDirectory, `${PREFIX}${process.pid}-${made.slice(-6)}`)
-    if (owner.uid !== thisUser().uid) await chown(made, owner.uid, owner.gid)
+    const given = await give(made, owner)
     await rename(made, path)
-    return { path, owner, [Symbol.asyncDispose]: () => remove(path, alive) }
+    return { path, owner: given, [Symbol.asyncDispose]: () => remove(path, alive) }
   } catch (cause) {
     throw unusable('cannot be written', cause)
   }
@@ -90,6 +90,20 @@ export async function abandonedRunDirectories(runtimeDirectory: string): Promise
 function isOurs({ uid: owner }: UserIds): boolean {
   const { uid } = thisUser()
   return owner === uid || (uid === 0 && owner >= UNUSED_UIDS[0] && owner < UNUSED_UIDS[1])
+}
+
+/** @returns whose it is then: root of a user namespace may have nobody in it to give files to, and keeps them. */
+async function give(path: string, owner: UserIds): Promise<UserIds> {
+  const user = thisUser()
+  if (owner.uid === user.uid) return owner
+  try {
+    await chown(path, owner.uid, owner.gid)
+    return owner
+  } catch (thrown) {
+    const { code } = thrown as NodeJS.ErrnoException
+    if (user.uid === 0 && (code === 'EINVAL' || code === 'EPERM')) return user
+    throw thrown
+  }
 }
 
 async function listen(path: string): Promise<Server> {
