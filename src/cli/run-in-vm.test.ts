@@ -1,4 +1,5 @@
 import { expect, test } from 'vitest'
+import { InterruptedError } from './exit.ts'
 import { runCommand } from './run-in-vm.ts'
 
 const never = new AbortController().signal
@@ -33,6 +34,16 @@ test('an abort ends the command', async () => {
   const running = runCommand({ vm, environment, argv: ['sleep', '1000'], signal: abort.signal })
   abort.abort()
   expect(await running).toBe(143)
+})
+
+test.each([
+  ['SIGINT', 130],
+  ['SIGHUP', 129],
+] as const)('a command that ends because we got %s has status %i', async (signal, status) => {
+  const abort = new AbortController()
+  const running = runCommand({ vm, environment, argv: ['sleep', '1000'], signal: abort.signal })
+  abort.abort(new InterruptedError(signal))
+  expect(await running).toBe(status)
 })
 
 test('after an abort no command starts', async () => {

@@ -6,7 +6,7 @@ import { waitingFor } from '../lifetime/index.ts'
 import { followLines } from '../log/index.ts'
 import { launchVm, type Start, type StartedKernelVm, type VmRequest } from '../vm/index.ts'
 import { startCommandWatcher } from './command-watcher.ts'
-import { EXIT_OWN_FAILURE, exitCodeOf } from './exit.ts'
+import { EXIT_OWN_FAILURE, exitCodeOf, InterruptedError } from './exit.ts'
 
 /** A test runner's report may be one line; in characters. */
 const LONGEST_LINE = 16 * 1024 * 1024
@@ -76,7 +76,7 @@ export interface CommandOutput {
 
 /**
  * Runs the user's command with the VM's environment.
- * @returns its exit status; 128 and the signal's number when one killed it; 125 when the VM went away under it
+ * @returns its exit status; 128 and the signal's number when one killed it, or us and hence it; 125 when the VM went away under it
  * @throws CommandNotFoundError
  */
 export async function runCommand({ vm, argv, environment, signal, output }: CommandOptions): Promise<number> {
@@ -100,7 +100,9 @@ export async function runCommand({ vm, argv, environment, signal, output }: Comm
       report(formatError(vm.gone.reason))
       return EXIT_OWN_FAILURE
     }
-    return killedBy === null ? (code ?? 0) : exitCodeOf(killedBy)
+    if (killedBy === null) return code ?? 0
+    // Whichever signal of ours it took, it ended because we got this one.
+    return signal.reason instanceof InterruptedError ? signal.reason.exitCode : exitCodeOf(killedBy)
   } catch (cause) {
     throw new CommandNotFoundError({ what: `cannot run '${program}'`, cause, remedy: 'check the command after --' })
   } finally {
