@@ -1,0 +1,139 @@
+import { execFileSync, spawn } from 'node:child_process'
+import { existsSync, readdirSync, readFileSync } from 'node:fs'
+import { mkdir, rm, writeFile } from 'node:fs/promises'
+import { join } from 'node:path'
+import { text } from 'node:stream/consumers'
+import { setTimeout as passed } from 'node:timers/promises'
+import Docker from 'dockerode'
+import { expect } from 'vitest'
+import { NOWHERE } from '../support/isolated-engine.ts'
+import { Program } from '../support/program.ts'
+
+const START_DEADLINE_MS = 60_000
+/** Of all that the engine runs: how processes are found that it lost. */
+export const CGROUP = 'testkernels-campaign'
+
+/**
+ * An engine that may be stopped and killed: nobody else's. Its images and volumes stay for the next campaign, and its network is a
+ * namespace of its own. See support/isolated-engine.ts.
+ */
+export class CampaignEngine implements AsyncDisposable {
+  readonly docker: Docker
+  readonly socketPath: string
+  readonly #directory: string
+  #program!: Program
+
+  private constructor(directory: string) {
+    this.#directory = directory
+    this.socketPath = socketIn(directory)
+    this.docker = new Docker({ socketPath: this.socketPath })
+  }
+
+  static async start(directory: string): Promise<CampaignEngine> {
+    await mkdir(directory, { recursive: true })
+    await writeFile(join(directory, 'daemon.json'), '{}')
+    const engine = new CampaignEngine(directory)
+    await engine.#launch()
+    return engine
+  }
+
+  get dockerHost(): string {
+    return `unix://${this.socketPath}`
+  }
+
+  get pid(): number {
+    return this.#program.pid
+  }
+
+  /** Ends it, and starts it again. */
+  async restart(signal: 'SIGKILL' | 'SIGTERM'): Promise<void> {
+    this.#program.kill(signal)
+    await this.#program.exit
+    // One that starts beside the containerd of the former waits for that, and then gives up.
+    await expect.poll(() => this.#processes('containerd '), { timeout: START_DEADLINE_MS }).toEqual([])
+    await this.#launch()
+  }
+
+  /** Whose command begins so: they have its directory in it. */
+  #processes(name: string): number[] {
+    const command = (pid: string) => {
+      try {
+        return readFileSync(`/proc/${pid}/cmdline`, 'utf8').replaceAll('\0', ' ')
+      } catch {
+        return ''
+      }
+    }
+    return readdirSync('/proc')
+      .filter((pid) => /^\d+$/.test(pid))
+      .filter((pid) => new RegExp(`^(\\S*/)?${name}`).test(command(pid)) && command(pid).includes(this.#directory))
+      .map(Number)
+  }
+
+  /** Has the image that the machine's engine has. */
+  async load(image: string): Promise<void> {
+    const found = await this.docker
+      .getImage(image)
+      .inspect()
+      .catch(() => undefined)
+    if (found !== undefined) return
+    const save = spawn('docker', ['save', image], { stdio: ['ignore', 'pipe', 'inherit'] })
+    await text(await this.docker.loadImage(save.stdout, { quiet: true }))
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    // In order, so that its containerd ends as well.
+    this.#program.kill('SIGTERM')
+    await this.#program.exit
+    // Those of containers that a killed one was about to start are known to no engine.
+    for (const pid of this.#processes('containerd-shim')) process.kill(pid, 'SIGKILL')
+  }
+
+  /** One that gives up is started again, as systemd does. */
+  async #launch(): Promise<void> {
+    const deadline = AbortSignal.timeout(START_DEADLINE_MS)
+    for (let program: Program | undefined; ; ) {
+      program ??= await launch(this.#directory)
+      this.#program = program
+      const ended = program.exit.then(() => true)
+      const answers = this.docker.ping().then(
+        () => 'answers' as const,
+        () => passed(100),
+      )
+      if ((await Promise.race([answers, ended])) === 'answers') return
+      if (deadline.aborted) throw new Error(`the engine does not answer:\n${program.stderr.slice(-5_000)}`)
+      if (await Promise.race([ended, passed(0)])) program = undefined
+    }
+  }
+}
+
+function socketIn(directory: string): string {
+  return join(directory, 'docker.sock')
+}
+
+async function launch(directory: string): Promise<Program> {
+  // What a killed one left: it would take the number for a process of its own.
+  await rm(join(directory, 'pid'), { force: true })
+  const options = {
+    'data-root': join(directory, 'data'),
+    'exec-root': join(directory, 'exec'),
+    pidfile: join(directory, 'pid'),
+    'config-file': join(directory, 'daemon.json'),
+    host: `unix://${socketIn(directory)}`,
+    'cgroup-parent': `/${CGROUP}`,
+    iptables: 'false',
+  }
+  const args = Object.entries(options).map(([name, value]) => `--${name}=${value}`)
+  const env = { ...process.env, HTTP_PROXY: NOWHERE, HTTPS_PROXY: NOWHERE, NO_PROXY: '' }
+  return new Program(['unshare', '--net', 'dockerd', ...args], { env })
+}
+
+/** Whether this machine has what the campaign does to it. */
+export function canCampaign(): boolean {
+  if (process.getuid?.() !== 0 || !existsSync('/proc/self/ns/pid')) return false
+  try {
+    execFileSync('unshare', ['--net', '--mount', 'dockerd', '--version'], { stdio: 'ignore' })
+    return true
+  } catch {
+    return false
+  }
+}

@@ -1,0 +1,271 @@
+import { execFileSync } from 'node:child_process'
+import { chmodSync, mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs'
+import { join } from 'node:path'
+import { exitCodeOf } from '../../src/cli/exit.ts'
+import type { Program } from '../support/program.ts'
+import { exit, failedWithCode, Hang, isUp, output, type Scene, STAYS, up } from './scene.ts'
+
+/** What ends in an orderly way says after 8 s what it waits for. */
+const ORDERLY_MS = 20_000
+/** A silent VM is told of after five ticks of a second; this is for a machine that is slow. */
+const HEARTBEAT_MS = 60_000
+const SIGNALS = ['SIGINT', 'SIGTERM', 'SIGHUP'] as const
+
+export interface Outcome {
+  /** Where the life was that it hit. */
+  readonly phase: string
+  /** What is not as it should be. */
+  readonly wrong?: string | undefined
+}
+
+export interface Fault {
+  readonly name: string
+  /** How often, beside the others. */
+  readonly weight: number
+  /** @throws what did not come, which is a wrong verdict too */
+  inject(scene: Scene): Promise<Outcome>
+}
+
+const right = undefined
+
+export const faults: readonly Fault[] = [
+  {
+    name: 'SIGKILL of a process with VMs',
+    weight: 40,
+    inject: async (scene) => {
+      const kind = scene.oneOf(['short', 'short', 'long'])
+      for (;;) {
+        const life = scene.life(kind)
+        const begunMs = performance.now()
+        await scene.moment(scene.options.lifeMs[kind])
+        life.kill('SIGKILL')
+        const { signal, code } = await exit(life)
+        const phase = life.stdout.trim().split('\n').at(-1) || 'before the start'
+        if (signal === 'SIGKILL') return { phase }
+        if (code !== 0) return { phase, wrong: `ended with ${code}:\n${output(life)}` }
+        // It was over before: a life takes less than was thought, and this was no fault.
+        scene.options.lifeMs[kind] = Math.min(scene.options.lifeMs[kind] * 0.9, performance.now() - begunMs)
+      }
+    },
+  },
+  {
+    name: 'SIGKILL while a template is made',
+    weight: 3,
+    inject: async (scene) => {
+      // No other has this size.
+      const life = scene.life('short', scene.options.memoryMib + 1 + scene.integer(1000))
+      await scene.qemu()
+      await scene.moment(12_000)
+      life.kill('SIGKILL')
+      const { signal } = await exit(life)
+      return { phase: 'template', wrong: signal === 'SIGKILL' ? right : `ended with ${signal}:\n${output(life)}` }
+    },
+  },
+  {
+    name: 'SIGKILL while an image is built',
+    weight: 3,
+    inject: async (scene) => {
+      // On the machine's engine, which has the caches; nobody else builds this.
+      const context = mkdtempSync(join(scene.options.environment['TMPDIR'] ?? '', 'context-'))
+      scene.defer(() => rmSync(context, { recursive: true }))
+      const base = process.env['TESTKERNELS_E2E_BASE'] ?? ''
+      writeFileSync(join(context, 'Dockerfile'), `FROM ${base}\nRUN echo ${scene.options.random()} >/campaign\n`)
+      const rootfs = `dockerfile:${join(context, 'Dockerfile')}`
+      const env = { DOCKER_HOST: process.env['DOCKER_HOST'] ?? '' }
+      const build = scene.testkernels(['build', '--kernel', 'debian:bookworm', '--rootfs', rootfs], { env })
+      await scene.moment(6_000)
+      build.kill('SIGKILL')
+      const { signal, code } = await exit(build)
+      return { phase: 'build', wrong: signal === 'SIGKILL' ? right : `ended with ${code}:\n${output(build)}` }
+    },
+  },
+  ...SIGNALS.map((signal) => ({
+    name: signal,
+    weight: 7,
+    inject: async (scene: Scene) => {
+      const run = scene.run(STAYS)
+      await scene.moment(scene.options.startMs * 1.3)
+      return await endedInOrder(run, signal)
+    },
+  })),
+  {
+    name: 'QEMU killed',
+    weight: 12,
+    inject: async (scene) => {
+      const run = scene.run(STAYS)
+      const qemu = await scene.qemu()
+      await scene.moment(scene.options.startMs)
+      const wasUp = isUp(run)
+      const phase = wasUp ? 'run' : 'start'
+      killThere(qemu, 'SIGKILL')
+      if (!wasUp) {
+        // It may be started again, and be well.
+        await Promise.race([up(run), exit(run)]).catch(() => {})
+        if (isUp(run) && (await endsByItself(run, 1_000)) === undefined) {
+          return { ...(await endedInOrder(run, 'SIGTERM')), phase }
+        }
+      }
+      return { phase, wrong: failedWithCode(run, await exit(run)) }
+    },
+  },
+  {
+    name: 'QEMU stopped for a while',
+    weight: 3,
+    inject: async (scene) => {
+      const run = scene.run(STAYS)
+      const qemu = await scene.qemu()
+      await up(run)
+      killThere(qemu, 'SIGSTOP')
+      scene.defer(() => killThere(qemu, 'SIGCONT'))
+      await run.printed('stderr', /the VM does not answer/, HEARTBEAT_MS)
+      killThere(qemu, 'SIGCONT')
+      await run.printed('stderr', /the VM answers again/, HEARTBEAT_MS)
+      return { ...(await endedInOrder(run, 'SIGTERM')), phase: 'run' }
+    },
+  },
+  {
+    name: 'engine stopped, then SIGTERM',
+    weight: 5,
+    inject: async (scene) => {
+      const run = scene.run(STAYS)
+      await scene.moment(scene.options.startMs * 1.3)
+      const { pid } = scene.options.engine
+      process.kill(pid, 'SIGSTOP')
+      scene.defer(() => process.kill(pid, 'SIGCONT'))
+      run.kill('SIGTERM')
+      const phase = isUp(run) ? 'run' : 'start'
+      const told = run.printed('stderr', /still ending; once more ends at once/, ORDERLY_MS).catch(() => {})
+      await Promise.race([told, exit(run, ORDERLY_MS)])
+      run.kill('SIGTERM')
+      return { phase, wrong: notThatOf('SIGTERM', await exit(run, ORDERLY_MS), run) }
+    },
+  },
+  ...(['SIGKILL', 'SIGTERM'] as const).map((signal) => ({
+    name: signal === 'SIGKILL' ? 'engine killed and started again' : 'engine restarted',
+    weight: 2,
+    inject: async (scene: Scene) => {
+      const run = scene.run(STAYS)
+      await scene.moment(scene.options.startMs * 1.3)
+      const phase = isUp(run) ? 'run' : 'start'
+      await scene.options.engine.restart(signal)
+      return { phase, wrong: failedWithCode(run, await exit(run)) }
+    },
+  })),
+  {
+    name: 'full run directory',
+    weight: 3,
+    inject: async (scene) => {
+      const full = mounted(scene, `size=1m,nr_inodes=${2 + scene.integer(14)}`)
+      return await endsOrSays(scene.run(['true'], { env: { TESTKERNELS_RUN_DIR: full } }))
+    },
+  },
+  {
+    name: 'full cache',
+    weight: 3,
+    inject: async (scene) => {
+      const full = mounted(scene, `size=${4 * (1 + scene.integer(6))}k,nr_inodes=${3 + scene.integer(14)}`)
+      return await endsOrSays(scene.run(['true'], { env: { TESTKERNELS_CACHE_DIR: full } }))
+    },
+  },
+  {
+    name: 'no room for a template',
+    weight: 1,
+    inject: async (scene) => {
+      const { docker } = scene.options.engine
+      const name = `campaign-full-${scene.integer(1_000_000)}`
+      const size = `size=${8 + scene.integer(120)}m,mode=0777`
+      await docker.createVolume({ Name: name, DriverOpts: { type: 'tmpfs', device: 'tmpfs', o: size } })
+      scene.defer(async () => {
+        for (const each of [name, `${name}-marks`]) await docker.getVolume(each).remove()
+      })
+      const run = scene.run(['true'], { env: { TESTKERNELS_TEMPLATE_VOLUME: name } })
+      const { code } = await exit(run)
+      // It boots cold instead, and says so.
+      const isRight = code === 0 && /no space left|No space left/.test(output(run))
+      return { phase: 'template', wrong: isRight ? right : `ended with ${code}:\n${output(run)}` }
+    },
+  },
+  {
+    name: 'a start beside one in another PID namespace',
+    weight: 4,
+    inject: (scene) => besides(scene, { under: ['unshare', '--pid', '--fork', '--kill-child', '--mount-proc'] }, {}),
+  },
+  {
+    name: 'a start beside that of another user',
+    weight: 4,
+    inject: (scene) => {
+      const uid = 61_500 + scene.integer(100)
+      const cache = mkdtempSync(join(scene.options.environment['TMPDIR'] ?? '', 'cache-'))
+      scene.defer(() => rmSync(cache, { recursive: true }))
+      chmodSync(cache, 0o777)
+      chmodSync(scene.options.engine.socketPath, 0o666)
+      const other = { uid, env: { TESTKERNELS_CACHE_DIR: cache } }
+      return scene.oneOf([true, false]) ? besides(scene, {}, other) : besides(scene, other, {})
+    },
+  },
+]
+
+/** One VM lives while another is started and ended beside it, and is well after that. */
+async function besides(
+  scene: Scene,
+  one: Parameters<Scene['run']>[1],
+  another: Parameters<Scene['run']>[1],
+): Promise<Outcome> {
+  const living = scene.run(['sh', '-c', 'echo up; read line; docker info --format "still {{.Name}}"'], one)
+  await up(living)
+  const other = scene.run(['true'], another)
+  const { code } = await exit(other)
+  if (code !== 0) return { phase: 'start', wrong: `the other ended with ${code}:\n${output(other)}` }
+  living.input('go on\n')
+  const ended = await exit(living)
+  const isWell = ended.code === 0 && living.stdout.includes('still kernel')
+  return { phase: 'run', wrong: isWell ? right : `the first ended with ${ended.code}:\n${output(living)}` }
+}
+
+/** What cannot work says why, and what can works. */
+async function endsOrSays(run: Program): Promise<Outcome> {
+  const ended = await exit(run)
+  return { phase: 'start', wrong: ended.code === 0 ? right : failedWithCode(run, ended) }
+}
+
+async function endedInOrder(run: Program, signal: NodeJS.Signals): Promise<Outcome> {
+  const phase = isUp(run) ? 'run' : 'start'
+  run.kill(signal)
+  return { phase, wrong: notThatOf(signal, await exit(run, ORDERLY_MS), run) }
+}
+
+/** Before Node has come so far as to take signals, it ends by them. */
+function notThatOf(signal: NodeJS.Signals, ended: Awaited<ReturnType<typeof exit>>, run: Program): string | undefined {
+  if (ended.code === exitCodeOf(signal) || (ended.signal === signal && output(run) === '')) return right
+  return `ended with ${ended.signal ?? ended.code} after ${signal}:\n${output(run)}`
+}
+
+/** How it ended, or undefined where it goes on. */
+async function endsByItself(run: Program, withinMs: number) {
+  try {
+    return await exit(run, withinMs)
+  } catch (thrown) {
+    if (thrown instanceof Hang) return undefined
+    throw thrown
+  }
+}
+
+function mounted(scene: Scene, options: string): string {
+  const path = mkdtempSync(join(scene.options.environment['TMPDIR'] ?? '', 'full-'))
+  mkdirSync(path, { recursive: true })
+  execFileSync('mount', ['-t', 'tmpfs', '-o', options, 'tmpfs', path])
+  scene.defer(() => {
+    execFileSync('umount', [path])
+    rmSync(path, { recursive: true })
+  })
+  return path
+}
+
+/** Process ids come back, but not so soon. */
+function killThere(pid: number, signal: NodeJS.Signals): void {
+  try {
+    process.kill(pid, signal)
+  } catch {
+    // It has ended by itself.
+  }
+}

@@ -1,0 +1,69 @@
+import { readdirSync, readFileSync, statSync } from 'node:fs'
+import { join } from 'node:path'
+import { type CampaignEngine, CGROUP } from './engine.ts'
+
+/** What a start takes a directory that is being made for, if it is younger (src/vm/boot/run-directory.ts). */
+const NEW_FOR_MS = 60_000
+/** In the environment of all programs of the campaign, and of what they start. */
+export const MARK = 'TESTKERNELS_CAMPAIGN'
+
+export interface Places {
+  readonly engine: CampaignEngine
+  /** The engine's volumes that stay. */
+  readonly volumes: readonly string[]
+  /** Of sockets and temporary files, all of which go. */
+  readonly directories: readonly string[]
+  readonly cacheDirectory: string
+}
+
+/** What VMs that are no more left in the engine, among the processes, and in the file system. */
+export async function leftovers({ engine, volumes, directories, cacheDirectory }: Places): Promise<string[]> {
+  const [containers, { Volumes }, networks] = await Promise.all([
+    engine.docker.listContainers({ all: true }),
+    engine.docker.listVolumes(),
+    engine.docker.listNetworks(),
+  ])
+  return [
+    ...containers.map(({ Names, State }) => `container ${Names.join()} (${State})`),
+    ...(Volumes ?? []).filter(({ Name }) => !volumes.includes(Name)).map(({ Name }) => `volume ${Name}`),
+    ...networks.filter(({ Name }) => !['bridge', 'host', 'none'].includes(Name)).map(({ Name }) => `network ${Name}`),
+    ...processes(),
+    ...directories.flatMap((directory) => filesIn(directory)),
+    // What replaces a file has the number of its process behind the name until it does.
+    ...readdirSync(cacheDirectory, { recursive: true, encoding: 'utf8' }).filter((name) =>
+      /\.\d+-[0-9a-f]{8}$/.test(name),
+    ),
+  ]
+}
+
+/** Of the engine's containers, and programs of the campaign with what they started. */
+function processes(): string[] {
+  return (
+    readdirSync('/proc')
+      .filter((name) => /^\d+$/.test(name) && name !== String(process.pid))
+      .filter((pid) => read(pid, 'cgroup').includes(`/${CGROUP}/`) || read(pid, 'environ').includes(`${MARK}=`))
+      .map((pid) => ({ pid, command: read(pid, 'cmdline').replaceAll('\0', ' ').trim() }))
+      // An engine that is killed while it starts a container leaves this, and no engine knows of it: it has not begun to be ours.
+      .filter(({ command }) => command !== 'runc init')
+      .map(({ pid, command }) => `process ${pid}: ${command.slice(0, 120)}`)
+  )
+}
+
+function read(pid: string, file: string): string {
+  try {
+    return readFileSync(join('/proc', pid, file), 'utf8')
+  } catch {
+    // It has ended.
+    return ''
+  }
+}
+
+function filesIn(directory: string): string[] {
+  return readdirSync(directory).flatMap((name) => {
+    const path = join(directory, name)
+    const found = statSync(path, { throwIfNoEntry: false })
+    if (found === undefined) return []
+    const isBeingMade = name.startsWith('testkernels-new-') && Date.now() - found.mtimeMs < NEW_FOR_MS
+    return isBeingMade ? [] : [`file ${path}`]
+  })
+}
