@@ -188,3 +188,17 @@ test('a start that waits for more than it has is not waited for by others', asyn
   await Promise.all([one.memory(100), other.memory(100)])
   await expect(Promise.all([one.memory(1000), other.memory(1000)])).rejects.toMatchObject({ code: 'MEMORY_SHORT' })
 })
+
+test('nor is one that waits for the work of the one that waits for memory', async () => {
+  const { admission, memory } = await full()
+  memory.availableMib = 500
+  using making = await admission.turn({ ...waiting, memoryWaitMs: 1 })
+  using needing = await admission.turn(waiting)
+  await Promise.all([making.memory(100), needing.memory(100)])
+  const made = making.memory(1000)
+  const code = { code: 'MEMORY_SHORT' }
+  await Promise.all([
+    expect(needing.waitFor(made)).rejects.toMatchObject(code),
+    expect(made).rejects.toMatchObject(code),
+  ])
+})

@@ -39,6 +39,8 @@ export interface Turn extends Disposable {
    * @throws the signal's reason; MemoryShortError where those that live do not end
    */
   memory(neededMib: number): Promise<void>
+  /** Waits for the work of another start, which may be waiting for memory: it must not wait for this one. @returns what comes of it */
+  waitFor<T>(work: Promise<T>): Promise<T>
   /** The VM was started, and others may wait for its end. */
   started(ended: Promise<unknown>): void
 }
@@ -90,6 +92,10 @@ export class Admission {
       if (this.#starting > this.#starts) waiting.log.info(`waiting for another start to end: ${this.#starts} at a time`)
       const slot = await this.#slots.take(waiting.signal)
       let boots = false
+      const takeMemory = () => {
+        if (!boots) this.#booting++
+        boots = true
+      }
       const giveBack = () => {
         if (!boots) return
         boots = false
@@ -103,8 +109,11 @@ export class Admission {
             giveBack()
             await this.#waitForMemory(neededMib, waiting)
           }
-          if (!boots) this.#booting++
-          boots = true
+          takeMemory()
+        },
+        waitFor: (work) => {
+          giveBack()
+          return work.finally(takeMemory)
         },
         started: (ended) => this.#await(ended),
         [Symbol.dispose]: () => {

@@ -47,7 +47,7 @@ async function replaceTemplate(plan: TemplatePlan, start: Start, { found, turn }
   const running = session.makings.running(template.directory)
   if (running !== undefined) {
     log.info(`another start is making the ${what}; waiting for it`)
-    return await orAborted(running, signal)
+    return await turn.waitFor(orAborted(running, signal))
   }
   using _making = session.makings.begin(template.directory)
   await turn.memory(bootNeedsMib(entry))
