@@ -1,5 +1,5 @@
-import { execFileSync, spawn } from 'node:child_process'
-import { existsSync, readdirSync, readFileSync } from 'node:fs'
+import { execFileSync, spawn, spawnSync } from 'node:child_process'
+import { existsSync, readdirSync, readFileSync, rmSync, statfsSync } from 'node:fs'
 import { mkdir, rm, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { text } from 'node:stream/consumers'
@@ -10,6 +10,8 @@ import { NOWHERE } from '../support/isolated-engine.ts'
 import { Program } from '../support/program.ts'
 
 const START_DEADLINE_MS = 60_000
+/** For an image, templates, and the disks of some VMs. */
+const DATA_MIB = 5120
 /** Of all that the engine runs: how processes are found that it lost. */
 export const CGROUP = 'testkernels-campaign'
 
@@ -33,6 +35,7 @@ export class CampaignEngine implements AsyncDisposable {
     await mkdir(directory, { recursive: true })
     await writeFile(join(directory, 'daemon.json'), '{}')
     const engine = new CampaignEngine(directory)
+    await engine.#mountData()
     await engine.#launch()
     return engine
   }
@@ -69,6 +72,31 @@ export class CampaignEngine implements AsyncDisposable {
       .map(Number)
   }
 
+  get #data(): string {
+    return join(this.#directory, 'data')
+  }
+
+  /** What it has is on a disk of its own, which can be full. */
+  async #mountData(): Promise<void> {
+    const disk = join(this.#directory, 'data.ext4')
+    await mkdir(this.#data, { recursive: true })
+    if (spawnSync('mountpoint', ['--quiet', this.#data]).status === 0) return
+    if (!existsSync(disk)) {
+      execFileSync('truncate', ['--size', `${DATA_MIB}M`, disk])
+      execFileSync('mkfs.ext4', ['-q', '-m', '0', disk])
+    }
+    execFileSync('mount', ['-o', 'loop', disk, this.#data])
+  }
+
+  /** Leaves so much room on it, until what it returns is called. */
+  fillDisk(freeMib: number): () => void {
+    const filler = join(this.#data, 'filler')
+    const { blocks, bavail, bsize } = statfsSync(this.#data)
+    if (blocks * bsize > DATA_MIB * 1024 ** 2) throw new Error(`${this.#data} is on the disk of the machine`)
+    execFileSync('fallocate', ['--length', String(bavail * bsize - freeMib * 1024 ** 2), filler])
+    return () => rmSync(filler)
+  }
+
   /** Has the image that the machine's engine has. */
   async load(image: string): Promise<void> {
     const found = await this.docker
@@ -86,6 +114,7 @@ export class CampaignEngine implements AsyncDisposable {
     await this.#program.exit
     // Those of containers that a killed one was about to start are known to no engine.
     for (const pid of this.#processes('containerd-shim')) process.kill(pid, 'SIGKILL')
+    execFileSync('umount', [this.#data])
   }
 
   /** One that gives up is started again, as systemd does. */
@@ -111,8 +140,8 @@ function socketIn(directory: string): string {
 }
 
 async function launch(directory: string): Promise<Program> {
-  // What a killed one left: it would take the number for a process of its own.
-  await rm(join(directory, 'pid'), { force: true })
+  // What a killed one left: it would take the numbers for processes that run, until somebody has heard of their end.
+  for (const file of ['pid', 'exec/containerd/containerd.pid']) await rm(join(directory, file), { force: true })
   const options = {
     'data-root': join(directory, 'data'),
     'exec-root': join(directory, 'exec'),

@@ -186,6 +186,20 @@ export const faults: readonly Fault[] = [
     },
   },
   {
+    name: 'full disk of the engine',
+    weight: 4,
+    inject: async (scene) => {
+      const freeMib = scene.integer(60)
+      scene.defer(scene.options.engine.fillDisk(freeMib))
+      const fill = scene.script('fill.mjs', [])
+      const { code } = await exit(fill)
+      const phase = /^run$/m.test(fill.stdout) ? 'run' : 'start'
+      // What can be said of more than there is room for.
+      const isRight = code === 0 && /^failed \[[A-Z_]+\]|^written with status [1-9]/m.test(fill.stdout)
+      return { phase, wrong: isRight ? right : `with ${freeMib} MiB left ended with ${code}:\n${output(fill)}` }
+    },
+  },
+  {
     name: 'a start beside one in another PID namespace',
     weight: 4,
     inject: (scene) => besides(scene, { under: ['unshare', '--pid', '--fork', '--kill-child', '--mount-proc'] }, {}),

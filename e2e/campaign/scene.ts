@@ -62,9 +62,13 @@ export class Scene implements AsyncDisposable {
     return this.program([process.execPath, main, ...args], options)
   }
 
-  /** life.mjs. */
   life(kind: Life, memoryMib = this.options.memoryMib): Program {
-    return this.program([process.execPath, join(import.meta.dirname, 'life.mjs'), String(memoryMib), kind])
+    return this.script('life.mjs', [kind], memoryMib)
+  }
+
+  /** A file of this directory. */
+  script(name: string, args: readonly string[], memoryMib = this.options.memoryMib): Program {
+    return this.program([process.execPath, join(import.meta.dirname, name), String(memoryMib), ...args])
   }
 
   /** Done when the try is over, whatever came of it. */

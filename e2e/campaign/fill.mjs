@@ -1,0 +1,16 @@
+// Writes more than there is room for on the disk of the engine, and says what came of it.
+import { KernelVm } from 'testkernels'
+
+const [, , memoryMib] = process.argv
+const say = (line) => process.stdout.write(`${line}\n`)
+
+try {
+  say('start')
+  await using vm = await new KernelVm({ name: 'full', kernel: 'debian:bookworm', memoryMib: Number(memoryMib) }).start()
+  say('run')
+  // Zeros would take no room.
+  const { exitCode } = await vm.exec(['sh', '-c', 'yes | head -c 100M >/fill && sync'])
+  say(`written with status ${exitCode}`)
+} catch (thrown) {
+  say(`failed [${thrown.code}]: ${thrown.message}`)
+}
