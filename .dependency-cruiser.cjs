@@ -1,7 +1,7 @@
 // The layers of docs/architecture.md as rules: an import points to a lower layer or stays in its own folder.
 // Tests follow the same rules, except that they may import anything below src/.
 const layers = [
-  ['errors', 'files', 'lifetime', 'log'],
+  ['errors', 'files', 'kernel-log', 'lifetime', 'log'],
   ['arch', 'options'],
   ['buildkit', 'engine', 'qemu', 'ssh'],
   ['host'],

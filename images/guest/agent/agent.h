@@ -78,6 +78,16 @@ bool command_is_ready(void);
 // Sends the last lines of the command's log to the host.
 void command_send_log(void);
 
+// ---- kernel-log.c: what the guest's kernel says, for a host that asks for it; no more of it than the host takes ----
+void kernel_log_open(void);
+// Takes the host's word: `from-now` forgets what was said until now; `wait` has the next batch of lines sent when there is one; `ask N`
+// has it sent at once, with all that is in the log at this moment.
+void kernel_log_handle(const char *value);
+// How many milliseconds not to poll it, or -1; then what to poll, or -1; and what to do when there is something.
+int kernel_log_pause_ms(void);
+int kernel_log_descriptor(void);
+void kernel_log_read(void);
+
 // ---- power.c: how programs ask their init for the end of the machine ----
 void power_add_signals(sigset_t *set);
 // What the guest is by it: `rebooted`, `powered off` or `halted`; NULL for a signal that says nothing of the kind.

@@ -1,0 +1,156 @@
+#include "agent.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+#include <unistd.h>
+
+// The kernel's own; others are programs, which can write to the log as well.
+#define FACILITY_KERNEL 0
+// Escaped as JSON it is no longer than a line of control.c.
+#define BATCH_BYTES 6144
+#define TEXT_BYTES 1000
+// A turn is this many records at the most, and the next begins a little later: a log that is flooded takes no CPU for itself, and is
+// read faster than the smallest ring of Debian's kernels (128 KiB) is written anew.
+#define RECORDS_A_TURN 256
+#define PAUSE_MS 4
+// Lines that are told whatever they say: a boot has less than a thousand. Of more than that, those that may be part of a report.
+#define BURST_LINES 2000
+#define LINES_A_SECOND 200
+#define LINES_OF_A_REPORT 150
+
+static int kmsg = -1;
+static char batch[BATCH_BYTES];
+static size_t used;
+static bool is_awaited;
+// The sequence number of the last record that was read; whether there was one.
+static unsigned long long through;
+static bool has_read;
+// Records that the kernel wrote over before they were read, and lines that are not told, since the last batch.
+static unsigned long long overwritten, left_out;
+static long long pause_until_ms, refilled_ms;
+static long allowed = BURST_LINES, of_report;
+
+// What begins a report, coarsely: src/kernel-log/kinds.ts knows them.
+static const char *const headlines[] = {
+    "cut here",      "WARNING",  "BUG",   "Oops",   "KASAN",       "KCSAN",     "KFENCE",    "UBSAN",
+    "INFO: ",        "stall",    "LOCKUP", "lockup", "refcount_t:", "kmemleak:", "protection fault",
+    "Unable to handle kernel", "unreferenced object",
+};
+
+static long long now_ms(void) {
+  struct timespec now;
+  clock_gettime(CLOCK_MONOTONIC, &now);
+  return now.tv_sec * 1000LL + now.tv_nsec / 1000000;
+}
+
+static bool may_begin_report(const char *text) {
+  for (size_t at = 0; at < sizeof headlines / sizeof *headlines; at++)
+    if (strstr(text, headlines[at])) return true;
+  return false;
+}
+
+static bool is_told(const char *text) {
+  long long now = now_ms();
+  long refill = (now - refilled_ms) * LINES_A_SECOND / 1000;
+  if (refill > 0) {
+    allowed = allowed + refill > BURST_LINES ? BURST_LINES : allowed + refill;
+    refilled_ms = now;
+  }
+  if (may_begin_report(text)) of_report = LINES_OF_A_REPORT;
+  if (allowed > 0) allowed--;
+  else if (of_report <= 0) return false;
+  if (of_report > 0) of_report--;
+  return true;
+}
+
+static bool has_room(void) {
+  return used + TEXT_BYTES + 64 < sizeof batch;
+}
+
+// A record is `PRIORITY,SEQUENCE,MICROSECONDS,FLAGS;TEXT`, and then lines of properties. The kernel has escaped what is not printable.
+static void take(char *record) {
+  unsigned priority;
+  unsigned long long sequence, microseconds;
+  char *text = strchr(record, ';');
+  if (!text || sscanf(record, "%u,%llu,%llu", &priority, &sequence, &microseconds) != 3) return;
+  if (has_read && sequence > through + 1) overwritten += sequence - through - 1;
+  through = sequence;
+  has_read = true;
+  if (priority >> 3 != FACILITY_KERNEL) return;
+  text++;
+  text[strcspn(text, "\n")] = 0;
+  if (!is_told(text)) left_out++;
+  else
+    used += snprintf(batch + used, sizeof batch - used, "%u %llu %llu %.*s\n", priority & 7, sequence, microseconds, TEXT_BYTES,
+                     text);
+}
+
+// Returns whether there is no more.
+static bool read_records(void) {
+  char record[8192 + 1];
+  for (int count = 0; count < RECORDS_A_TURN && has_room(); count++) {
+    ssize_t length = read(kmsg, record, sizeof record - 1);
+    // Written over while nobody read: the next read goes on with the oldest that is left.
+    if (length < 0 && (errno == EPIPE || errno == EINTR)) continue;
+    if (length <= 0) return true;
+    record[length] = 0;
+    take(record);
+  }
+  return false;
+}
+
+// `QUESTION THROUGH OVERWRITTEN LEFT_OUT MORE`, and a line `LEVEL SEQUENCE MICROSECONDS TEXT` for each record.
+static void tell(unsigned long question, bool more) {
+  static char message[BATCH_BYTES + 128];
+  snprintf(message, sizeof message, "%lu %llu %llu %llu %d\n%.*s", question, through, overwritten, left_out, more, (int)used,
+           batch);
+  used = 0;
+  overwritten = left_out = 0;
+  is_awaited = false;
+  control_event("kernel", message);
+}
+
+void kernel_log_open(void) {
+  kmsg = open("/dev/kmsg", O_RDONLY | O_NONBLOCK | O_CLOEXEC);
+}
+
+static void begin_now(void) {
+  lseek(kmsg, 0, SEEK_END);
+  has_read = false;
+  used = 0;
+  overwritten = left_out = 0;
+  is_awaited = false;
+  allowed = BURST_LINES;
+}
+
+void kernel_log_handle(const char *value) {
+  bool is_over;
+  if (strcmp(value, "from-now") == 0) begin_now();
+  else if (strcmp(value, "wait") == 0) {
+    is_awaited = true;
+    if (used > 0) tell(0, true);
+  } else if (strncmp(value, "ask ", 4) == 0) {
+    is_over = kmsg < 0 || read_records();
+    tell(strtoul(value + 4, NULL, 10), !is_over);
+  }
+}
+
+// What is not waited for stays in the kernel's ring, where it costs nothing.
+int kernel_log_descriptor(void) {
+  return has_room() && now_ms() >= pause_until_ms ? kmsg : -1;
+}
+
+int kernel_log_pause_ms(void) {
+  long long left = pause_until_ms - now_ms();
+  return left > 0 && has_room() ? (int)left : -1;
+}
+
+void kernel_log_read(void) {
+  bool is_over = read_records();
+  pause_until_ms = now_ms() + PAUSE_MS;
+  if (is_awaited && (used > 0 || overwritten > 0)) tell(0, !is_over);
+}
