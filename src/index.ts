@@ -1,4 +1,5 @@
 export { formatError, TestkernelsError } from './errors/index.ts'
+export type { ReportKind } from './kernel-log/index.ts'
 export type { Logger } from './log/index.ts'
 export {
   type KernelCombination,
@@ -6,8 +7,10 @@ export {
   type KernelMatrix,
   type KernelMatrixOptions,
   type KernelOptions,
+  type KernelReportsOption,
   kernelMatrix,
   type NamedKernelOptions,
+  type ReportVerdict,
   type SourceKernelOptions,
 } from './options/index.ts'
 export {
@@ -20,6 +23,7 @@ export {
   StartedKernelVm,
   type Step,
   type UntilReady,
+  type VmKernelReport,
   Wait,
   WaitStrategy,
   type WorkerEnvironment,

@@ -16,11 +16,13 @@ export {
   type KernelEntry,
   type KernelMatrix,
   type KernelOptions,
+  type KernelReportsOption,
   type MachineOption,
   matrixRows,
   type NamedKernelOptions,
   parseKernelEntry,
   parseMatrix,
+  type ReportVerdict,
 } from './kernel-entry.ts'
 export { type KernelAxes, type KernelCombination, type KernelMatrixOptions, kernelMatrix } from './kernel-matrix.ts'
 export {

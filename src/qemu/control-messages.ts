@@ -1,4 +1,5 @@
 import * as v from 'valibot'
+import { TestkernelsError } from '../errors/index.ts'
 
 /** One line from the guest's agent (images/guest/agent/control.c). */
 export type GuestMessage =
@@ -20,6 +21,8 @@ export type GuestMessage =
   | { readonly loaded: string }
   /** The disk with archives is no more; else why it is. */
   | { readonly ejected: string }
+  /** Lines of the kernel's log (control-kernel-log.ts). */
+  | { readonly kernel: string }
   /** The last lines of the command's log. */
   | { readonly log: string }
   /** The guest's command is over (`status 1`, `signal 9`, `out of memory`), and so is the guest. */
@@ -60,6 +63,7 @@ const guestMessage = v.union([
   v.object({ loading: amount }),
   v.object({ loaded: v.string() }),
   v.object({ ejected: v.string() }),
+  v.object({ kernel: v.string() }),
   v.object({ log: v.string() }),
   v.object({ ended: v.string() }),
   v.object({ power: v.picklist(['rebooted', 'powered off', 'halted']) }),
@@ -127,4 +131,18 @@ function clockLine(unixTimeMs: number): string {
   const seconds = Math.floor(unixTimeMs / 1000)
   const nanoseconds = Math.round((unixTimeMs - seconds * 1000) * 1e6)
   return `clock ${seconds}.${String(nanoseconds).padStart(9, '0')}`
+}
+
+/** What came from a guest over its control port is more than, or other than, any guest of ours says. */
+export class GuestMisbehavedError extends TestkernelsError {
+  readonly code = 'GUEST_MISBEHAVED'
+}
+
+export function misbehaved(cause: unknown, entry: string): GuestMisbehavedError {
+  return new GuestMisbehavedError({
+    what: 'the guest said too much on its control port, and its VM was ended',
+    entry,
+    cause,
+    remedy: 'find what writes to /dev/vport*p1 in the guest: a privileged container, or a test of that device',
+  })
 }

@@ -1,17 +1,20 @@
 import { EventEmitter, once } from 'node:events'
 import type { Duplex } from 'node:stream'
-import { TestkernelsError, visibleLine } from '../errors/index.ts'
+import { visibleLine } from '../errors/index.ts'
 import { orAborted } from '../lifetime/index.ts'
 import { followLines, type Logger } from '../log/index.ts'
 import { type ClockReading, measureClock, unixTimeMs } from './control-clock.ts'
+import { KernelLogPort } from './control-kernel-log.ts'
 import {
   doorLines,
   type GuestCredentials,
   type GuestEnd,
   type GuestIdentity,
   type GuestMessage,
+  type GuestMisbehavedError,
   identityLines,
   LONGEST_GUEST_MESSAGE,
+  misbehaved,
   type Phase,
   parseGuestMessage,
   refreshLines,
@@ -22,11 +25,6 @@ const MOST_PHASES = 100
 const MOST_LINES = 100_000
 const MOST_WARNINGS = 100
 const MOST_NONSENSE_LINES = 100
-
-/** What came from a guest over its control port is more than, or other than, any guest of ours says. */
-export class GuestMisbehavedError extends TestkernelsError {
-  readonly code = 'GUEST_MISBEHAVED'
-}
 
 interface ControlEvents {
   message: [GuestMessage]
@@ -47,6 +45,7 @@ export interface ControlConnection {
   readonly ended: GuestEnd | undefined
   /** The tail of the command's log, once the guest sent it. */
   readonly commandLog: string | undefined
+  readonly kernelLog: KernelLogPort
   /** Why the port was closed to a guest that says too much; the VM is to be ended. */
   readonly fault: GuestMisbehavedError | undefined
   /** Resolves when the guest reports the phase; at once if it did. @throws the signal's reason when that aborts first */
@@ -103,6 +102,7 @@ export function connectControl(socket: Duplex, { log, entry, onFault }: ControlO
   let commits = 0
   let questions = 0
   let fault: GuestMisbehavedError | undefined
+  const kernelLog = new KernelLogPort((line) => socket.writable && socket.write(line))
   const said = { lines: 0, warnings: 0, nonsense: 0 }
 
   followLines(
@@ -120,8 +120,13 @@ export function connectControl(socket: Duplex, { log, entry, onFault }: ControlO
   )
 
   function take(line: string): void {
-    if (++said.lines > MOST_LINES) throw new Error(`more than ${MOST_LINES} lines`)
     const message = parseGuestMessage(line)
+    if (message !== undefined && 'kernel' in message) {
+      // It has a bound of its own.
+      kernelLog.take(message.kernel)
+      return
+    }
+    if (++said.lines > MOST_LINES) throw new Error(`more than ${MOST_LINES} lines`)
     if (message === undefined) {
       if (++said.nonsense > MOST_NONSENSE_LINES)
         throw new Error(`more than ${MOST_NONSENSE_LINES} lines that are no messages`)
@@ -187,6 +192,7 @@ export function connectControl(socket: Duplex, { log, entry, onFault }: ControlO
 
   return {
     phases,
+    kernelLog,
     get ended() {
       return ended
     },
@@ -232,15 +238,9 @@ export function connectControl(socket: Duplex, { log, entry, onFault }: ControlO
       await ask('eject\n', isAnswer, signal)
       if (why !== '') warn(why)
     },
-    close: () => socket.destroy(),
+    close() {
+      kernelLog.close()
+      socket.destroy()
+    },
   }
-}
-
-function misbehaved(cause: unknown, entry: string): GuestMisbehavedError {
-  return new GuestMisbehavedError({
-    what: 'the guest said too much on its control port, and its VM was ended',
-    entry,
-    cause,
-    remedy: 'find what writes to /dev/vport*p1 in the guest: a privileged container, or a test of that device',
-  })
 }

@@ -2,7 +2,7 @@ import { readFileSync } from 'node:fs'
 import { expect, test } from 'vitest'
 import { amd64 } from '../arch/amd64.ts'
 import { parseKernelEntry } from '../options/index.ts'
-import { guestLink } from './guest-link.ts'
+import { guestLink } from './devices.ts'
 import { type Machine, probeArguments, qemuArguments, standaloneArguments } from './machine.ts'
 
 const machine: Machine = {

@@ -20,6 +20,11 @@ export class VmDiedError extends TestkernelsError {
   readonly code = 'VM_DIED'
 }
 
+/** The kernel of a VM reported a fault of its own; the output is its report. */
+export class KernelReportedError extends TestkernelsError {
+  readonly code = 'KERNEL_REPORTED'
+}
+
 /** The guest's dockerd answers, and what a wait strategy waits for did not come. */
 export class VmNotReadyError extends TestkernelsError {
   readonly code = 'VM_NOT_READY'

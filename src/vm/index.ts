@@ -5,12 +5,14 @@ export {
   BootTimeoutError,
   DirectoryUnusableError,
   DockerdFailedError,
+  KernelReportedError,
   KvmUnavailableError,
   NoSignOfLifeError,
   VmDiedError,
   VmNotReadyError,
 } from './errors.ts'
 export * from './image.ts'
+export { reportedError, type VmKernelReport } from './kernel-reports.ts'
 export { KernelVm, type KernelVmStartOptions } from './kernel-vm.ts'
 export { launchVm } from './launch.ts'
 export { type LogConsumer, planVm, type VmRequest } from './plan.ts'

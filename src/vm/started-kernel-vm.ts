@@ -4,6 +4,7 @@ import type { KernelEntry } from '../options/index.ts'
 import { type ExecResult, SshConnectionLostError } from '../ssh/index.ts'
 import type { BootedVm } from './boot/booted-vm.ts'
 import type { Checkpoint } from './checkpoint.ts'
+import type { VmKernelReport } from './kernel-reports.ts'
 import type { Fork, ForkOptions, Step, Timeline } from './start.ts'
 import { type WorkerEnvironment, workerEnvironment } from './worker-environment.ts'
 
@@ -90,6 +91,33 @@ export class StartedKernelVm implements AsyncDisposable {
   /** Aborts when the VM is gone without having been stopped; its reason is a VmDiedError or a DockerdFailedError. */
   get gone(): AbortSignal {
     return this.#booted.gone
+  }
+
+  /**
+   * What the guest's kernel reported of itself until now, in order and each title once: warnings, bugs, oopses, what sanitizers and
+   * lockdep found, lockups, stalls. What the template's said before it was saved is not among them. None with `kernelReports: 'ignore'`.
+   */
+  get kernelReports(): readonly VmKernelReport[] {
+    return this.#booted.kernelReports.all
+  }
+
+  /** Calls the listener at each report of the guest's kernel that comes from now on, until what it returns is disposed. */
+  onKernelReport(listener: (report: VmKernelReport) => void): Disposable {
+    return this.#booted.kernelReports.onReport(listener)
+  }
+
+  /**
+   * Resolves to all reports, when everything is known that the kernel has said until now; for a guest that does not answer, within five
+   * seconds.
+   */
+  async settleKernelReports(): Promise<readonly VmKernelReport[]> {
+    if (this.entry.kernelReports !== 'ignore') await this.#booted.kernelReports.settle(this.gone)
+    return this.kernelReports
+  }
+
+  /** Where the kernel's log is: the sequence number of the last line that was read. */
+  get kernelLogPosition(): number {
+    return this.#booted.kernelReports.through
   }
 
   /** Where the time of the start went. */

@@ -1,5 +1,5 @@
 import { orAborted } from '../lifetime/index.ts'
-import type { ProvidedKernel, Scope } from './provided.ts'
+import type { ProvidedKernel, Scope } from './fate.ts'
 
 // biome-ignore lint/suspicious/noExplicitAny: a test runner's functions take what they take
 export type TestFunction = (this: any, ...args: any[]) => unknown

@@ -1,6 +1,5 @@
 export { abortable, abortableWithCallback, neededBy, type TestFunction } from './abortable.ts'
 export { assignEnvironment, readVariable } from './environment.ts'
-export type { Failure, Fate } from './fate.ts'
+export type { Failure, Fate, ProvidedKernel, Scope, VmSource } from './fate.ts'
 export { type Kernel, kernelOf, type Testcontainers } from './kernel.ts'
 export { type LeasedVm, type LeaseReply, type LeaseRequest, leaseVms } from './lease-vms.ts'
-export type { ProvidedKernel, Scope, VmSource } from './provided.ts'

@@ -4,7 +4,7 @@ import { pathToFileURL } from 'node:url'
 import type Docker from 'dockerode'
 import { TestkernelsError } from '../errors/index.ts'
 import { assignEnvironment } from './environment.ts'
-import type { ProvidedKernel } from './provided.ts'
+import type { ProvidedKernel } from './fate.ts'
 
 /** A running VM, in a test. */
 export interface Kernel extends ProvidedKernel {

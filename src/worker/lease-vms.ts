@@ -1,8 +1,7 @@
 import { connect, type Socket } from 'node:net'
 import { TestkernelsError } from '../errors/index.ts'
 import { followLines } from '../log/index.ts'
-import { type Failure, FateWatch } from './fate.ts'
-import type { LeaseServerSource, ProvidedKernel, VmSource } from './provided.ts'
+import { type Failure, FateWatch, type LeaseServerSource, type ProvidedKernel, type VmSource } from './fate.ts'
 
 /** The process that has the VMs leases none. */
 export class VmNotLeasedError extends TestkernelsError {

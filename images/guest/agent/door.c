@@ -5,7 +5,7 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
-// src/qemu/guest-link.ts holds the same addresses and port.
+// src/qemu/devices.ts holds the same addresses and port.
 #define LINK_ADDRESS "192.0.2.2"
 #define LINK_PEER "192.0.2.1"
 #define DOOR_PORT "61023"

@@ -110,7 +110,6 @@ static void tell(unsigned long question, bool more) {
            batch);
   used = 0;
   overwritten = left_out = 0;
-  is_awaited = false;
   control_event("kernel", message);
 }
 
@@ -131,7 +130,7 @@ void kernel_log_handle(const char *value) {
   bool is_over;
   if (strcmp(value, "from-now") == 0) begin_now();
   else if (strcmp(value, "wait") == 0) {
-    is_awaited = true;
+    is_awaited = used == 0;
     if (used > 0) tell(0, true);
   } else if (strncmp(value, "ask ", 4) == 0) {
     is_over = kmsg < 0 || read_records();
@@ -152,5 +151,7 @@ int kernel_log_pause_ms(void) {
 void kernel_log_read(void) {
   bool is_over = read_records();
   pause_until_ms = now_ms() + PAUSE_MS;
-  if (is_awaited && (used > 0 || overwritten > 0)) tell(0, !is_over);
+  if (!is_awaited || (used == 0 && overwritten == 0)) return;
+  is_awaited = false;
+  tell(0, !is_over);
 }

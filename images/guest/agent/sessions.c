@@ -12,7 +12,7 @@
 #include <unistd.h>
 
 #define SSHD_LOG TOOLS "/sshd.log"
-// Where no network leads to: the owner comes through the door. src/qemu/guest-link.ts holds the same port.
+// Where no network leads to: the owner comes through the door. src/qemu/devices.ts holds the same port.
 #define SSH_ADDRESS "127.0.0.1"
 #define SSH_PORT 61022
 #define SESSIONS_MAX 64

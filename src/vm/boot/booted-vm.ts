@@ -5,6 +5,7 @@ import type { ControlConnection, DiskRange } from '../../qemu/index.ts'
 import type { SshAccess, Streams } from '../../streams/index.ts'
 import type { ConsoleLog } from '../death/console-log.ts'
 import type { DeathWatch } from '../death/death.ts'
+import type { KernelReports } from '../kernel-reports.ts'
 import type { RunDirectory } from './run-directory.ts'
 
 /** A guest that runs, or that is there to be restored. */
@@ -36,4 +37,5 @@ export interface BootedVm {
   /** Aborts when the VM is gone without having been ended; its reason is the error that says why. */
   readonly gone: AbortSignal
   readonly console: Pick<ConsoleLog, 'path' | 'follow'>
+  readonly kernelReports: KernelReports
 }

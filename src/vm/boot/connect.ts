@@ -14,6 +14,7 @@ import {
   waitForDoor,
 } from '../../streams/index.ts'
 import { headlineOf } from '../death/death.ts'
+import { KernelReports } from '../kernel-reports.ts'
 import { DOOR_SOCKET } from '../machine.ts'
 import type { Attempt } from './attempt.ts'
 import type { BootedVm, Guest } from './booted-vm.ts'
@@ -29,6 +30,8 @@ export async function connectVm(attempt: Attempt, guest: Guest, { dockerd }: Con
   const { control, signal, gone } = guest
   const keys = makeGuestKeys()
   openDoor(keys, control)
+  const kernelReports = kernelReportsOf(attempt, guest)
+  if (attempt.plan.entry.kernelReports !== 'ignore') kernelReports.follow(dockerd === 'starting' ? 'boot' : 'now')
   const streams = streamsInto(attempt, guest, keys)
   // Side by side, because all of them wait for the guest; whichever fails first is the error.
   await Promise.all([
@@ -42,13 +45,25 @@ export async function connectVm(attempt: Attempt, guest: Guest, { dockerd }: Con
   const { forwards, docker } = await forwardDocker(attempt, guest, streams)
   const address = guest.box.address ?? (await forwardPorts(forwards, docker))
   signal.throwIfAborted()
+  kernelReports.booted()
   const { runDirectory, console } = attempt
   const disposals = attempt.succeed()
   disposals.defer('watch', () => {
     guest.expectEnd()
     if (!gone.aborted) attempt.forgetConsole()
   })
-  return { disposals, guest, streams, ssh, docker, hostname, runDirectory, address, gone, console }
+  return { disposals, guest, streams, ssh, docker, hostname, runDirectory, address, gone, console, kernelReports }
+}
+
+/** What the guest's kernel reports; nothing until it is followed, or asked to settle. */
+export function kernelReportsOf({ plan, start }: Attempt, { control }: Pick<Guest, 'control'>): KernelReports {
+  const { entry, machine } = plan
+  return new KernelReports({
+    entry,
+    accelerator: machine.accelerator.kind,
+    port: control.kernelLog,
+    log: start.log,
+  })
 }
 
 /** What a VM and its owner know each other by: a secret at its door, and the public halves of two pairs over SSH. */

@@ -20,6 +20,7 @@ import {
   dockerSocket,
   forwardDocker,
   introduce,
+  kernelReportsOf,
   makeGuestKeys,
   openDoor,
   sshInto,
@@ -98,6 +99,8 @@ async function bootAndSave(box: Box, attempt: Attempt, use: TemplateUse): Promis
     await start.timeline.time('dockerd', () => guest.control.phase('ready', guest.signal))
     await rehearse(attempt, guest, deadline)
     await start.timeline.time('settle', () => guest.control.settle(guest.signal))
+    // No clone says again what the kernel said here.
+    if (plan.entry.kernelReports !== 'ignore') await kernelReportsOf(attempt, guest).settle(guest.signal)
     await save(attempt, guest, use.stateFile)
   } catch (thrown) {
     // What fails first when the time is up is chance.

@@ -58,6 +58,8 @@ function controlAnswer(word: string, rest: string): object | undefined {
       return { refreshed: '' }
     case 'settle':
       return { settled: 'at rest' }
+    case 'kernel-log':
+      return rest.startsWith('ask ') ? { kernel: `${rest.slice(4)} 0 0 0 0\n` } : undefined
     case 'forget':
       return { forgot: '' }
     default:

@@ -1,0 +1,127 @@
+import { expect, test } from 'vitest'
+import { createLogger } from '../log/index.ts'
+import { parseKernelEntry } from '../options/index.ts'
+import { KernelLogPort } from '../qemu/control-kernel-log.ts'
+import { judge, KernelReports, reportedError } from './kernel-reports.ts'
+
+const DEADLINE_MS = 10_000
+const warning = (sequence: number, name = 'f') =>
+  `4 ${sequence} 1000 WARNING: CPU: 1 PID: 1 at a/b.c:1 ${name}+0x1/0x2\n4 ${sequence + 1} 1001 ---[ end trace 0 ]---`
+
+/** Reports of a kernel that says what `say` is given; a question is answered with what `answer` gives. */
+function reportsOf(kernelReports: unknown = {}, answer: () => string = () => '') {
+  const said: string[] = []
+  const port: KernelLogPort = new KernelLogPort((line) => {
+    const [, number] = /^kernel-log ask (\d+)\n$/.exec(line) ?? []
+    if (number !== undefined) queueMicrotask(() => port.take(`${number} 100 0 0 0\n${answer()}`))
+  })
+  const reports = new KernelReports({
+    entry: parseKernelEntry('v1', { kernel: 'debian:bookworm', kernelReports }),
+    accelerator: 'tcg',
+    port,
+    log: createLogger({ write: (line) => said.push(line) }),
+  })
+  const say = (lines: string, missing = '0 0') => port.take(`0 100 ${missing} 0\n${lines}`)
+  return { reports, port, say, said }
+}
+
+const titlesOf = ({ all }: KernelReports) => all.map(({ title, verdict }) => [title, verdict])
+
+test('a report is told once for its title, to who listens and in the log', () => {
+  const { reports, port, say, said } = reportsOf()
+  const heard: string[] = []
+  using _listener = reports.onReport(({ title }) => heard.push(title))
+  reports.follow('now')
+  say(`${warning(1)}\n${warning(3)}\n${warning(5, 'g')}`)
+  expect(heard).toEqual(['WARNING in f (a/b.c)', 'WARNING in g (a/b.c)'])
+  expect(said).toEqual([
+    'warning: the kernel reported: WARNING in f (a/b.c)',
+    'warning: the kernel reported: WARNING in g (a/b.c)',
+  ])
+  port.close()
+})
+
+test('what a kernel says as it boots fails nobody', () => {
+  const { reports, port, say } = reportsOf()
+  reports.follow('boot')
+  say(warning(1))
+  expect(titlesOf(reports)).toEqual([['WARNING in f (a/b.c)', 'warn']])
+  port.close()
+})
+
+test('settled is what was said until then, a report that is still being printed with its end', async () => {
+  let lines = [
+    '4 1 1000 WARNING: CPU: 1 PID: 1 at a/b.c:1 f+0x1/0x2',
+    '4 2 1001  line',
+    '4 3 1002 ---[ end trace 0 ]---',
+  ]
+  const { reports } = reportsOf({}, () => {
+    const [line = '', ...rest] = lines
+    lines = rest
+    return line
+  })
+  reports.booted()
+  expect(await reports.settle(AbortSignal.timeout(DEADLINE_MS))).toBe(true)
+  expect(reports.all[0]?.block.split('\n')).toHaveLength(3)
+  expect(reports.through).toBe(100)
+})
+
+test('a guest that is gone settles nothing', async () => {
+  const { reports } = reportsOf()
+  expect(await reports.settle(AbortSignal.abort(new Error('gone')))).toBe(false)
+})
+
+test('lines that are missing are told once', () => {
+  const { reports, port, said } = reportsOf()
+  reports.follow('now')
+  port.take('0 100 7 0 0\n')
+  expect(said).toEqual([
+    'warning: the kernel wrote over 7 lines of its log before they were read: a report may be missing',
+  ])
+  port.close()
+})
+
+const stall = {
+  kind: 'rcu-stall',
+  title: 'RCU stall (rcu_sched)',
+  headline: 'rcu: INFO: rcu_sched self-detected stall on CPU',
+} as const
+const bug = { kind: 'bug', title: 'kernel BUG at a.c', headline: 'kernel BUG at a.c:12!' } as const
+
+test.each([
+  [{}, stall, 'tcg', 'warn'],
+  [{}, stall, 'kvm', 'fail'],
+  [{}, bug, 'tcg', 'fail'],
+  ['fail', stall, 'tcg', 'fail'],
+  ['warn', bug, 'kvm', 'warn'],
+  [{ fail: ['rcu-stall'] }, stall, 'tcg', 'fail'],
+  [{ ignore: ['bug'] }, bug, 'kvm', 'ignore'],
+  [{ warn: ['bug'] }, stall, 'kvm', 'fail'],
+] as const)('with %j a report of %o under %s: %s', (kernelReports, report, accelerator, verdict) => {
+  const entry = parseKernelEntry('v1', { kernel: 'debian:bookworm', kernelReports })
+  expect(judge(report, entry, { accelerator, isBooting: false })).toEqual({ verdict })
+})
+
+test('what is allowed fails nobody, and says why; its pattern is looked for in the title and in the first line', () => {
+  const allow = [
+    { pattern: 'BUG at a\\.c:12', reason: 'fixed in 6.2' },
+    { pattern: '^RCU stall', reason: 'slow' },
+  ]
+  const entry = parseKernelEntry('v1', { kernel: 'debian:bookworm', kernelReports: { fail: ['bug'], allow } })
+  const judged = (report: typeof bug | typeof stall) => judge(report, entry, { accelerator: 'kvm', isBooting: false })
+  expect(judged(bug)).toEqual({ verdict: 'ignore', allowed: 'fixed in 6.2' })
+  expect(judged(stall)).toEqual({ verdict: 'ignore', allowed: 'slow' })
+})
+
+test('the error has the title, the kernel and the block', () => {
+  const { reports, port, say } = reportsOf()
+  reports.follow('now')
+  say(warning(1))
+  const [report] = reports.all
+  if (report === undefined) throw new Error('no report')
+  const error = reportedError(report, parseKernelEntry('v1', { kernel: 'debian:bookworm', cgroup: 1 }))
+  expect(error.code).toBe('KERNEL_REPORTED')
+  expect(error.message).toContain('v1: the kernel reported WARNING in f (a/b.c) on debian:bookworm, cgroup v1')
+  expect(error.message).toContain('| ---[ end trace 0 ]---')
+  port.close()
+})

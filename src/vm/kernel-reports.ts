@@ -1,0 +1,164 @@
+import { EventEmitter } from 'node:events'
+import { type KernelReport, ReportCutter, slownessKinds } from '../kernel-log/index.ts'
+import { orAborted, startDeadline } from '../lifetime/index.ts'
+import type { Logger } from '../log/index.ts'
+import { type KernelEntry, kernelText, type ReportVerdict } from '../options/index.ts'
+import type { Accelerator, KernelLogBatch, KernelLogPort } from '../qemu/index.ts'
+import { KernelReportedError } from './errors.ts'
+
+/** A report of the kernel of a VM, and what its entry makes of it. */
+export interface VmKernelReport extends KernelReport {
+  /** What it does to the test during which it came: `kernelReports` of the entry. */
+  readonly verdict: ReportVerdict
+  /** Why it is allowed, where it is: then the verdict is to ignore it. */
+  readonly allowed?: string
+}
+
+export interface KernelReportsParts {
+  readonly entry: KernelEntry
+  readonly accelerator: Accelerator['kind']
+  readonly port: KernelLogPort
+  readonly log: Logger
+}
+
+/** A title that comes again is no news; a kernel that has so many has said what is wrong with it. */
+const MOST_TITLES = 100
+/** A guest that does not answer by then is busy, or gone. */
+const SETTLE_DEADLINE_MS = 5_000
+/** A kernel that is still printing a report has printed it by then. */
+const REPORT_DEADLINE_MS = 1_000
+const BETWEEN_LOOKS_MS = 20
+
+/** What the kernel of one VM reported, each title once. */
+export class KernelReports {
+  readonly #parts: KernelReportsParts
+  readonly #cutter = new ReportCutter()
+  readonly #reports: VmKernelReport[] = []
+  readonly #titles = new Set<string>()
+  readonly #events = new EventEmitter<{ report: [VmKernelReport] }>().setMaxListeners(0)
+  readonly #missing = { overwritten: 0, leftOut: 0 }
+  #through = 0
+  #isBooting = true
+
+  constructor(parts: KernelReportsParts) {
+    this.#parts = parts
+  }
+
+  /** Until now, in order. */
+  get all(): readonly VmKernelReport[] {
+    return this.#reports
+  }
+
+  /** Sequence number of the last line that the guest's agent has read. */
+  get through(): number {
+    return this.#through
+  }
+
+  /** Calls the listener at each report that comes from now on, until what it returns is disposed. */
+  onReport(listener: (report: VmKernelReport) => void): Disposable {
+    this.#events.on('report', listener)
+    return { [Symbol.dispose]: () => void this.#events.off('report', listener) }
+  }
+
+  /** Hears the kernel. What it says while it boots fails nobody: no test caused it, and a clone's was said in its template. */
+  follow(from: 'boot' | 'now'): void {
+    this.#isBooting = from === 'boot'
+    this.#parts.port.follow(from, this.#take)
+  }
+
+  /** The boot is over. */
+  booted(): void {
+    this.#isBooting = false
+  }
+
+  /**
+   * Resolves when everything is known that the kernel has said until now; within five seconds in any case, for a guest that does not
+   * answer reports nothing either.
+   * @returns whether the guest answered
+   */
+  async settle(signal: AbortSignal): Promise<boolean> {
+    using deadline = startDeadline({
+      ms: SETTLE_DEADLINE_MS,
+      signal,
+      onPassed: () => new Error('the guest did not say what its kernel said'),
+    })
+    try {
+      await this.#parts.port.drain(this.#take, deadline.signal)
+      await this.#endOfReport(deadline.signal)
+      return true
+    } catch (thrown) {
+      if (deadline.signal.aborted) return false
+      throw thrown
+    }
+  }
+
+  /** A report that has begun is waited for, and then taken as it is. */
+  async #endOfReport(signal: AbortSignal): Promise<void> {
+    const endMs = performance.now() + REPORT_DEADLINE_MS
+    while (this.#cutter.isOpen && performance.now() < endMs) {
+      await orAborted(new Promise((resolve) => setTimeout(resolve, BETWEEN_LOOKS_MS)), signal)
+      await this.#parts.port.drain(this.#take, signal)
+    }
+    for (const report of this.#cutter.flush()) this.#add(report)
+  }
+
+  readonly #take = ({ records, through, overwritten, leftOut }: KernelLogBatch): void => {
+    this.#tellMissing({ overwritten, leftOut })
+    for (const record of records) for (const report of this.#cutter.push(record)) this.#add(report)
+    this.#through = through
+  }
+
+  #tellMissing({ overwritten, leftOut }: Pick<KernelLogBatch, 'overwritten' | 'leftOut'>): void {
+    const { log } = this.#parts
+    if (overwritten > 0 && this.#missing.overwritten === 0)
+      log.warn(`the kernel wrote over ${overwritten} lines of its log before they were read: a report may be missing`)
+    if (leftOut > 0 && this.#missing.leftOut === 0)
+      log.debug(`the kernel says so much that ${leftOut} lines of its log were left out; those of reports are not`)
+    this.#missing.overwritten += overwritten
+    this.#missing.leftOut += leftOut
+  }
+
+  #add(report: KernelReport): void {
+    if (this.#titles.has(report.title) || this.#titles.size >= MOST_TITLES) return
+    this.#titles.add(report.title)
+    const { entry, accelerator, log } = this.#parts
+    const judged = { ...report, ...judge(report, entry, { accelerator, isBooting: this.#isBooting }) }
+    this.#reports.push(judged)
+    const when = this.#isBooting ? ' as it booted' : ''
+    if (judged.verdict === 'ignore') log.debug(`the kernel reported${when}, which is ignored: ${report.title}`)
+    else log.warn(`the kernel reported${when}: ${report.title}`)
+    this.#events.emit('report', judged)
+  }
+}
+
+interface Circumstances {
+  readonly accelerator: Accelerator['kind']
+  readonly isBooting: boolean
+}
+
+/** What an entry makes of a report. */
+export function judge(
+  { kind, title, headline }: Pick<KernelReport, 'kind' | 'title' | 'headline'>,
+  { kernelReports }: Pick<KernelEntry, 'kernelReports'>,
+  { accelerator, isBooting }: Circumstances,
+): Pick<VmKernelReport, 'verdict' | 'allowed'> {
+  const gentle = (verdict: ReportVerdict): ReportVerdict => (isBooting && verdict === 'fail' ? 'warn' : verdict)
+  if (typeof kernelReports === 'string') return { verdict: gentle(kernelReports) }
+  const { allow = [], ...lists } = kernelReports
+  const known = allow.find(({ pattern }) => new RegExp(pattern).test(title) || new RegExp(pattern).test(headline))
+  if (known !== undefined) return { verdict: 'ignore', allowed: known.reason }
+  const named = (['fail', 'warn', 'ignore'] as const).find((verdict) => lists[verdict]?.includes(kind))
+  const byDefault = accelerator === 'tcg' && slownessKinds.includes(kind) ? 'warn' : 'fail'
+  return { verdict: gentle(named ?? byDefault) }
+}
+
+/** The error of what a report fails. @param during when it came, to stand behind the kernel's name */
+export function reportedError(report: KernelReport, entry: KernelEntry, during = ''): KernelReportedError {
+  return new KernelReportedError({
+    what: `the kernel reported ${report.title} on ${kernelText(entry.kernel)}, cgroup v${entry.cgroup}${during}`,
+    entry: entry.name,
+    remedy:
+      "read its block below; what is known and nobody's fault is allowed by kernelReports: { allow: [{ pattern, reason }] }",
+    output: report.block,
+  })
+}
