@@ -4,7 +4,14 @@ import type { CircusState, CircusTest, DescribeBlock, Hook } from './jest-types.
 
 const never = () => new Promise<void>(() => {})
 const hook = (type: Hook['type']): Hook => ({ type, fn: never })
-const testCalled = (name: string, fn: CircusTest['fn'] = never): CircusTest => ({ type: 'test', name, fn })
+const root: DescribeBlock = { type: 'describeBlock', name: 'ROOT', children: [], hooks: [] }
+const testCalled = (name: string, fn: CircusTest['fn'] = never): CircusTest => ({
+  type: 'test',
+  name,
+  parent: root,
+  errors: [],
+  fn,
+})
 
 function block(name: string, children: DescribeBlock['children'], hooks: Hook[] = []): DescribeBlock {
   return { type: 'describeBlock', name, children, hooks }

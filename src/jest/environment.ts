@@ -12,8 +12,16 @@ import {
   readVariable,
   type TestFunction,
   type VmSource,
+  type WatchedTest,
 } from '../worker/index.ts'
-import type { CircusEvent, CircusState, DescribeBlock, EnvironmentClass, EnvironmentModule } from './jest-types.ts'
+import type {
+  CircusEvent,
+  CircusState,
+  CircusTest,
+  DescribeBlock,
+  EnvironmentClass,
+  EnvironmentModule,
+} from './jest-types.ts'
 import { KEY } from './kernels.cjs'
 import { type KernelRequest, sourcesVariable } from './project-files.ts'
 
@@ -26,6 +34,8 @@ export function withKernels(module: EnvironmentModule, request: KernelRequest): 
   return class KernelEnvironment extends Base {
     readonly #testTimeoutMs: number | undefined
     #vms: readonly LeasedVm[] = []
+    /** The tests that run, each on its VMs. */
+    readonly #watched = new Map<CircusTest, readonly WatchedTest[]>()
     #restore = () => {}
 
     constructor(...args: ConstructorParameters<EnvironmentClass>) {
@@ -45,7 +55,8 @@ export function withKernels(module: EnvironmentModule, request: KernelRequest): 
     override async handleTestEvent(event: CircusEvent, state: CircusState): Promise<void> {
       if (event.name === 'setup' && this.#testTimeoutMs !== undefined) state.testTimeout = this.#testTimeoutMs
       if (event.name === 'run_start')
-        makeTestsAbortable(state.rootDescribeBlock, (fullName) => this.#neededBy(fullName))
+        makeTestsAbortable(state.rootDescribeBlock, (fullName) => this.#neededBy(fullName).map(({ gone }) => gone))
+      await this.#watch(event, state)
       await super.handleTestEvent?.(event, state)
     }
 
@@ -68,8 +79,26 @@ export function withKernels(module: EnvironmentModule, request: KernelRequest): 
       }
     }
 
-    #neededBy(fullName: string): readonly AbortSignal[] {
-      return neededBy(fullName, { scope: request.scope, kernels: this.#vms }).map(({ gone }) => gone)
+    /** What a kernel reports during a test, with its hooks, is the test's failure; what it reports between them, the file's. */
+    async #watch({ name, test }: CircusEvent, { unhandledErrors }: CircusState): Promise<void> {
+      if (name === 'test_started' && test !== undefined) {
+        const fullName = fullNameOf(test)
+        const watches = this.#neededBy(fullName).flatMap(({ watch }) => watch ?? [])
+        this.#watched.set(test, await Promise.all(watches.map((watch) => watch.begin(fullName))))
+      }
+      if (name === 'test_done' && test !== undefined) {
+        const watched = this.#watched.get(test) ?? []
+        this.#watched.delete(test)
+        test.errors.push(...(await Promise.all(watched.map((one) => one.end()))).flat())
+      }
+      if (name === 'run_finish') {
+        const watches = this.#vms.flatMap(({ watch }) => watch ?? [])
+        unhandledErrors.push(...(await Promise.all(watches.map((watch) => watch.finish()))).flat())
+      }
+    }
+
+    #neededBy(fullName: string): readonly LeasedVm[] {
+      return neededBy(fullName, { scope: request.scope, kernels: this.#vms })
     }
   }
 }
@@ -79,6 +108,14 @@ function classOf(module: EnvironmentModule): EnvironmentClass {
   const found = module.TestEnvironment ?? module.default
   if (found === undefined) throw new TypeError('the test environment exports no class')
   return found
+}
+
+/** Of the test and the blocks that it is in. */
+function fullNameOf({ name, parent }: CircusTest): string {
+  const names = [name]
+  for (let block: DescribeBlock | undefined = parent; block?.parent !== undefined; block = block.parent)
+    names.unshift(block.name)
+  return names.join(' > ')
 }
 
 /** Jest takes all lines of a stack but its first for frames, so there is none, and then it prints the message. */

@@ -20,10 +20,14 @@ export type EnvironmentModule =
 
 export interface CircusEvent {
   readonly name: string
+  /** Of those that are about one. */
+  readonly test?: CircusTest
 }
 
 export interface CircusState {
   readonly rootDescribeBlock: DescribeBlock
+  /** Of the file, beside those of its tests. */
+  readonly unhandledErrors: unknown[]
   /** In milliseconds, for tests and hooks that name none. */
   testTimeout: number
 }
@@ -31,6 +35,8 @@ export interface CircusState {
 export interface DescribeBlock {
   readonly type: 'describeBlock'
   readonly name: string
+  /** None of the outermost, which has a name that nobody gave. */
+  readonly parent?: DescribeBlock
   readonly children: readonly (DescribeBlock | CircusTest)[]
   readonly hooks: readonly Hook[]
 }
@@ -38,6 +44,8 @@ export interface DescribeBlock {
 export interface CircusTest {
   readonly type: 'test'
   readonly name: string
+  readonly parent: DescribeBlock
+  readonly errors: unknown[]
   fn?: TestFunction
 }
 

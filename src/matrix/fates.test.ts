@@ -94,7 +94,7 @@ test('when a disk is full, workers hear that they hear no more, and the user why
   const runtimeDirectory = await mkdtemp(join(tmpdir(), 'tk-fates-'))
   cleanUps.push(() => rm(runtimeDirectory, { recursive: true }))
   const { death, vm: started } = vm()
-  const { path, written } = await new Fates(async () => runtimeDirectory, log).follow({
+  const { path, written } = await new Fates(async () => runtimeDirectory, { log }).follow({
     started: Promise.resolve(started),
   })
   await written

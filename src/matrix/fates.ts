@@ -7,6 +7,7 @@ import { type Logger, silentLogger } from '../log/index.ts'
 import { kernelText } from '../options/index.ts'
 import { DirectoryUnusableError, type StartedKernelVm, workerEnvironment } from '../vm/index.ts'
 import type { Failure, Fate, ProvidedKernel } from '../worker/index.ts'
+import type { ReportServers } from './report-server.ts'
 import type { VmLease } from './vm-leases.ts'
 
 /** The file that says what becomes of one VM. */
@@ -15,6 +16,15 @@ export interface FateFile {
   /** Resolves when the start of the VM has ended, well or not, and the file says how. */
   readonly written: Promise<void>
 }
+
+export interface FatesOptions {
+  /** @default silent */
+  readonly log?: Logger
+  /** Where workers hear what the kernel of a VM reports. @default nowhere */
+  readonly reports?: Pick<ReportServers, 'socketFor'>
+}
+
+const nobody = { socketFor: async () => undefined }
 
 /** Beside the file of a fate: what takes its place where that cannot be written. A rename needs no room. */
 const UNKNOWN = '.unknown'
@@ -26,11 +36,13 @@ const UNKNOWN = '.unknown'
 export class Fates {
   readonly #directory: () => Promise<string>
   readonly #log: Logger
+  readonly #reports: Pick<ReportServers, 'socketFor'>
   #count = 0
 
-  constructor(directory: () => Promise<string>, log = silentLogger) {
+  constructor(directory: () => Promise<string>, { log = silentLogger, reports = nobody }: FatesOptions = {}) {
     this.#directory = directory
     this.#log = log
+    this.#reports = reports
   }
 
   /**
@@ -48,7 +60,21 @@ export class Fates {
     } catch (cause) {
       throw unwritable(directory, cause)
     }
-    return { path, written: record(started, (fate) => this.#write(path, fate)) }
+    return { path, written: this.#record(started, (fate) => this.#write(path, fate)) }
+  }
+
+  async #record(started: Promise<StartedKernelVm>, write: (fate: Fate) => Promise<void>): Promise<void> {
+    try {
+      const vm = await started
+      const reports = await this.#reports.socketFor(vm)
+      const ready = { kernel: describeVm(vm), ...(reports !== undefined && { reports }) }
+      await write(ready)
+      const tellDeath = () => write({ ...ready, failure: failureOf(vm.gone.reason) })
+      if (vm.gone.aborted) await tellDeath()
+      else vm.gone.addEventListener('abort', tellDeath, { once: true })
+    } catch (thrown) {
+      await write({ failure: failureOf(thrown) })
+    }
   }
 
   /** Never rejects: nobody waits for the file of a VM that dies. */
@@ -70,19 +96,6 @@ function unwritable(directory: string, cause?: unknown): DirectoryUnusableError 
     remedy: 'make room there, or set TESTKERNELS_RUN_DIR to a directory that has some',
     cause,
   })
-}
-
-async function record(started: Promise<StartedKernelVm>, write: (fate: Fate) => Promise<void>): Promise<void> {
-  try {
-    const vm = await started
-    const kernel = describeVm(vm)
-    await write({ kernel })
-    const tellDeath = () => write({ kernel, failure: failureOf(vm.gone.reason) })
-    if (vm.gone.aborted) await tellDeath()
-    else vm.gone.addEventListener('abort', tellDeath, { once: true })
-  } catch (thrown) {
-    await write({ failure: failureOf(thrown) })
-  }
 }
 
 /** Tells all workers that have heard of a VM in this directory, or wait to, that they have it no more. For the end of who wrote the files. */
@@ -109,6 +122,6 @@ export function describeVm({ entry, dockerHost, address }: DescribedVm): Provide
   }
 }
 
-function failureOf(thrown: unknown): Failure {
+export function failureOf(thrown: unknown): Failure {
   return { title: titleOf(thrown), message: visible(reasonOf(thrown)) }
 }

@@ -3,10 +3,19 @@ import { join } from 'node:path'
 import { createProgress } from '../buildkit/progress/index.ts'
 import { createLogger, LineSplitter } from '../log/index.ts'
 import { type Isolation, type KernelEntry, readSettings } from '../options/index.ts'
-import { launchVm, makeRunDirectory, newStart, openSession, type Session, Timeline } from '../vm/index.ts'
+import {
+  launchVm,
+  makeRunDirectory,
+  newStart,
+  openSession,
+  type Session,
+  type StartedKernelVm,
+  Timeline,
+} from '../vm/index.ts'
 import type { VmSource } from '../worker/index.ts'
 import { Fates } from './fates.ts'
 import { LeaseServer } from './lease-server.ts'
+import { ReportServers } from './report-server.ts'
 import { RunLogs } from './run-logs.ts'
 import { RUN_MEMORY_WAIT_MS, type StartEntry, type VmLease, VmLeases } from './vm-leases.ts'
 
@@ -14,7 +23,8 @@ import { RUN_MEMORY_WAIT_MS, type StartEntry, type VmLease, VmLeases } from './v
 export interface TestSession {
   readonly vms: VmLeases
   readonly fates: Fates
-  readonly logs: RunLogs
+  readonly logs: Pick<RunLogs, 'follow' | 'keep'>
+  readonly reports: ReportServers
   /** For what only workers of this process may open. */
   readonly directory: () => Promise<string>
 }
@@ -35,7 +45,10 @@ export interface ProjectLease {
   readonly vms: readonly VmLease[]
   /** What workers need to know, in the order of the entries. */
   readonly sources: readonly VmSource[]
-  /** Memoised, as all that it is made of. */
+  /**
+   * Memoised, as all that it is made of.
+   * @throws KernelReportedError when a kernel reported something, and no test file was under way any more
+   */
   release(): Promise<void>
 }
 
@@ -54,11 +67,16 @@ export function testSession(write: (line: string) => void): TestSession {
 
 /** Starts the VMs that a project needs, or shares those that are there; does not wait for them. */
 export async function leaseForProject(
-  { vms, fates, logs, directory }: TestSession,
+  { vms, fates, logs, reports, directory }: TestSession,
   { entries, isolation, owner, workers }: ProjectWants,
 ): Promise<ProjectLease> {
   const leases = entries.map((entry) => vms.lease(entry, owner))
-  const release = async () => void (await Promise.all(leases.map((lease) => lease.release())))
+  const release = async () => {
+    await Promise.all(leases.map((lease) => lease.release()))
+    // The log has them all.
+    const [unclaimed] = reports.takeUnclaimed()
+    if (unclaimed !== undefined) throw unclaimed
+  }
   try {
     if (isolation === 'project') {
       const sources = leases.map(
@@ -95,8 +113,14 @@ function openTestSession(write: (line: string) => void): TestSession {
   const session = onceSucceeded(() => openSession({ settings, log, onBuildStatus }))
   const logs = new RunLogs({ cacheDirectory: settings.cacheDirectory, log })
   const directory = privateDirectory(settings.runtimeDirectory)
-  const vms = new VmLeases(startIn(session, logs), { beforeEnd: (vm) => logs.keep(vm) })
-  return { vms, fates: new Fates(directory, log), logs, directory }
+  const reports = new ReportServers(directory)
+  const keep = async (vm: StartedKernelVm) => {
+    await reports.end(vm)
+    await logs.keep(vm)
+  }
+  const vms = new VmLeases(startIn(session, logs), { beforeEnd: keep })
+  const follow = (vm: StartedKernelVm) => logs.follow(vm)
+  return { vms, fates: new Fates(directory, { log, reports }), logs: { follow, keep }, reports, directory }
 }
 
 function startIn(session: () => Promise<Session>, logs: RunLogs): StartEntry {

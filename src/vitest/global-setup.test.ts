@@ -15,7 +15,7 @@ afterEach(() => {
 })
 
 /** The session of this process, with VMs that only say that they were started. */
-function register({ fails }: { fails?: string } = {}) {
+function register({ fails, reported = [] }: { fails?: string; reported?: Error[] } = {}) {
   const running = new Set<string>()
   const started: string[] = []
   const vms = new VmLeases(async (entry) => {
@@ -31,7 +31,8 @@ function register({ fails }: { fails?: string } = {}) {
       stop: async () => void running.delete(entry.name),
     } as unknown as StartedKernelVm
   })
-  holder[KEY] = { vms, fates: { follow: async ({ name }: VmLease) => ({ path: `/${name}.json` }) } }
+  const fates = { follow: async ({ name }: VmLease) => ({ path: `/${name}.json` }) }
+  holder[KEY] = { vms, fates, reports: { takeUnclaimed: () => reported.splice(0) } }
   return { running, started }
 }
 
@@ -208,4 +209,19 @@ test('a VM that is only named sends no client to the engine of this machine', ()
   expect(kernel).toMatchObject({ name: 'v1', kernel: 'debian:bookworm', cgroup: 1 })
   expect(kernel.environment['DOCKER_HOST']).toBe(kernel.dockerHost)
   expect(kernel.dockerHost).toContain('/nonexistent/')
+})
+
+test('what a kernel reports after the last test file fails the run, and VMs end all the same', async () => {
+  const { running } = register({ reported: [new Error('the kernel reported WARNING in f')] })
+  const { project, runs } = projects({ one: ['one'] })
+  await runs()
+  const teardown = await setup(project('one'))
+  const status = process.exitCode
+  try {
+    await expect(teardown()).rejects.toThrow('the kernel reported WARNING in f')
+    expect(process.exitCode).toBe(1)
+  } finally {
+    process.exitCode = status
+  }
+  expect([...running]).toEqual([])
 })

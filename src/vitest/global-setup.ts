@@ -1,6 +1,6 @@
 import { availableParallelism } from 'node:os'
 import type { TestProject } from 'vitest/node'
-import { toReport } from '../errors/index.ts'
+import { reasonOf, toReport } from '../errors/index.ts'
 import {
   describeVm,
   leaseForProject,
@@ -26,7 +26,7 @@ export default async function setup(project: TestProject): Promise<() => Promise
   try {
     await vms.begin()
     runs.follow({ onStart: (projects) => vms.onRunStart(projects), onEnd: () => vms.nameOnly() })
-    return () => vms.release()
+    return () => vms.end()
   } catch (thrown) {
     // Vitest tears down no setup that failed, and ends the run: nothing may be left for later.
     await vms.release()
@@ -72,7 +72,7 @@ class ProjectVms {
     if (!projects.has(this.#project)) return
     if (await this.#canStay()) return this.#provide(this.#lease?.sources)
     await this.#tearDown()
-    await this.#lease?.release()
+    await this.#lease?.release().catch((thrown) => this.#project.vitest.logger.error(reasonOf(thrown)))
     const { vms } = await this.#leaseVms()
     await this.#setUp(await startedOf(vms))
   }
@@ -94,6 +94,16 @@ class ProjectVms {
   #provide(vms: ProjectLease['sources'] = []): void {
     const listed = vms.length === 0 ? entriesOf(this.#project).map(unstarted) : []
     this.#project.provide('testkernels', { scope: scopeOf(this.#project), listed, vms })
+  }
+
+  /** @throws what a kernel reported after the last test file, and fails the run: Vitest prints it, and no more */
+  async end(): Promise<void> {
+    try {
+      await this.release()
+    } catch (thrown) {
+      process.exitCode ||= 1
+      throw toReport(thrown)
+    }
   }
 
   async release(): Promise<void> {

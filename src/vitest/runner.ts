@@ -1,7 +1,7 @@
 // Vitest's own test runner, whose tests hear of the end of the VM that they run on.
 import type { RunnerTask, RunnerTestCase, RunnerTestSuite } from 'vitest'
 import * as vitest from 'vitest'
-import { abortable, neededBy, type TestFunction } from '../worker/index.ts'
+import { abortable, type LeasedVm, neededBy, type TestFunction, type WatchedTest } from '../worker/index.ts'
 import { leasedVms, releaseVms } from './kernels.ts'
 
 type TestRunnerClass = typeof vitest.TestRunner
@@ -21,10 +21,12 @@ const { TestRunner, functionOf, hooksOf } = await findTestRunner()
 
 export default class KernelTestRunner extends TestRunner {
   readonly #scope = vitest.inject('testkernels').scope
+  /** The tests that run, each on its VMs. */
+  readonly #watched = new Map<RunnerTestCase, readonly WatchedTest[]>()
 
   /** What comes before a test ends with its VM as well. What comes after, stays: there may be more to clean up. */
   override async onBeforeRunSuite(suite: RunnerTestSuite): Promise<void> {
-    const vms = this.#neededBy(suite)
+    const vms = gone(this.#neededBy(suite))
     // None in a file whose setup failed, as when its VM did not start.
     const found = hooksOf(suite) as Record<'beforeAll' | 'beforeEach', TestFunction[]> | undefined
     const { beforeAll = [], beforeEach = [] } = found ?? {}
@@ -34,8 +36,38 @@ export default class KernelTestRunner extends TestRunner {
     await super.onBeforeRunSuite(suite)
   }
 
+  /** A test is watched with its hooks, and however often it is tried. */
+  override async onBeforeRunTask(test: RunnerTestCase): Promise<void> {
+    await super.onBeforeRunTask(test)
+    if (test.mode !== 'run' && test.mode !== 'queued') return
+    const watches = this.#neededBy(test).flatMap(({ watch }) => watch ?? [])
+    this.#watched.set(test, await Promise.all(watches.map((watch) => watch.begin(fullName(test)))))
+  }
+
   async runTask(test: RunnerTestCase): Promise<void> {
-    await abortable(functionOf(test), this.#neededBy(test))()
+    await abortable(functionOf(test), gone(this.#neededBy(test)))()
+  }
+
+  /** Of a test that skips itself, Vitest tells no more. Its own runner has no such method. */
+  onTaskFinished(test: RunnerTestCase): void {
+    if (test.result?.state !== 'skip') return
+    for (const watched of this.#watched.get(test) ?? []) watched.leave()
+    this.#watched.delete(test)
+  }
+
+  override async onAfterRunTask(test: RunnerTestCase): Promise<void> {
+    const watched = this.#watched.get(test) ?? []
+    this.#watched.delete(test)
+    fail(test, (await Promise.all(watched.map((one) => one.end()))).flat())
+    await super.onAfterRunTask(test)
+  }
+
+  override async onAfterRunSuite(suite: RunnerTestSuite): Promise<void> {
+    if ('filepath' in suite) {
+      const watches = leasedVms().flatMap(({ watch }) => watch ?? [])
+      fail(suite, (await Promise.all(watches.map((watch) => watch.finish()))).flat())
+    }
+    await super.onAfterRunSuite(suite)
   }
 
   override onAfterRunFiles(): void {
@@ -43,9 +75,23 @@ export default class KernelTestRunner extends TestRunner {
     super.onAfterRunFiles()
   }
 
-  #neededBy(task: RunnerTask): readonly AbortSignal[] {
-    return neededBy(fullName(task), { scope: this.#scope, kernels: leasedVms() }).map(({ gone }) => gone)
+  #neededBy(task: RunnerTask): readonly LeasedVm[] {
+    return neededBy(fullName(task), { scope: this.#scope, kernels: leasedVms() })
   }
+}
+
+function gone(vms: readonly LeasedVm[]): readonly AbortSignal[] {
+  return vms.map((vm) => vm.gone)
+}
+
+/** Vitest has settled its result, and has not told anybody yet. */
+function fail({ result }: RunnerTask, errors: readonly Error[]): void {
+  if (errors.length === 0 || result === undefined) return
+  result.state = 'fail'
+  result.errors = [
+    ...(result.errors ?? []),
+    ...errors.map(({ name, message, stack = '' }) => ({ name, message, stack })),
+  ]
 }
 
 /** Of the task and the suites that it is in; without the file, whose name is of no matter. */

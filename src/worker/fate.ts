@@ -47,6 +47,8 @@ export interface Failure {
 export interface Fate {
   /** The VM, once its dockerd answers. */
   readonly kernel?: ProvidedKernel
+  /** Where to tell of tests that run on it, and to hear what its kernel reports meanwhile: a socket (report-server.ts). */
+  readonly reports?: string
   /** Why it did not start, or how it died. */
   readonly failure?: Failure
 }
@@ -79,6 +81,11 @@ export class FateWatch {
   /** Aborts when the VM is not there any more; its reason says why. */
   get gone(): AbortSignal {
     return this.#gone.signal
+  }
+
+  /** Where to tell of its tests, once it is ready. */
+  get reports(): string | undefined {
+    return this.#fate.reports
   }
 
   /** The VM, when its dockerd answers, or once did. @throws why it never did */
@@ -126,7 +133,7 @@ export class FateWatch {
 }
 
 /** Where in our code it was made helps no user. */
-function withoutFrames({ title, message }: Failure): Error {
+export function withoutFrames({ title, message }: Failure): Error {
   const error = new Error(message)
   error.name = title
   error.stack = `${title}: ${message}`

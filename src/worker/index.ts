@@ -2,4 +2,5 @@ export { abortable, abortableWithCallback, neededBy, type TestFunction } from '.
 export { assignEnvironment, readVariable } from './environment.ts'
 export type { Failure, Fate, ProvidedKernel, Scope, VmSource } from './fate.ts'
 export { type Kernel, kernelOf, type Testcontainers } from './kernel.ts'
+export { KernelWatch, type WatchedTest, type WatchReply, type WatchRequest } from './kernel-watch.ts'
 export { type LeasedVm, type LeaseReply, type LeaseRequest, leaseVms } from './lease-vms.ts'

@@ -1,7 +1,15 @@
 import { connect, type Socket } from 'node:net'
 import { TestkernelsError } from '../errors/index.ts'
 import { followLines } from '../log/index.ts'
-import { type Failure, FateWatch, type LeaseServerSource, type ProvidedKernel, type VmSource } from './fate.ts'
+import {
+  type Failure,
+  FateWatch,
+  type LeaseServerSource,
+  type ProvidedKernel,
+  type VmSource,
+  withoutFrames,
+} from './fate.ts'
+import { KernelWatch } from './kernel-watch.ts'
 
 /** The process that has the VMs leases none. */
 export class VmNotLeasedError extends TestkernelsError {
@@ -12,6 +20,8 @@ export class VmNotLeasedError extends TestkernelsError {
 export interface LeasedVm {
   readonly name: string
   readonly kernel: ProvidedKernel
+  /** What its kernel reports; undefined where nobody cares. */
+  readonly watch: KernelWatch | undefined
   /** Aborts when the VM is not there any more; its reason says why. */
   readonly gone: AbortSignal
   /** It is not needed any more. */
@@ -48,16 +58,20 @@ export async function leaseVms(sources: readonly VmSource[], options: LeaseOptio
   throw failure.reason
 }
 
-async function lease(source: VmSource, { worker, toError }: LeaseOptions): Promise<LeasedVm> {
+async function lease(source: VmSource, { worker, toError = withoutFrames }: LeaseOptions): Promise<LeasedVm> {
   const { fate: path, release: releaseVm } =
     source.kind === 'server' ? await askServer(source, worker) : { fate: source.fate, release: () => {} }
   const fate = new FateWatch(path, toError)
+  let watch: KernelWatch | undefined
   const release = () => {
+    watch?.close()
     fate.close()
     releaseVm()
   }
   try {
-    return { name: source.name, kernel: await fate.ready(), gone: fate.gone, release }
+    const kernel = await fate.ready()
+    if (fate.reports !== undefined) watch = new KernelWatch(fate.reports, toError)
+    return { name: source.name, kernel, watch, gone: fate.gone, release }
   } catch (thrown) {
     release()
     throw thrown

@@ -1,0 +1,167 @@
+import { EventEmitter, once } from 'node:events'
+import { mkdtemp, rm } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { afterEach, expect, test } from 'vitest'
+import { parseKernelEntry } from '../options/index.ts'
+import type { VmKernelReport } from '../vm/index.ts'
+import { KernelWatch } from '../worker/index.ts'
+import { ReportServers } from './report-server.ts'
+
+const cleanUps: (() => unknown)[] = []
+
+afterEach(async () => {
+  for (const cleanUp of cleanUps.splice(0).reverse()) await cleanUp()
+})
+
+/** A VM whose kernel says what a test has it say; what it said is known when somebody settles. */
+class FakeVm {
+  readonly entry = parseKernelEntry('v1', { kernel: 'debian:bookworm' })
+  readonly gone = new AbortController().signal
+  readonly events = new EventEmitter<{ report: [VmKernelReport]; settle: [] }>()
+  kernelLogPosition = 0
+  settles = 0
+  #coming: VmKernelReport[] = []
+
+  /** What the kernel prints now, and what is not heard yet. */
+  report(title: string, verdict: VmKernelReport['verdict'] = 'fail'): void {
+    const sequence = this.kernelLogPosition + this.#coming.length + 1
+    const report = { kind: 'warning', title, headline: title, block: title, sequence, uptimeS: 1, verdict } as const
+    this.#coming.push(report)
+  }
+
+  onKernelReport(listener: (report: VmKernelReport) => void): Disposable {
+    this.events.on('report', listener)
+    return { [Symbol.dispose]: () => void this.events.off('report', listener) }
+  }
+
+  async settleKernelReports(): Promise<readonly VmKernelReport[]> {
+    this.settles++
+    for (const report of this.#coming.splice(0)) {
+      this.events.emit('report', report)
+      this.kernelLogPosition = report.sequence
+    }
+    this.events.emit('settle')
+    return []
+  }
+}
+
+async function watched() {
+  const directory = await mkdtemp(join(tmpdir(), 'tk-reports-'))
+  cleanUps.push(() => rm(directory, { recursive: true }))
+  const vm = new FakeVm()
+  const servers = new ReportServers(async () => directory)
+  const socket = (await servers.socketFor(vm)) ?? ''
+  cleanUps.push(() => servers.end(vm))
+  const file = () => {
+    const watch = new KernelWatch(socket, ({ title, message }) => new Error(`${title}: ${message}`))
+    cleanUps.push(() => watch.close())
+    return watch
+  }
+  return { vm, servers, file }
+}
+
+/** Long enough for a test to have had its kernel do something. */
+const work = () => new Promise((resolve) => setTimeout(resolve, 5))
+const messages = (errors: readonly Error[]) => errors.map(({ message }) => message.split('\n')[0])
+const says = (title: string, when: string) =>
+  `KernelReportedError [KERNEL_REPORTED]: v1: the kernel reported ${title} on debian:bookworm, cgroup v2, ${when}`
+
+test('a report fails the test during which it came, and no other', async () => {
+  const { vm, file } = await watched()
+  const watch = file()
+  const ends: unknown[] = []
+  for (const name of ['first', 'second', 'third']) {
+    const running = await watch.begin(name)
+    if (name === 'second') vm.report('WARNING in f')
+    await work()
+    ends.push(messages(await running.end()))
+  }
+  expect(ends).toEqual([[], [says('WARNING in f', "while 'second' ran")], []])
+  expect(await watch.finish()).toEqual([])
+})
+
+test('tests that run at the same time are all named, in whatever worker', async () => {
+  const { vm, file } = await watched()
+  const [one, two] = [file(), file()]
+  const running = [await one.begin('a'), await one.begin('b'), await two.begin('c')]
+  vm.report('kernel BUG at x.c')
+  await work()
+  const failures = await Promise.all(running.map((each) => each.end()))
+  const expected = says('kernel BUG at x.c', "while 3 tests ran: 'a', 'b', 'c'")
+  expect(failures.map(messages)).toEqual([[expected], [expected], [expected]])
+})
+
+test('what comes between tests fails the file, and is not the next test', async () => {
+  const { vm, file } = await watched()
+  const watch = file()
+  const first = await watch.begin('first')
+  await work()
+  await first.end()
+  vm.report('WARNING in late')
+  await work()
+  const second = await watch.begin('second')
+  await work()
+  expect(await second.end()).toEqual([])
+  expect(messages(await watch.finish())).toEqual([says('WARNING in late', 'while no test ran')])
+})
+
+test('what comes when no file is under way fails the run, once', async () => {
+  const { vm, servers } = await watched()
+  vm.report('WARNING in f')
+  await servers.end(vm)
+  expect(servers.takeUnclaimed().map(({ message }) => message.split('\n')[0])).toEqual([
+    'v1: the kernel reported WARNING in f on debian:bookworm, cgroup v2, while no test file was under way',
+  ])
+  expect(servers.takeUnclaimed()).toEqual([])
+})
+
+test('a test that is over at once asks nobody, and what it set off is the file', async () => {
+  const { vm, file } = await watched()
+  const watch = file()
+  const first = await watch.begin('first')
+  const before = vm.settles
+  for (let count = 0; count < 100; count++) await (await watch.begin('nothing')).end()
+  await first.end()
+  // A busy machine may take a millisecond for one; not for half of them.
+  expect(vm.settles - before).toBeLessThan(50)
+})
+
+test('what is only warned of fails nothing', async () => {
+  const { vm, file } = await watched()
+  const watch = file()
+  const running = await watch.begin('first')
+  vm.report('RCU stall', 'warn')
+  await work()
+  expect(await running.end()).toEqual([])
+  expect(await watch.finish()).toEqual([])
+})
+
+test('a test that left is not named', async () => {
+  const { vm, file } = await watched()
+  const watch = file()
+  ;(await watch.begin('skips itself')).leave()
+  const running = await watch.begin('other')
+  vm.report('WARNING in f')
+  await work()
+  expect(messages(await running.end())).toEqual([says('WARNING in f', "while 'other' ran")])
+})
+
+test('nobody waits for a process that is gone', async () => {
+  const { vm, servers, file } = await watched()
+  const watch = file()
+  const running = await watch.begin('first')
+  await work()
+  const settled = once(vm.events, 'settle')
+  await Promise.all([servers.end(vm), settled])
+  expect(await running.end()).toEqual([])
+  expect(await watch.finish()).toEqual([])
+})
+
+test('where reports are ignored there is nothing to tell', async () => {
+  const { servers } = await watched()
+  const vm = Object.assign(new FakeVm(), {
+    entry: parseKernelEntry('v1', { kernel: 'debian:bookworm', kernelReports: 'ignore' }),
+  })
+  expect(await servers.socketFor(vm)).toBeUndefined()
+})

@@ -1,0 +1,177 @@
+import { randomBytes } from 'node:crypto'
+import { createServer, type Server, type Socket } from 'node:net'
+import { join } from 'node:path'
+import { followLines } from '../log/index.ts'
+import { reportedError, type StartedKernelVm, type VmKernelReport } from '../vm/index.ts'
+import type { Failure, WatchReply, WatchRequest } from '../worker/index.ts'
+import { failureOf } from './fates.ts'
+
+type WatchedVm = Pick<
+  StartedKernelVm,
+  'entry' | 'kernelLogPosition' | 'onKernelReport' | 'settleKernelReports' | 'gone'
+>
+
+interface RunningTest {
+  readonly name: string
+  /** Position in the kernel's log; a report that begins before it is none of the test's. */
+  readonly from: number
+  readonly failures: Failure[]
+}
+
+/** A worker with one test file. */
+interface TestFile {
+  readonly running: Map<number, RunningTest>
+  /** Of reports that came while no test ran. */
+  readonly failures: Failure[]
+}
+
+/** More is a message, and no help. */
+const MOST_NAMES = 10
+
+/**
+ * Decides whose failure a report of one VM's kernel is: that of the tests that run, in whatever worker; where none runs, that of the files
+ * that are under way; else that of the run.
+ */
+export class ReportServer {
+  /** Where workers tell of their tests. */
+  readonly socket: string
+  readonly #vm: WatchedVm
+  readonly #server: Server
+  readonly #files = new Set<TestFile>()
+  readonly #connections = new Set<Socket>()
+  readonly #unclaimed: Error[] = []
+  readonly #listener: Disposable
+  #ended: Promise<readonly Error[]> | undefined
+
+  private constructor(socket: string, vm: WatchedVm) {
+    this.socket = socket
+    this.#vm = vm
+    this.#listener = vm.onKernelReport((report) => this.#assign(report))
+    this.#server = createServer((connection) => this.#serve(connection))
+    this.#server.unref()
+  }
+
+  static async open(vm: WatchedVm, directory: string): Promise<ReportServer> {
+    const server = new ReportServer(join(directory, `${randomBytes(3).toString('hex')}.sock`), vm)
+    await new Promise<void>((resolve, reject) => {
+      server.#server.once('error', reject)
+      server.#server.listen(server.socket, resolve)
+    })
+    return server
+  }
+
+  /** Before the VM is ended: the errors of what nobody's tests have caused; memoised. */
+  end(): Promise<readonly Error[]> {
+    this.#ended ??= this.#end()
+    return this.#ended
+  }
+
+  async #end(): Promise<readonly Error[]> {
+    if (!this.#vm.gone.aborted) await this.#vm.settleKernelReports()
+    this.#listener[Symbol.dispose]()
+    this.#server.close()
+    for (const connection of this.#connections) connection.destroy()
+    return this.#unclaimed
+  }
+
+  #assign(report: VmKernelReport): void {
+    if (report.verdict !== 'fail') return
+    const running = [...this.#files].flatMap((file) => [...file.running.values()])
+    const during = running.filter(({ from }) => report.sequence > from)
+    if (during.length > 0) {
+      const error = this.#errorOf(report, `, ${whileRunning(during.map(({ name }) => name))}`)
+      for (const test of during) test.failures.push(failureOf(error))
+    } else if (this.#files.size > 0) {
+      const error = this.#errorOf(report, ', while no test ran')
+      for (const file of this.#files) file.failures.push(failureOf(error))
+    } else this.#unclaimed.push(this.#errorOf(report, ', while no test file was under way'))
+  }
+
+  #errorOf(report: VmKernelReport, during: string): Error {
+    return reportedError(report, this.#vm.entry, during)
+  }
+
+  #serve(connection: Socket): void {
+    const file: TestFile = { running: new Map(), failures: [] }
+    this.#files.add(file)
+    this.#connections.add(connection)
+    connection.unref()
+    connection.once('close', () => {
+      this.#files.delete(file)
+      this.#connections.delete(connection)
+    })
+    const reply = (id: number, failures: readonly Failure[]) => {
+      const message: WatchReply = { id, failures }
+      if (connection.writable) connection.write(`${JSON.stringify(message)}\n`)
+    }
+    const onLine = (line: string) => void this.#answer(JSON.parse(line) as WatchRequest, file, reply)
+    // A worker may be killed at any time.
+    followLines(connection, { onLine, onFailure: () => {} }, { overlong: 'throw' })
+  }
+
+  async #answer(
+    request: WatchRequest,
+    file: TestFile,
+    reply: (id: number, failures: readonly Failure[]) => void,
+  ): Promise<void> {
+    const { running, failures } = file
+    switch (request.do) {
+      case 'begin':
+        running.set(request.test, { name: request.name, from: this.#vm.kernelLogPosition, failures: [] })
+        return
+      case 'end': {
+        if (request.settle) await this.#vm.settleKernelReports()
+        const own = running.get(request.test)?.failures ?? []
+        running.delete(request.test)
+        if (request.settle) reply(request.test, own)
+        // Nobody waits for it.
+        else failures.push(...own)
+        return
+      }
+      case 'settle':
+        await this.#vm.settleKernelReports()
+        reply(request.id, [])
+        return
+      case 'finish':
+        await this.#vm.settleKernelReports()
+        reply(request.id, failures.splice(0))
+    }
+  }
+}
+
+function whileRunning(names: readonly string[]): string {
+  const listed = names.slice(0, MOST_NAMES).map((name) => `'${name}'`)
+  const more = names.length > MOST_NAMES ? ` and ${names.length - MOST_NAMES} more` : ''
+  return names.length === 1 ? `while ${listed[0]} ran` : `while ${names.length} tests ran: ${listed.join(', ')}${more}`
+}
+
+/** The servers of all VMs of a session, whoever asks for them. */
+export class ReportServers {
+  readonly #directory: () => Promise<string>
+  readonly #servers = new Map<WatchedVm, Promise<ReportServer>>()
+  readonly #unclaimed: Error[] = []
+
+  constructor(directory: () => Promise<string>) {
+    this.#directory = directory
+  }
+
+  /** Where workers tell of the tests that run on a VM; undefined where nobody cares for what its kernel reports. */
+  async socketFor(vm: WatchedVm): Promise<string | undefined> {
+    if (vm.entry.kernelReports === 'ignore') return undefined
+    const open = this.#servers.get(vm) ?? this.#directory().then((directory) => ReportServer.open(vm, directory))
+    this.#servers.set(vm, open)
+    return (await open).socket
+  }
+
+  /** Before a VM is ended. */
+  async end(vm: WatchedVm): Promise<void> {
+    const server = await this.#servers.get(vm)?.catch(() => undefined)
+    this.#servers.delete(vm)
+    if (server !== undefined) this.#unclaimed.push(...(await server.end()))
+  }
+
+  /** The errors of reports that came when no test file was under way any more; each is given once. */
+  takeUnclaimed(): readonly Error[] {
+    return this.#unclaimed.splice(0)
+  }
+}

@@ -1,0 +1,118 @@
+import { connect, type Socket } from 'node:net'
+import { followLines } from '../log/index.ts'
+import type { Failure } from './fate.ts'
+
+/**
+ * What a worker tells of its tests to the process that has the VM, in lines of JSON. `end` and `finish` are answered with what the kernel
+ * reported meanwhile, `settle` when all is known that it said until then.
+ */
+export type WatchRequest =
+  | { readonly do: 'begin'; readonly test: number; readonly name: string }
+  /** `settle`: what the kernel said during the test may still be on its way. */
+  | { readonly do: 'end'; readonly test: number; readonly settle: boolean }
+  | { readonly do: 'settle'; readonly id: number }
+  /** The tests of the file are over. */
+  | { readonly do: 'finish'; readonly id: number }
+
+export interface WatchReply {
+  /** Of the test or of the question. */
+  readonly id: number
+  readonly failures: readonly Failure[]
+}
+
+/**
+ * In less time nobody has anything done by a kernel and hears that it is done: what a test that is over so soon has set off comes later.
+ * So a test of nothing asks nobody.
+ */
+const SHORTEST_MS = 1
+
+/** Taken before any test puts another clock in its place. */
+const nowMs = performance.now.bind(performance)
+
+/** One test that runs. */
+export interface WatchedTest {
+  /** Why it failed all the same. */
+  end(): Promise<readonly Error[]>
+  /** It did not run after all. */
+  leave(): void
+}
+
+/** Tells which tests run on a VM, and hears what its kernel reported while they did. */
+export class KernelWatch {
+  readonly #socket: Socket
+  readonly #toError: (failure: Failure) => Error
+  readonly #waiting = new Map<number, (failures: readonly Failure[]) => void>()
+  #count = 0
+  /** When everything was known that the kernel had said. */
+  #settledMs = Number.NEGATIVE_INFINITY
+
+  /** @param path where the process that has the VM listens; no process stays alive for it */
+  constructor(path: string, toError: (failure: Failure) => Error) {
+    this.#toError = toError
+    this.#socket = connect(path)
+    const onEnd = () => this.#lose()
+    followLines(this.#socket, { onLine: (line) => this.#take(line), onFailure: onEnd, onEnd })
+    this.#socket.unref()
+  }
+
+  /** What the kernel said before is not this test's. */
+  async begin(name: string): Promise<WatchedTest> {
+    if (nowMs() - this.#settledMs > SHORTEST_MS) await this.#settle()
+    const test = ++this.#count
+    const beginMs = nowMs()
+    this.#send({ do: 'begin', test, name })
+    return {
+      end: async () => {
+        const settle = nowMs() - beginMs > SHORTEST_MS
+        const failures = settle
+          ? await this.#ask(test, { do: 'end', test, settle })
+          : this.#send({ do: 'end', test, settle })
+        this.#settledMs = nowMs()
+        return (failures ?? []).map(this.#toError)
+      },
+      leave: () => this.#send({ do: 'end', test, settle: false }),
+    }
+  }
+
+  /** What the kernel reported while no test ran. */
+  async finish(): Promise<readonly Error[]> {
+    const id = ++this.#count
+    return (await this.#ask(id, { do: 'finish', id })).map(this.#toError)
+  }
+
+  close(): void {
+    this.#socket.destroy()
+  }
+
+  async #settle(): Promise<void> {
+    const id = ++this.#count
+    await this.#ask(id, { do: 'settle', id })
+    this.#settledMs = nowMs()
+  }
+
+  #send(request: WatchRequest): undefined {
+    if (this.#socket.writable) this.#socket.write(`${JSON.stringify(request)}\n`)
+  }
+
+  /** Who waits keeps the process alive; where the other side is gone, the kernel has nothing to say. */
+  async #ask(id: number, request: WatchRequest): Promise<readonly Failure[]> {
+    if (!this.#socket.writable) return []
+    this.#socket.ref()
+    const answered = new Promise<readonly Failure[]>((resolve) => this.#waiting.set(id, resolve))
+    this.#send(request)
+    const failures = await answered
+    if (this.#waiting.size === 0) this.#socket.unref()
+    return failures
+  }
+
+  #take(line: string): void {
+    const { id, failures } = JSON.parse(line) as WatchReply
+    this.#waiting.get(id)?.(failures)
+    this.#waiting.delete(id)
+  }
+
+  #lose(): void {
+    for (const resolve of this.#waiting.values()) resolve([])
+    this.#waiting.clear()
+  }
+}
