@@ -229,10 +229,12 @@ const elsewhere: Readonly<Record<string, string>> = {
   'image/base/program.ts': 'is ended by its owner, and then has a deadline (image/base/program.test.ts)',
   'image/recipes/kernel/kernel-org.ts': 'has a deadline (image/recipes/kernel/kernel-org.test.ts)',
   'matrix/lease-server.ts': 'only listens',
+  'matrix/report-server.ts': 'only listens',
   'matrix/session-thread-main.ts': 'is the thread',
   'matrix/session-thread.ts': 'ends with the thread (matrix/session-thread.test.ts)',
   'vm/boot/run-directory.ts': 'connects to a local socket and hears at once whether somebody listens',
   'worker/fate.ts': 'is a timer',
+  'worker/kernel-watch.ts': 'has a deadline (matrix/report-server.test.ts)',
   'worker/lease-vms.ts': 'ends with the process that has the VMs, and with the hook of the test runner',
 }
 

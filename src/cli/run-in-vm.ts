@@ -18,7 +18,12 @@ export class CommandNotFoundError extends TestkernelsError {
 
 /** How a command ended that was run in a VM. */
 export type Outcome =
-  | { readonly kind: 'exited'; readonly status: number }
+  | {
+      readonly kind: 'exited'
+      readonly status: number
+      /** What the kernel reported meanwhile that fails what runs on it, as titles. */
+      readonly reported: readonly string[]
+    }
   /** The VM did not start, or died; `why` in one line. */
   | { readonly kind: 'vm-failed'; readonly why: string }
 
@@ -50,8 +55,11 @@ export async function runInVm(request: VmRequest, start: Start, options: RunInVm
     signal: AbortSignal.any([start.signal, vm.gone]),
     ...(output !== undefined && { output }),
   })
+  const reports = vm.gone.aborted ? [] : await vm.settleKernelReports()
   await onEnded?.(vm)
-  return vm.gone.aborted ? { kind: 'vm-failed', why: firstLine(reasonOf(vm.gone.reason)) } : { kind: 'exited', status }
+  if (vm.gone.aborted) return { kind: 'vm-failed', why: firstLine(reasonOf(vm.gone.reason)) }
+  const reported = reports.filter(({ verdict }) => verdict === 'fail').map(({ title }) => title)
+  return { kind: 'exited', status, reported }
 }
 
 export function firstLine(text: string): string {

@@ -28,7 +28,7 @@ export interface RunMatrixArguments extends Working {
 
 /**
  * Runs the command once for each entry, and ends with a table of how it went.
- * @returns 0 when it passed for all; 1 when it failed for some; 125 when only VMs failed
+ * @returns 0 when it passed for all; 1 when it failed for some, or their kernels reported faults; 125 when only VMs failed
  * @throws MatrixFileError, InvalidOptionError, ... before anything starts; InterruptedError after the table
  */
 export async function runMatrix({ file, order, template, command, ...working }: RunMatrixArguments): Promise<number> {
@@ -46,7 +46,7 @@ export async function runMatrix({ file, order, template, command, ...working }: 
   for (const line of ['', ...summaryLines(results)]) log.info(line)
   signal.throwIfAborted()
   if (results.every(isPassed)) return 0
-  return results.some(({ outcome }) => outcome.kind === 'exited' && outcome.status !== 0)
+  return results.some((result) => result.outcome.kind === 'exited' && !isPassed(result))
     ? EXIT_FAILED
     : EXIT_OWN_FAILURE
 }
@@ -132,7 +132,7 @@ export interface EntryResult {
 type EntryOutcome = Outcome | { readonly kind: 'not-run' }
 
 export function isPassed({ outcome }: Pick<EntryResult, 'outcome'>): boolean {
-  return outcome.kind === 'exited' && outcome.status === 0
+  return outcome.kind === 'exited' && outcome.status === 0 && outcome.reported.length === 0
 }
 
 /** A table for people: entry, kernel, result, time. */
@@ -146,7 +146,8 @@ export function summaryLines(results: readonly EntryResult[]): string[] {
 function resultText(outcome: EntryOutcome): string {
   switch (outcome.kind) {
     case 'exited':
-      return outcome.status === 0 ? 'passed' : `failed with status ${outcome.status}`
+      if (outcome.status !== 0) return `failed with status ${outcome.status}`
+      return outcome.reported.length === 0 ? 'passed' : `failed: the kernel reported ${outcome.reported.join(', ')}`
     case 'vm-failed':
       return `failed: ${outcome.why}`
     case 'not-run':

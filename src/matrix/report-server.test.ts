@@ -1,5 +1,6 @@
 import { EventEmitter, once } from 'node:events'
 import { mkdtemp, rm } from 'node:fs/promises'
+import { createServer } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterEach, expect, test } from 'vitest'
@@ -156,6 +157,16 @@ test('nobody waits for a process that is gone', async () => {
   await Promise.all([servers.end(vm), settled])
   expect(await running.end()).toEqual([])
   expect(await watch.finish()).toEqual([])
+})
+
+test('who does not answer is not waited for for ever', async () => {
+  const directory = await mkdtemp(join(tmpdir(), 'tk-reports-'))
+  cleanUps.push(() => rm(directory, { recursive: true }))
+  const silent = createServer((socket) => socket.resume()).listen(join(directory, 'silent.sock'))
+  cleanUps.push(() => silent.close())
+  const watch = new KernelWatch(join(directory, 'silent.sock'), ({ message }) => new Error(message), 50)
+  cleanUps.push(() => watch.close())
+  expect(await (await watch.begin('first')).end()).toEqual([])
 })
 
 test('where reports are ignored there is nothing to tell', async () => {

@@ -115,6 +115,11 @@ export class KernelVm {
     return this.#with({ template: template === 'saved' })
   }
 
+  /** What reports of the guest's kernel do. @default all fail, but warn of what a slow machine causes under software emulation */
+  withKernelReports(kernelReports: NonNullable<KernelOptions['kernelReports']>): KernelVm {
+    return this.#with({ kernelReports })
+  }
+
   /** Longest wait in milliseconds until the guest's dockerd answers. @default 240_000 */
   withStartupTimeout(bootTimeoutMs: number): KernelVm {
     return this.#with({ bootTimeoutMs })

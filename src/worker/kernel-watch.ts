@@ -26,6 +26,9 @@ export interface WatchReply {
  */
 const SHORTEST_MS = 1
 
+/** Longer than the process that has the VM waits for its guest (vm/kernel-reports.ts); one that is stopped does not answer. */
+const ANSWER_DEADLINE_MS = 15_000
+
 /** Taken before any test puts another clock in its place. */
 const nowMs = performance.now.bind(performance)
 
@@ -41,16 +44,20 @@ export interface WatchedTest {
 export class KernelWatch {
   readonly #socket: Socket
   readonly #toError: (failure: Failure) => Error
+  readonly #deadlineMs: number
   readonly #waiting = new Map<number, (failures: readonly Failure[]) => void>()
   #count = 0
   /** When everything was known that the kernel had said. */
   #settledMs = Number.NEGATIVE_INFINITY
 
   /** @param path where the process that has the VM listens; no process stays alive for it */
-  constructor(path: string, toError: (failure: Failure) => Error) {
+  constructor(path: string, toError: (failure: Failure) => Error, deadlineMs = ANSWER_DEADLINE_MS) {
     this.#toError = toError
+    this.#deadlineMs = deadlineMs
     this.#socket = connect(path)
     const onEnd = () => this.#lose()
+    // Node's own timer: tests may have replaced all that are JavaScript's.
+    this.#socket.on('timeout', onEnd)
     followLines(this.#socket, { onLine: (line) => this.#take(line), onFailure: onEnd, onEnd })
     this.#socket.unref()
   }
@@ -98,10 +105,13 @@ export class KernelWatch {
   async #ask(id: number, request: WatchRequest): Promise<readonly Failure[]> {
     if (!this.#socket.writable) return []
     this.#socket.ref()
+    this.#socket.setTimeout(this.#deadlineMs)
     const answered = new Promise<readonly Failure[]>((resolve) => this.#waiting.set(id, resolve))
     this.#send(request)
     const failures = await answered
-    if (this.#waiting.size === 0) this.#socket.unref()
+    if (this.#waiting.size > 0) return failures
+    this.#socket.unref()
+    this.#socket.setTimeout(0)
     return failures
   }
 
