@@ -27,8 +27,9 @@ export interface KernelReport {
   readonly uptimeS: number
 }
 
-/** A block longer than that is cut: a report of a kernel with all its debugging has some 150 lines. */
+/** A block that is longer is cut: a report of a kernel with all its debugging has some 150 lines. */
 const MOST_LINES = 300
+const MOST_CHARACTERS = 32 * 1024
 /** A kernel prints a report at once; a line that comes later is of something else. */
 const LONGEST_GAP_US = 2_000_000
 /** Lines between the mark that opens a report and its headline: the message of a WARN. */
@@ -121,7 +122,7 @@ function reportOf({ shape, headline, lines }: OpenReport): KernelReport {
     kind: shape.kind,
     title: titleOf(shape, headline.text, lines),
     headline: headline.text,
-    block: lines.join('\n'),
+    block: lines.join('\n').slice(0, MOST_CHARACTERS),
     sequence: headline.sequence,
     uptimeS: headline.uptimeUs / 1e6,
   }

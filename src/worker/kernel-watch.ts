@@ -20,6 +20,9 @@ export interface WatchReply {
   readonly failures: readonly Failure[]
 }
 
+/** A VM has a hundred reports at the most, each of 32 Ki characters; in characters. */
+const LONGEST_REPLY = 16 * 1024 * 1024
+
 /**
  * In less time nobody has anything done by a kernel and hears that it is done: what a test that is over so soon has set off comes later.
  * So a test of nothing asks nobody.
@@ -47,8 +50,8 @@ export class KernelWatch {
   readonly #deadlineMs: number
   readonly #waiting = new Map<number, (failures: readonly Failure[]) => void>()
   #count = 0
-  /** When everything was known that the kernel had said. */
-  #settledMs = Number.NEGATIVE_INFINITY
+  /** Until then the kernel can have said nothing that is not known. */
+  #quietMs = Number.NEGATIVE_INFINITY
 
   /** @param path where the process that has the VM listens; no process stays alive for it */
   constructor(path: string, toError: (failure: Failure) => Error, deadlineMs = ANSWER_DEADLINE_MS) {
@@ -58,13 +61,14 @@ export class KernelWatch {
     const onEnd = () => this.#lose()
     // Node's own timer: tests may have replaced all that are JavaScript's.
     this.#socket.on('timeout', onEnd)
-    followLines(this.#socket, { onLine: (line) => this.#take(line), onFailure: onEnd, onEnd })
+    const onLine = (line: string) => this.#take(line)
+    followLines(this.#socket, { onLine, onFailure: onEnd, onEnd }, { longest: LONGEST_REPLY, overlong: 'throw' })
     this.#socket.unref()
   }
 
   /** What the kernel said before is not this test's. */
   async begin(name: string): Promise<WatchedTest> {
-    if (nowMs() - this.#settledMs > SHORTEST_MS) await this.#settle()
+    if (nowMs() - this.#quietMs > SHORTEST_MS) await this.#settle()
     const test = ++this.#count
     const beginMs = nowMs()
     this.#send({ do: 'begin', test, name })
@@ -74,7 +78,7 @@ export class KernelWatch {
         const failures = settle
           ? await this.#ask(test, { do: 'end', test, settle })
           : this.#send({ do: 'end', test, settle })
-        this.#settledMs = nowMs()
+        this.#quietMs = nowMs()
         return (failures ?? []).map(this.#toError)
       },
       leave: () => this.#send({ do: 'end', test, settle: false }),
@@ -94,7 +98,7 @@ export class KernelWatch {
   async #settle(): Promise<void> {
     const id = ++this.#count
     await this.#ask(id, { do: 'settle', id })
-    this.#settledMs = nowMs()
+    this.#quietMs = nowMs()
   }
 
   #send(request: WatchRequest): undefined {

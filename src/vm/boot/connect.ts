@@ -44,6 +44,7 @@ export async function connectVm(attempt: Attempt, guest: Guest, { dockerd }: Con
   const ssh = sshInto(attempt, guest, { keys, streams })
   const { forwards, docker } = await forwardDocker(attempt, guest, streams)
   const address = guest.box.address ?? (await forwardPorts(forwards, docker))
+  if (dockerd === 'starting' && attempt.plan.entry.kernelReports !== 'ignore') await kernelReports.settle(signal)
   signal.throwIfAborted()
   kernelReports.booted()
   const { runDirectory, console } = attempt
