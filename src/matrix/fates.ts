@@ -7,7 +7,6 @@ import { type Logger, silentLogger } from '../log/index.ts'
 import { kernelText } from '../options/index.ts'
 import { DirectoryUnusableError, type StartedKernelVm, workerEnvironment } from '../vm/index.ts'
 import type { Failure, Fate, ProvidedKernel } from '../worker/index.ts'
-import type { ReportServers } from './report-server.ts'
 import type { VmLease } from './vm-leases.ts'
 
 /** The file that says what becomes of one VM. */
@@ -20,11 +19,15 @@ export interface FateFile {
 export interface FatesOptions {
   /** @default silent */
   readonly log?: Logger
-  /** Where workers hear what the kernel of a VM reports. @default nowhere */
-  readonly reports?: Pick<ReportServers, 'socketFor'>
+  readonly reports?: ReportSockets
 }
 
-const nobody = { socketFor: async () => undefined }
+/** Where workers hear what the kernel of a VM reports. @default nowhere */
+export interface ReportSockets {
+  socketFor(vm: StartedKernelVm): Promise<string | undefined>
+}
+
+const nobody: ReportSockets = { socketFor: async () => undefined }
 
 /** Beside the file of a fate: what takes its place where that cannot be written. A rename needs no room. */
 const UNKNOWN = '.unknown'
@@ -36,7 +39,7 @@ const UNKNOWN = '.unknown'
 export class Fates {
   readonly #directory: () => Promise<string>
   readonly #log: Logger
-  readonly #reports: Pick<ReportServers, 'socketFor'>
+  readonly #reports: ReportSockets
   #count = 0
 
   constructor(directory: () => Promise<string>, { log = silentLogger, reports = nobody }: FatesOptions = {}) {
