@@ -15,7 +15,7 @@
 #define TEXT_BYTES 1000
 // A turn is this many records at the most, and the next begins a little later: a log that is flooded takes no CPU for itself, and is
 // read faster than the smallest ring of Debian's kernels (128 KiB) is written anew.
-#define RECORDS_A_TURN 256
+#define RECORDS_A_TURN 512
 #define PAUSE_MS 4
 // Lines that are told whatever they say: a boot has less than a thousand. Of more than that, those that may be part of a report.
 #define BURST_LINES 2000
