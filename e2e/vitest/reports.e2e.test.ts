@@ -1,0 +1,107 @@
+// What kernels report is the failure of the right test, in every mode: on a VM that is played. Real kernels are in e2e/full/reports.
+import { EventEmitter } from 'node:events'
+import { existsSync, readFileSync, rmSync } from 'node:fs'
+import { mkdtemp, rm, writeFile } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { afterEach, beforeEach, expect, test } from 'vitest'
+import { ReportServers } from '../../src/matrix/report-server.ts'
+import { parseKernelEntry } from '../../src/options/index.ts'
+import type { VmKernelReport } from '../../src/vm/index.ts'
+import { jest } from '../support/jest.ts'
+import { vitest } from '../support/run.ts'
+
+let directory: string
+let env: { FATE: string; PROVOKE: string }
+let vm: PlayedVm
+let servers: ReportServers
+
+/** Its kernel reports what is in the file, once it is asked. */
+class PlayedVm {
+  readonly entry = parseKernelEntry('fake', { kernel: 'debian:trixie' })
+  readonly gone = new AbortController().signal
+  readonly #events = new EventEmitter<{ report: [VmKernelReport] }>()
+  kernelLogPosition = 0
+  settles = 0
+
+  onKernelReport(listener: (report: VmKernelReport) => void): Disposable {
+    this.#events.on('report', listener)
+    return { [Symbol.dispose]: () => void this.#events.off('report', listener) }
+  }
+
+  async settleKernelReports(): Promise<readonly VmKernelReport[]> {
+    this.settles++
+    if (!existsSync(env.PROVOKE)) return []
+    const title = readFileSync(env.PROVOKE, 'utf8')
+    rmSync(env.PROVOKE)
+    const sequence = this.kernelLogPosition + 1
+    const report = { kind: 'bug', title, headline: title, block: title, sequence, uptimeS: 1, verdict: 'fail' } as const
+    this.#events.emit('report', report)
+    this.kernelLogPosition = sequence
+    return [report]
+  }
+}
+
+beforeEach(async () => {
+  directory = await mkdtemp(join(tmpdir(), 'tk-reports-'))
+  env = { FATE: join(directory, 'fate.json'), PROVOKE: join(directory, 'provoke') }
+  vm = new PlayedVm()
+  servers = new ReportServers(async () => directory)
+  const kernel = { name: 'fake', kernel: 'debian:trixie', cgroup: 2, dockerHost: 'unix:///nowhere', environment: {} }
+  await writeFile(env.FATE, JSON.stringify({ kernel, reports: await servers.socketFor(vm) }))
+})
+
+afterEach(async () => {
+  await servers.end(vm)
+  await rm(directory, { recursive: true })
+})
+
+const modes = [
+  { runner: 'vitest', mode: ['--pool', 'forks'] },
+  { runner: 'vitest', mode: ['--pool', 'threads'] },
+  { runner: 'vitest', mode: ['--pool', 'vmThreads'] },
+  { runner: 'vitest', mode: ['--pool', 'threads', '--no-isolate'] },
+  { runner: 'jest', mode: ['--runInBand'] },
+  { runner: 'jest', mode: ['--maxWorkers', '2', '--ci'] },
+] as const
+
+async function outputOf({ runner, mode }: (typeof modes)[number], file: string): Promise<string> {
+  const start = runner === 'vitest' ? vitest : jest
+  await using run = await start('fake-kernel', [...mode, file], { env })
+  await run.program.exit
+  return run.program.stdout + run.program.stderr
+}
+
+/** Title of each report, and when it came. */
+function reportsIn(output: string): string[] {
+  const found = output.matchAll(/the kernel reported (\S+) on debian:trixie, cgroup v2, (.*)/g)
+  return [...new Set([...found].map(([, title, when]) => `${title}: ${when}`))].sort()
+}
+
+test.each(modes)('$runner $mode names the test during which a report came', async (each) => {
+  const output = await outputOf(each, 'tests.test')
+  expect(reportsIn(output), output).toEqual([
+    'before: while no test ran',
+    "failing: while 'expected to fail' ran",
+    "hook: while 'in a block > with a hook' ran",
+    "second: while 'second' ran",
+    "timers: while 'with timers of its own' ran",
+  ])
+  expect(output).toMatch(
+    each.runner === 'vitest' ? /Tests +4 failed \| 3 passed \| 1 skipped/ : /Tests: +4 failed, 1 skipped, 3 passed/,
+  )
+})
+
+test.each(modes)('$runner $mode names all that ran at the same time', async (each) => {
+  const output = await outputOf(each, 'concurrent.test')
+  expect(reportsIn(output), output).toEqual(["concurrent: while 2 tests ran: 'one', 'other'"])
+  expect(output).toMatch(/Tests:? +2 failed/)
+})
+
+test.each(modes)('$runner $mode asks nobody about tests of nothing', async (each) => {
+  const output = await outputOf(each, 'nothing.test')
+  expect(output).toMatch(/Tests:? +1000 passed/)
+  console.log(`${each.runner}: ${/each took .*/.exec(output)?.[0]}, ${vm.settles} questions`)
+  // A busy machine may take a millisecond for one; not for half of them.
+  expect(vm.settles).toBeLessThan(500)
+})
