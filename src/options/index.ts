@@ -16,13 +16,11 @@ export {
   type KernelEntry,
   type KernelMatrix,
   type KernelOptions,
-  type KernelReportsOption,
   type MachineOption,
   matrixRows,
   type NamedKernelOptions,
   parseKernelEntry,
   parseMatrix,
-  type ReportVerdict,
 } from './kernel-entry.ts'
 export { type KernelAxes, type KernelCombination, type KernelMatrixOptions, kernelMatrix } from './kernel-matrix.ts'
 export {
@@ -36,6 +34,7 @@ export {
   kernelText,
   parseKernelReference,
 } from './kernel-reference.ts'
+export type { KernelReportsOption, ReportVerdict } from './kernel-reports.ts'
 export type { LocalKernel, LocalKernelOptions } from './local-kernel.ts'
 export {
   type Isolation,

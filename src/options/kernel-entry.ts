@@ -1,5 +1,4 @@
 import * as v from 'valibot'
-import { type ReportKind, reportKinds } from '../kernel-log/index.ts'
 import { DuplicateEntryError, InvalidOptionError } from './errors.ts'
 import {
   type DockerfileOptions,
@@ -13,25 +12,12 @@ import {
 } from './guest-images.ts'
 import { checkKernelSettings } from './kernel-arguments.ts'
 import { type KernelReference, type KernelSpec, parseKernelReference } from './kernel-reference.ts'
+import { type KernelReportsOption, kernelReportsOption } from './kernel-reports.ts'
 import { localKernelOptions } from './local-kernel.ts'
 import { sourceKernelOptions } from './source-kernel.ts'
 
 const machineOptions = ['auto', 'mmio', 'pci'] as const
 export type MachineOption = (typeof machineOptions)[number]
-
-/** What a report of a kernel does to the test during which it came. */
-export type ReportVerdict = 'fail' | 'warn' | 'ignore'
-
-/** What reports do by their kinds; of those that no list has, the default. A kind is in one list at the most. */
-export interface KernelReportsOptions {
-  readonly fail?: readonly ReportKind[]
-  readonly warn?: readonly ReportKind[]
-  readonly ignore?: readonly ReportKind[]
-  /** Reports that are known: a regular expression that is looked for in their title and their first line, and why it is nobody's fault. */
-  readonly allow?: readonly { readonly pattern: string; readonly reason: string }[]
-}
-
-export type KernelReportsOption = ReportVerdict | KernelReportsOptions
 
 /** One row of the matrix, as a user writes it. */
 export interface KernelOptions {
@@ -129,39 +115,6 @@ function kernelSchema(kernel: unknown) {
   return 'vmlinuz' in kernel ? localKernelOptions : sourceKernelOptions
 }
 
-const verdicts = ['fail', 'warn', 'ignore'] as const satisfies readonly ReportVerdict[]
-const kinds = v.optional(v.array(v.picklist(reportKinds)))
-const isRegularExpression = (pattern: string): boolean => {
-  try {
-    return new RegExp(pattern) instanceof RegExp
-  } catch {
-    return false
-  }
-}
-
-const reportsByKind = v.pipe(
-  v.strictObject({
-    fail: kinds,
-    warn: kinds,
-    ignore: kinds,
-    allow: v.optional(
-      v.array(
-        v.strictObject({
-          pattern: v.pipe(v.string(), v.minLength(1), v.check(isRegularExpression, 'a regular expression')),
-          reason: v.pipe(v.string(), v.minLength(1)),
-        }),
-      ),
-    ),
-  }),
-  v.check(({ fail = [], warn = [], ignore = [] }) => {
-    const named = [...fail, ...warn, ...ignore]
-    return new Set(named).size === named.length
-  }, 'kinds that are in one list each'),
-)
-
-/** Not a union, whose complaint names no kind. */
-const kernelReports = v.lazy((given) => (typeof given === 'object' ? reportsByKind : v.picklist(verdicts)))
-
 const schema = v.strictObject({
   kernel: v.lazy(kernelSchema),
   rootfs: v.optional(v.union([v.string(), dockerfileOptions]), 'debian:trixie'),
@@ -179,7 +132,7 @@ const schema = v.strictObject({
   accelerator: v.optional(v.picklist(['auto', 'kvm', 'tcg']), 'auto'),
   template: v.optional(v.boolean(), true),
   spares: v.optional(v.union([v.literal('auto'), integer(0)]), 'auto'),
-  kernelReports: v.optional(kernelReports, {}),
+  kernelReports: v.optional(kernelReportsOption, {}),
   bootTimeoutMs: v.optional(integer(1), 240_000),
 })
 

@@ -5,18 +5,27 @@ import {
   type Engine,
   formatAddress,
   hasVolume,
+  importImage,
+  inspectImage,
   type Leftover,
+  labelsOfImages,
   listAbandoned,
+  loadImages,
   newOwnership,
   prune,
+  pullImage,
+  pushImage,
+  removeImage,
   removeVolume,
   resolveEngineAddress,
+  saveImages,
+  tagImage,
 } from '../../engine/index.ts'
 import type { Logger } from '../../log/index.ts'
 import type { Settings } from '../../options/index.ts'
 import type { Host } from '../host.ts'
+import type { Images } from '../images.ts'
 import { chosenBuilder, engineBuilder } from './builder.ts'
-import { dockerImages } from './images.ts'
 import { localMachine } from './local.ts'
 import { remoteMachine } from './remote.ts'
 import { runBox } from './run-box.ts'
@@ -88,5 +97,19 @@ export function dockerHost(engine: Engine, settings: Settings): Host {
     run: (spec, options) => runBox({ engine, ownership, machine, ports: settings.ports }, spec, options),
     removeVolume: (name) => removeVolume(engine, name),
     prune: (options) => prune(engine, options),
+  }
+}
+
+function dockerImages(engine: Engine): Images {
+  return {
+    inspect: (ref) => inspectImage(engine, ref),
+    labelsOfAll: (label) => labelsOfImages(engine, label),
+    pull: (ref, options) => pullImage(engine, ref, options),
+    push: (ref, options) => pushImage(engine, ref, options),
+    tag: (ref, newRef) => tagImage(engine, ref, newRef),
+    remove: (ref) => removeImage(engine, ref),
+    load: (tar, options) => loadImages(engine, tar, options),
+    save: (refs, options) => saveImages(engine, refs, options),
+    import: (tar, options) => importImage(engine, tar, options),
   }
 }
