@@ -1,3 +1,4 @@
+import { once } from 'node:events'
 import { chmod, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { delimiter, join } from 'node:path'
@@ -55,6 +56,13 @@ test('more than fits into pipes waits for who reads', async () => {
   let read = 0
   for await (const piece of dialOverSsh(lab)) read += (piece as Buffer).length
   expect(read).toBe(5_000_000)
+})
+
+test('one whose program has ended is closed, whether or not anybody ended it here', async () => {
+  await fakeSsh('echo hello')
+  const stream = dialOverSsh(lab).resume()
+  await once(stream, 'close')
+  expect(stream.errored).toBeNull()
 })
 
 test('one that is destroyed ends its program', async () => {

@@ -59,7 +59,8 @@ class ProgramStream extends Duplex {
   #hasOutput = false
 
   constructor(program: ChildProcessWithoutNullStreams, name: string) {
-    super({ allowHalfOpen: true })
+    // The program has both directions: nothing takes what is written once it has ended.
+    super({ allowHalfOpen: false })
     this.#program = program
     program.stdin.on('error', () => {})
     program.stderr.setEncoding('utf8').on('data', (piece: string) => {
@@ -88,7 +89,8 @@ class ProgramStream extends Duplex {
   }
 
   override _final(done: () => void): void {
-    this.#program.stdin.end(done)
+    if (this.#program.stdin.destroyed) done()
+    else this.#program.stdin.end(() => done())
   }
 
   override _destroy(error: Error | null, done: (error: Error | null) => void): void {

@@ -24,7 +24,9 @@ let directory: string
 let server: string
 let environment: Readonly<Record<string, string>>
 
-const here = async (...args: string[]) => (await run('docker', args)).stdout.trim()
+/** On this machine's engine, whatever DOCKER_HOST says by then. */
+const outside = { ...process.env }
+const here = async (...args: string[]) => (await run('docker', args, { env: outside })).stdout.trim()
 
 beforeAll(async () => {
   directory = await mkdtemp(join(tmpdir(), 'tk-ssh-'))
@@ -43,7 +45,7 @@ beforeAll(async () => {
     server,
     'sh',
     '-c',
-    `mkdir -m 700 /root/.ssh && echo '${authorized.trim()}' > /root/.ssh/authorized_keys`,
+    `mkdir -p -m 700 /root/.ssh && echo '${authorized.trim()}' > /root/.ssh/authorized_keys`,
   )
   const hostKey = await here('exec', server, 'cat', '/etc/ssh/ssh_host_ed25519_key.pub')
   await writeFile(join(directory, 'known_hosts'), `[127.0.0.1]:${port} ${hostKey}\n`)
