@@ -1,9 +1,12 @@
+import { join } from 'node:path'
 import { kernelImage, type Layout, rhelLike } from '../../support/kernel-images.ts'
 
 // Small, because all of them are up at the same time.
 const small = { memoryMib: 1024, cpus: 1 } as const
 /** From 6.12 on, Debian's kernels have neither memory nor cpusets on cgroup v1. */
 const withoutMemory = { ...small, cgroup: 1, controllers: 'partial' } as const
+
+const dockerfile = join(import.meta.dirname, '../../../fixtures/kernel-dockerfile/Dockerfile')
 
 const image = (layout: Layout) => `docker-image://${kernelImage(layout)}`
 
@@ -37,6 +40,7 @@ export const matrix = {
   'btrfs-v1': { ...small, kernel: image('btrfs'), cgroup: 1 },
   'falco-v2': { ...small, kernel: image('falco'), cgroup: 2 },
   'ci-kernels-v1': { ...small, kernel: image('ci-kernels'), cgroup: 1 },
+  'dockerfile-v1': { ...small, kernel: { dockerfile, buildArgs: { IMAGE: kernelImage('rpm') } }, cgroup: 1 },
 } as const
 
 const BOOKWORM = /^6\.1\.\d+-\d+-cloud-amd64$/
@@ -65,6 +69,7 @@ export const releases: Readonly<Record<keyof typeof matrix, RegExp>> = {
   'xfs-v2': BOOKWORM,
   'btrfs-v1': BOOKWORM,
   'falco-v2': /^6\.1\.\d+$/,
+  'dockerfile-v1': BOOKWORM,
   'ci-kernels-v1': /^6\.1\.\d+$/,
 }
 
@@ -73,6 +78,7 @@ export const drivers: Partial<Readonly<Record<keyof typeof matrix, readonly [str
   'rhel-like-v1': ['pci', 'squashfs', 'ext4'],
   'rhel-like-v2': ['pci', 'squashfs', 'ext4'],
   'rpm-v1': ['pci', 'squashfs', 'ext4'],
+  'dockerfile-v1': ['pci', 'squashfs', 'ext4'],
   'ext4-alone-v2': ['mmio', 'ext4', 'ext4'],
   'xfs-v2': ['mmio', 'erofs', 'xfs'],
   'btrfs-v1': ['mmio', 'erofs', 'btrfs'],
