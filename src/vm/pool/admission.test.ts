@@ -202,3 +202,15 @@ test('nor is one that waits for the work of the one that waits for memory', asyn
     expect(made).rejects.toMatchObject(code),
   ])
 })
+
+test('where there is memory for none, one goes on at a time', async () => {
+  const admission = new Admission({ starts: 2, availableMib: async () => 50 })
+  const turns = [await admission.turn(waiting), await admission.turn(waiting)]
+  const admitted: number[] = []
+  const all = turns.map((turn, at) => turn.memory(100).then(() => admitted.push(at)))
+  await Promise.race(all)
+  await settled()
+  expect(admitted).toHaveLength(1)
+  turns[admitted[0] ?? 0]?.[Symbol.dispose]()
+  await Promise.all(all)
+})

@@ -104,12 +104,10 @@ export class Admission {
       }
       return {
         memory: async (neededMib) => {
-          if (await this.#isShortOf(neededMib)) {
-            // It waits for others, and not they for it.
-            giveBack()
-            await this.#waitForMemory(neededMib, waiting)
-          }
-          takeMemory()
+          if (!(await this.#isShortOf(neededMib))) return takeMemory()
+          // It waits for others, and not they for it.
+          giveBack()
+          await this.#waitForMemory(neededMib, waiting, takeMemory)
         },
         waitFor: (work) => {
           giveBack()
@@ -148,26 +146,27 @@ export class Admission {
     })
   }
 
-  async #waitForMemory(neededMib: number, waiting: Waiting): Promise<void> {
+  async #waitForMemory(neededMib: number, waiting: Waiting, take: () => void): Promise<void> {
     this.#short++
     try {
-      await this.#untilAvailable(neededMib, waiting)
+      await this.#untilAvailable(neededMib, waiting, take)
     } finally {
       this.#short--
     }
   }
 
-  async #untilAvailable(neededMib: number, waiting: Waiting): Promise<void> {
+  /** @param take is called the moment that it may go on, so that no two go on because neither had begun */
+  async #untilAvailable(neededMib: number, waiting: Waiting, take: () => void): Promise<void> {
     let told = false
     for (let inTime = true; ; ) {
       const endsBefore = this.#ends
       const available = await this.#availableMib()
-      if (available === undefined || available >= neededMib) return
+      if (available === undefined || available >= neededMib) return take()
       waiting.signal.throwIfAborted()
       // What ended meanwhile gave back what was not seen yet.
       if ((await this.#endExpendable()) || this.#ends > endsBefore) continue
       // Where no VM of ours will end, waiting helps nobody: the kernel of the machine has the last word.
-      if (this.#living === 0 && this.#booting === 0) return
+      if (this.#living === 0 && this.#booting === 0) return take()
       const shortage = `${Math.floor(available)} MiB of memory are free, ${neededMib} are needed`
       if (!inTime && this.#booting === 0) throw memoryShort(shortage, this.#living, waiting)
       if (!told) waiting.log.info(`waiting for a VM to end: ${shortage}`)
