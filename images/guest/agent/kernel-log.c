@@ -13,10 +13,11 @@
 // Escaped as JSON it is no longer than a line of control.c.
 #define BATCH_BYTES 6144
 #define TEXT_BYTES 1000
-// A turn is this many records at the most, and the next begins a little later: a log that is flooded takes no CPU for itself, and is
-// read faster than the smallest ring of Debian's kernels (128 KiB) is written anew.
+// A turn is this many records at the most, so that others have theirs. Where it had them all, the next begins a little later, when there
+// may be more than one; where it had not, soon: the smallest ring of Debian's kernels (128 KiB) is written anew within 30 ms of a flood.
 #define RECORDS_A_TURN 512
 #define PAUSE_MS 4
+#define SHORT_PAUSE_MS 1
 // Lines that are told whatever they say: a boot has less than a thousand. Of more than that, those that may be part of a report.
 #define BURST_LINES 2000
 #define LINES_A_SECOND 200
@@ -150,7 +151,7 @@ int kernel_log_pause_ms(void) {
 
 void kernel_log_read(void) {
   bool is_over = read_records();
-  pause_until_ms = now_ms() + PAUSE_MS;
+  pause_until_ms = now_ms() + (is_over ? PAUSE_MS : SHORT_PAUSE_MS);
   if (!is_awaited || (used == 0 && overwritten == 0)) return;
   is_awaited = false;
   tell(0, !is_over);
