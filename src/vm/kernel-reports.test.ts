@@ -19,7 +19,7 @@ function reportsOf(kernelReports: unknown = {}, answer: () => string = () => '')
     entry: parseKernelEntry('v1', { kernel: 'debian:bookworm', kernelReports }),
     accelerator: 'tcg',
     port,
-    log: createLogger({ write: (line) => said.push(line) }),
+    log: createLogger({ write: (line) => said.push(line), level: 'debug' }),
   })
   const say = (lines: string, missing = '0 0') => port.take(`0 100 ${missing} 0\n${lines}`)
   return { reports, port, say, said }
@@ -71,12 +71,18 @@ test('a guest that is gone settles nothing', async () => {
   expect(await reports.settle(AbortSignal.abort(new Error('gone')))).toBe(false)
 })
 
-test('lines that are missing are told once', () => {
+test('lines that are missing are told with the number before them, and warned of once', async () => {
   const { reports, port, said } = reportsOf()
   reports.follow('now')
-  port.take('0 100 7 0 0\n')
+  const drained = reports.settle(AbortSignal.timeout(DEADLINE_MS))
+  port.take('0 812 7 0 0\n')
+  port.take('1 900 9 3 0\n')
+  await drained
+  const missing = 'before they were read: a report may be missing'
   expect(said).toEqual([
-    'warning: the kernel wrote over 7 lines of its log before they were read: a report may be missing',
+    `warning: the kernel wrote over 7 lines of its log ${missing}`,
+    `the kernel wrote over 9 lines of its log after number 812 ${missing}`,
+    'the kernel says so much that 3 lines of its log after number 812 were left out; those of reports are not',
   ])
   port.close()
 })

@@ -36,7 +36,7 @@ export class KernelReports {
   readonly #reports: VmKernelReport[] = []
   readonly #titles = new Set<string>()
   readonly #events = new EventEmitter<{ report: [VmKernelReport] }>().setMaxListeners(0)
-  readonly #missing = { overwritten: 0, leftOut: 0 }
+  #hasMissed = false
   #through = 0
   #isBooting = true
 
@@ -110,12 +110,18 @@ export class KernelReports {
 
   #tellMissing({ overwritten, leftOut }: Pick<KernelLogBatch, 'overwritten' | 'leftOut'>): void {
     const { log } = this.#parts
-    if (overwritten > 0 && this.#missing.overwritten === 0)
-      log.warn(`the kernel wrote over ${overwritten} lines of its log before they were read: a report may be missing`)
-    if (leftOut > 0 && this.#missing.leftOut === 0)
-      log.debug(`the kernel says so much that ${leftOut} lines of its log were left out; those of reports are not`)
-    this.#missing.overwritten += overwritten
-    this.#missing.leftOut += leftOut
+    const after = this.#through > 0 ? ` after number ${this.#through}` : ''
+    if (overwritten > 0) {
+      const what = `the kernel wrote over ${overwritten} lines of its log${after} before they were read: a report may be missing`
+      // Once is a warning; what else such a kernel says is for who looks for it.
+      if (this.#hasMissed) log.debug(what)
+      else log.warn(what)
+      this.#hasMissed = true
+    }
+    if (leftOut > 0)
+      log.debug(
+        `the kernel says so much that ${leftOut} lines of its log${after} were left out; those of reports are not`,
+      )
   }
 
   #add(report: KernelReport): void {
