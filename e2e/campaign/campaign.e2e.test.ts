@@ -14,6 +14,8 @@ const TRIES_BETWEEN_STARTS = 4
 const MEMORY_MIB = 512
 /** Engines remove what ended on their own time. */
 const SWEPT_DEADLINE_MS = 30_000
+/** A base image and a template may have to be made. */
+const SETUP_DEADLINE_MS = 600_000
 const TEMPLATES = 'campaign-templates'
 
 test.runIf(canCampaign())('nothing is lost and nothing left, whatever ends when', async () => {
@@ -108,7 +110,7 @@ async function measure(options: SceneOptions): Promise<SceneOptions> {
   const timed = async (start: () => ReturnType<Scene['life']>) => {
     const from = performance.now()
     const program = start()
-    expect((await exit(program)).code, output(program)).toBe(0)
+    expect((await exit(program, SETUP_DEADLINE_MS)).code, output(program)).toBe(0)
     return Math.round(performance.now() - from)
   }
   await timed(() => scene.run(['true']))

@@ -69,7 +69,7 @@ export const faults: readonly Fault[] = [
       const context = mkdtempSync(join(scene.options.environment['TMPDIR'] ?? '', 'context-'))
       scene.defer(() => rmSync(context, { recursive: true }))
       const base = process.env['TESTKERNELS_E2E_BASE'] ?? ''
-      writeFileSync(join(context, 'Dockerfile'), `FROM ${base}\nRUN echo ${scene.options.random()} >/campaign\n`)
+      writeFileSync(join(context, 'Dockerfile'), `FROM ${base}\nRUN echo ${scene.options.random()} && sleep 60\n`)
       const rootfs = `dockerfile:${join(context, 'Dockerfile')}`
       const env = { DOCKER_HOST: process.env['DOCKER_HOST'] ?? '' }
       const build = scene.testkernels(['build', '--kernel', 'debian:bookworm', '--rootfs', rootfs], { env })

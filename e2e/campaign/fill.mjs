@@ -6,11 +6,15 @@ const say = (line) => process.stdout.write(`${line}\n`)
 
 try {
   say('start')
-  await using vm = await new KernelVm({ name: 'full', kernel: 'debian:bookworm', memoryMib: Number(memoryMib) }).start()
-  say('run')
-  // Zeros would take no room.
-  const { exitCode } = await vm.exec(['sh', '-c', 'yes | head -c 100M >/fill && sync'])
-  say(`written with status ${exitCode}`)
+  const vm = await new KernelVm({ name: 'full', kernel: 'debian:bookworm', memoryMib: Number(memoryMib) }).start()
+  try {
+    say('run')
+    // Zeros would take no room.
+    const { exitCode } = await vm.exec(['sh', '-c', 'yes | head -c 100M >/fill && sync'])
+    say(`written with status ${exitCode}`)
+  } finally {
+    await vm.stop()
+  }
 } catch (thrown) {
   say(`failed [${thrown.code}]: ${thrown.message}`)
 }

@@ -37,6 +37,8 @@ export interface SceneOptions {
 /** What one try has: programs of ours, and a moment. All that it started ends with it. */
 export class Scene implements AsyncDisposable {
   readonly options: SceneOptions
+  /** Those of the try before may still be ending. */
+  readonly #before = new Set(qemus())
   readonly #programs: Program[] = []
   readonly #ends: (() => unknown)[] = []
 
@@ -91,8 +93,9 @@ export class Scene implements AsyncDisposable {
 
   /** Once there is a QEMU that was not there before. */
   async qemu(): Promise<number> {
-    await expect.poll(qemus, { timeout: DEADLINE_MS, interval: 10 }).not.toEqual([])
-    return qemus()[0] ?? Number.NaN
+    const added = () => qemus().filter((pid) => !this.#before.has(pid))
+    await expect.poll(added, { timeout: DEADLINE_MS, interval: 10 }).not.toEqual([])
+    return added()[0] ?? Number.NaN
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
