@@ -10,43 +10,48 @@ const engine = new Docker()
 const mistakes: Readonly<
   Record<string, Pick<KernelImageSpec, 'script'> & { readonly says: RegExp; readonly code?: string }>
 > = {
-  'cut-off': {
+  'an image that is cut off': {
     script: 'mkdir /out/boot; head -c 9000000 boot/vmlinuz-$V >/out/boot/vmlinuz; cp -a lib /out/',
     says: /\/boot\/vmlinuz is cut off: it has 9000000 bytes of \d{8}/,
   },
-  'foreign-elf': {
+  'an ELF for another processor': {
     script: `
       mkdir /out/boot
       elf_of boot/vmlinuz-$V >/out/boot/vmlinux
       printf '\\267\\0' | dd of=/out/boot/vmlinux bs=1 seek=18 conv=notrunc`,
     says: /\/boot\/vmlinux is no kernel for x86_64: its ELF header says AArch64/,
   },
-  'cut-off-elf': {
+  'an ELF that is cut off': {
     script: 'mkdir /out/boot; elf_of boot/vmlinuz-$V | head -c 40000000 >/out/boot/vmlinux',
     says: /\/boot\/vmlinux is cut off: its ELF has 40000000 bytes of \d{8}/,
   },
-  bomb: {
+  'a vmlinux.xz that unpacks to more than any kernel': {
     script: 'mkdir /out/boot; head -c 4000M /dev/zero | xz -0 >/out/boot/vmlinux.xz',
     says: /\/boot\/vmlinux\.xz unpacks to more than 1024 MiB, which no kernel does/,
   },
-  'other-modules': {
+  'modules of another version': {
     script: 'cp -a boot lib /out/; mv /out/lib/modules/$V /out/lib/modules/5.9.0',
     says: /the kernel is 6\.1\.\S+, and there are only modules of 5\.9\.0/,
   },
-  'no-disk-driver': {
+  'no driver and no file system for disks': {
     script: 'off VIRTIO_BLK EROFS_FS SQUASHFS EXT4_FS XFS_FS BTRFS_FS; cp -a boot lib /out/',
     says: /CONFIG_EROFS_FS, or CONFIG_SQUASHFS, or CONFIG_EXT4_FS \(the disks with the rootfs and the kernel files\)/,
     code: 'KERNEL_UNSUITABLE',
   },
-  'pci-off': {
+  'devices neither on MMIO nor on PCI': {
     script: 'off VIRTIO_MMIO VIRTIO_PCI; cp -a boot lib /out/',
     says: /lacks CONFIG_VIRTIO_MMIO, which a guest/,
     code: 'KERNEL_UNSUITABLE',
   },
 }
 
+/** What its image is called. */
+const nameOf = (mistake: string) => mistake.toLowerCase().replaceAll(/[^a-z0-9]+/g, '-')
+
 beforeAll(async () => {
-  const specs = Object.entries(mistakes).map(([name, { script }]) => [name, { of: 'bookworm', script }] as const)
+  const specs = Object.entries(mistakes).map(
+    ([mistake, { script }]) => [nameOf(mistake), { of: 'bookworm', script }] as const,
+  )
   await makeKernelImages({
     ...Object.fromEntries(specs),
     two: { of: 'bookworm and trixie', script: 'mkdir /out/boot; cp /in/*/boot/vmlinuz-* /out/boot/' },
@@ -54,7 +59,7 @@ beforeAll(async () => {
 })
 
 afterAll(async () => {
-  for (const name of [...Object.keys(mistakes), 'two']) await engine.getImage(kernelImage(name)).remove()
+  for (const name of [...Object.keys(mistakes).map(nameOf), 'two']) await engine.getImage(kernelImage(name)).remove()
 })
 
 async function build(kernel: string) {
@@ -64,8 +69,8 @@ async function build(kernel: string) {
   return { code, stderr, error: stderr.slice(Math.max(stderr.indexOf('error ['), 0)) }
 }
 
-test.each(Object.entries(mistakes))('%s', async (name, { says, code = 'SOLVE_FAILED' }) => {
-  const built = await build(`docker-image://${kernelImage(name)}`)
+test.each(Object.entries(mistakes))('%s', async (mistake, { says, code = 'SOLVE_FAILED' }) => {
+  const built = await build(`docker-image://${kernelImage(nameOf(mistake))}`)
   expect(built.code).toBe(125)
   expect(built.error).toContain(`error [${code}]`)
   expect(built.error).toMatch(says)
