@@ -94,14 +94,14 @@ test('another kernel builds neither rootfs nor runner, and is checked before the
   expect(await refused.program.exit).toEqual({ code: 125, signal: null })
   const { stderr } = refused.program
   expect(stderr).toContain(`the kernel ${release} (${kernel}) lacks CONFIG_MEMCG_V1, CONFIG_CPUSETS_V1`)
-  expect(stepsOf(stderr, 'DONE')).toContain(`[kernel ${release}] pack modules and files`)
+  expect(stepsOf(stderr, 'DONE')).toContain(`[kernel ${release}] find modules and files`)
   expect(stderr).not.toMatch(/\[rootfs|\[runner|\[guest/)
 
   const second = await build(kernel)
   expect(second.code).toBe(0)
   expect(second.stdout).not.toBe(first.stdout)
   expect(stepsOf(second.stderr, 'CACHED')).toEqual(
-    expect.arrayContaining(['[runner] apt-get install QEMU', '[rootfs] mkfs.erofs']),
+    expect.arrayContaining(['[runner] apt-get install QEMU', '[rootfs] pack erofs']),
   )
   expect(stepsOf(second.stderr, 'DONE').filter((name) => /^\[(rootfs|runner)/.test(name))).toEqual([])
 })
