@@ -44,6 +44,15 @@ test('takes a vmlinux as it takes an image', () => {
   expect(parseKernelReference(`file://${path}`)).toMatchObject({ arch: 'amd64', release, vmlinuz: path })
 })
 
+test('of a vmlinux that a package has compressed, the name is believed until it is unpacked', () => {
+  const path = put(`vmlinux-${release}.xz`, 'compressed')
+  const config = put(`config-${release}`)
+  const modules = dirname(put(`lib/modules/${release}/modules.order`))
+  expect(parseKernelReference(`file://${path}`)).toEqual({ kind: 'local', release, vmlinuz: path, config, modules })
+  const nameless = put('vmlinux.xz', 'compressed')
+  expect(() => parseKernelReference(`file://${nameless}`)).toThrow('a name such as vmlinux-6.1.0.xz')
+})
+
 test('a vmlinux of a processor that no guest has is refused, and what is an ELF and no kernel', () => {
   const foreign = put('foreign', vmlinux(release, 183))
   expect(() => parseKernelReference(`file://${foreign}`)).toThrow('is no Linux kernel that can be booted')

@@ -9,8 +9,8 @@ import { InvalidOptionError, UnknownKernelError } from './errors.ts'
 /** A kernel's files on this machine; all paths are absolute and no links. */
 export interface LocalKernel {
   readonly kind: 'local'
-  /** The name of the architecture that it runs on. */
-  readonly arch: string
+  /** The name of the architecture that it runs on; not known of one that is compressed, until it is unpacked. */
+  readonly arch?: string
   /** What `uname -r` will say. */
   readonly release: string
   readonly vmlinuz: string
@@ -69,13 +69,13 @@ export function parseLocalKernel(options: LocalKernelOptions, entry?: string): L
     throw invalid(`${what} ${absolute} ${is}`, 'correct the path')
   }
   const vmlinuz = file(options.vmlinuz, 'the kernel')
-  const { arch, release } = identified(vmlinuz, invalid)
+  const { arch, release } = compressed(options.vmlinuz) ?? identified(vmlinuz, invalid)
   // Beside the path that was given: a link may lead to where nothing else is.
   const found = besideKernel(resolve(options.vmlinuz), release)
   const { config, systemMap, initrd, modules } = options
   return {
     kind: 'local',
-    arch: arch.name,
+    ...(arch !== undefined && { arch: arch.name }),
     release,
     vmlinuz,
     ...found,
@@ -84,6 +84,14 @@ export function parseLocalKernel(options: LocalKernelOptions, entry?: string): L
     ...(initrd !== undefined && { initrd: file(initrd, 'the initrd') }),
     ...(modules !== undefined && { modules: modulesIn(modules, release, invalid) }),
   }
+}
+
+/** As packages call a vmlinux that they have compressed. Its name is believed until it is unpacked (images/kernel/find-kernel.sh). */
+const COMPRESSED = /^vmlinux-(\d+\.\d+[\w.+~-]*)\.(?:gz|xz|zst|lz4|bz2|lzma)$/
+
+function compressed(vmlinux: string): (Partial<IdentifiedKernel> & Pick<IdentifiedKernel, 'release'>) | undefined {
+  const [, release] = COMPRESSED.exec(basename(vmlinux)) ?? []
+  return release === undefined ? undefined : { release }
 }
 
 type Invalid = (what: string, remedy: string, cause?: unknown) => InvalidOptionError
@@ -99,7 +107,7 @@ function identified(vmlinuz: string, invalid: Invalid): IdentifiedKernel {
   const images = architectures.map(({ name, kernel: { image } }) => `${image} or vmlinux of ${name}`).join(', ')
   throw invalid(
     `${vmlinuz} is no Linux kernel that can be booted (${images})`,
-    'name its vmlinuz, or its vmlinux, as `make` leaves it; what a package has compressed, unpacked',
+    'name its vmlinuz, or its vmlinux, as `make` leaves it; what is compressed needs a name such as vmlinux-6.1.0.xz',
   )
 }
 

@@ -21,7 +21,7 @@ export interface LocalKernelTree extends Ingredient {
  * @throws KernelForeignError
  */
 export async function localKernel(kernel: LocalKernel, arch: Architecture): Promise<LocalKernelTree> {
-  if (kernel.arch !== arch.name) throw foreign(kernel, arch)
+  if (kernel.arch !== undefined && kernel.arch !== arch.name) throw foreign(kernel, kernel.arch, arch)
   const { platform } = arch
   const { release, vmlinuz, config, systemMap, modules, initrd } = kernel
   const directories: Record<string, LocalDir> = {}
@@ -57,7 +57,7 @@ function initrdState(directory: State, path: string, platform: Platform): State 
   return llb.scratch(platform).file(llb.copy(directory, `/${basename(path)}`, '/initrd'), { name: '[kernel] initrd' })
 }
 
-function foreign({ vmlinuz, arch: of }: LocalKernel, { name }: Architecture): KernelForeignError {
+function foreign({ vmlinuz }: LocalKernel, of: string, { name }: Architecture): KernelForeignError {
   return new KernelForeignError({
     what: `the kernel ${vmlinuz} is for ${of}, and the engine's machine is ${name}`,
     remedy: `take a kernel for ${name}, or an engine on ${of}`,
