@@ -105,7 +105,7 @@ test('a BUILDKIT_HOST that accepts and never answers is given up at a deadline',
 })
 
 test.each([
-  ['ssh://engine.example.org', 'ssh -L'],
+  ['ssh://me:secret@lab', 'ssh://USER@HOST'],
   ['nonsense://x', 'unix:///var/run/docker.sock'],
 ])('DOCKER_HOST=%s is a failure that says what to write', async (address, remedy) => {
   const { code, of } = await doctor({ env: { DOCKER_HOST: address } })
