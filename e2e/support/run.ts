@@ -83,11 +83,14 @@ export class Run implements AsyncDisposable {
     return found.filter(([, name]) => name?.startsWith('qemu-system')).map(([pid]) => Number(pid))
   }
 
-  /** But for those by which the next start sees that their owner is dead (src/vm/boot/run-directory.ts). */
+  /**
+   * But for those by which the next start sees that their owner is dead (src/vm/boot/run-directory.ts), and those at which workers ask for
+   * reports (src/matrix/report-server.ts): no box has their directory, and the next start takes it away.
+   */
   get sockets(): string[] {
     const names = readdirSync(this.runDirectory, { recursive: true, encoding: 'utf8' })
     return names
-      .filter((name) => !name.endsWith('/alive.sock'))
+      .filter((name) => !/\/(alive|[0-9a-f]{6})\.sock$/.test(name))
       .filter((name) => lstatSync(join(this.runDirectory, name), { throwIfNoEntry: false })?.isSocket())
   }
 
