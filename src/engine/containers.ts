@@ -80,7 +80,10 @@ export async function runningContainers({ address }: EngineClient): Promise<read
 }
 
 export async function killContainer({ address }: EngineClient, id: string): Promise<void> {
-  await requestJson(address, { method: 'POST', path: `/containers/${id}/kill` }).catch(ignoreMissing)
+  await requestJson(address, { method: 'POST', path: `/containers/${id}/kill` }).catch((error) => {
+    // 409: it does not run any more.
+    if (statusOf(error) !== 409) ignoreMissing(error)
+  })
 }
 
 export interface ContainerEvents {

@@ -114,7 +114,11 @@ export async function requestUpgrade(address: EngineAddress, request: EngineRequ
       .once('response', resolve)
       .once('error', reject)
   })
-  return answer instanceof IncomingMessage ? await refuse(answer) : answer
+  if (!(answer instanceof IncomingMessage)) return answer
+  // What is in between does not pass on the upgrade: the answer is the stream, and has no end.
+  if (accepted(answer)) answer.destroy()
+  if (accepted(answer)) throw new EngineRefusal(answer.statusCode ?? 0, 'the connection was not upgraded')
+  return await refuse(answer)
 }
 
 function accepted({ statusCode = 0 }: IncomingMessage): boolean {

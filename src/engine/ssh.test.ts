@@ -39,6 +39,8 @@ test('connections share one where the path of its socket fits', () => {
   expect(sshArguments({ ...lab, controlDirectory: '/home/me/.cache/testkernels/ssh' })).toContain(
     'ControlPath=/home/me/.cache/testkernels/ssh/%C',
   )
+  for (const controlDirectory of ['/home/me/my cache/ssh', '/home/me/%z/ssh'])
+    expect(sshArguments({ ...lab, controlDirectory }).join(' ')).not.toContain('Control')
   const long = sshArguments({ ...lab, controlDirectory: `/${'x'.repeat(80)}` })
   expect(long.join(' ')).not.toContain('Control')
 })
@@ -63,6 +65,11 @@ test('one whose program has ended is closed, whether or not anybody ended it her
   const stream = dialOverSsh(lab).resume()
   await once(stream, 'close')
   expect(stream.errored).toBeNull()
+})
+
+test('its end does not wait for who keeps standard error, as a connection does that others share', async () => {
+  await fakeSsh('echo hello; sleep 60 >/dev/null <&- &')
+  expect(await text(dialOverSsh(lab))).toBe('hello\n')
 })
 
 test('one that is destroyed ends its program', async () => {

@@ -34,8 +34,11 @@ const CONTROL_NAME_BYTES = 40
  */
 export function sshArguments({ host, user, port, path, controlDirectory }: SshAddress): readonly string[] {
   const control = controlDirectory === undefined ? undefined : join(controlDirectory, '%C')
+  // ssh reads the path as it does a line of its configuration: blanks, quotation marks and `%` mean something in it.
   const shared =
-    control !== undefined && Buffer.byteLength(control) - 2 + CONTROL_NAME_BYTES <= CONTROL_PATH_MAX_BYTES
+    control !== undefined &&
+    /^[\w./-]+$/.test(controlDirectory ?? '') &&
+    Buffer.byteLength(control) - 2 + CONTROL_NAME_BYTES <= CONTROL_PATH_MAX_BYTES
       ? ['-o', 'ControlMaster=auto', '-o', `ControlPath=${control}`, '-o', `ControlPersist=${PERSIST_S}`]
       : []
   return [
@@ -71,10 +74,17 @@ class ProgramStream extends Duplex {
       if (!this.push(piece)) program.stdout.pause()
     })
     program.once('error', (error) => this.destroy(error))
-    program.once('close', (status, signal) => {
+    // Not at `close`, for which a connection that others share has to end as well: it keeps standard error.
+    program.stdout.once('end', () => {
       if (this.#hasOutput) this.push(null)
-      else
-        this.destroy(new Error(this.#said.trim() || `${name} ended without a word (${signal ?? `status ${status}`})`))
+    })
+    program.once('exit', (status, signal) => {
+      const silent = () => {
+        const said = this.#said.trim() || `${name} ended without a word (${signal ?? `status ${status}`})`
+        if (!this.#hasOutput) this.destroy(new Error(said))
+      }
+      if (program.stdout.readableEnded) setImmediate(silent)
+      else program.stdout.once('end', () => setImmediate(silent))
     })
   }
 

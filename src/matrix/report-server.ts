@@ -134,6 +134,8 @@ export class ReportServer {
         return
       case 'finish':
         await this.#vm.settleKernelReports()
+        // What comes from now on is not this file's.
+        this.#files.delete(file)
         reply(request.id, failures.splice(0))
     }
   }

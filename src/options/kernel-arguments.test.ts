@@ -29,7 +29,10 @@ test.each([
   ['quiet splash', '"quiet splash" has a blank in its name'],
   ['panic=0', "testkernels needs 'panic' itself, because it is how the end of a guest is noticed"],
   ['console=tty0', "testkernels needs 'console' itself"],
-  ['testkernels.cgroup=1', "testkernels needs 'testkernels.cgroup' itself"],
+  ['testkernels.cgroup=1', "is how the guest's own init is told"],
+  ['dyndbg=a testkernels.sysctl=kernel/panic=0 b', "is how the guest's own init is told"],
+  ['sysctl.kernel.panic=0', 'sets a sysctl'],
+  ['sysctl/kernel/panic=0', 'sets a sysctl'],
   ['cgroup-enable=memory', "testkernels needs 'cgroup_enable' itself, because the option 'cgroup' sees to it"],
   ['--', "testkernels needs '--' itself"],
 ])('refuses the argument %j', (argument, message) => {

@@ -80,7 +80,14 @@ function checkArgument(argument: string, refuse: Refuse): void {
       `the kernel argument ${shown} has a blank in its name`,
       "write each argument by itself: ['NAME=VALUE', 'NAME']",
     )
-  const why = RESERVED.get(name) ?? (name.startsWith('testkernels.') ? 'those are how its own init is told' : undefined)
+  if (argument.includes('testkernels.'))
+    refuse(
+      `the kernel argument ${shown} is not yours to give: 'testkernels.' is how the guest's own init is told`,
+      'leave it out',
+    )
+  if (/^sysctl[./]/.test(name))
+    refuse(`the kernel argument ${shown} sets a sysctl`, "write it into the option 'sysctls', which checks it")
+  const why = RESERVED.get(name)
   if (why !== undefined)
     refuse(
       `the kernel argument ${shown} is not yours to give: testkernels needs '${name}' itself, because ${why}`,

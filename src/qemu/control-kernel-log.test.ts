@@ -26,6 +26,11 @@ test('a batch is its records, and what is missing before them', () => {
   ])
 })
 
+test('a line that is longer than any that the agent sends is cut', () => {
+  const [record] = parseBatch(`0 1 0 0 0\n4 1 1 INFO: task ${'/'.repeat(60_000)}\n`)[1].records
+  expect(record?.text).toHaveLength(1_024)
+})
+
 test('lines that are none are left out, and a batch without a head is no batch', () => {
   expect(parseBatch('0 1 0 0 0\n9 1 1 x\n4 -1 1 x\n4 1 1\n')[1].records).toEqual([])
   for (const message of ['', 'x', '1 2 3 4 5', '1 2 3 4', '-1 2 3 4 0'])

@@ -99,6 +99,9 @@ export class KernelLogPort {
   }
 }
 
+/** The agent sends no more of a line, and what is looked for in one is looked for with patterns. */
+const LONGEST_TEXT = 1_024
+
 /** As images/guest/agent/kernel-log.c writes it. @throws for anything else */
 export function parseBatch(message: string): [question: number, batch: KernelLogBatch] {
   const [head = '', ...lines] = message.split('\n')
@@ -108,7 +111,8 @@ export function parseBatch(message: string): [question: number, batch: KernelLog
   const records = lines.flatMap((line) => {
     const [, level, sequence, uptimeUs, text] = /^([0-7]) (\d{1,15}) (\d{1,15}) (.*)$/.exec(line) ?? []
     if (text === undefined) return []
-    return [{ level: Number(level), sequence: Number(sequence), uptimeUs: Number(uptimeUs), text }]
+    const record = { level: Number(level), sequence: Number(sequence), uptimeUs: Number(uptimeUs) }
+    return [{ ...record, text: text.slice(0, LONGEST_TEXT) }]
   })
   return [question, { records, through, overwritten, leftOut, more: more === 1 }]
 }

@@ -48,6 +48,8 @@ class ProjectVms {
   /** The projects that VMs were leased for ahead of their own setups. */
   readonly #ahead: string[] = []
   #lease: ProjectLease | undefined
+  /** Whether the user's own setups have been called for the VM that is there. */
+  #isSetUp = false
 
   constructor(project: TestProject, runs: TestRuns) {
     this.#project = project
@@ -79,7 +81,9 @@ class ProjectVms {
 
   /** One project at a time: its setups have the environment of this process. */
   async #setUp([vm]: readonly StartedKernelVm[]): Promise<void> {
+    this.#isSetUp = false
     if (vm !== undefined) await this.#runs.alone(() => this.#setups.setUp(describeVm(vm)))
+    this.#isSetUp = true
   }
 
   async #tearDown(): Promise<void> {
@@ -153,7 +157,7 @@ class ProjectVms {
 
   /** Whether what was started for a run before serves the next one. */
   async #canStay(): Promise<boolean> {
-    if (this.#lease === undefined || requestOf(this.#project)?.onTestsRerun === 'reset') return false
+    if (this.#lease === undefined || !this.#isSetUp || requestOf(this.#project)?.onTestsRerun === 'reset') return false
     const { vms } = this.#lease
     const started = await startedOf(vms)
     return started.length === vms.length && !started.some(({ gone }) => gone.aborted)

@@ -39,7 +39,7 @@ static long allowed = BURST_LINES, of_report;
 static const char *const headlines[] = {
     "cut here",      "WARNING",  "BUG",   "Oops",   "KASAN",       "KCSAN",     "KFENCE",    "UBSAN",
     "INFO: ",        "stall",    "LOCKUP", "lockup", "refcount_t:", "kmemleak:", "protection fault",
-    "Unable to handle kernel", "unreferenced object",
+    "Unable to handle kernel", "unreferenced object", "[#",
 };
 
 static long long now_ms(void) {

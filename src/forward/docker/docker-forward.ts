@@ -74,5 +74,14 @@ const START = /^(?:\/v[\d.]+)?\/containers\/([^/?]+)\/(?:start|restart)(?:\?|$)/
 
 function startedBy({ method, target }: Request, beforeStarted: (container: string) => Promise<void> | undefined) {
   const [, container] = (method === 'POST' && START.exec(target)) || []
-  return container === undefined ? undefined : beforeStarted(decodeURIComponent(container))
+  return container === undefined ? undefined : beforeStarted(decoded(container))
+}
+
+/** What is no URL component is no container's name either: dockerd says so. */
+function decoded(component: string): string {
+  try {
+    return decodeURIComponent(component)
+  } catch {
+    return component
+  }
 }

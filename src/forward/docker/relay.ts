@@ -102,9 +102,10 @@ function holdAnswers(exchange: Exchange, { beforeAnswer, giveUp }: Holding): Tra
         exchange.fromServer(piece)
         done(null, piece)
       }
-      const before = exchange.awaiting && exchange.request !== undefined ? beforeAnswer(exchange.request) : undefined
-      if (before === undefined) pass()
-      else before.then(pass, giveUp)
+      // What is thrown in a transform would end the process.
+      const before = async (request: Request) => await beforeAnswer(request)
+      if (!exchange.awaiting || exchange.request === undefined) pass()
+      else before(exchange.request).then(pass, giveUp)
     },
   })
 }

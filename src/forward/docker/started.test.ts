@@ -39,6 +39,7 @@ test.each([
   ['POST /containers/web/start', 'web'],
   ['POST /v1.43/containers/we%2Db/start?checkpoint=x', 'we-b'],
   ['POST /v1.43/containers/c0ffee/restart?t=5', 'c0ffee'],
+  ['POST /containers/%zz/start', '%zz'],
 ])('the answer to %s waits for what must be done before', async (request, container) => {
   const done = deferred()
   const asked = deferred<string>()
@@ -72,6 +73,13 @@ test('where it fails, the client reads why', async () => {
   await using forwarded = await forward(() => Promise.reject(new Error('port 80 is taken')))
   const client = await ask(forwarded.path, 'POST /containers/web/start')
   expect(await text(client)).toMatch(/^HTTP\/1\.1 500 [\s\S]*\{"message":"port 80 is taken"\}\n$/)
+})
+
+test('what throws at once is no more than that', async () => {
+  await using forwarded = await forward(() => {
+    throw new Error('port 80 is taken')
+  })
+  expect(await text(await ask(forwarded.path, 'POST /containers/web/start'))).toContain('port 80 is taken')
 })
 
 test('one connection carries a start and what comes before and after it', async () => {

@@ -172,6 +172,20 @@ test('who starts a container reads why it was killed, also when an event told of
   taken.close()
 })
 
+test('also when the container is removed with its end, and is not there any more', async () => {
+  const taken = createServer().listen(0, address)
+  await once(taken, 'listening')
+  const { port } = taken.address() as { port: number }
+  const ports = await follow()
+  containers.set('web', [everywhere(port)])
+  changed('web')
+  await expect.poll(() => killed).toEqual(['web'])
+  containers.delete('web')
+  changed('web')
+  await expect(ports.opened('web')).rejects.toMatchObject({ code: 'PORT_NOT_FORWARDED' })
+  taken.close()
+})
+
 test('a connection that the guest refuses is reset', async () => {
   const ports = await follow()
   containers.set('web', [everywhere(1)])

@@ -47,6 +47,9 @@ export function loopbackAddress(): string {
   return process.platform === 'linux' ? `127.${randomInt(64, 128)}.${randomInt(256)}.${randomInt(1, 255)}` : '127.0.0.1'
 }
 
+/** Containers that restart by themselves fail again and again, and nobody asks why. */
+const MOST_FAILURES = 100
+
 /** Ports that containers of a VM publish, at an address of this machine: opened when a container starts, closed when it ends. */
 export class PublishedPorts {
   readonly #options: PublishedPortsOptions
@@ -83,10 +86,11 @@ export class PublishedPorts {
    */
   async opened(container: string): Promise<void> {
     const found = await this.#options.containers.inspect(container)
-    if (found === undefined) return
-    await this.#update(found.id)
-    const failure = this.#failures.get(found.id)
-    this.#failures.delete(found.id)
+    if (found !== undefined) await this.#update(found.id)
+    // One that was to be removed with its end is not there any more: clients start it by its id.
+    const id = found?.id ?? container
+    const failure = this.#failures.get(id)
+    this.#failures.delete(id)
     if (failure !== undefined) throw failure
   }
 
@@ -132,16 +136,23 @@ export class PublishedPorts {
       await listener.close()
     }
     this.#open.set(id, open)
-    if (container === undefined || wanted.size > 0) this.#failures.delete(id)
+    if (wanted.size > 0) this.#failures.delete(id)
     try {
       for (const port of wanted) if (!open.has(port)) open.set(port, await this.#listen(id, port))
     } catch (thrown) {
-      this.#failures.set(id, thrown)
+      this.#remember(id, thrown)
       log.warn(reasonOf(thrown))
       await containers.kill(id)
     } finally {
       if (open.size === 0) this.#open.delete(id)
     }
+  }
+
+  /** For who starts the container; of those that nobody asks for, the newest. */
+  #remember(id: string, failure: unknown): void {
+    this.#failures.set(id, failure)
+    const [oldest] = this.#failures.keys()
+    if (this.#failures.size > MOST_FAILURES && oldest !== undefined) this.#failures.delete(oldest)
   }
 
   async #listen(id: string, port: number): Promise<LoopbackListener> {

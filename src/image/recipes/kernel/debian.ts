@@ -84,21 +84,22 @@ export interface KernelList {
 
 /**
  * The kernels that an archive lists now; apt asks it, in a step of a build, as it does for what is installed.
- * @throws SolveError; KernelSourceUnavailableError where none of it can be read
+ * @throws SolveError; KernelSourceUnavailableError where the suite, or none of the pockets that are asked for, can be read
  */
 export async function listDebianKernels(
   suite: string,
-  { flavour, archives, pockets = pocketsOf(suite) }: ListOptions,
+  { flavour, archives, pockets }: ListOptions,
   context: DebianKernelContext,
 ): Promise<KernelList> {
   const { base, host, mirror } = context
+  const asked = pockets ?? pocketsOf(suite)
   const only = ['list-debian.sh', 'list-kernels.awk', 'debian-apt.sh']
   const { main, security } = archives ?? { main: mirror?.url ?? '', security: mirror?.securityUrl ?? '' }
   const name = `[kernels] list those of ${suite}`
   const state = base
     .run({
       name,
-      args: ['sh', '/src/list-debian.sh', flavourOf({ flavour }, context), main, security, ...pockets],
+      args: ['sh', '/src/list-debian.sh', flavourOf({ flavour }, context), main, security, ...asked],
       ignoreCache: true,
       mounts: [
         llb.bind('/src', sources('kernel', { arch: host.arch, only }), { selector: '/src' }),
@@ -110,7 +111,8 @@ export async function listDebianKernels(
   const { solveFiles } = await import('../../solve-facts.ts')
   const files = await solveFiles({ state, path: '/', name }, context)
   const list = parseKernelList(files.get('kernels') ?? '', files.get('missing') ?? '')
-  if (list.missing.length < pockets.length) return list
+  const isUnreadable = pockets === undefined ? list.missing.includes(suite) : list.missing.length === asked.length
+  if (!isUnreadable) return list
   throw new KernelSourceUnavailableError({
     what: `the suite ${suite} cannot be read from the Debian archive${main === '' ? '' : ` ${main}`}`,
     remedy:
