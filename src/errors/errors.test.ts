@@ -1,5 +1,5 @@
 import { inspect } from 'node:util'
-import { expect, test } from 'vitest'
+import { expect, test, vi } from 'vitest'
 import { InvalidOptionError } from '../options/index.ts'
 import { firstFailure, formatError, presentable, reasonOf, TestkernelsError, titleOf, toReport } from './index.ts'
 
@@ -19,6 +19,17 @@ test('says entry, what, cause, remedy and output, in that order', () => {
     'cgroupv1: the kernel did not boot\n  cause: no signal\n  remedy: read the console\n  output:\n    | line 1\n    | line 2',
   )
   expect(error.name).toBe('ExampleError')
+})
+
+test('an error of ours is one for each copy of this module, and of its own class alone', async () => {
+  vi.resetModules()
+  const other = await import('./index.ts')
+  expect(other.TestkernelsError).not.toBe(TestkernelsError)
+  const error = new ExampleError({ what: 'a', remedy: 'b' })
+  expect(error).toBeInstanceOf(other.TestkernelsError)
+  expect(other.toReport(error)).toMatchObject({ name: 'ExampleError [EXAMPLE]' })
+  expect(error).not.toBeInstanceOf(InvalidOptionError)
+  expect(new Error('a')).not.toBeInstanceOf(TestkernelsError)
 })
 
 test('an error of ours is printed without a stack, another with one', () => {

@@ -16,6 +16,9 @@ export interface ErrorDetails {
   readonly output?: string | undefined
 }
 
+/** Known to each copy of this module. */
+const OURS = Symbol.for('testkernels.error')
+
 /**
  * The error that all of ours derive from. `message` reads: entry, what happened, cause, remedy, output; so that it says
  * everything wherever it is printed, a test report included. What guests, engines and builds say in it is made visible: it does nothing
@@ -31,6 +34,7 @@ export abstract class TestkernelsError extends Error {
 
   constructor(details: ErrorDetails) {
     super(visible(describe(details)), details.cause === undefined ? undefined : { cause: harmless(details.cause) })
+    Object.defineProperty(this, OURS, { value: true })
     this.name = new.target.name
     this.what = visible(details.what)
     this.remedy = details.remedy
@@ -38,6 +42,14 @@ export abstract class TestkernelsError extends Error {
     this.output = details.output === undefined ? undefined : visible(details.output)
   }
 }
+
+/** Test runners evaluate modules more than once, and what one copy throws is for another to print. */
+function isInstance(this: object, value: unknown): boolean {
+  if (this === TestkernelsError) return value instanceof Error && OURS in value
+  // Of a class that derives from it, instances are its own.
+  return Function.prototype[Symbol.hasInstance].call(this, value)
+}
+Object.defineProperty(TestkernelsError, Symbol.hasInstance, { value: isInstance })
 
 /** Test runners print the causes of an error as well, with their stacks. */
 function harmless(cause: unknown): unknown {
