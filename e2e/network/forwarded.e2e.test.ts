@@ -8,7 +8,7 @@ import { docker } from '../support/docker.ts'
 import { fixtureImage, fixtureTar } from '../support/env.ts'
 
 /** Each is connected to at once, and only once. */
-const STARTS = Number(process.env['TESTKERNELS_E2E_STARTS'] ?? 5)
+const STARTS = Number(process.env['TESTKERNELS_E2E_STARTS'] ?? 3)
 let vm: StartedKernelVm
 
 beforeAll(async () => {

@@ -1,8 +1,8 @@
 // What an entry has its guest's kernel told holds in each VM of it, and where it cannot hold none comes up.
 import { KernelVm } from 'testkernels'
 import { afterAll, beforeAll, expect, test } from 'vitest'
-import { testkernels } from '../support/run.ts'
-import { TemplateVolume } from '../support/templates.ts'
+import { testkernels } from '../../support/run.ts'
+import { TemplateVolume } from '../../support/templates.ts'
 
 let volume: TemplateVolume
 

@@ -3,10 +3,10 @@ import { randomBytes } from 'node:crypto'
 import Docker from 'dockerode'
 import { KernelVm, type Logger, type StartedKernelVm } from 'testkernels'
 import { afterAll, beforeAll, expect, test } from 'vitest'
-import { docker } from '../support/docker.ts'
-import { fixtureImage, fixtureTar } from '../support/env.ts'
-import { Program } from '../support/program.ts'
-import { testkernels } from '../support/run.ts'
+import { docker } from '../../support/docker.ts'
+import { fixtureImage, fixtureTar } from '../../support/env.ts'
+import { Program } from '../../support/program.ts'
+import { testkernels } from '../../support/run.ts'
 
 const lines: string[] = []
 const log: Logger = { info: (line) => void lines.push(line), warn: () => {}, debug: () => {}, named: () => log }
