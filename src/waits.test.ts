@@ -222,7 +222,6 @@ const elsewhere: Readonly<Record<string, string>> = {
   'engine/machine-lock.ts': 'ends at its deadline and with its signal (engine/machine-lock.test.ts)',
   'engine/ssh.ts': 'is a connection to the engine: each question over it has a deadline (engine/request.ts, above)',
   'forward/listen.ts': 'only listens',
-  'forward/ports/loopback-listener.ts': 'only listens',
   'host/docker/machine.ts': 'has a test of its own above',
   'image/base/bootstrap.ts': 'asks a program of this machine for its version',
   'image/base/program.ts': 'is ended by its owner, and then has a deadline (image/base/program.test.ts)',

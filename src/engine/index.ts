@@ -12,6 +12,7 @@ export type { ContainerExit } from './container-events.ts'
 export type { BindMount, ContainerMount, ContainerOptions, TmpfsMount, VolumeMount } from './container-options.ts'
 export {
   containerEvents,
+  type InspectedContainer,
   inspectContainer,
   killContainer,
   readContainerEvents,

@@ -115,10 +115,10 @@ export async function requestUpgrade(address: EngineAddress, request: EngineRequ
       .once('error', reject)
   })
   if (!(answer instanceof IncomingMessage)) return answer
+  if (!accepted(answer)) return await refuse(answer)
   // What is in between does not pass on the upgrade: the answer is the stream, and has no end.
-  if (accepted(answer)) answer.destroy()
-  if (accepted(answer)) throw new EngineRefusal(answer.statusCode ?? 0, 'the connection was not upgraded')
-  return await refuse(answer)
+  answer.destroy()
+  throw new EngineRefusal(answer.statusCode ?? 0, 'the connection was not upgraded')
 }
 
 function accepted({ statusCode = 0 }: IncomingMessage): boolean {

@@ -13,7 +13,7 @@ beforeEach(async () => {
 afterEach(() => guest[Symbol.asyncDispose]())
 
 test('knows its sockets, and takes all of them away at once', async () => {
-  const forwards = new Forwards({ streams: guest.streams, log: silentLogger })
+  const forwards = new Forwards({ streams: guest.streams, ports: 'direct', log: silentLogger })
   const add = (name: string) =>
     forwards.addDocker({ remotePath: guest.remotePath, localPath: join(guest.directory, name) })
   const added = [await add('a.sock'), await add('b.sock')]
@@ -25,7 +25,7 @@ test('knows its sockets, and takes all of them away at once', async () => {
 })
 
 test('every socket tells why the VM is gone, also one that is made afterwards', async () => {
-  await using forwards = new Forwards({ streams: guest.streams, log: silentLogger })
+  await using forwards = new Forwards({ streams: guest.streams, ports: 'direct', log: silentLogger })
   const add = (name: string) =>
     forwards.addDocker({ remotePath: guest.remotePath, localPath: join(guest.directory, name) })
   const before = await add('a.sock')

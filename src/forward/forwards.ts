@@ -6,6 +6,8 @@ import { PublishedPorts, type PublishedPortsOptions } from './ports/published-po
 export interface ForwardsOptions {
   readonly streams: Streams
   readonly log: Logger
+  /** Whether clients hear of a started container only when `addPublishedPorts` has opened its ports. */
+  readonly ports: 'direct' | 'forwarded'
   /** Kernel entry that errors name. */
   readonly entry?: string | undefined
 }
@@ -26,7 +28,8 @@ export class Forwards implements AsyncDisposable {
     where: Pick<DockerForwardOptions, 'remotePath' | 'localPath' | 'directoryOwner'>,
   ): Promise<ForwardedSocket> {
     const beforeStarted = (container: string) => this.#ports?.opened(container)
-    const socket = await forwardDocker({ ...this.#options, ...where, beforeStarted })
+    const holding = this.#options.ports === 'forwarded' && { beforeStarted }
+    const socket = await forwardDocker({ ...this.#options, ...where, ...holding })
     if (this.#explained !== undefined) socket.explain(this.#explained.reason)
     this.#open.add(socket)
     return socket

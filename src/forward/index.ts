@@ -8,4 +8,4 @@ export {
   PortNotForwardedError,
 } from './errors.ts'
 export { Forwards, type ForwardsOptions } from './forwards.ts'
-export { type GuestContainers, loopbackAddress, type PublishingContainer } from './ports/published-ports.ts'
+export { loopbackAddress } from './ports/published-ports.ts'

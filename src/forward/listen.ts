@@ -10,8 +10,8 @@ import {
   ForwardPathTooLongError,
 } from './errors.ts'
 
-/** A client of a unix socket is refused (EAGAIN) when more than this wait to be taken; Node's own 511 is few while we are busy. */
-const BACKLOG = 4096
+/** A client is refused (at a unix socket with EAGAIN) when more than this wait to be taken; Node's own 511 is few while we are busy. */
+export const BACKLOG = 4096
 
 export interface PrivacyOptions {
   /** Who may own the directory beside this process's user: as who the VM's QEMU runs, which makes sockets there as well. */
@@ -39,13 +39,7 @@ export interface Listener {
  */
 export async function listenPrivately(options: ListenOptions): Promise<Listener> {
   const { path, birthPath } = await checkPrivatePath(options.path, options)
-  const sockets = new Set<Socket>()
-  // Each direction ends by itself, and nothing is read before there is a place for it.
-  const server = createServer({ allowHalfOpen: true, pauseOnConnect: true }, (socket) => {
-    sockets.add(socket)
-    socket.once('close', () => sockets.delete(socket))
-    options.onSocket(socket)
-  })
+  const { server, close } = relayServer(options.onSocket)
   try {
     server.listen({ path: birthPath, backlog: BACKLOG })
     await once(server, 'listening')
@@ -53,7 +47,7 @@ export async function listenPrivately(options: ListenOptions): Promise<Listener>
     await chmod(birthPath, 0o600)
     await rename(birthPath, path)
   } catch (cause) {
-    await close(server, sockets)
+    await close()
     await rm(birthPath, { force: true })
     throw new ForwardListenError({
       what: `the socket ${path} cannot be made`,
@@ -66,15 +60,32 @@ export async function listenPrivately(options: ListenOptions): Promise<Listener>
   return {
     close: async () => {
       await rm(path, { force: true })
-      await close(server, sockets)
+      await close()
     },
   }
 }
 
-async function close(server: Server, sockets: ReadonlySet<Socket>): Promise<void> {
-  const closed = new Promise<void>((resolve) => server.close(() => resolve()))
-  for (const socket of sockets) socket.destroy()
-  await closed
+export interface RelayServer {
+  /** Listens nowhere yet. */
+  readonly server: Server
+  /** Takes no more connections and ends those that are there. */
+  close(): Promise<void>
+}
+
+/** A server whose connections go on elsewhere: each direction ends by itself, and nothing is read before there is a place for it. */
+export function relayServer(onSocket: (socket: Socket) => void): RelayServer {
+  const sockets = new Set<Socket>()
+  const server = createServer({ allowHalfOpen: true, noDelay: true, pauseOnConnect: true }, (socket) => {
+    sockets.add(socket)
+    socket.once('close', () => sockets.delete(socket))
+    onSocket(socket)
+  })
+  const close = async () => {
+    const closed = new Promise<void>((resolve) => server.close(() => resolve()))
+    for (const socket of sockets) socket.destroy()
+    await closed
+  }
+  return { server, close }
 }
 
 /** Longest path of a unix socket: `sun_path` without its NUL byte. */

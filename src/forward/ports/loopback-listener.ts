@@ -1,11 +1,9 @@
 import { once } from 'node:events'
-import { createServer, type Server, type Socket } from 'node:net'
+import type { Socket } from 'node:net'
 import type { Duplex } from 'node:stream'
 import { type Logger, silentLogger } from '../../log/index.ts'
 import type { Streams } from '../../streams/index.ts'
-
-/** A local engine's proxy takes as many at once. */
-const BACKLOG = 4096
+import { BACKLOG, relayServer } from '../listen.ts'
 
 export interface LoopbackPort {
   /** A loopback address of this machine. */
@@ -28,12 +26,8 @@ export async function listenOnLoopback(
   streams: Streams,
   log: Logger = silentLogger,
 ): Promise<LoopbackListener> {
-  const sockets = new Set<Socket>()
-  // Each direction ends by itself, and nothing is read before there is a place for it.
-  const server = createServer({ allowHalfOpen: true, noDelay: true, pauseOnConnect: true }, (socket) => {
-    sockets.add(socket)
+  const { server, close } = relayServer((socket) => {
     socket.on('error', () => {})
-    socket.once('close', () => sockets.delete(socket))
     streams.open({ kind: 'tcp', port }).then(
       (remote) => join(socket, remote),
       // Refused in the guest, or no guest: to the client it is a connection that was reset, as the engine's own proxy has it.
@@ -43,7 +37,7 @@ export async function listenOnLoopback(
   server.listen({ host: address, port, backlog: BACKLOG })
   await once(server, 'listening')
   server.on('error', (error) => log.warn(`${address}:${port}: ${error.message}`))
-  return { close: () => close(server, sockets) }
+  return { close }
 }
 
 /** An end passes on as a half-close, back-pressure as it is; a side that breaks breaks the other. */
@@ -54,10 +48,4 @@ function join(local: Socket, remote: Duplex): void {
   remote.once('close', () => local.destroySoon())
   local.pipe(remote)
   remote.pipe(local)
-}
-
-async function close(server: Server, sockets: ReadonlySet<Socket>): Promise<void> {
-  const closed = new Promise<void>((resolve) => server.close(() => resolve()))
-  for (const socket of sockets) socket.destroy()
-  await closed
 }

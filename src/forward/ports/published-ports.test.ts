@@ -1,10 +1,13 @@
 import { once } from 'node:events'
 import { connect, createServer, type Server, type Socket } from 'node:net'
 import { text } from 'node:stream/consumers'
-import { afterEach, beforeEach, expect, test } from 'vitest'
+import { afterEach, beforeEach, expect, onTestFinished, test } from 'vitest'
+import type { DockerdContainer, DockerdContainers } from '../../host/index.ts'
 import { silentLogger as log } from '../../log/index.ts'
 import type { Destination, Streams } from '../../streams/index.ts'
-import { type GuestContainers, loopbackAddress, type PublishedPort, PublishedPorts } from './published-ports.ts'
+import { loopbackAddress, PublishedPorts } from './published-ports.ts'
+
+type PublishedPort = DockerdContainer['published'][number]
 
 const address = loopbackAddress()
 /** What the guest's containers publish, by id. */
@@ -28,7 +31,7 @@ const streams: Streams = {
   },
 }
 
-const dockerd: GuestContainers = {
+const dockerd: DockerdContainers = {
   inspect: async (id) => {
     const published = containers.get(id)
     return published && { id, published }
@@ -87,6 +90,14 @@ async function dial(port: number): Promise<Socket> {
   return socket
 }
 
+/** One at which somebody else listens until the test is over. */
+async function takenPort(): Promise<number> {
+  const taken = createServer().listen(0, address)
+  await once(taken, 'listening')
+  onTestFinished(() => void taken.close())
+  return (taken.address() as { port: number }).port
+}
+
 async function freePort(): Promise<number> {
   const probe = createServer().listen(0, address)
   await once(probe, 'listening')
@@ -141,9 +152,7 @@ test('what is published at one address of the guest, or not over TCP, stays in t
 })
 
 test('a port that is taken here is an error by name, and its container does not run', async () => {
-  const taken = createServer().listen(0, address)
-  await once(taken, 'listening')
-  const { port } = taken.address() as { port: number }
+  const port = await takenPort()
   const free = await freePort()
   const ports = await follow()
   containers.set('web', [everywhere(port)])
@@ -155,13 +164,10 @@ test('a port that is taken here is an error by name, and its container does not 
   expect(killed).toEqual(['web'])
   await ports.opened('other')
   ;(await dial(free)).destroy()
-  taken.close()
 })
 
 test('who starts a container reads why it was killed, also when an event told of its start before', async () => {
-  const taken = createServer().listen(0, address)
-  await once(taken, 'listening')
-  const { port } = taken.address() as { port: number }
+  const port = await takenPort()
   const ports = await follow()
   containers.set('web', [everywhere(port)])
   changed('web')
@@ -169,13 +175,10 @@ test('who starts a container reads why it was killed, also when an event told of
   containers.set('web', [])
   await expect(ports.opened('web')).rejects.toMatchObject({ code: 'PORT_NOT_FORWARDED' })
   await ports.opened('web')
-  taken.close()
 })
 
 test('also when the container is removed with its end, and is not there any more', async () => {
-  const taken = createServer().listen(0, address)
-  await once(taken, 'listening')
-  const { port } = taken.address() as { port: number }
+  const port = await takenPort()
   const ports = await follow()
   containers.set('web', [everywhere(port)])
   changed('web')
@@ -183,7 +186,6 @@ test('also when the container is removed with its end, and is not there any more
   containers.delete('web')
   changed('web')
   await expect(ports.opened('web')).rejects.toMatchObject({ code: 'PORT_NOT_FORWARDED' })
-  taken.close()
 })
 
 test('a connection that the guest refuses is reset', async () => {

@@ -1,39 +1,17 @@
 import { randomInt } from 'node:crypto'
 import { reasonOf } from '../../errors/index.ts'
+import type { DockerdContainer, DockerdContainers } from '../../host/index.ts'
 import type { Logger } from '../../log/index.ts'
 import type { Streams } from '../../streams/index.ts'
 import { PortNotForwardedError } from '../errors.ts'
 import { type LoopbackListener, listenOnLoopback } from './loopback-listener.ts'
 
-/** A container, and the ports of the guest that lead to it: none while it does not run. */
-export interface PublishingContainer {
-  readonly id: string
-  readonly published: readonly PublishedPort[]
-}
-
-export interface PublishedPort {
-  /** Such as `tcp`. */
-  readonly protocol: string
-  /** Address of the guest at which it is published; empty, `0.0.0.0` and `::` are all. */
-  readonly hostIp: string
-  readonly port: number
-}
-
-/** What is asked of the guest's dockerd. */
-export interface GuestContainers {
-  /** By id or name; undefined where there is none. */
-  inspect(container: string): Promise<PublishingContainer | undefined>
-  running(): Promise<readonly string[]>
-  /** Ids of containers that have started or ended, from the call on; ends with the signal or with dockerd. */
-  changes(signal: AbortSignal): Promise<AsyncIterable<string>>
-  kill(id: string): Promise<void>
-}
-
 export interface PublishedPortsOptions {
   /** Of this machine's loopback, and this VM's alone. */
   readonly address: string
   readonly streams: Streams
-  readonly containers: GuestContainers
+  /** The guest's. */
+  readonly containers: DockerdContainers
   readonly log: Logger
   /** Kernel entry that errors name. */
   readonly entry?: string | undefined
@@ -176,7 +154,7 @@ export class PublishedPorts {
 }
 
 /** What is published for everybody. At one address of the guest it is for the guest, as it is for the machine of a local engine. */
-function forwardable(ports: readonly PublishedPort[]): Set<number> {
+function forwardable(ports: DockerdContainer['published']): Set<number> {
   const everywhere = ['', '0.0.0.0', '::']
   return new Set(
     ports.filter(({ protocol, hostIp }) => protocol === 'tcp' && everywhere.includes(hostIp)).map(({ port }) => port),

@@ -1,6 +1,7 @@
 import {
   containerEvents,
   engineClient,
+  type InspectedContainer,
   inspectContainer,
   killContainer,
   readContainerEvents,
@@ -27,16 +28,7 @@ export interface DockerdContainers {
   kill(id: string): Promise<void>
 }
 
-export interface DockerdContainer {
-  readonly id: string
-  readonly published: readonly {
-    /** Such as `tcp`. */
-    readonly protocol: string
-    /** Empty, `0.0.0.0` and `::` are all of the guest's addresses. */
-    readonly hostIp: string
-    readonly port: number
-  }[]
-}
+export type DockerdContainer = Pick<InspectedContainer, 'id' | 'published'>
 
 /** The dockerd behind a unix socket of this machine. */
 export function dockerdAt(socketPath: string): Dockerd {

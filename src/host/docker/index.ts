@@ -14,5 +14,5 @@ export {
   imageLabels,
   resolveEngineAddress,
 } from '../../engine/index.ts'
-export { type Dockerd, type DockerdContainers, dockerdAt } from './dockerd.ts'
+export { type Dockerd, type DockerdContainer, type DockerdContainers, dockerdAt } from './dockerd.ts'
 export { dockerHost, type EngineView, type OpenHostOptions, openDockerHost, viewEngine } from './host.ts'

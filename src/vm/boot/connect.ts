@@ -146,10 +146,18 @@ export function sshInto(
 /** Makes the socket of this machine that is the guest's dockerd. */
 export async function forwardDocker(
   { plan, start, runDirectory, resources }: Attempt,
-  { gone, signal }: Guest,
+  { box, gone, signal }: Guest,
   streams: Streams,
 ): Promise<{ readonly forwards: Forwards; readonly docker: ForwardedSocket }> {
-  const forwards = resources.use('forwards', new Forwards({ streams, log: start.log, entry: plan.entry.name }))
+  const forwards = resources.use(
+    'forwards',
+    new Forwards({
+      streams,
+      ports: box.address === undefined ? 'forwarded' : 'direct',
+      log: start.log,
+      entry: plan.entry.name,
+    }),
+  )
   const docker = await forwards.addDocker({
     remotePath: dockerSocket.path,
     localPath: join(runDirectory.path, 'docker.sock'),
