@@ -1,6 +1,6 @@
 import type { MessageInitShape } from '@bufbuild/protobuf'
 import { CacheSharingOpt, type MountSchema, MountType, NetMode } from '../gen/ops_pb.ts'
-import { createVertex, type HasOutput, InputList, NONE, type Output, type Platform } from './vertex.ts'
+import { createVertex, type HasOutput, InputList, NONE, type Output, type Platform } from './definition.ts'
 
 /** What a run sees at `target` beside its root. */
 export type Mount = BindMount | CacheMount | SecretMount | TmpfsMount

@@ -8,7 +8,7 @@ import {
   type Output,
   type Platform,
   type VertexMetadata,
-} from './vertex.ts'
+} from './definition.ts'
 
 export interface Owner {
   readonly uid: number

@@ -1,3 +1,4 @@
+export type { HasOutput, Output, Platform, Vertex } from './definition.ts'
 export { commandOf, type Definition, definitionMessage } from './definition.ts'
 export { bind, cache, type Mount, type Network, output, type RunOptions, secret, tmpfs } from './exec.ts'
 export {
@@ -22,4 +23,3 @@ export {
   State,
   scratch,
 } from './state.ts'
-export type { HasOutput, Output, Platform, Vertex } from './vertex.ts'

@@ -1,7 +1,14 @@
-import { type Definition, marshal } from './definition.ts'
+import {
+  createVertex,
+  type Definition,
+  type HasOutput,
+  marshal,
+  type Output,
+  type Platform,
+  type VertexMetadata,
+} from './definition.ts'
 import { type ExecMeta, type ExecResult, exec, type Network, type RunOptions } from './exec.ts'
 import type { FileActions } from './file.ts'
-import { createVertex, type HasOutput, type Output, type Platform, type VertexMetadata } from './vertex.ts'
 
 /** A file system that is yet to be made, and what runs on it inherit. Immutable: every method returns another state. */
 export class State implements HasOutput {

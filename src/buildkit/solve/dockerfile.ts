@@ -1,6 +1,6 @@
 import { readFile } from 'node:fs/promises'
 import { basename, dirname, resolve } from 'node:path'
-import type { Platform } from '../llb/vertex.ts'
+import type { Platform } from '../llb/definition.ts'
 import { LocalDirError, localDirs } from '../session/local-dirs.ts'
 import { parseIgnoreFile } from '../session/patterns.ts'
 import type { Attachable } from '../session/services.ts'

@@ -1,4 +1,4 @@
-import type { Platform } from '../llb/vertex.ts'
+import type { Platform } from '../llb/definition.ts'
 
 /** What a container of an image starts with. */
 export interface ImageConfig {
