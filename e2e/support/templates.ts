@@ -45,6 +45,13 @@ export class TemplateVolume implements AsyncDisposable {
     return (await this.shell('ls -1')).split('\n').filter((name) => name !== '')
   }
 
+  /** The volumes in which VMs become templates at the moment. */
+  async makings(): Promise<readonly string[]> {
+    const boxes = await docker.listContainers({ filters: { volume: [this.name] } })
+    const mounted = boxes.flatMap(({ Mounts }) => Mounts.map(({ Name = '' }) => Name))
+    return mounted.filter((name) => name.startsWith('testkernels-making-'))
+  }
+
   async [Symbol.asyncDispose](): Promise<void> {
     if (this.#previous === undefined) delete process.env['TESTKERNELS_TEMPLATE_VOLUME']
     else process.env['TESTKERNELS_TEMPLATE_VOLUME'] = this.#previous

@@ -1,9 +1,12 @@
 // The making of templates: by several at once, by one that is killed, on a disk that gets full, and within a limit.
+import Docker from 'dockerode'
 import { expect, test } from 'vitest'
 import { testkernels } from '../../support/run.ts'
 import { TemplateVolume } from '../../support/templates.ts'
 
 const MAKING_DEADLINE_MS = 240_000
+const docker = new Docker()
+const volumes = async () => (await docker.listVolumes()).Volumes.map(({ Name }) => Name)
 const small = ['run', '--kernel', 'debian:bookworm', '--memory-mib', '512']
 
 test('of two that need the same one at once, one makes it and the other waits for it', async () => {
@@ -23,22 +26,25 @@ test('of two that need the same one at once, one makes it and the other waits fo
 test('what one that was killed had half written is no template, and goes with the next one', async ({ annotate }) => {
   await using volume = await TemplateVolume.create()
   await using killed = await testkernels([...small, '--', 'true'])
-  await expect
-    .poll(() => volume.shell('ls -d .*/mem.img 2>/dev/null || true'), { timeout: MAKING_DEADLINE_MS })
-    .not.toBe('')
+  await expect.poll(() => killed.program.stderr, { timeout: MAKING_DEADLINE_MS }).toMatch(/^making the template/m)
+  const [making = ''] = await volume.makings()
   const qemus = await killed.qemus()
   killed.program.kill('SIGKILL')
   await annotate(`nothing left after ${await killed.gone(qemus)} ms`)
   expect(await volume.keys()).toEqual([])
-  // As a power cut would leave it.
+  // Its guest's memory and disk are files there.
+  expect(await volumes()).toContain(making)
+  // As a power cut while it was sealed would leave it.
   await volume.shell('mkdir -p .0123456789abcdef0123456789abcdef.00000000')
 
   await using next = await testkernels([...small, '--', 'true'])
   expect((await next.program.exit).code).toBe(0)
   expect(next.program.stderr).toMatch(/^making the template/m)
   expect(next.program.stderr).not.toMatch(/warning/)
-  const [key = ''] = await volume.keys()
-  expect(await volume.shell('ls -A')).not.toContain(`.${key}.`)
+  const keys = await volume.keys()
+  expect(keys).toHaveLength(1)
+  expect((await volume.shell('ls -A')).split('\n')).toEqual(keys)
+  await expect.poll(volumes, { timeout: MAKING_DEADLINE_MS }).not.toContain(making)
 })
 
 test('where the disk gets full, VMs boot cold, with one warning', async () => {

@@ -13,6 +13,9 @@
 // Escaped as JSON it is no longer than a line of control.c.
 #define BATCH_BYTES 6144
 #define TEXT_BYTES 1000
+// What waits to be told. A host that is slow to ask is waited for with the reading going on: the kernel's ring waits for nobody. With the
+// limits on lines below, a kernel fills it in a minute of nothing but reports.
+#define QUEUE_BYTES (512 * 1024)
 // A turn is this many records at the most, so that others have theirs. Where it had them all, the next begins a little later, when there
 // may be more than one; where it had not, soon: the smallest ring of Debian's kernels (128 KiB) is written anew within 30 ms of a flood.
 #define RECORDS_A_TURN 512
@@ -24,7 +27,7 @@
 #define LINES_OF_A_REPORT 150
 
 static int kmsg = -1;
-static char batch[BATCH_BYTES];
+static char queue[QUEUE_BYTES];
 static size_t used;
 static bool is_awaited;
 // The sequence number of the last record that was read; whether there was one.
@@ -69,7 +72,7 @@ static bool is_told(const char *text) {
 }
 
 static bool has_room(void) {
-  return used + TEXT_BYTES + 64 < sizeof batch;
+  return used + TEXT_BYTES + 64 < sizeof queue;
 }
 
 // A record is `PRIORITY,SEQUENCE,MICROSECONDS,FLAGS;TEXT`, and then lines of properties. The kernel has escaped what is not printable.
@@ -86,7 +89,7 @@ static void take(char *record) {
   text[strcspn(text, "\n")] = 0;
   if (!is_told(text)) left_out++;
   else
-    used += snprintf(batch + used, sizeof batch - used, "%u %llu %llu %.*s\n", priority & 7, sequence, microseconds, TEXT_BYTES,
+    used += snprintf(queue + used, sizeof queue - used, "%u %llu %llu %.*s\n", priority & 7, sequence, microseconds, TEXT_BYTES,
                      text);
 }
 
@@ -104,12 +107,30 @@ static bool read_records(void) {
   return false;
 }
 
+// The length of the whole lines at the beginning of the queue that are a batch, and the number of the last one of them.
+static size_t batch_length(unsigned long long *last) {
+  size_t length = 0;
+  while (length < used) {
+    char *line = queue + length;
+    size_t size = (char *)memchr(line, '\n', used - length) + 1 - line;
+    if (length + size > BATCH_BYTES) break;
+    // After the level, which is one digit.
+    *last = strtoull(line + 2, NULL, 10);
+    length += size;
+  }
+  return length;
+}
+
 // `QUESTION THROUGH OVERWRITTEN LEFT_OUT MORE`, and a line `LEVEL SEQUENCE MICROSECONDS TEXT` for each record.
 static void tell(unsigned long question, bool more) {
   static char message[BATCH_BYTES + 128];
-  snprintf(message, sizeof message, "%lu %llu %llu %llu %d\n%.*s", question, through, overwritten, left_out, more, (int)used,
-           batch);
-  used = 0;
+  unsigned long long told = through;
+  size_t length = batch_length(&told);
+  bool is_rest = length < used;
+  snprintf(message, sizeof message, "%lu %llu %llu %llu %d\n%.*s", question, is_rest ? told : through, overwritten, left_out,
+           more || is_rest, (int)length, queue);
+  used -= length;
+  memmove(queue, queue + length, used);
   overwritten = left_out = 0;
   control_event("kernel", message);
 }
@@ -139,7 +160,7 @@ void kernel_log_handle(const char *value) {
   }
 }
 
-// What is not waited for stays in the kernel's ring, where it costs nothing.
+// What there is no room for stays in the kernel's ring.
 int kernel_log_descriptor(void) {
   return has_room() && now_ms() >= pause_until_ms ? kmsg : -1;
 }
