@@ -2,7 +2,10 @@ import { readdirSync, readFileSync, statSync } from 'node:fs'
 import { join } from 'node:path'
 import { type CampaignEngine, CGROUP } from './engine.ts'
 
-/** What a start takes a directory that is being made for, if it is younger (src/vm/boot/run-directory.ts). */
+/**
+ * What a start takes a directory for one that is being made, if it is younger (src/vm/boot/run-directory.ts), and a container that was not
+ * started (src/engine/prune.ts).
+ */
 const NEW_FOR_MS = 60_000
 /** In the environment of all programs of the campaign, and of what they start. */
 export const MARK = 'TESTKERNELS_CAMPAIGN'
@@ -23,9 +26,17 @@ export async function leftovers({ engine, volumes, directories, cacheDirectory }
     engine.docker.listVolumes(),
     engine.docker.listNetworks(),
   ])
+  const young = containers.filter(
+    ({ State, Created }) => State === 'created' && Date.now() - Created * 1000 < NEW_FOR_MS,
+  )
+  const had = young.flatMap(({ Mounts }) => Mounts.map(({ Name }) => Name))
   return [
-    ...containers.map(({ Names, State }) => `container ${Names.join()} (${State})`),
-    ...(Volumes ?? []).filter(({ Name }) => !volumes.includes(Name)).map(({ Name }) => `volume ${Name}`),
+    ...containers
+      .filter((container) => !young.includes(container))
+      .map(({ Names, State }) => `container ${Names.join()} (${State})`),
+    ...(Volumes ?? [])
+      .filter(({ Name }) => !volumes.includes(Name) && !had.includes(Name))
+      .map(({ Name }) => `volume ${Name}`),
     ...networks.filter(({ Name }) => !['bridge', 'host', 'none'].includes(Name)).map(({ Name }) => `network ${Name}`),
     ...processes(),
     ...directories.flatMap((directory) => filesIn(directory)),

@@ -1,9 +1,47 @@
-import { spawn } from 'node:child_process'
-import { once } from 'node:events'
+// Whose a thing is, is told by the engine, so that it does not matter who asks: each owner here is alone in his PID namespace, or another user.
+import { spawnSync } from 'node:child_process'
+import { statSync } from 'node:fs'
+import { dirname, join } from 'node:path'
 import { afterEach, beforeAll, expect, test } from 'vitest'
-import { type Engine, newOwnership, type Ownership, prune, runLabels } from '../../src/engine/index.ts'
-import { formatOwner, thisOwner } from '../../src/engine/owner.ts'
+import { type Engine, newRun, prune, runLabels } from '../../src/engine/index.ts'
 import { baseImage } from '../support/env.ts'
+import { Program } from '../support/program.ts'
+
+const runAttached = join(import.meta.dirname, 'run-attached.mjs')
+const main = join(import.meta.dirname, '../../dist/cli/main.js')
+const NOBODY = 65_534
+/** What was not started for a minute is nobody's. */
+const ABANDONED_DEADLINE_MS = 180_000
+const GONE_DEADLINE_MS = 60_000
+
+const isRoot = process.getuid?.() === 0
+/** The group that may use this machine's engine. */
+const engineGid = statSync('/var/run/docker.sock', { throwIfNoEntry: false })?.gid ?? 0
+
+function isPublic(path: string): boolean {
+  return (statSync(path).mode & 0o005) === 0o005 && (path === '/' || isPublic(dirname(path)))
+}
+
+/** Who starts a program. */
+interface Somebody {
+  readonly who: string
+  /** What the program is started by. */
+  readonly under: readonly string[]
+  readonly ids?: { readonly uid: number; readonly gid: number }
+}
+
+const me: Somebody = { who: 'this user', under: [] }
+const inAnotherPidNamespace: Somebody = {
+  who: 'a process of another PID namespace',
+  under: ['unshare', '--pid', '--fork', '--kill-child', '--mount-proc'],
+}
+const nobody: Somebody = { who: 'another user', under: [], ids: { uid: NOBODY, gid: engineGid } }
+const canUnshare = isRoot && spawnSync('unshare', ['--pid', '--fork', '--mount-proc', 'true']).status === 0
+const others = [
+  ...(canUnshare ? [inAnotherPidNamespace] : []),
+  // Only root starts programs as somebody else, who must be able to read ours.
+  ...(isRoot && engineGid !== 0 && isPublic(import.meta.dirname) ? [nobody] : []),
+]
 
 let engine: Engine
 beforeAll(async () => {
@@ -16,67 +54,98 @@ afterEach(async () => {
   for (const cleanUp of cleanUps.splice(0).reverse()) await cleanUp().catch(() => {})
 })
 
-/** A network, a volume, and a container that runs and uses both. */
-async function makeThings({ run, owner }: Ownership): Promise<readonly string[]> {
-  const { docker } = engine
-  const labels = runLabels({ run, owner })
-  const name = `testkernels-e2e-${run}`
-  const network = await docker.createNetwork({ Name: name, Labels: labels })
-  cleanUps.push(() => network.remove())
-  await docker.createVolume({ Name: name, Labels: labels })
-  cleanUps.push(() => docker.getVolume(name).remove())
-  const container = await docker.createContainer({
-    name,
-    Image: baseImage,
-    Cmd: ['sleep', '1000'],
-    Labels: labels,
-    HostConfig: { NetworkMode: name, Binds: [`${name}:/volume`] },
-  })
-  cleanUps.push(() => container.remove({ force: true }))
-  await container.start()
-  return [`container ${name}`, `network ${name}`, `volume ${name}`]
+function start(argv: readonly string[], { under, ids }: Somebody): Program {
+  return new Program([...under, process.execPath, ...argv], { ...ids })
+}
+
+interface Owner {
+  readonly run: string
+  readonly things: readonly string[]
+  /** Ends him at once; resolves when his container is gone. */
+  kill(): Promise<void>
+}
+
+/** An owner with a container that runs and a volume that it has. */
+async function startOwner(somebody: Somebody): Promise<Owner> {
+  const run = newRun()
+  const volume = `testkernels-e2e-${run}`
+  const program = start([runAttached, baseImage, JSON.stringify(runLabels(run)), volume], somebody)
+  cleanUps.push(
+    () => engine.docker.getVolume(volume).remove(),
+    async () => await kill(),
+  )
+  const [id = ''] = await program.printed('stdout', /\w{64}/)
+  const kill = async () => {
+    await program[Symbol.asyncDispose]()
+    await expect.poll(() => thingsOf(run), { timeout: GONE_DEADLINE_MS }).not.toContain(`container ${id}`)
+  }
+  return { run, things: [`container ${id}`, `volume ${volume}`], kill }
 }
 
 async function thingsOf(run: string): Promise<readonly string[]> {
   const filters = { label: [`testkernels.run=${run}`] }
   const containers = await engine.docker.listContainers({ all: true, filters })
-  const networks = await engine.docker.listNetworks({ filters })
   const { Volumes: volumes } = await engine.docker.listVolumes({ filters })
-  return [
-    ...containers.map(({ Names }) => `container ${Names[0]?.slice(1)}`),
-    ...networks.map(({ Name }) => `network ${Name}`),
-    ...(volumes ?? []).map(({ Name }) => `volume ${Name}`),
-  ]
+  return [...containers.map(({ Id }) => `container ${Id}`), ...(volumes ?? []).map(({ Name }) => `volume ${Name}`)]
 }
 
-async function deadOwner(): Promise<string> {
-  const child = spawn('true')
-  await once(child, 'exit')
-  return formatOwner({ ...thisOwner(), pid: child.pid ?? 0 })
-}
+test.each([me, ...others])(
+  '$who removes what a killed owner left, and nothing of the living, whoever they are',
+  async (pruner) => {
+    const killed = await startOwner(others[0] ?? me)
+    const living: Owner[] = []
+    for (const somebody of [me, ...others]) living.push(await startOwner(somebody))
+    await killed.kill()
+    // His container goes by itself, and his volume does not.
+    expect(await thingsOf(killed.run)).toEqual([expect.stringMatching(/^volume /)])
 
-test('removes what a dead owner left, and nothing of the living', async () => {
-  const dead = { ...newOwnership(), owner: await deadOwner() }
-  const living = newOwnership()
-  const elsewhere = { ...newOwnership(), owner: '1@elsewhere.example.org' }
-  const left = await makeThings(dead)
-  const ours = await makeThings(living)
-  const theirs = await makeThings(elsewhere)
+    const program = start([main, 'prune'], pruner)
+    expect((await program.exit).code, program.stderr).toBe(0)
 
-  const { removed, refused } = await prune(engine)
+    expect(program.stderr).toContain(`removed ${killed.things[1]}`)
+    expect(await thingsOf(killed.run)).toEqual([])
+    for (const { run, things } of living) expect(await thingsOf(run)).toEqual(things)
+  },
+)
 
-  expect(removed.map(({ kind, name }) => `${kind} ${name}`)).toEqual(expect.arrayContaining([...left]))
-  expect(refused.filter(({ name }) => name.includes(dead.run))).toEqual([])
-  expect(await thingsOf(dead.run)).toEqual([])
-  expect(await thingsOf(living.run)).toEqual(ours)
-  expect(await thingsOf(elsewhere.run)).toEqual(theirs)
+test('what was made and never started stays for a minute, in which it may be, and goes then', async () => {
+  const run = newRun()
+  const labels = runLabels(run)
+  const volume = `testkernels-e2e-${run}`
+  const { docker } = engine
+  const container = await docker.createContainer({
+    Image: baseImage,
+    Cmd: ['true'],
+    Labels: labels,
+    HostConfig: {
+      Mounts: [
+        {
+          Type: 'volume',
+          Source: volume,
+          Target: '/volume',
+          VolumeOptions: { NoCopy: false, Labels: labels, DriverConfig: { Name: '', Options: {} } },
+        },
+      ],
+    },
+  })
+  cleanUps.push(
+    () => docker.getVolume(volume).remove(),
+    () => container.remove({ force: true }),
+  )
+  const made = [`container ${container.id}`, `volume ${volume}`]
+  expect(await thingsOf(run)).toEqual(made)
+  await prune(engine)
+  expect(await thingsOf(run)).toEqual(made)
+  const left = async () => {
+    await prune(engine)
+    return await thingsOf(run)
+  }
+  await expect.poll(left, { timeout: ABANDONED_DEADLINE_MS, interval: 5_000 }).toEqual([])
 })
 
 test('prunes that run at the same time do not get in each other’s way', async () => {
-  const dead = { ...newOwnership(), owner: await deadOwner() }
-  await makeThings(dead)
+  const killed = await startOwner(me)
+  await killed.kill()
   await Promise.all([prune(engine), prune(engine), prune(engine)])
-  // One may have seen a network as still used by a container that another was just removing.
-  await prune(engine)
-  expect(await thingsOf(dead.run)).toEqual([])
+  expect(await thingsOf(killed.run)).toEqual([])
 })

@@ -1,4 +1,4 @@
-import { connectEngine, type Engine, newOwnership, resolveEngineAddress, runLabels } from '../../src/engine/index.ts'
+import { connectEngine, type Engine, newRun, resolveEngineAddress, runLabels } from '../../src/engine/index.ts'
 
 /** The issue's promise: nothing of ours is left this long after its owner's end, however that came. */
 export const GONE_WITHIN_MS = 5_000
@@ -11,7 +11,7 @@ export async function engineUnderTest(): Promise<Engine> {
 
 /** Labels of one test's own run. */
 export function ownRun(): { readonly labels: Record<string, string>; readonly filter: string } {
-  const labels = runLabels(newOwnership())
+  const labels = runLabels(newRun())
   return { labels, filter: `testkernels.run=${labels['testkernels.run']}` }
 }
 

@@ -67,7 +67,7 @@ test('leftovers are counted, and prune named', async () => {
   expect(await withEngine(leftovers, { abandoned })).toEqual({
     status: 'warning',
     message: 'runs that ended left 2 containers, 1 volume',
-    remedy: '`testkernels prune` removes it',
+    remedy: '`testkernels prune` removes it, and so does the next start',
   })
   expect(await withEngine(leftovers, {})).toMatchObject({ status: 'ok' })
   expect(counted(['run directory', 'run directory'])).toBe('2 run directories')

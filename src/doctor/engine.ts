@@ -97,7 +97,7 @@ export const leftovers: Check = {
     const message = `runs that ended left ${counted(kinds)}`
     return inEngine.length === 0
       ? { status: 'ok', message: `${message}; the next start removes that` }
-      : { status: 'warning', message, remedy: '`testkernels prune` removes it' }
+      : { status: 'warning', message, remedy: '`testkernels prune` removes it, and so does the next start' }
   },
 }
 

@@ -1,6 +1,7 @@
 import { once } from 'node:events'
 import type { Duplex } from 'node:stream'
 import { setTimeout as delay } from 'node:timers/promises'
+import { reasonOf } from '../errors/index.ts'
 import { Disposals, neverAborted, orAborted } from '../lifetime/index.ts'
 import { type Logger, silentLogger } from '../log/index.ts'
 import type { Engine } from './connect.ts'
@@ -15,8 +16,9 @@ import {
   removeContainer,
   startContainer,
 } from './containers.ts'
-import { ContainerNotRemovedError } from './errors.ts'
+import { ContainerNotRemovedError, ContainerNotStartedError } from './errors.ts'
 import { createDemultiplexer, LineBuffer, type LineStream } from './output.ts'
+import { statusOf } from './request.ts'
 
 /**
  * A running container whose life hangs on this process: we hold the only stream to its stdin, so when we die, even by
@@ -52,17 +54,42 @@ export interface RunOptions {
 
 const DEFAULT_STOP_GRACE_MS = 3_000
 
+/** How often a container is made that somebody removes before it was started. */
+const MAKES = 3
+
 /**
  * Creates, attaches and starts, in this order, so that we are attached in every moment of the container's life. What a
- * SIGKILL between creating and starting leaves is a container that never ran; `prune` removes it.
+ * SIGKILL between creating and starting leaves is a container that never ran; `prune` removes it. Nobody can tell it from ours if that is
+ * not started for a minute, on a machine that was suspended, say: then another is made.
  * @throws ContainerNotStartedError, DeviceMissingError, ImageMissingError
  */
 export async function runAttached(
   engine: Engine,
   options: ContainerOptions,
-  run: RunOptions = {},
+  { log = silentLogger, signal = neverAborted() }: RunOptions = {},
 ): Promise<AttachedContainer> {
-  const { log = silentLogger, signal = neverAborted() } = run
+  for (let makes = 1; ; makes++) {
+    try {
+      return await runOnce(engine, options, { log, signal })
+    } catch (thrown) {
+      if (makes === MAKES || !wasRemoved(thrown)) throw thrown
+      log.debug(`a container of ${options.image} was removed before it was started; making another`)
+    }
+  }
+}
+
+/** Of a container that the engine has just made. It says no such thing of an image, or of a program that is not in it. */
+function wasRemoved(failure: unknown): boolean {
+  const cause = failure instanceof ContainerNotStartedError ? failure.cause : undefined
+  const status = statusOf(cause)
+  return (status === 404 || status === 409) && /no such container|marked for removal/i.test(reasonOf(cause))
+}
+
+async function runOnce(
+  engine: Engine,
+  options: ContainerOptions,
+  { log, signal }: Required<RunOptions>,
+): Promise<AttachedContainer> {
   await using starting = new Disposals()
   const attempt = async <T>(work: Promise<T>): Promise<T> => {
     try {

@@ -47,19 +47,9 @@ export {
   type TransferOptions,
   tagImage,
 } from './images.ts'
+export { imageLabels, newRun, runLabels } from './labels.ts'
 export { acquireMachineLock, type LockOptions } from './machine-lock.ts'
 export type { LineStream } from './output.ts'
-export {
-  imageLabels,
-  LABELS,
-  newOwnership,
-  type Owner,
-  type OwnerState,
-  type Ownership,
-  ownerState,
-  parseOwner,
-  runLabels,
-} from './owner.ts'
 export {
   hasVolume,
   type Leftover,

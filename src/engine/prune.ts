@@ -3,17 +3,12 @@ import { type Logger, silentLogger } from '../log/index.ts'
 import type { EngineAddress } from './address.ts'
 import type { Engine, EngineClient } from './connect.ts'
 import { imagePath } from './images.ts'
-import { LABELS, ownerState, parseOwner } from './owner.ts'
-import { requestJson, statusOf } from './request.ts'
+import { LABELS } from './labels.ts'
+import { requestDocument, requestJson, statusOf } from './request.ts'
 
 export interface PruneOptions {
   /** What is kept for later runs and goes as well: images, and volumes that cache what was made from them. @default none */
   readonly caches?: readonly ('image' | 'volume')[]
-  /**
-   * Whether the remains of processes that cannot be seen from here, on other machines or in other containers, go as well.
-   * @default 'keep'
-   */
-  readonly unknownOwners?: 'keep' | 'remove'
   readonly signal?: AbortSignal
   readonly log?: Logger
 }
@@ -28,38 +23,53 @@ export interface RefusedLeftover extends Leftover {
   readonly reason: string
 }
 
+/** A thing of ours in the engine. */
+export interface Leftover {
+  readonly kind: 'container' | 'volume' | 'image'
+  readonly id: string
+  readonly name: string
+}
+
+interface RemovableLeftover extends Leftover {
+  remove(): Promise<unknown>
+}
+
+/** From its creation to its start a container takes a few round trips. */
+const NEW_FOR_MS = 60_000
+
 /**
- * Removes what runs left whose process is no more: after a power cut, or a SIGKILL in the wrong moment. What belongs to a
- * living process stays. Safe to run beside other runs and other prunes.
+ * Removes what runs left. What somebody needs stays, be he another user, in another container or on another machine; safe to run beside
+ * other runs and other prunes.
+ *
+ * Who lives is not asked, because the engine knows already. A container that runs ends with the connection of its owner, which his kernel
+ * closes when he dies (see `runAttached`); a volume of a run is somebody's as long as a container has it, and the engine removes none that
+ * one has. What is left to judge never ran: a container that nobody has started for a minute. If somebody would have, he makes another.
  */
 export async function prune(engine: Engine, options: PruneOptions = {}): Promise<PruneResult> {
-  const { caches = [], unknownOwners = 'keep', signal, log = silentLogger } = options
-  const abandoned = await listAbandoned(engine, unknownOwners)
+  const { caches = [], signal, log = silentLogger } = options
   const removed: Leftover[] = []
   const refused: RefusedLeftover[] = []
-  const unwanted =
-    caches.length === 0 ? [] : (await listCaches(engine)).filter(({ kind }) => caches.some((wanted) => wanted === kind))
-  for (const leftover of [...abandoned, ...unwanted]) {
-    signal?.throwIfAborted()
-    const { kind, id, name } = leftover
-    const reason = await tryRemove(leftover)
-    if (reason === undefined) removed.push({ kind, id, name })
-    else refused.push({ kind, id, name, reason })
-    log.debug(reason === undefined ? `removed ${kind} ${name}` : `kept ${kind} ${name}: ${reason}`)
+  const remove = async (leftovers: readonly RemovableLeftover[]) => {
+    for (const leftover of leftovers) {
+      signal?.throwIfAborted()
+      const { kind, id, name } = leftover
+      const reason = await tryRemove(leftover)
+      if (reason === undefined) removed.push({ kind, id, name })
+      else refused.push({ kind, id, name, reason })
+      log.debug(reason === undefined ? `removed ${kind} ${name}` : `kept ${kind} ${name}: ${reason}`)
+    }
   }
+  await remove(await abandonedContainers(engine))
+  // Among them those that the containers had.
+  await remove(await abandonedVolumes(engine))
+  if (caches.length > 0)
+    await remove((await listCaches(engine)).filter(({ kind }) => caches.some((wanted) => wanted === kind)))
   return { removed, refused }
 }
 
 /** What `prune` would remove that runs left. */
-export async function listAbandoned(
-  engine: Engine,
-  unknownOwners: NonNullable<PruneOptions['unknownOwners']> = 'keep',
-): Promise<readonly RemovableLeftover[]> {
-  return (await listLeftovers(engine)).filter(({ owner }) => {
-    const parsed = parseOwner(owner ?? '')
-    const state = parsed === undefined ? 'unknown' : ownerState(parsed, engine)
-    return state === 'dead' || (state === 'unknown' && unknownOwners === 'remove')
-  })
+export async function listAbandoned(engine: Engine): Promise<readonly Leftover[]> {
+  return (await Promise.all([abandonedContainers(engine), abandonedVolumes(engine)])).flat()
 }
 
 /** `undefined` when it is gone, whoever removed it; else the reason why the engine would not. */
@@ -74,69 +84,48 @@ async function tryRemove(leftover: RemovableLeftover): Promise<string | undefine
   }
 }
 
-/** A thing of ours in the engine. */
-export interface Leftover {
-  readonly kind: 'container' | 'network' | 'volume' | 'image'
-  readonly id: string
-  readonly name: string
-}
-
-interface RemovableLeftover extends Leftover {
-  /** Value of the owner's label; `undefined` for a cache, which nobody owns. */
-  readonly owner: string | undefined
-  remove(): Promise<unknown>
-}
-
-/** What runs made, in an order in which it can be removed: containers hold on to networks and volumes. */
-async function listLeftovers({ address }: Engine): Promise<readonly RemovableLeftover[]> {
-  const query = { filters: JSON.stringify({ label: [LABELS.run] }) }
-  const [containers, networks, { Volumes: volumes }] = await Promise.all([
-    requestJson<ListedContainer[]>(address, { path: '/containers/json', query: { all: '1', ...query } }),
-    requestJson<ListedNetwork[]>(address, { path: '/networks', query }),
-    requestJson<ListedVolumes>(address, { path: '/volumes', query }),
-  ])
-  return [
-    ...containers.map(({ Id, Names, Labels }) => ({
-      kind: 'container' as const,
+async function abandonedContainers({ address }: Engine): Promise<readonly RemovableLeftover[]> {
+  const filters = JSON.stringify({ label: [LABELS.run], status: ['created', 'exited', 'dead'] })
+  const query = { all: '1', filters }
+  const path = '/containers/json'
+  const { document, headers } = await requestDocument<ListedContainer[]>(address, { path, query })
+  // By the clock that says when they were made.
+  const nowMs = Date.parse(headers.date ?? '')
+  return document
+    .filter(({ State, Created }) => State !== 'created' || nowMs - Created * 1000 > NEW_FOR_MS)
+    .map(({ Id, Names }) => ({
+      kind: 'container',
       id: Id,
       name: Names[0]?.replace(/^\//, '') ?? Id.slice(0, 12),
-      owner: Labels[LABELS.owner] ?? '',
-      remove: () => remove(address, `/containers/${Id}`, { force: '1', v: '1' }),
-    })),
-    ...networks.map(({ Id, Name, Labels }) => ({
-      kind: 'network' as const,
-      id: Id,
-      name: Name,
-      owner: Labels?.[LABELS.owner] ?? '',
-      remove: () => remove(address, `/networks/${Id}`),
-    })),
-    // The engine answers null for no volume.
-    ...(volumes ?? []).map(({ Name, Labels }) => ({
-      kind: 'volume' as const,
-      id: Name,
-      name: Name,
-      owner: Labels?.[LABELS.owner] ?? '',
-      remove: () => remove(address, volumePath(Name)),
-    })),
-  ]
+      // Not by force: one that was started just now stays.
+      remove: () => remove(address, `/containers/${Id}`, { v: '1' }),
+    }))
 }
 
-type Labels = Readonly<Record<string, string>>
+async function abandonedVolumes({ address }: Engine): Promise<readonly RemovableLeftover[]> {
+  const filters = JSON.stringify({ label: [LABELS.run], dangling: ['true'] })
+  const { Volumes: volumes } = await requestJson<ListedVolumes>(address, { path: '/volumes', query: { filters } })
+  // The engine answers null for no volume.
+  return (volumes ?? []).map(({ Name }) => listedVolume(address, Name))
+}
+
+function listedVolume(address: EngineAddress, name: string): RemovableLeftover {
+  return { kind: 'volume', id: name, name, remove: () => remove(address, volumePath(name)) }
+}
 
 interface ListedContainer {
   readonly Id: string
   readonly Names: readonly string[]
-  readonly Labels: Labels
-}
-
-interface ListedNetwork {
-  readonly Id: string
-  readonly Name: string
-  readonly Labels: Labels | null
+  /** Such as `created`. */
+  readonly State: string
+  /** Unix time in seconds. */
+  readonly Created: number
 }
 
 interface ListedVolumes {
-  readonly Volumes: readonly { readonly Name: string; readonly Labels: Labels | null }[] | null
+  readonly Volumes:
+    | readonly { readonly Name: string; readonly Labels: Readonly<Record<string, string>> | null }[]
+    | null
 }
 
 interface ListedImage {
@@ -164,13 +153,7 @@ async function listCaches({ address }: Engine): Promise<readonly RemovableLeftov
   return [
     ...(volumes ?? [])
       .filter(({ Labels }) => Labels?.[LABELS.run] === undefined)
-      .map(({ Name }) => ({
-        kind: 'volume' as const,
-        id: Name,
-        name: Name,
-        owner: undefined,
-        remove: () => remove(address, volumePath(Name)),
-      })),
+      .map(({ Name }) => listedVolume(address, Name)),
     ...images
       .toSorted((one, other) => other.Created - one.Created)
       .flatMap(({ Id, RepoTags }) => {
@@ -179,7 +162,6 @@ async function listCaches({ address }: Engine): Promise<readonly RemovableLeftov
           kind: 'image' as const,
           id: Id,
           name,
-          owner: undefined,
           remove: () => remove(address, imagePath(name)),
         }))
       }),

@@ -40,7 +40,9 @@ export interface ScratchMount {
 /** A directory that the host keeps. It is made when it is first mounted. */
 export interface VolumeName {
   readonly volume: string
-  /** `run`: it goes with this process, at the latest when somebody prunes; `cache`: later runs use it as well. */
+  /**
+   * `run`: it is its run's as long as a box has it; then whoever starts or prunes next removes it. `cache`: later runs use it as well.
+   */
   readonly keptFor: 'run' | 'cache'
 }
 

@@ -43,7 +43,7 @@ export interface Host {
   run(spec: BoxSpec, options: RunOptions): Promise<Box>
   /** Removes a volume and what is in it. One that is used stays. */
   removeVolume(name: string): Promise<'removed' | 'absent' | 'in use'>
-  /** Removes what runs left whose process is no more. */
+  /** Removes what runs left, and nothing that somebody needs, wherever he is. */
   prune(options: PruneOptions): Promise<PruneResult>
 }
 
@@ -66,7 +66,7 @@ export interface BuilderOptions {
 
 /** A thing of ours on a host. */
 export interface Leftover {
-  readonly kind: 'container' | 'network' | 'volume' | 'image'
+  readonly kind: 'container' | 'volume' | 'image'
   readonly id: string
   readonly name: string
 }

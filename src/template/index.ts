@@ -17,6 +17,7 @@ export {
 } from './reports.ts'
 export {
   type Bound,
+  holdVolume,
   listTemplates,
   removeTemplates,
   type StoreContext,

@@ -1,5 +1,5 @@
 import { randomBytes } from 'node:crypto'
-import type { Host, Mount, VolumeName } from '../host/index.ts'
+import type { Box, Host, Mount, VolumeName } from '../host/index.ts'
 import { orAborted } from '../lifetime/index.ts'
 import type { Logger } from '../log/index.ts'
 import { imagePaths } from '../qemu/index.ts'
@@ -62,6 +62,18 @@ export async function sealTemplate(
   const command = ['seal', directory, `.${directory}.${randomBytes(4).toString('hex')}`]
   const { exit, stderr } = await inVolume(location, command, context, [makingMount(making, 'read-only')])
   if (exit.exitCode !== 0) throw notWritten(exit, stderr)
+}
+
+/**
+ * Starts a box that has a volume and does nothing. A volume of a run is there as long as a box has it, and this is for one that no other
+ * box may have for a while.
+ */
+export async function holdVolume(volume: VolumeName, { host, image, entry, log, signal }: StoreContext): Promise<Box> {
+  // As any box it ends with its standard input.
+  return await host.run(
+    { image, entry, entrypoint: ['cat'], mounts: [makingMount(volume, 'read-only')] },
+    { signal, log },
+  )
 }
 
 /** The only kind of box that has templates for writing. No guest runs in it. */

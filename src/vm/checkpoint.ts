@@ -1,5 +1,5 @@
 import { TestkernelsError } from '../errors/index.ts'
-import type { Host } from '../host/index.ts'
+import type { Box, Host } from '../host/index.ts'
 import type { Fork, ForkOptions } from './start.ts'
 
 /** A checkpoint was asked for a fork after it was removed. */
@@ -11,6 +11,8 @@ export interface CheckpointParts<Vm> {
   readonly host: Pick<Host, 'removeVolume'>
   readonly entry: string
   readonly volume: string
+  /** Has the volume. */
+  readonly holder: Pick<Box, 'stop'>
   /** Starts a VM from it. */
   readonly start: Fork<Vm>
   /** Ends what was made ready for the next fork. */
@@ -55,8 +57,9 @@ export class Checkpoint<Vm extends { stop(): Promise<void> }> implements AsyncDi
   }
 
   async #remove(): Promise<void> {
-    await this.#parts.end()
-    await Promise.all([...this.#forks].map((fork) => fork.stop()))
-    await this.#parts.host.removeVolume(this.#parts.volume)
+    const { end, holder, host, volume } = this.#parts
+    await end()
+    await Promise.all([holder.stop(), ...[...this.#forks].map((fork) => fork.stop())])
+    await host.removeVolume(volume)
   }
 }

@@ -1,7 +1,7 @@
 import { readdir } from 'node:fs/promises'
 import { join } from 'node:path'
 import { afterEach, beforeEach, expect, test } from 'vitest'
-import { ContainerNotStartedError } from '../host/index.ts'
+import { type BoxSpec, ContainerNotStartedError } from '../host/index.ts'
 import { createLogger } from '../log/index.ts'
 import { FakeSession } from './testing/fake-session.ts'
 
@@ -18,6 +18,7 @@ afterEach(async () => {
 
 const volume = 'testkernels-templates'
 
+const volumesOf = (spec: BoxSpec | undefined) => (spec?.mounts ?? []).filter((mount) => mount.kind === 'volume')
 const checkpointsRemoved = () => fake.host.removed.filter((name) => name.startsWith('testkernels-checkpoint-'))
 
 test('the first start makes the template, and the next restores it', async () => {
@@ -145,11 +146,30 @@ test('forks of a checkpoint go on from it, and go with it and its volume', async
   await using vm = await fake.launch()
   const checkpoint = await vm.checkpoint()
   await checkpoint.fork()
-  expect(fake.host.boxes.size).toBe(2)
+  expect(fake.host.boxes.size).toBe(3)
   await checkpoint.remove()
   expect(fake.host.boxes.size).toBe(1)
   expect(checkpointsRemoved()).toHaveLength(1)
   await expect(checkpoint.fork()).rejects.toMatchObject({ code: 'CHECKPOINT_REMOVED' })
+})
+
+test('a checkpoint has its volume from first to last, whatever VMs there are: what no box has is a leftover', async () => {
+  const vm = await fake.launch()
+  const checkpoint = await vm.checkpoint()
+  const { volume, keptFor } = volumesOf(fake.host.specs.at(-1))[0] ?? {}
+  expect(keptFor).toBe('run')
+  const having = () => [...fake.host.boxes].filter(({ spec }) => volumesOf(spec).some((had) => had.volume === volume))
+  await vm.stop()
+  expect(having()).toHaveLength(1)
+  const fork = await checkpoint.fork()
+  expect(having()).toHaveLength(2)
+  await fork.stop()
+  expect(having()).toHaveLength(1)
+  await checkpoint.remove()
+  expect(having()).toEqual([])
+  // From before the box that saved into it.
+  const users = fake.host.specs.filter((spec) => volumesOf(spec).some((had) => had.volume === volume))
+  expect(users.map(({ entrypoint }) => entrypoint)).toEqual([['cat'], undefined, undefined])
 })
 
 test('a checkpoint of a VM that dies meanwhile is none, and its volume goes', async () => {

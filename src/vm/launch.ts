@@ -133,12 +133,13 @@ interface Beating {
 async function checkpoint(family: Family, { booted, heartbeat }: Beating, { signal }: ForkOptions = {}) {
   const { plan, log } = family
   using _pause = heartbeat.pause()
-  const template = await takeCheckpoint(booted, plan, cloneStart(plan.entry, { log, signal }))
-  const descendants = newFamily({ ...plan, template, origin: 'checkpoint' }, log)
+  const { location, holder } = await takeCheckpoint(booted, plan, cloneStart(plan.entry, { log, signal }))
+  const descendants = newFamily({ ...plan, template: location, origin: 'checkpoint' }, log)
   return new Checkpoint<StartedKernelVm>({
     host: plan.session.host,
     entry: plan.entry.name,
-    volume: template.volume,
+    volume: location.volume,
+    holder,
     start: (options) => fork(descendants, options),
     end: () => descendants.close(),
   })

@@ -11,7 +11,7 @@ import {
   labelsOfImages,
   listAbandoned,
   loadImages,
-  newOwnership,
+  newRun,
   prune,
   pullImage,
   pushImage,
@@ -52,7 +52,7 @@ export interface EngineView {
   readonly address: string
   /** What named the address. */
   readonly source: string
-  /** What runs left whose process is no more: `prune` would remove it. */
+  /** What runs left: the next start, or `prune`, removes it. */
   abandoned(): Promise<readonly Leftover[]>
   hasVolume(name: string): Promise<boolean>
 }
@@ -75,7 +75,7 @@ export async function viewEngine({ settings, log, signal }: OpenHostOptions): Pr
 
 /** The machine of an engine that is known to answer. */
 export function dockerHost(engine: Engine, settings: Settings): Host {
-  const ownership = newOwnership()
+  const run = newRun()
   const machine = engine.locality === 'local' ? localMachine(engine.arch) : remoteMachine(engine)
   const place = formatAddress(engine.address)
   return {
@@ -94,7 +94,7 @@ export function dockerHost(engine: Engine, settings: Settings): Host {
     builder: (options) => chosenBuilder(engine, settings, options),
     ownBuilder: (options) => engineBuilder(engine, options),
     lock: (name, options) => acquireMachineLock(`${place}/${name}`, options),
-    run: (spec, options) => runBox({ engine, ownership, machine, ports: settings.ports }, spec, options),
+    run: (spec, options) => runBox({ engine, run, machine, ports: settings.ports }, spec, options),
     removeVolume: (name) => removeVolume(engine, name),
     prune: (options) => prune(engine, options),
   }

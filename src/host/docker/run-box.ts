@@ -1,11 +1,4 @@
-import {
-  type ContainerMount,
-  type Engine,
-  imageLabels,
-  type Ownership,
-  runAttached,
-  runLabels,
-} from '../../engine/index.ts'
+import { type ContainerMount, type Engine, imageLabels, runAttached, runLabels } from '../../engine/index.ts'
 import type { Settings } from '../../options/index.ts'
 import type { Box, BoxSpec, Mount, SocketsMount } from '../box.ts'
 import type { RunOptions } from '../host.ts'
@@ -13,7 +6,8 @@ import type { DockerMachine } from './machine.ts'
 
 export interface BoxHost {
   readonly engine: Engine
-  readonly ownership: Ownership
+  /** The name of the run that its boxes belong to. */
+  readonly run: string
   readonly machine: DockerMachine
   readonly ports: Settings['ports']
 }
@@ -23,9 +17,9 @@ const MAX_PROCESSES = 64
 
 /** A box is a container whose life hangs on this process. */
 export async function runBox(host: BoxHost, spec: BoxSpec, { signal, log }: RunOptions): Promise<Box> {
-  const { engine, ownership, machine, ports } = host
+  const { engine, run, machine, ports } = host
   const { mounts = [], network = 'none', maxProcesses = MAX_PROCESSES, ...rest } = spec
-  const labels = runLabels(ownership, spec.entry)
+  const labels = runLabels(run, spec.entry)
   const container = await runAttached(
     engine,
     {

@@ -1,8 +1,9 @@
 import { randomBytes } from 'node:crypto'
 import { reasonOf } from '../../errors/index.ts'
+import type { Box } from '../../host/index.ts'
 import { Disposals } from '../../lifetime/index.ts'
 import { handOver, imagePaths, type QmpConnection, quit, resume, saveState } from '../../qemu/index.ts'
-import { saveCopyInto, saved, type TemplateLocation, TemplateNotMadeError } from '../../template/index.ts'
+import { holdVolume, saveCopyInto, saved, type TemplateLocation, TemplateNotMadeError } from '../../template/index.ts'
 import { Attempt } from '../boot/attempt.ts'
 import type { BootedVm } from '../boot/booted-vm.ts'
 import { bootDeadline } from '../boot/deadlines.ts'
@@ -14,22 +15,33 @@ import type { Start } from '../start.ts'
 const MEETING_DIRECTORY = '/run/testkernels-source'
 const DIRECTORY = 'checkpoint'
 
+export interface TakenCheckpoint {
+  readonly location: TemplateLocation
+  /** Has its volume, between forks as well, and must be stopped before that is removed. When this process is killed it ends by itself. */
+  readonly holder: Box
+}
+
 /**
  * Saves the state of a running VM into a volume of its own, which belongs to this run. The VM goes on; it stands still while its
  * RAM and disk are copied into a second QEMU, which then is the template. (A clone's own RAM is no file that could be kept.)
  * It may take as long as a boot.
  * @throws TemplateNotMadeError; what the VM died of
  */
-export async function takeCheckpoint(vm: BootedVm, plan: VmPlan, start: Start): Promise<TemplateLocation> {
-  const { session, entry } = plan
+export async function takeCheckpoint(vm: BootedVm, plan: VmPlan, start: Start): Promise<TakenCheckpoint> {
+  const { session, entry, image } = plan
   const id = randomBytes(4).toString('hex')
   const location = { volume: `testkernels-checkpoint-${id}`, keptFor: 'run', directory: DIRECTORY } as const
   using deadline = bootDeadline(entry, start)
   await using failed = new Disposals()
-  // The container that has it goes first.
+  // The boxes that have it go first.
   failed.defer('volume', () => session.host.removeVolume(location.volume))
   try {
-    await copyOnce(location, vm, { plan, start: { ...start, signal: deadline.signal } })
+    const { signal } = deadline
+    const context = { host: session.host, image, entry: entry.name, log: start.log, signal }
+    const holder = failed.use('box', await holdVolume(location, context))
+    await copyOnce(location, vm, { plan, start: { ...start, signal } })
+    failed.move()
+    return { location, holder }
   } catch (thrown) {
     start.signal.throwIfAborted()
     throw new TemplateNotMadeError({
@@ -39,8 +51,6 @@ export async function takeCheckpoint(vm: BootedVm, plan: VmPlan, start: Start): 
       remedy: "see whether the engine's disk is full",
     })
   }
-  failed.move()
-  return location
 }
 
 async function copyOnce(

@@ -1,0 +1,79 @@
+import type { Duplex } from 'node:stream'
+import { beforeEach, expect, test } from 'vitest'
+import { answerJson, type FakeEngine, goodInfo, startFakeEngine } from '../../fixtures/engine/fake-engine.ts'
+import { runAttached } from './attached-container.ts'
+import { connectEngine } from './connect.ts'
+
+interface Answer {
+  readonly status: number
+  readonly message?: string
+}
+
+const removed = (id: string): Answer => ({ status: 404, message: `No such container: ${id}` })
+
+let attached: Duplex[]
+
+beforeEach(() => {
+  attached = []
+})
+
+/** An engine that makes `made-1`, `made-2` and so on, and answers each start as it is told. */
+function startEngine(starts: readonly Answer[]): Promise<FakeEngine> {
+  let made = 0
+  let started = 0
+  return startFakeEngine(
+    (request, response) => {
+      const path = request.url?.split('?')[0] ?? ''
+      // Nothing happens to any container.
+      if (path === '/events') response.writeHead(200).flushHeaders()
+      else if (request.method === 'DELETE') response.writeHead(204).end()
+      else if (path.endsWith('/start')) {
+        const { status, message } = starts[started++] ?? { status: 204 }
+        response.writeHead(status).end(message === undefined ? undefined : JSON.stringify({ message }))
+      } else {
+        if (path === '/containers/create') made++
+        const container = { Id: `made-${made}`, NetworkSettings: {} }
+        const byPath = {
+          '/info': goodInfo,
+          '/containers/create': container,
+          [`/containers/made-${made}/json`]: container,
+        }
+        answerJson(byPath)(request, response)
+      }
+    },
+    (stream) => attached.push(stream),
+  )
+}
+
+async function run(fake: FakeEngine) {
+  const engine = await connectEngine({ address: fake.address })
+  return await runAttached(engine, { image: 'some', labels: {} })
+}
+
+const creations = ({ requests }: FakeEngine) => requests.filter((request) => request.includes('/containers/create'))
+
+test.each([
+  ['removed', removed('made-1')],
+  ['being removed', { status: 409, message: 'container is marked for removal and cannot be started' }],
+])('one that is %s by somebody before its start, who took it for a leftover, is made again', async (_, start) => {
+  await using fake = await startEngine([start])
+  const { id } = await run(fake)
+  expect(id).toBe('made-2')
+  // Nobody is attached to the first any more.
+  await expect.poll(() => attached.map(({ destroyed }) => destroyed)).toEqual([true, false])
+})
+
+test('one that is removed again and again is an error', async () => {
+  await using fake = await startEngine([1, 2, 3].map((made) => removed(`made-${made}`)))
+  await expect(run(fake)).rejects.toMatchObject({
+    code: 'CONTAINER_NOT_STARTED',
+    message: expect.stringContaining('No such container: made-3'),
+  })
+  expect(creations(fake)).toHaveLength(3)
+})
+
+test('one that cannot be started is not made again', async () => {
+  await using fake = await startEngine([{ status: 404, message: 'network nowhere not found' }])
+  await expect(run(fake)).rejects.toMatchObject({ code: 'CONTAINER_NOT_STARTED' })
+  expect(creations(fake)).toHaveLength(1)
+})
