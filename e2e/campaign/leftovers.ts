@@ -3,7 +3,7 @@ import { join } from 'node:path'
 import { type CampaignEngine, CGROUP } from './engine.ts'
 
 /**
- * What a start takes a directory for one that is being made, if it is younger (src/vm/boot/run-directory.ts), and a container that was not
+ * What a start takes a directory for one that is being made, if it is younger (src/files/owned-directory.ts), and a container that was not
  * started (src/engine/prune.ts).
  */
 const NEW_FOR_MS = 60_000

@@ -84,7 +84,7 @@ export class Run implements AsyncDisposable {
   }
 
   /**
-   * But for those by which the next start sees that their owner is dead (src/vm/boot/run-directory.ts), and those at which workers ask for
+   * But for those by which the next start sees that their owner is dead (src/files/owned-directory.ts), and those at which workers ask for
    * reports (src/matrix/report-server.ts): no box has their directory, and the next start takes it away.
    */
   get sockets(): string[] {

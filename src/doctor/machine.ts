@@ -1,3 +1,4 @@
+import { randomBytes } from 'node:crypto'
 import { mkdir, open, rm, statfs } from 'node:fs/promises'
 import { join } from 'node:path'
 import { reasonOf } from '../errors/index.ts'
@@ -92,7 +93,7 @@ export const memory: Check = {
 
 /** Free space is no proof that one may write, nor is permission: quotas, read-only mounts and full disks show when it is done. */
 async function tryWriting(directory: string): Promise<void> {
-  const file = join(directory, `.doctor-${process.pid}`)
+  const file = join(directory, `.doctor-${randomBytes(4).toString('hex')}`)
   try {
     await using handle = await open(file, 'w')
     await handle.writeFile(Buffer.alloc(WRITTEN_BYTES))

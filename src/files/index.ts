@@ -3,6 +3,15 @@ import { renameSync, rmSync, writeFileSync } from 'node:fs'
 import { readdir, rename, rm, stat, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 
+export {
+  abandonedDirectories,
+  makeBriefDirectory,
+  makeOwnedDirectory,
+  type OwnedDirectory,
+  ownedPath,
+  SOCKET_PATH_MAX_BYTES,
+} from './owned-directory.ts'
+
 /**
  * Gives a file other content in one step: who reads it at this moment, in whatever process, has all of the old or all of the new.
  * Its directory must be there.
@@ -38,8 +47,6 @@ function nameBeside(path: string): string {
 export interface RemoveOlderOptions {
   /** What was changed within this time stays, in milliseconds. */
   readonly keptMs: number
-  /** Of the names that are meant. @default all */
-  readonly prefix?: string
   /** Milliseconds since 1970. @default now */
   readonly now?: number
 }
@@ -48,12 +55,8 @@ export interface RemoveOlderOptions {
  * Removes the files and directories of a directory that have not changed for long. One that is not there has none; what another user has
  * in a directory for all stays.
  */
-export async function removeOlder(
-  directory: string,
-  { keptMs, prefix = '', now = Date.now() }: RemoveOlderOptions,
-): Promise<void> {
+export async function removeOlder(directory: string, { keptMs, now = Date.now() }: RemoveOlderOptions): Promise<void> {
   for (const name of await readdir(directory).catch(() => [])) {
-    if (!name.startsWith(prefix)) continue
     const path = join(directory, name)
     const found = await stat(path).catch(() => undefined)
     if (found === undefined || now - found.mtimeMs <= keptMs) continue

@@ -41,7 +41,15 @@ test('keeps console and kernel log of a VM that ends, in a directory that is nam
   await logs.follow(vm().vm)
   await logs.keep(one)
   expect(await kept()).toEqual({ 'v1.console.log': 'Linux version\n', 'v1.dmesg.log': '[0.0] hello\n' })
-  expect(lines).toEqual([expect.stringMatching(/^consoles and kernel logs of this run: .*\/runs\/[\dT-]+-\d+$/)])
+  expect(lines).toEqual([expect.stringMatching(/^consoles and kernel logs of this run: .*\/runs\/[\dT-]+-\w{6}$/)])
+})
+
+test('two runs of one moment have directories of their own: in containers they can have one process id', async () => {
+  for (const logs of [1, 2].map(() => new RunLogs({ cacheDirectory, log }))) {
+    const { vm: one } = vm()
+    await logs.follow(one)
+  }
+  expect(new Set(await readdir(join(cacheDirectory, 'runs'))).size).toBe(2)
 })
 
 test('nobody else reads what guests say', async () => {

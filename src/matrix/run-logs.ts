@@ -1,4 +1,4 @@
-import { chmod, copyFile, mkdir, writeFile } from 'node:fs/promises'
+import { chmod, copyFile, mkdir, mkdtemp, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { reasonOf } from '../errors/index.ts'
 import { removeOlder } from '../files/index.ts'
@@ -55,12 +55,13 @@ export class RunLogs {
 
   async #make(): Promise<string> {
     const started = new Date().toISOString().replaceAll(':', '-').replace(/\..*/, '')
-    const directory = join(this.#runs, `${started}-${process.pid}`)
     // Those of runs that nobody will read any more.
     await removeOlder(this.#runs, { keptMs: KEPT_MS })
     // What guests say may be secret to others on this machine.
-    await mkdir(directory, { recursive: true, mode: 0o700 })
+    await mkdir(this.#runs, { recursive: true })
     await chmod(this.#runs, 0o700)
+    // Private, and this run's alone: a process id may be another container's as well.
+    const directory = await mkdtemp(join(this.#runs, `${started}-`))
     this.#log.info(`consoles and kernel logs of this run: ${directory}`)
     return directory
   }

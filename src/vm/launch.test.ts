@@ -1,6 +1,7 @@
-import { readdir } from 'node:fs/promises'
+import { mkdir, mkdtemp, readdir, rm } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { afterEach, beforeEach, expect, test } from 'vitest'
+import { afterEach, beforeEach, expect, test, vi } from 'vitest'
 import { type BoxSpec, ContainerNotStartedError } from '../host/index.ts'
 import { createLogger } from '../log/index.ts'
 import { FakeSession } from './testing/fake-session.ts'
@@ -36,6 +37,20 @@ test('what killed processes left is removed once, after the first start, well or
   await expect(fake.launch({ template: false })).rejects.toThrow()
   await using _vm = await fake.launch()
   expect(fake.host.prunes).toBe(1)
+})
+
+test('what killed builds left in the temporary directory is removed, too', async () => {
+  const temporary = await mkdtemp(join(tmpdir(), 'tk-'))
+  vi.stubEnv('TMPDIR', temporary)
+  try {
+    // Nobody answers in it.
+    await mkdir(join(temporary, 'testkernels-1-aB3dEf'))
+    await using _vm = await fake.launch()
+    await expect.poll(() => readdir(temporary)).toEqual([])
+  } finally {
+    vi.unstubAllEnvs()
+    await rm(temporary, { recursive: true })
+  }
 })
 
 test('no box with a guest in it may write templates, and what a template is made in is its own', async () => {

@@ -1,10 +1,10 @@
 import { tmpdir } from 'node:os'
 import type { SolveStatus } from '../buildkit/progress/index.ts'
 import { reasonOf } from '../errors/index.ts'
-import { removeOlder } from '../files/index.ts'
 import { type Host, openDockerHost } from '../host/index.ts'
 import type { Logger } from '../log/index.ts'
 import type { Settings } from '../options/index.ts'
+import { sweepRunDirectories } from './boot/run-directory.ts'
 import { Admission } from './pool/admission.ts'
 
 /** What all that one process does with VMs has in common: opened alike by the command line, by test runners and by `KernelVm`. */
@@ -53,13 +53,10 @@ export function newSession(host: Host, options: Omit<SessionOptions, 'signal'>):
   return { settings, log, onBuildStatus, host, admission, makings: new Makings(), sweep }
 }
 
-/** For the time of one build. */
-const TEMPORARY = ['testkernels-relay-', 'testkernels-bootstrap-']
-const TEMPORARY_KEPT_MS = 24 * 3_600_000
-
 async function removeLeftovers(host: Host, log: Logger): Promise<void> {
   await host.prune({ log })
-  for (const prefix of TEMPORARY) await removeOlder(tmpdir(), { keptMs: TEMPORARY_KEPT_MS, prefix })
+  // Where builds have theirs, if not VMs.
+  await sweepRunDirectories(tmpdir())
 }
 
 /** The templates that this process makes now. A start that needs one of them waits, and takes no memory for making it as well. */

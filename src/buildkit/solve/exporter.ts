@@ -1,3 +1,4 @@
+import { randomBytes } from 'node:crypto'
 import { createWriteStream } from 'node:fs'
 import { mkdir, rename, rm } from 'node:fs/promises'
 import { dirname } from 'node:path'
@@ -73,7 +74,7 @@ function streamTarget(target: string | Writable): Attachable {
 type BytesStream = MessageStream<typeof BytesMessageSchema>
 
 async function receiveFile(stream: BytesStream, path: string): Promise<void> {
-  const partial = `${path}.partial-${process.pid}`
+  const partial = `${path}.partial-${randomBytes(4).toString('hex')}`
   try {
     await mkdir(dirname(path), { recursive: true })
     await receiveStream(stream, createWriteStream(partial))

@@ -1,9 +1,9 @@
 import { once } from 'node:events'
-import { mkdtemp, rm } from 'node:fs/promises'
 import { createServer, type Socket } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import type { Duplex } from 'node:stream'
+import { makeOwnedDirectory } from '../../files/index.ts'
 
 /** A unix socket of ours that leads to connections of another kind. */
 export interface Relay extends AsyncDisposable {
@@ -14,7 +14,7 @@ export interface Relay extends AsyncDisposable {
 
 /** Needed because grpc-js opens its own sockets and takes no others. Only this user may enter the directory of the socket. */
 export async function startRelay(dial: () => Promise<Duplex>): Promise<Relay> {
-  const directory = await mkdtemp(join(tmpdir(), 'testkernels-relay-'))
+  const directory = await makeOwnedDirectory(tmpdir())
   const open = new Set<Duplex>()
   let failure: unknown
   const connect = async (near: Socket) => {
@@ -34,7 +34,7 @@ export async function startRelay(dial: () => Promise<Duplex>): Promise<Relay> {
     near.pipe(far).pipe(near)
   }
   const server = createServer(connect)
-  const socketPath = join(directory, 'buildkitd.sock')
+  const socketPath = join(directory.path, 'buildkitd.sock')
   server.listen(socketPath)
   await once(server, 'listening')
   return {
@@ -45,7 +45,7 @@ export async function startRelay(dial: () => Promise<Duplex>): Promise<Relay> {
     [Symbol.asyncDispose]: async () => {
       server.close()
       for (const connection of open) connection.destroy()
-      await rm(directory, { recursive: true, force: true })
+      await directory[Symbol.asyncDispose]()
     },
   }
 }

@@ -1,8 +1,9 @@
 import { type ChildProcess, spawn } from 'node:child_process'
-import { mkdtemp, open, rm } from 'node:fs/promises'
+import { open, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { Readable } from 'node:stream'
+import { makeBriefDirectory } from '../../files/index.ts'
 import { waitingFor } from '../../lifetime/index.ts'
 
 export interface Command {
@@ -82,7 +83,7 @@ async function* wholeOutput(child: ChildProcess, ended: Promise<string | undefin
  * of it, and leaves its mounts, whereas one that cannot write its output any more cleans up.
  */
 async function openUnnamedFile() {
-  const directory = await mkdtemp(join(tmpdir(), 'testkernels-bootstrap-'))
+  const directory = await makeBriefDirectory(tmpdir())
   try {
     return await open(join(directory, 'file'), 'w+', 0o600)
   } finally {

@@ -1,28 +1,24 @@
 import { randomInt } from 'node:crypto'
-import { once } from 'node:events'
-import { chown, mkdir, mkdtemp, readdir, rename, rm, stat } from 'node:fs/promises'
-import { connect, createServer, type Server } from 'node:net'
+import { chown, mkdir, rm } from 'node:fs/promises'
 import { join } from 'node:path'
+import {
+  abandonedDirectories,
+  makeOwnedDirectory,
+  type OwnedDirectory,
+  ownedPath,
+  SOCKET_PATH_MAX_BYTES,
+} from '../../files/index.ts'
 import { thisUser, type UserIds } from '../../host/index.ts'
+import { Disposals } from '../../lifetime/index.ts'
 import { DirectoryUnusableError } from '../errors.ts'
 import { CONTROL_SOCKET } from '../machine.ts'
 
-const PREFIX = 'testkernels-'
-/** Has this name until it is known to live. */
-const NEW_PREFIX = 'testkernels-new-'
-const NAME = /^testkernels-(new|\d+)-\w{6}$/
-/** Answers as long as the owner lives: the kernel closes it when that process ends, for whatever reason, and whatever its namespaces are. */
-const ALIVE_SOCKET = 'alive.sock'
-/** What fits into the address of a unix socket, on the system with the shortest. */
-const SOCKET_PATH_MAX_BYTES = 103
-/** From its first file to its name it takes milliseconds. */
-const NEW_FOR_MS = 60_000
 /** Nobody's (systemd's documentation, "Users, Groups, UIDs and GIDs", has them as unused). */
 const UNUSED_UIDS = [60_578, 61_184] as const
 
 /** A private directory (0700) for the sockets of one VM: `testkernels-PID-XXXXXX`. Goes when it is disposed. */
-export interface RunDirectory extends AsyncDisposable {
-  readonly path: string
+export interface RunDirectory extends OwnedDirectory {
+  /** Who may use it beside root. */
   readonly owner: UserIds
 }
 
@@ -37,17 +33,15 @@ export async function makeRunDirectory(runtimeDirectory: string, owner = thisUse
       remedy: 'set TESTKERNELS_RUN_DIR to a directory that this user can write, with a short path such as /tmp',
       cause,
     })
-  const longest = join(runtimeDirectory, `${PREFIX}${process.pid}-XXXXXX`, CONTROL_SOCKET)
+  const longest = join(ownedPath(runtimeDirectory, 'XXXXXX'), CONTROL_SOCKET)
   if (Buffer.byteLength(longest) > SOCKET_PATH_MAX_BYTES) throw unusable('has too long a path')
   try {
     await mkdir(runtimeDirectory, { recursive: true })
-    // Private from the start: mkdtemp's mode is 0700.
-    const made = await mkdtemp(join(runtimeDirectory, NEW_PREFIX))
-    const alive = await listen(join(made, ALIVE_SOCKET))
-    const path = join(runtimeDirectory, `${PREFIX}${process.pid}-${made.slice(-6)}`)
-    const given = await give(made, owner)
-    await rename(made, path)
-    return { path, owner: given, [Symbol.asyncDispose]: () => remove(path, alive) }
+    await using made = new Disposals()
+    const directory = made.use('run directory', await makeOwnedDirectory(runtimeDirectory))
+    const given = await give(directory.path, owner)
+    made.move()
+    return { ...directory, owner: given }
   } catch (cause) {
     throw unusable('cannot be written', cause)
   }
@@ -74,20 +68,10 @@ export async function sweepRunDirectories(runtimeDirectory: string): Promise<voi
 
 /** The directories of this user whose owners are no more. */
 export async function abandonedRunDirectories(runtimeDirectory: string): Promise<readonly string[]> {
-  const abandoned: string[] = []
-  for (const name of await readdir(runtimeDirectory).catch(() => [])) {
-    const path = join(runtimeDirectory, name)
-    const found = NAME.test(name) ? await stat(path).catch(() => undefined) : undefined
-    if (found === undefined || !isOurs(found)) continue
-    // One that is being made has no socket yet.
-    if (name.startsWith(NEW_PREFIX) && Date.now() - found.mtimeMs <= NEW_FOR_MS) continue
-    if (!(await answers(join(path, ALIVE_SOCKET)))) abandoned.push(path)
-  }
-  return abandoned
+  return await abandonedDirectories(runtimeDirectory, isOurs)
 }
 
-/** The directory may be shared, as /tmp is: what others have there is not ours to remove. */
-function isOurs({ uid: owner }: UserIds): boolean {
+function isOurs(owner: number): boolean {
   const { uid } = thisUser()
   return owner === uid || (uid === 0 && owner >= UNUSED_UIDS[0] && owner < UNUSED_UIDS[1])
 }
@@ -104,29 +88,4 @@ async function give(path: string, owner: UserIds): Promise<UserIds> {
     if (user.uid === 0 && (code === 'EINVAL' || code === 'EPERM')) return user
     throw thrown
   }
-}
-
-async function listen(path: string): Promise<Server> {
-  const server = createServer((socket) => socket.destroy())
-  server.listen(path)
-  await once(server, 'listening')
-  // It says that this process lives, and does not keep it alive.
-  return server.unref()
-}
-
-/** Whether somebody listens. In doubt, yes: what lives must not be taken for dead. */
-function answers(path: string): Promise<boolean> {
-  return new Promise((resolve) => {
-    const socket = connect(path)
-    socket.once('connect', () => {
-      socket.destroy()
-      resolve(true)
-    })
-    socket.once('error', ({ code }: NodeJS.ErrnoException) => resolve(code !== 'ENOENT' && code !== 'ECONNREFUSED'))
-  })
-}
-
-async function remove(path: string, alive: Server): Promise<void> {
-  await rm(path, { recursive: true, force: true })
-  alive.close()
 }

@@ -1,0 +1,96 @@
+import { once } from 'node:events'
+import { mkdtemp, readdir, rename, rm, stat } from 'node:fs/promises'
+import { connect, createServer, type Server } from 'node:net'
+import { join } from 'node:path'
+
+/** What has no socket yet, or will have none. */
+const NEW_PREFIX = 'testkernels-new-'
+const NAME = /^testkernels-(new|\d+)-\w{6}$/
+/** Answers as long as the owner lives: the kernel closes it when that process ends, for whatever reason, and whatever its namespaces are. */
+const ALIVE_SOCKET = 'alive.sock'
+/** What fits into the address of a unix socket, on the system with the shortest. */
+export const SOCKET_PATH_MAX_BYTES = 103
+/** It takes milliseconds. */
+const NEW_FOR_MS = 60_000
+
+/** A private directory (0700) that goes when it is disposed; when its owner is killed, with the next sweep. */
+export interface OwnedDirectory extends AsyncDisposable {
+  readonly path: string
+}
+
+/** @throws Error when its path is too long; what the system says of a parent that cannot be written */
+export async function makeOwnedDirectory(parent: string): Promise<OwnedDirectory> {
+  // libuv 1.46, for one, cuts a longer one off and makes the socket somewhere else.
+  if (Buffer.byteLength(join(parent, `${NEW_PREFIX}XXXXXX`, ALIVE_SOCKET)) > SOCKET_PATH_MAX_BYTES)
+    throw new Error(`${parent} is too long a path for sockets in it`)
+  const made = await makeBriefDirectory(parent)
+  let alive: Server | undefined
+  try {
+    alive = await listen(join(made, ALIVE_SOCKET))
+    const path = ownedPath(parent, made.slice(-6))
+    await rename(made, path)
+    return { path, [Symbol.asyncDispose]: () => remove(path, alive) }
+  } catch (thrown) {
+    await remove(made, alive)
+    throw thrown
+  }
+}
+
+/** A private directory for a moment. If its owner is killed in that, it goes with the next sweep that comes a minute later. */
+export async function makeBriefDirectory(parent: string): Promise<string> {
+  // Private from the start: mkdtemp's mode is 0700.
+  return await mkdtemp(join(parent, NEW_PREFIX))
+}
+
+/**
+ * Where an owned directory is. For people it has the number of its process, by which nothing is decided.
+ * @param suffix six characters that make it unique
+ */
+export function ownedPath(parent: string, suffix: string): string {
+  return join(parent, `testkernels-${process.pid}-${suffix}`)
+}
+
+/**
+ * The owned directories of a parent whose owners are no more.
+ * @param isOurs whether what this user has there is to be looked at: the parent may be shared, as /tmp is
+ */
+export async function abandonedDirectories(
+  parent: string,
+  isOurs: (uid: number) => boolean,
+): Promise<readonly string[]> {
+  const abandoned: string[] = []
+  for (const name of await readdir(parent).catch(() => [])) {
+    const path = join(parent, name)
+    const found = NAME.test(name) ? await stat(path).catch(() => undefined) : undefined
+    if (found === undefined || !isOurs(found.uid)) continue
+    // One that is being made, or is there for a moment, has no socket.
+    if (name.startsWith(NEW_PREFIX) && Date.now() - found.mtimeMs <= NEW_FOR_MS) continue
+    if (!(await answers(join(path, ALIVE_SOCKET)))) abandoned.push(path)
+  }
+  return abandoned
+}
+
+async function listen(path: string): Promise<Server> {
+  const server = createServer((socket) => socket.destroy())
+  server.listen(path)
+  await once(server, 'listening')
+  // It says that this process lives, and does not keep it alive.
+  return server.unref()
+}
+
+/** Whether somebody listens. In doubt, yes: what lives must not be taken for dead. */
+function answers(path: string): Promise<boolean> {
+  return new Promise((resolve) => {
+    const socket = connect(path)
+    socket.once('connect', () => {
+      socket.destroy()
+      resolve(true)
+    })
+    socket.once('error', ({ code }: NodeJS.ErrnoException) => resolve(code !== 'ENOENT' && code !== 'ECONNREFUSED'))
+  })
+}
+
+async function remove(path: string, alive: Server | undefined): Promise<void> {
+  await rm(path, { recursive: true, force: true })
+  alive?.close()
+}
