@@ -4,6 +4,7 @@ import { readFile, rm } from 'node:fs/promises'
 import Docker from 'dockerode'
 import { KernelVm, type StartedKernelVm } from 'testkernels'
 import { expect, test } from 'vitest'
+import { testkernels } from '../support/run.ts'
 
 const DEATH_DEADLINE_MS = 60_000
 const bookworm = new KernelVm({ name: 'dying', kernel: 'debian:bookworm' })
@@ -64,6 +65,32 @@ test.each([
     await vm.stop()
   }
   await rm(vm.consolePath)
+})
+
+test('a guest that resets itself is told as that', async () => {
+  const vm = await bookworm.start()
+  try {
+    await vm.exec(['sh', '-c', 'echo b >/proc/sysrq-trigger']).catch(() => {})
+    expect(await death(vm)).toMatchObject({
+      code: 'VM_DIED',
+      message: expect.stringContaining('the guest reset itself, and its console has no reason; console at '),
+    })
+  } finally {
+    await vm.stop()
+  }
+  await rm(vm.consolePath)
+})
+
+test('a QEMU that is told to end is told as that', async () => {
+  await using run = await testkernels([
+    ...['run', '--kernel', 'debian:bookworm', '--', 'sh', '-c'],
+    'echo up; exec sleep 1000',
+  ])
+  await run.program.printed('stdout', /^up$/m)
+  const [qemu = Number.NaN] = await run.qemus()
+  process.kill(qemu, 'SIGTERM')
+  await run.program.exit
+  expect(run.program.stderr).toContain('QEMU was told to end: by `docker stop` of its container, or by a signal')
 })
 
 test('a dockerd that the OOM killer ends is told as that', async () => {

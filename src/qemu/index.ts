@@ -4,4 +4,11 @@ export { GuestMisbehavedError, type Phase } from './control-messages.ts'
 export { type Accelerator, guestLink } from './devices.ts'
 export { imagePaths, type Machine, probeArguments, qemuArguments, standaloneArguments } from './machine.ts'
 export { handOver, loadState, type MeetingPlace, pause, quit, resume, saveState } from './migration.ts'
-export { connectQmp, QemuCommandError, type QmpConnection, type QmpOptions } from './qmp.ts'
+export {
+  connectQmp,
+  QemuCommandError,
+  type QmpCommands,
+  type QmpConnection,
+  type QmpEvent,
+  type QmpOptions,
+} from './qmp.ts'

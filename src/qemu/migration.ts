@@ -1,41 +1,41 @@
-import { QemuCommandError, type QmpConnection } from './qmp.ts'
+import { QemuCommandError, type QmpCommands } from './qmp.ts'
 
 /**
  * Stops the guest and writes its device state to a file. Its RAM is not in it: the memory's own file has that, because it is
  * mapped shared. Afterwards QEMU holds its disks no longer; `resume` takes them back.
  * @throws QemuCommandError
  */
-export async function saveState(qmp: QmpConnection, file: string): Promise<void> {
+export async function saveState(qmp: QmpCommands, file: string): Promise<void> {
   await qmp.execute('stop')
   await setIgnoreShared(qmp, true)
   await migrated(qmp, () => qmp.execute('migrate', { uri: `file:${file}` }))
 }
 
 /** Loads the device state into a QEMU that was started for it. The guest stays stopped. @throws QemuCommandError */
-export async function loadState(qmp: QmpConnection, file: string): Promise<void> {
+export async function loadState(qmp: QmpCommands, file: string): Promise<void> {
   await setIgnoreShared(qmp, true)
   await migrated(qmp, () => qmp.execute('migrate-incoming', { uri: `file:${file}` }))
 }
 
 /** Stops the guest's CPUs. @throws QemuCommandError */
-export async function pause(qmp: QmpConnection): Promise<void> {
+export async function pause(qmp: QmpCommands): Promise<void> {
   await qmp.execute('stop')
 }
 
 /** Lets the guest's CPUs run (on). @throws QemuCommandError */
-export async function resume(qmp: QmpConnection): Promise<void> {
+export async function resume(qmp: QmpCommands): Promise<void> {
   await qmp.execute('cont')
 }
 
 /** Ends QEMU. Its answer is read: one that was closed before it came left QEMU running. @throws QemuCommandError */
-export async function quit(qmp: QmpConnection): Promise<void> {
+export async function quit(qmp: QmpCommands): Promise<void> {
   await qmp.execute('quit')
 }
 
 /**
  * Whether RAM that is a shared file is left out. Has no property that a command line could set (seen with QEMU 7.2 and 10.0).
  */
-async function setIgnoreShared(qmp: QmpConnection, state: boolean): Promise<void> {
+async function setIgnoreShared(qmp: QmpCommands, state: boolean): Promise<void> {
   // Without its events, the end of a migration would have to be asked for.
   const capabilities = [
     { capability: 'events', state: true },
@@ -44,7 +44,7 @@ async function setIgnoreShared(qmp: QmpConnection, state: boolean): Promise<void
   await qmp.execute('migrate-set-capabilities', { capabilities })
 }
 
-async function migrated(qmp: QmpConnection, start: () => Promise<unknown>): Promise<void> {
+async function migrated(qmp: QmpCommands, start: () => Promise<unknown>): Promise<void> {
   // Listens before it starts: a small state is done at once.
   const ended = endOfMigration(qmp)
   ended.catch(() => {})
@@ -53,7 +53,7 @@ async function migrated(qmp: QmpConnection, start: () => Promise<unknown>): Prom
 }
 
 /** Resolves at the end of the migration that is started next. @throws QemuCommandError when it fails */
-async function endOfMigration(qmp: QmpConnection): Promise<void> {
+async function endOfMigration(qmp: QmpCommands): Promise<void> {
   const { data } = await qmp.event(({ event, data }) => event === 'MIGRATION' && isEnd(data?.['status']))
   if (data?.['status'] === 'completed') return
   throw new QemuCommandError({
@@ -84,7 +84,7 @@ export interface MeetingPlace {
  * meanwhile, and stays so in both.
  * @throws QemuCommandError
  */
-export async function handOver(source: QmpConnection, target: QmpConnection, place: MeetingPlace): Promise<void> {
+export async function handOver(source: QmpCommands, target: QmpCommands, place: MeetingPlace): Promise<void> {
   await source.execute('stop')
   await copyDisk(source, target, place)
   // RAM travels as a whole here, whatever the mappings on both sides.
@@ -100,7 +100,7 @@ export async function handOver(source: QmpConnection, target: QmpConnection, pla
 }
 
 /** The target serves its disk as a network block device, and the source writes its own into it. Holes stay holes. */
-async function copyDisk(source: QmpConnection, target: QmpConnection, place: MeetingPlace): Promise<void> {
+async function copyDisk(source: QmpCommands, target: QmpCommands, place: MeetingPlace): Promise<void> {
   const addr = { type: 'unix', data: { path: `${place.target}/disk.sock` } }
   await target.execute('nbd-server-start', { addr })
   await target.execute('nbd-server-add', { device: SCRATCH, name: SCRATCH, writable: true })
@@ -124,7 +124,7 @@ async function copyDisk(source: QmpConnection, target: QmpConnection, place: Mee
 }
 
 /** Listens at once: a small disk is copied before the command is answered. @throws QemuCommandError when the job fails */
-function jobEvent(qmp: QmpConnection, wanted: string): Promise<void> {
+function jobEvent(qmp: QmpCommands, wanted: string): Promise<void> {
   const seen = qmp
     .event(({ event }) => event === wanted || event === 'BLOCK_JOB_ERROR' || event === 'BLOCK_JOB_COMPLETED')
     .then(({ event, data }) => {

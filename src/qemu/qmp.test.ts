@@ -130,3 +130,33 @@ test('half a line of a QEMU that dies is no message, and its end is the reason',
   answer = ({ id }, socket) => void socket.end(`{"id":${id},"retu`)
   await expect(qmp.execute('stop')).rejects.toThrow('QEMU ended')
 })
+
+test('events that nobody asked for are heard, each once, beside those that are waited for', async () => {
+  const qmp = await connect()
+  const heard: string[] = []
+  qmp.onEvent(({ event }) => void heard.push(event))
+  answer = ({ id }, socket) => {
+    for (const event of ['STOP', 'RESUME']) say(socket, { event })
+    say(socket, { id, return: {} })
+  }
+  const resumed = qmp.event(({ event }) => event === 'RESUME')
+  await qmp.execute('cont')
+  await resumed
+  expect(heard).toEqual(['STOP', 'RESUME'])
+  qmp.close()
+})
+
+test('work that was called off sends nothing more, and the session goes on', async () => {
+  const qmp = await connect()
+  const calledOff = new AbortController()
+  const work = qmp.until(calledOff.signal)
+  await work.execute('query-status')
+  answer = () => {}
+  const [executed, event] = [work.execute('stop'), work.event(() => true)]
+  calledOff.abort(new Error('called off'))
+  for (const waiting of [executed, event, work.execute('migrate')]) await expect(waiting).rejects.toThrow('called off')
+  answer = ({ id }, socket) => say(socket, { id, return: {} })
+  await qmp.execute('cont')
+  expect(received.map(({ execute }) => execute).slice(1)).toEqual(['query-status', 'stop', 'cont'])
+  qmp.close()
+})

@@ -15,8 +15,8 @@ export class QemuCommandError extends TestkernelsError {
   readonly code = 'QEMU_COMMAND_FAILED'
 }
 
-/** A session with QEMU's monitor, over the machine protocol. */
-export interface QmpConnection {
+/** What can be asked of QEMU. */
+export interface QmpCommands {
   /**
    * Runs one command and gives what it returned. Commands are answered in the order in which they were sent.
    * @throws QemuCommandError when QEMU refuses it or is gone; the signal's reason
@@ -24,6 +24,16 @@ export interface QmpConnection {
   execute(command: string, args?: Readonly<Record<string, unknown>>): Promise<unknown>
   /** Resolves at the first event, from now on, that `wanted` is true for. @throws as `execute` */
   event(wanted: (event: QmpEvent) => boolean): Promise<QmpEvent>
+}
+
+/** A session with QEMU's monitor, over the machine protocol. QEMU has one at a time. */
+export interface QmpConnection extends QmpCommands {
+  /** Aborts when the session is over: all that QEMU said has been heard. */
+  readonly gone: AbortSignal
+  /** Calls the listener at each event from now on; what it throws ends the session. */
+  onEvent(listener: (event: QmpEvent) => void): void
+  /** The same session for work that is called off by a signal: after it, nothing is sent any more. */
+  until(signal: AbortSignal): QmpCommands
   close(): void
 }
 
@@ -104,18 +114,19 @@ function overSocket(socket: Duplex, { signal, log, entry }: QmpOptions): QmpConn
     how(waiting)
   }
 
-  return {
-    execute(command, args) {
+  const commandsUntil = (calledOff: AbortSignal): QmpCommands => ({
+    async execute(command, args) {
+      calledOff.throwIfAborted()
       const id = ++commands
       const answer = new Promise<unknown>((resolve, reject) => {
         if (gone.signal.aborted) return reject(failure(command, over))
         pending.set(id, { resolve, reject, command })
         socket.write(`${JSON.stringify({ execute: command, ...(args && { arguments: args }), id })}\n`)
       })
-      return orAborted(answer, signal)
+      return await orAborted(answer, calledOff)
     },
     async event(wanted) {
-      const ended = AbortSignal.any([signal, gone.signal])
+      const ended = AbortSignal.any([calledOff, gone.signal])
       let listen: (event: QmpEvent) => void = () => {}
       // One listener for the whole wait: several events may come in one piece.
       const found = new Promise<QmpEvent>((resolve) => {
@@ -128,12 +139,18 @@ function overSocket(socket: Duplex, { signal, log, entry }: QmpOptions): QmpConn
         events.off('event', listen)
       }
     },
+  })
+  return {
+    ...commandsUntil(signal),
+    gone: gone.signal,
+    onEvent: (listener) => void events.on('event', listener),
+    until: (calledOff) => commandsUntil(AbortSignal.any([signal, calledOff])),
     close: () => socket.destroy(),
   }
 }
 
 /** An event, as QEMU's machine protocol has it (docs/interop/qmp-spec): `{"event": "MIGRATION", "data": {...}}`. */
-interface QmpEvent {
+export interface QmpEvent {
   readonly event: string
   readonly data?: Readonly<Record<string, unknown>> | undefined
 }

@@ -1,7 +1,7 @@
 import type { ForwardedSocket } from '../../forward/index.ts'
 import type { Box } from '../../host/index.ts'
 import type { Disposals } from '../../lifetime/index.ts'
-import type { ControlConnection, DiskRange } from '../../qemu/index.ts'
+import type { ControlConnection, DiskRange, QmpConnection } from '../../qemu/index.ts'
 import type { SshAccess, Streams } from '../../streams/index.ts'
 import type { ConsoleLog } from '../death/console-log.ts'
 import type { DeathWatch } from '../death/death.ts'
@@ -11,6 +11,8 @@ import type { RunDirectory } from './run-directory.ts'
 /** A guest that runs, or that is there to be restored. */
 export interface Guest extends DeathWatch {
   readonly control: ControlConnection
+  /** Of its QEMU; open as long as the VM lives, and its waits end with that. */
+  readonly monitor: QmpConnection
   readonly box: Box
   /** Aborts when the start is called off or the guest dies. */
   readonly signal: AbortSignal

@@ -1,6 +1,6 @@
 import type { TestkernelsError } from '../../errors/index.ts'
 import type { Box, BoxExit } from '../../host/index.ts'
-import { type Deadline, orAborted } from '../../lifetime/index.ts'
+import { type Deadline, orAborted, reasonInTime } from '../../lifetime/index.ts'
 import {
   type ControlConnection,
   connectControl,
@@ -13,6 +13,7 @@ import {
 import { describeUnusable, type TemplateUse } from '../../template/index.ts'
 import type { ConsoleLog } from '../death/console-log.ts'
 import { describeDeath, watchForDeath } from '../death/death.ts'
+import { lostVm, type QemuWatch, watchQemu } from '../death/diagnosis.ts'
 import { CONTROL_SOCKET, MONITOR_SOCKET } from '../machine.ts'
 import { sendImages } from '../preload.ts'
 import type { Attempt } from './attempt.ts'
@@ -94,11 +95,20 @@ export async function guestIn(
   const { timeline, log } = start
   const { entry } = plan
   let control: ControlConnection | undefined
+  let qemu: QemuWatch | undefined
   let restoring = use?.machine.start === 'stopped'
-  const describe = (exit: BoxExit): TestkernelsError => {
+  const describe = async (exit: BoxExit): Promise<TestkernelsError> => {
+    await qemu?.heardOut()
     const { stderr } = box
     if (restoring) return describeUnusable(exit, { stderr, entry: entry.name })
-    return describeDeath({ exit, entry, console, control, stderr: stderr.tail(10) })
+    return describeDeath({
+      exit,
+      entry,
+      console,
+      control,
+      shutdownReason: qemu?.shutdownReason,
+      stderr: stderr.tail(10),
+    })
   }
   // The console's last lines are the reason: they are read to their end before it is told.
   const ended = Promise.all([box.exited, record(box.stdout, console)])
@@ -113,10 +123,28 @@ export async function guestIn(
   const port = await timeline.time('qemu', () => box.dial(CONTROL_SOCKET, signal))
   control = connectControl(port, { log, entry: entry.name, onFault: end })
   resources.defer('control port', control.close)
+  const monitor = await timeline.time('monitor', () => connectMonitor(box, attempt, { gone, signal }))
+  qemu = watchQemu(monitor, { onLost: (diagnosis) => lose(lostVm(diagnosis, entry)), log })
   const proven = () => {
     restoring = false
   }
-  return { control, box, images, gone, expectEnd, lose, signal, proven }
+  return { control, monitor, box, images, gone, expectEnd, lose, signal, proven }
+}
+
+/** A session with the monitor of the guest's QEMU, for as long as the VM lives: QEMU has one at a time, and says there what happens. */
+async function connectMonitor(
+  box: Box,
+  { plan, start, resources }: Attempt,
+  { gone, signal }: Pick<Guest, 'gone' | 'signal'>,
+): Promise<QmpConnection> {
+  const stream = await box.dial(MONITOR_SOCKET, signal)
+  resources.defer('monitor', () => void stream.destroy())
+  try {
+    return await orAborted(connectQmp(stream, { signal: gone, log: start.log, entry: plan.entry.name }), signal)
+  } catch (thrown) {
+    // One that ends at its start says why, and we hear of it a little later.
+    throw await reasonInTime(signal, thrown)
+  }
 }
 
 /** Takes as long as they are large, which is no fault of the boot. */
@@ -149,14 +177,4 @@ export async function userSpace({ plan, start, console }: Attempt, { control, si
   const toMs = timeline.nowMs
   timeline.add({ name: 'kernel', fromMs, toMs: Math.max(fromMs, toMs - initMs) })
   timeline.add({ name: 'init', fromMs: Math.max(fromMs, toMs - initMs), toMs })
-}
-
-/** A session with the monitor of a guest's QEMU, which ends with the signal. @throws QemuCommandError; the signal's reason */
-export async function connectMonitor(
-  { box }: Pick<Guest, 'box'>,
-  { plan, start }: Pick<Attempt, 'plan' | 'start'>,
-  signal: AbortSignal,
-): Promise<QmpConnection> {
-  const stream = await box.dial(MONITOR_SOCKET, signal)
-  return await connectQmp(stream, { signal, log: start.log, entry: plan.entry.name })
 }

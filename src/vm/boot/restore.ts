@@ -6,7 +6,7 @@ import { Attempt } from './attempt.ts'
 import type { BootedVm, Guest } from './booted-vm.ts'
 import { connectVm } from './connect.ts'
 import { bootDeadline, restoreDeadline } from './deadlines.ts'
-import { connectMonitor, startGuest } from './guest.ts'
+import { startGuest } from './guest.ts'
 
 /**
  * Starts a VM from where its template was saved. It is the owner's when its dockerd can be asked.
@@ -29,14 +29,12 @@ export async function restoreVm(plan: TemplatePlan, start: Start): Promise<Boote
 
 async function loadGuest(attempt: Attempt, guest: Guest, stateFile: string): Promise<void> {
   using _step = attempt.start.timeline.step('restore')
-  const qmp = await connectMonitor(guest, attempt, guest.signal)
+  const monitor = guest.monitor.until(guest.signal)
   try {
-    await loadState(qmp, stateFile)
-    await resume(qmp)
+    await loadState(monitor, stateFile)
+    await resume(monitor)
   } catch (thrown) {
     throw await whyNotLoaded(guest, thrown)
-  } finally {
-    qmp.close()
   }
 }
 

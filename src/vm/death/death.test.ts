@@ -12,6 +12,7 @@ const killed: EndedVm = {
   exit: { exitCode: 137, oomKilled: false },
   console: quiet,
   control: silent,
+  shutdownReason: undefined,
   stderr: '',
 }
 
@@ -68,13 +69,21 @@ test.each([
   { exit: { exitCode: 137, oomKilled: true }, says: 'QEMU was killed by the memory limit of its container' },
   { exit: { exitCode: 137, oomKilled: false }, says: 'QEMU was killed by SIGKILL' },
   { exit: { exitCode: 1, oomKilled: false }, says: 'QEMU exited with status 1' },
-  {
-    exit: { exitCode: 0, oomKilled: false },
-    says: 'the guest powered off or reset itself, without a word on its console',
-  },
+  { exit: { exitCode: 0, oomKilled: false }, says: 'QEMU ended, and did not say why' },
   { exit: { exitCode: undefined, oomKilled: false }, says: 'the Docker engine went away' },
 ])('$says', ({ exit, says }) => {
   expect(headlineOf(describeDeath({ ...killed, exit }))).toContain(`: ${says}; console at `)
+})
+
+test.each([
+  { shutdownReason: 'guest-shutdown', says: 'the guest powered off, and its console has no reason' },
+  { shutdownReason: 'guest-reset', says: 'the guest reset itself, and its console has no reason' },
+  { shutdownReason: 'guest-panic', says: "the guest's kernel panicked, and its console has no reason" },
+  { shutdownReason: 'host-signal', says: 'QEMU was told to end: by `docker stop` of its container, or by a signal' },
+  { shutdownReason: 'host-\x1b[2Jerror', says: 'QEMU ended, and says why: host-\\x1b[2Jerror' },
+])('a QEMU that shut down because of $shutdownReason: $says', ({ shutdownReason, says }) => {
+  const exit = { exitCode: 0, oomKilled: false }
+  expect(headlineOf(describeDeath({ ...killed, exit, shutdownReason }))).toContain(`: ${says}; console at `)
 })
 
 test('QEMU that refused its arguments is quoted', () => {

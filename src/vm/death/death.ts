@@ -1,5 +1,5 @@
 import { constants } from 'node:os'
-import type { TestkernelsError } from '../../errors/index.ts'
+import { type TestkernelsError, visibleLine } from '../../errors/index.ts'
 import type { BoxExit } from '../../host/index.ts'
 import { type KernelEntry, kernelText } from '../../options/index.ts'
 import type { ControlConnection } from '../../qemu/index.ts'
@@ -20,12 +20,14 @@ export interface EndedVm {
   readonly console: Pick<ConsoleLog, 'path' | 'reason' | 'excerpt'>
   /** Missing when QEMU ended before its control port was there. */
   readonly control: Pick<ControlConnection, 'ended' | 'commandLog' | 'fault'> | undefined
+  /** QEMU's reason for shutting down, as its protocol has it (`ShutdownCause`); missing where it did not come to that. */
+  readonly shutdownReason: string | undefined
   /** The last lines of QEMU's and the entrypoint's errors. */
   readonly stderr: string
 }
 
 /** The error that tells how a VM ended: by its dockerd, by a panic, by the engine's memory limit, or by QEMU itself. */
-export function describeDeath({ exit, entry, console, control, stderr }: EndedVm): TestkernelsError {
+export function describeDeath({ exit, entry, console, control, shutdownReason, stderr }: EndedVm): TestkernelsError {
   const where = `on ${kernelText(entry.kernel)}, cgroup v${entry.cgroup}`
   if (control?.fault !== undefined) return control.fault
   if (control?.ended?.of === 'command') {
@@ -45,7 +47,7 @@ export function describeDeath({ exit, entry, console, control, stderr }: EndedVm
   }
   const guestsReason = console.reason
   return new VmDiedError({
-    what: `the VM ended ${where}: ${guestsReason ?? endOfQemu(exit)}; console at ${console.path}`,
+    what: `the VM ended ${where}: ${guestsReason ?? endOfQemu(exit, shutdownReason)}; console at ${console.path}`,
     entry: entry.name,
     remedy: 'read the console for what came before',
     output: guestsReason === undefined && stderr !== '' ? stderr : console.excerpt,
@@ -66,13 +68,30 @@ function accountOfDockerd(ended: string, { memoryMib }: KernelEntry, where: stri
   }
 }
 
-function endOfQemu({ exitCode, oomKilled }: BoxExit): string {
+function endOfQemu({ exitCode, oomKilled }: BoxExit, shutdownReason: string | undefined): string {
   if (oomKilled) return 'QEMU was killed by the memory limit of its container'
   if (exitCode === undefined) return 'the Docker engine went away'
-  if (exitCode === 0 || exitCode === ENDED_WHILE_SAVED)
-    return 'the guest powered off or reset itself, without a word on its console'
+  if (exitCode === 0 || exitCode === ENDED_WHILE_SAVED) return endInOrder(shutdownReason)
   const [signal] = Object.entries(constants.signals).find(([, number]) => number === exitCode - 128) ?? []
   return signal === undefined ? `QEMU exited with status ${exitCode}` : `QEMU was killed by ${signal}`
+}
+
+/** QEMU ends with status 0 whenever it was told to, by whomever; `-no-reboot` makes an end of a reset. */
+function endInOrder(shutdownReason: string | undefined): string {
+  switch (shutdownReason) {
+    case 'guest-shutdown':
+      return 'the guest powered off, and its console has no reason'
+    case 'guest-reset':
+      return 'the guest reset itself, and its console has no reason'
+    case 'guest-panic':
+      return "the guest's kernel panicked, and its console has no reason"
+    case 'host-signal':
+      return 'QEMU was told to end: by `docker stop` of its container, or by a signal'
+    case undefined:
+      return 'QEMU ended, and did not say why'
+    default:
+      return `QEMU ended, and says why: ${visibleLine(shutdownReason)}`
+  }
 }
 
 /** Tells an end that was asked for from a death. */

@@ -1,7 +1,8 @@
 import { afterEach, beforeEach, expect, test, vi } from 'vitest'
 import { createLogger } from '../../log/index.ts'
 import { FakeSession } from '../testing/fake-session.ts'
-import { type Diagnosis, explainStatus, Heartbeat } from './heartbeat.ts'
+import { type Diagnosis, explainStatus } from './diagnosis.ts'
+import { Heartbeat } from './heartbeat.ts'
 
 let lines: string[]
 let ended: AbortController
@@ -76,7 +77,7 @@ test('one that cannot come back is lost at once', async () => {
   const { vm } = beat(explainStatus('io-error', true))
   vm.isWell = false
   await seconds(10)
-  expect(vm.lost?.why).toContain('the disk of the Docker engine is full')
+  expect(vm.lost?.why).toContain("the disk that holds the VM's data is full")
 })
 
 test('one that we stopped need not answer', async () => {
@@ -91,10 +92,41 @@ test('one that we stopped need not answer', async () => {
   expect(vm.lost).toBeUndefined()
 })
 
+test('one that is said to have been stopped is told of as soon as it does not answer', async () => {
+  const { vm, heartbeat } = beat()
+  await seconds(5)
+  vm.isWell = false
+  heartbeat.suspect()
+  await seconds(4)
+  expect(lines.join()).toContain('the VM does not answer: its QEMU was stopped')
+})
+
+test('one that answers all the same is well, also when it is slow later', async () => {
+  const { vm, heartbeat, comeBack } = beat()
+  heartbeat.suspect()
+  await seconds(5)
+  vm.isWell = false
+  await seconds(4)
+  comeBack()
+  await seconds(10)
+  expect(lines).toEqual([])
+})
+
+test('nobody is suspected while we stop it', async () => {
+  const { vm, heartbeat } = beat()
+  const pause = heartbeat.pause()
+  heartbeat.suspect()
+  vm.isWell = false
+  pause[Symbol.dispose]()
+  await seconds(4)
+  expect(lines).toEqual([])
+})
+
 test("QEMU's word tells a guest that hangs from a link that is down", () => {
   expect(explainStatus('running', true).why).toContain('its guest hangs')
   expect(explainStatus('running', false).why).toContain('its network is down')
-  expect(explainStatus('guest-panicked', true).verdict).toBe('lost')
+  expect(explainStatus('guest-panicked', true)).toMatchObject({ verdict: 'lost', why: "its guest's kernel panicked" })
+  expect(explainStatus('internal-error', true)).toMatchObject({ verdict: 'lost' })
 })
 
 test('a VM that falls silent is gone in the end, with its box and the reason', async () => {
@@ -107,9 +139,22 @@ test('a VM that falls silent is gone in the end, with its box and the reason', a
   const gone = new Promise((resolve) => vm.gone.addEventListener('abort', () => resolve(vm.gone.reason)))
   expect(await throughTime(gone, 1000)).toMatchObject({
     code: 'VM_DIED',
-    message: expect.stringContaining('the VM was lost on debian:trixie, cgroup v2: its guest hangs'),
+    message: expect.stringContaining('the VM was lost on debian:trixie, cgroup v2: its QEMU does not answer'),
   })
   expect(fake.host.boxes.size).toBe(0)
+})
+
+test('a guest that somebody else stops is told of, by the reason that QEMU has', async () => {
+  vi.useRealTimers()
+  await using fake = await FakeSession.open()
+  vi.useFakeTimers({ toFake: ['setTimeout', 'clearTimeout'] })
+  await using _vm = await throughTime(fake.launch({ log }), 1)
+  fake.image.qemus.at(-1)?.stopGuest('paused')
+  const told = throughTime(
+    vi.waitUntil(() => lines.some((line) => line.includes('the VM does not answer: QEMU was told to stop it'))),
+    1000,
+  )
+  await told
 })
 
 /** Lets time pass until it has happened, in steps that leave the sockets time to carry what was said. */

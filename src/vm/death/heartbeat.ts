@@ -1,13 +1,10 @@
-import { reasonOf, type TestkernelsError } from '../../errors/index.ts'
+import { reasonOf } from '../../errors/index.ts'
 import { startDeadline } from '../../lifetime/index.ts'
 import type { Logger } from '../../log/index.ts'
-import { kernelText } from '../../options/index.ts'
-import { connectQmp } from '../../qemu/index.ts'
 import { StreamRefusedError } from '../../streams/index.ts'
 import type { BootedVm } from '../boot/booted-vm.ts'
-import { VmDiedError } from '../errors.ts'
-import { MONITOR_SOCKET } from '../machine.ts'
 import type { VmPlan } from '../plan.ts'
+import { type Diagnosis, explainStatus, lostVm } from './diagnosis.ts'
 
 /**
  * Time is counted in ticks, and not read from a clock: a test runner that computes for a minute, or a machine that sleeps, hears one
@@ -23,18 +20,10 @@ const DIAGNOSIS_DEADLINE_MS = 2_000
 /** Nothing listens there; that the guest says so is an answer. */
 const UNUSED_PORT = 1
 
-/** Why a VM does not answer. */
-export interface Diagnosis {
-  readonly why: string
-  /** `lost`: it will not answer any more. */
-  readonly verdict: 'stalled' | 'lost'
-  readonly remedy: string
-}
-
 export interface HeartbeatOptions {
   /** Resolves when the VM answers. */
   readonly ask: (signal: AbortSignal) => Promise<unknown>
-  /** Called once it has not answered for a while. */
+  /** Called once it has not answered for a while, or does not while there is a suspicion. */
   readonly diagnose: () => Promise<Diagnosis>
   readonly onLost: (diagnosis: Diagnosis) => void
   readonly log: Logger
@@ -46,6 +35,7 @@ export interface HeartbeatOptions {
 export class Heartbeat {
   readonly #options: HeartbeatOptions
   #pauses = 0
+  #isSuspected = false
 
   constructor(options: HeartbeatOptions) {
     this.#options = options
@@ -57,6 +47,11 @@ export class Heartbeat {
   pause(): Disposable {
     this.#pauses++
     return { [Symbol.dispose]: () => void this.#pauses-- }
+  }
+
+  /** Somebody says that it does not run. If it does not answer next, that is believed at once. */
+  suspect(): void {
+    if (this.#pauses === 0) this.#isSuspected = true
   }
 
   async #run(): Promise<void> {
@@ -74,12 +69,13 @@ export class Heartbeat {
     let diagnosis: Diagnosis | undefined
     for (let silent = 0; ; ) {
       if (await Promise.race([answered, this.#tick().then(() => false)])) {
+        this.#isSuspected = false
         if (diagnosis !== undefined) log.info('the VM answers again')
         return true
       }
       if (this.#pauses > 0) silent = 0
       else silent++
-      if (silent === STALLED_AFTER) {
+      if (diagnosis === undefined && silent > 0 && (silent >= STALLED_AFTER || this.#isSuspected)) {
         diagnosis = await diagnose()
         if (diagnosis.verdict === 'stalled') log.warn(`the VM does not answer: ${diagnosis.why}`)
       }
@@ -114,14 +110,16 @@ export function startHeartbeat(vm: BootedVm, { entry }: Pick<VmPlan, 'entry'>, l
     await answer
     silent.delete(whom)
   }
-  return new Heartbeat({
+  const heartbeat = new Heartbeat({
     ask: (until) =>
       Promise.all([asking('agent', guest.control.ping(until)), asking('door', doorAnswers({ streams }, until))]),
-    diagnose: () => diagnose(vm, { entry: entry.name, isAgentSilent: silent.has('agent'), log }),
-    onLost: (diagnosis) => guest.lose(lostVm(diagnosis, { entry })),
+    diagnose: () => diagnose(vm, { isAgentSilent: silent.has('agent'), log }),
+    onLost: (diagnosis) => guest.lose(lostVm(diagnosis, entry)),
     log,
     signal,
   })
+  guest.monitor.onEvent(({ event }) => event === 'STOP' && heartbeat.suspect())
+  return heartbeat
 }
 
 async function doorAnswers({ streams }: Pick<BootedVm, 'streams'>, signal: AbortSignal): Promise<void> {
@@ -138,22 +136,19 @@ async function doorAnswers({ streams }: Pick<BootedVm, 'streams'>, signal: Abort
 }
 
 interface Silence {
-  readonly entry: string
   readonly isAgentSilent: boolean
   readonly log: Logger
 }
 
 /** QEMU knows whether its guest runs. One that does not answer either is what does not run. */
-async function diagnose({ guest }: BootedVm, { entry, isAgentSilent, log }: Silence): Promise<Diagnosis> {
+async function diagnose({ guest }: BootedVm, { isAgentSilent, log }: Silence): Promise<Diagnosis> {
   using deadline = startDeadline({
     ms: DIAGNOSIS_DEADLINE_MS,
-    signal: guest.signal,
+    signal: guest.gone,
     onPassed: () => new Error('it did not answer'),
   })
   try {
-    const stream = await guest.box.dial(MONITOR_SOCKET, deadline.signal)
-    const qmp = await connectQmp(stream, { signal: deadline.signal, log, entry })
-    const answer = await qmp.execute('query-status').finally(qmp.close)
+    const answer = await guest.monitor.until(deadline.signal).execute('query-status')
     return explainStatus((answer as { status?: unknown }).status, isAgentSilent)
   } catch (thrown) {
     log.debug(`QEMU's monitor: ${reasonOf(thrown)}`)
@@ -163,49 +158,4 @@ async function diagnose({ guest }: BootedVm, { entry, isAgentSilent, log }: Sile
       remedy: 'see whether the process of QEMU was stopped (SIGSTOP), and what load the machine has',
     }
   }
-}
-
-/** @param status as QEMU's machine protocol has it (`RunState`) */
-export function explainStatus(status: unknown, isAgentSilent: boolean): Diagnosis {
-  switch (status) {
-    case 'io-error':
-      return {
-        why: 'QEMU stopped it, because a write to its disk failed: the disk of the Docker engine is full, or broken',
-        verdict: 'lost',
-        remedy: "make room on the engine's disk (`docker system df` shows what takes it)",
-      }
-    case 'running':
-      return isAgentSilent
-        ? {
-            why: 'its guest hangs, or its machine has no time for it',
-            verdict: 'stalled',
-            remedy: 'read its console, and see what load the machine has',
-          }
-        : {
-            why: 'its guest runs, and there is no way into it: its network is down, or its door is',
-            verdict: 'stalled',
-            remedy: 'see what the tests do to the network of the guest (eth0 of its root)',
-          }
-    case 'paused':
-    case 'suspended':
-      return {
-        why: 'QEMU was told to stop it',
-        verdict: 'stalled',
-        remedy: 'see who uses its monitor',
-      }
-    default:
-      return {
-        why: `its guest runs no more (QEMU says '${status}')`,
-        verdict: 'lost',
-        remedy: 'read its console for what came before',
-      }
-  }
-}
-
-function lostVm({ why, remedy }: Diagnosis, { entry }: Pick<VmPlan, 'entry'>): TestkernelsError {
-  return new VmDiedError({
-    what: `the VM was lost on ${kernelText(entry.kernel)}, cgroup v${entry.cgroup}: ${why}`,
-    entry: entry.name,
-    remedy,
-  })
 }

@@ -5,7 +5,6 @@ import type { Logger } from '../../log/index.ts'
 import { pause, resume } from '../../qemu/index.ts'
 import type { BootedVm } from '../boot/booted-vm.ts'
 import { bootDeadline } from '../boot/deadlines.ts'
-import { connectMonitor } from '../boot/guest.ts'
 import { restoreVm } from '../boot/restore.ts'
 import type { TemplatePlan } from '../plan.ts'
 import type { Start } from '../start.ts'
@@ -25,17 +24,12 @@ export async function makeSpare(plan: TemplatePlan, start: Start): Promise<Spare
   using deadline = bootDeadline(plan.entry, start)
   const inTime = AbortSignal.any([deadline.signal, vm.gone])
   try {
-    // The session lasts until it wakes up; what is waited for in it does not.
-    const qmp = await orAborted(connectMonitor(guest, { plan, start }, vm.gone), inTime)
-    disposals.defer('monitor', qmp.close)
-    await orAborted(pause(qmp), inTime)
+    await pause(guest.monitor.until(inTime))
     return {
       vm,
       wake: async (signal) => {
         const until = AbortSignal.any([signal, vm.gone])
-        await orAborted(resume(qmp), until)
-        // QEMU takes one session at a time, and others have their own.
-        qmp.close()
+        await resume(guest.monitor.until(until))
         await Promise.all([guest.control.refresh(randomBytes(32), until), guest.control.setClock(until)])
         return vm
       },

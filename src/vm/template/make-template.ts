@@ -27,7 +27,7 @@ import {
   streamsInto,
 } from '../boot/connect.ts'
 import { bootDeadline } from '../boot/deadlines.ts'
-import { connectMonitor, guestIn, startBox, userSpace } from '../boot/guest.ts'
+import { guestIn, startBox, userSpace } from '../boot/guest.ts'
 import { VmDiedError } from '../errors.ts'
 import type { TemplatePlan } from '../plan.ts'
 import { loadImages, renameImages } from '../preload.ts'
@@ -110,14 +110,10 @@ async function bootAndSave(box: Box, attempt: Attempt, use: TemplateUse): Promis
 
 async function save(attempt: Attempt, guest: Guest, stateFile: string): Promise<void> {
   using _step = attempt.start.timeline.step('save')
-  const qmp = await connectMonitor(guest, attempt, guest.signal)
-  try {
-    await saveState(qmp, stateFile)
-    guest.expectEnd()
-    await quit(qmp)
-  } finally {
-    qmp.close()
-  }
+  const monitor = guest.monitor.until(guest.signal)
+  await saveState(monitor, stateFile)
+  guest.expectEnd()
+  await quit(monitor)
 }
 
 async function notBegun({ exited, stderr }: Box): Promise<Error> {

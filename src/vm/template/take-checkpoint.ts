@@ -1,13 +1,13 @@
 import { randomBytes } from 'node:crypto'
 import { reasonOf } from '../../errors/index.ts'
 import type { Box } from '../../host/index.ts'
-import { Disposals } from '../../lifetime/index.ts'
-import { handOver, imagePaths, type QmpConnection, quit, resume, saveState } from '../../qemu/index.ts'
+import { Disposals, orAborted } from '../../lifetime/index.ts'
+import { handOver, imagePaths, type QmpCommands, quit, resume, saveState } from '../../qemu/index.ts'
 import { holdVolume, saveCopyInto, saved, type TemplateLocation, TemplateNotMadeError } from '../../template/index.ts'
 import { Attempt } from '../boot/attempt.ts'
 import type { BootedVm } from '../boot/booted-vm.ts'
 import { bootDeadline } from '../boot/deadlines.ts'
-import { connectMonitor, startGuest } from '../boot/guest.ts'
+import { startGuest } from '../boot/guest.ts'
 import type { VmPlan } from '../plan.ts'
 import type { Start } from '../start.ts'
 
@@ -69,13 +69,12 @@ async function copyOnce(
 }
 
 async function copyInto(location: TemplateLocation, vm: BootedVm, attempt: Attempt): Promise<void> {
-  const { start, resources } = attempt
+  const { start } = attempt
   const save = saveCopyInto(location)
   const meeting = { kind: 'sockets', directory: vm.runDirectory.path, target: MEETING_DIRECTORY } as const
   const use = { ...save, mounts: [...save.mounts, meeting] }
   const taker = await startGuest(attempt, { use, signal: start.signal })
-  const target = await connectMonitor(taker, attempt, taker.signal)
-  resources.defer('monitor', target.close)
+  const target = taker.monitor.until(taker.signal)
   await takeOver(vm, target, attempt)
   await saveState(target, use.stateFile)
   taker.expectEnd()
@@ -84,13 +83,14 @@ async function copyInto(location: TemplateLocation, vm: BootedVm, attempt: Attem
 }
 
 /** Whatever comes of it, the source goes on. */
-async function takeOver({ guest }: BootedVm, target: QmpConnection, attempt: Attempt): Promise<void> {
+async function takeOver({ guest }: BootedVm, target: QmpCommands, attempt: Attempt): Promise<void> {
   const { signal } = attempt.start
-  const source = await connectMonitor(guest, attempt, signal)
+  const meeting = { source: imagePaths.runDirectory, target: MEETING_DIRECTORY }
   try {
-    await handOver(source, target, { source: imagePaths.runDirectory, target: MEETING_DIRECTORY })
+    await handOver(guest.monitor.until(signal), target, meeting)
   } finally {
-    await resume(source).finally(() => source.close())
+    // It is told to also when this was called off: then nobody waits for the answer.
+    await orAborted(resume(guest.monitor), signal)
     await guest.control.setClock(signal)
   }
 }

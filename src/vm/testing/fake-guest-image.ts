@@ -2,7 +2,7 @@ import type { Mount } from '../../host/index.ts'
 import type { FakeBox } from '../../host/testing/fake-host.ts'
 import { guestLink, imagePaths } from '../../qemu/index.ts'
 import { FakeCredentials, serveDoor, serveSsh } from './fake-guest-access.ts'
-import { playQemu } from './fake-qemu.ts'
+import { type FakeQemu, playQemu } from './fake-qemu.ts'
 
 /** What becomes of one VM's box. */
 export type Fate =
@@ -25,6 +25,8 @@ export class FakeImage {
   readonly #locks = new Map<string, (() => void)[]>()
   /** How many templates were made. */
   made = 0
+  /** Those that were started, in this order. */
+  readonly qemus: FakeQemu[] = []
 
   /** The keys of the templates that are whole. */
   templatesIn(volume: string): Set<string> {
@@ -100,7 +102,7 @@ export class FakeImage {
     const credentials = new FakeCredentials()
     const onControl = (word: string, rest: string) => credentials.take(word, rest)
     const answers = fate.kind === 'hangs' && { answers: fate.answers }
-    playQemu(box, { phases, onControl, onQuit, ...answers })
+    this.qemus.push(playQemu(box, { phases, onControl, onQuit, ...answers }))
     box.listen('door.sock', (socket) => serveDoor(socket, credentials))
     box.listen(guestLink.sshPort, (socket) => serveSsh(socket, credentials))
   }

@@ -14,9 +14,19 @@ export interface FakeQemuOptions {
   readonly answers?: number
 }
 
+/** A QEMU that is played, and what a test may do with it. */
+export interface FakeQemu {
+  /** Says something on its monitor without being asked. */
+  tell(event: { readonly event: string; readonly data?: object }): void
+  /** Its guest runs no more, and its monitor has this for a reason. */
+  stopGuest(status: string): void
+}
+
 /** QEMU's monitor, and the port to its guest's agent (images/guest/agent/control.c). */
-export function playQemu(box: FakeBox, options: FakeQemuOptions): void {
+export function playQemu(box: FakeBox, options: FakeQemuOptions): FakeQemu {
   const { phases, onControl, onQuit } = options
+  const monitors = new Set<Socket>()
+  let status = 'running'
   let left = options.answers ?? Number.POSITIVE_INFINITY
   const say = (socket: Socket, message: object) => {
     if (left-- > 0) socket.write(`${JSON.stringify(message)}\n`)
@@ -27,18 +37,29 @@ export function playQemu(box: FakeBox, options: FakeQemuOptions): void {
       const [word = '', ...rest] = line.split(' ')
       onControl(word, rest.join(' '))
       const answer = controlAnswer(word, rest.join(' '))
-      if (answer !== undefined) say(socket, answer)
+      if (answer !== undefined && status === 'running') say(socket, answer)
     })
   })
   box.listen(MONITOR_SOCKET, (socket) => {
+    monitors.add(socket)
     say(socket, { QMP: {} })
     each(socket, (line) => {
       const { execute, id } = JSON.parse(line) as { execute: string; id: number }
-      say(socket, { id, return: execute === 'query-status' ? { status: 'running' } : {} })
+      say(socket, { id, return: execute === 'query-status' ? { status } : {} })
       for (const event of eventsOf(execute)) say(socket, event)
       if (execute === 'quit') onQuit()
     })
   })
+  const tell: FakeQemu['tell'] = (event) => {
+    for (const socket of monitors) socket.write(`${JSON.stringify(event)}\n`)
+  }
+  return {
+    tell,
+    stopGuest(why) {
+      status = why
+      tell({ event: 'STOP' })
+    },
+  }
 }
 
 function each(socket: Socket, take: (line: string) => void): void {
