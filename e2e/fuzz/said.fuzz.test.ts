@@ -6,11 +6,21 @@ import { duplexPair } from 'node:stream'
 import { expect, test } from 'vitest'
 import { createDemultiplexer, LineBuffer } from '../../src/engine/output.ts'
 import { TestkernelsError, visible } from '../../src/errors/index.ts'
-import { createLogger, silentLogger } from '../../src/log/index.ts'
-import { connectControl, connectQmp } from '../../src/qemu/index.ts'
+import { createLogger } from '../../src/log/index.ts'
+import { parseKernelEntry } from '../../src/options/index.ts'
+import { connectControl, connectQmp, loadState } from '../../src/qemu/index.ts'
 import { doorStreams } from '../../src/streams/index.ts'
 import { ConsoleLog } from '../../src/vm/death/console-log.ts'
+import { describeDeath } from '../../src/vm/death/death.ts'
+import { explainStatus, lostVm, watchQemu } from '../../src/vm/death/diagnosis.ts'
+import { KernelReports } from '../../src/vm/kernel-reports.ts'
 import { fuzz } from './fuzz.ts'
+
+const entry = parseKernelEntry('v1', { kernel: 'debian:bookworm' })
+/** With the lines before its headline. */
+const LONGEST_REPORT = 64 * 1024
+/** Of one that quotes what QEMU said. */
+const LONGEST_ERROR = 1024
 
 test('the control port', async () => {
   const seeds = [
@@ -51,24 +61,79 @@ function checkAmount(bytes: number): void {
 }
 
 test('the monitor', async () => {
+  const ready = '{"QMP":{"version":{},"capabilities":[]}}\n{"id":1,"return":{}}\n'
   const seeds = [
-    '{"QMP":{"version":{},"capabilities":[]}}\n{"id":1,"return":{}}\n',
+    ready,
+    `${ready}{"id":2,"return":{"status":"paused"}}\n{"id":3,"return":{}}\n{"id":4,"return":{}}\n`,
     '{"event":"MIGRATION","data":{"status":"completed"}}\n',
-    '{"id":1,"error":{"class":"GenericError","desc":"no"}}\n',
+    '{"id":2,"error":{"class":"GenericError","desc":"no"}}\n',
+    '{"event":"BLOCK_IO_ERROR","data":{"action":"stop","nospace":true,"reason":"No space left on device"}}\n',
+    '{"event":"BLOCK_IO_ERROR","data":{"action":"report","reason":"Input/output error"}}\n',
+    '{"event":"SHUTDOWN","data":{"guest":true,"reason":"guest-reset"}}\n{"event":"STOP"}\n',
   ]
+  const lines: string[] = []
+  const log = createLogger({ write: (line) => lines.push(line), level: 'debug' })
   const take = async (input: Buffer) => {
     const [ours, theirs] = duplexPair()
     const stop = new AbortController()
-    const connecting = connectQmp(ours, { signal: stop.signal, log: silentLogger, entry: 'v1' })
+    const told: Error[] = []
+    const session = connectQmp(ours, { signal: stop.signal, log, entry: 'v1' }).then(async (qmp) => {
+      const watch = watchQemu(qmp, { onLost: (diagnosis) => told.push(lostVm(diagnosis, entry)), log })
+      const status = qmp
+        .execute('query-status')
+        .then((answer) => void told.push(lostVm(explainStatus(answer, true), entry)))
+      await Promise.allSettled([status, loadState(qmp, '/state')])
+      told.push(diedOf(watch.shutdownReason))
+    })
     theirs.on('error', () => {})
     theirs.resume()
     theirs.end(input)
     await settled(ours)
     ours.destroy()
     stop.abort(new Error('over'))
-    await Promise.allSettled([connecting])
+    await Promise.allSettled([session])
+    for (const { message } of told) expect(message.length).toBeLessThan(LONGEST_ERROR)
+    for (const said of [...told.map(({ message }) => message.replaceAll('\n', '')), ...lines.splice(0)])
+      expect(said).toBe(visible(said))
   }
   expect(await fuzz({ name: 'monitor', seeds, take })).toBeGreaterThan(0)
+})
+
+function diedOf(shutdownReason: string | undefined): Error {
+  const console = { path: '/console', reason: undefined, excerpt: '' }
+  const exit = { exitCode: 0, oomKilled: false }
+  return describeDeath({ exit, entry, console, control: undefined, shutdownReason, stderr: '' })
+}
+
+test("the kernel's log", async () => {
+  const batch = (...lines: string[]) => `${JSON.stringify({ kernel: lines.join('\n') })}\n`
+  const seeds = [
+    batch('0 812 0 0 0', '4 811 5000123 WARNING: CPU: 0 PID: 87 at net/x.c:1 f+0x4b/0x60', '4 812 5000124 Call Trace:'),
+    batch('0 820 3 40 1', '4 813 5000125 ------------[ cut here ]------------', '4 814 5 ---[ end trace 0 ]---'),
+    batch('1 830 0 0 0', '1 821 6 BUG: KASAN: slab-out-of-bounds in f+0x1/0x2', '1 822 6 Oops: 0000 [#1] SMP'),
+    batch('1 840 0 0 1', '3 831 7 INFO: task x:1 blocked for more than 120 seconds.', '3 832 7 \x1b[2J'),
+  ]
+  const lines: string[] = []
+  const log = createLogger({ write: (line) => lines.push(line), level: 'debug' })
+  const take = async (input: Buffer) => {
+    const [ours, theirs] = duplexPair()
+    const control = connectControl(ours, { log, entry: 'v1', onFault: () => {} })
+    const reports = new KernelReports({ entry, accelerator: 'tcg', port: control.kernelLog, log })
+    reports.follow('now')
+    const stop = new AbortController()
+    const settling = reports.settle(stop.signal)
+    theirs.on('error', () => {})
+    theirs.resume()
+    theirs.end(input)
+    await settled(ours)
+    stop.abort(new Error('over'))
+    await settling
+    control.close()
+    expect(reports.all.length).toBeLessThanOrEqual(100)
+    for (const { block } of reports.all) expect(block.length).toBeLessThan(LONGEST_REPORT)
+    for (const line of lines.splice(0)) expect(line).toBe(visible(line))
+  }
+  expect(await fuzz({ name: "kernel's log", seeds, take })).toBeGreaterThan(0)
 })
 
 /** All that was sent has been heard. */

@@ -21,8 +21,17 @@ const diskFull: Diagnosis = {
   remedy: "make room on the engine's disk: `docker system df` shows what takes it",
 }
 
-/** @param status as QEMU's machine protocol has it (`RunState`) */
-export function explainStatus(status: unknown, isAgentSilent: boolean): Diagnosis {
+/** What QEMU names is short; whoever has taken it over may say anything. */
+const word = v.pipe(v.string(), v.maxLength(100))
+/** What `query-status` of QEMU's machine protocol returns; a `RunState`. */
+const runState = v.object({ status: word })
+
+/**
+ * @param answer what QEMU returned for `query-status`
+ * @throws v.ValiError for what is no answer to it
+ */
+export function explainStatus(answer: unknown, isAgentSilent: boolean): Diagnosis {
+  const { status } = v.parse(runState, answer)
   switch (status) {
     case 'io-error':
       return diskFull
@@ -49,7 +58,7 @@ export function explainStatus(status: unknown, isAgentSilent: boolean): Diagnosi
       }
     default:
       return {
-        why: `its guest runs no more (QEMU says '${status}')`,
+        why: `its guest runs no more (QEMU says '${visibleLine(status)}')`,
         verdict: 'lost',
         remedy: 'read its console for what came before',
       }
@@ -66,9 +75,9 @@ export function lostVm({ why, remedy }: Diagnosis, entry: KernelEntry): Testkern
 }
 
 /** `BLOCK_IO_ERROR` of QEMU's machine protocol. */
-const diskError = v.object({ action: v.string(), nospace: v.optional(v.boolean(), false), reason: v.string() })
+const diskError = v.object({ action: word, nospace: v.optional(v.boolean(), false), reason: word })
 /** `SHUTDOWN` of QEMU's machine protocol; the reason is a `ShutdownCause`. */
-const shutdown = v.object({ reason: v.string() })
+const shutdown = v.object({ reason: word })
 
 export interface QemuWatchOptions {
   readonly onLost: (diagnosis: Diagnosis) => void

@@ -74,7 +74,7 @@ test('one that does not come back is lost', async () => {
 })
 
 test('one that cannot come back is lost at once', async () => {
-  const { vm } = beat(explainStatus('io-error', true))
+  const { vm } = beat(explainStatus({ status: 'io-error' }, true))
   vm.isWell = false
   await seconds(10)
   expect(vm.lost?.why).toContain("the disk that holds the VM's data is full")
@@ -123,10 +123,15 @@ test('nobody is suspected while we stop it', async () => {
 })
 
 test("QEMU's word tells a guest that hangs from a link that is down", () => {
-  expect(explainStatus('running', true).why).toContain('its guest hangs')
-  expect(explainStatus('running', false).why).toContain('its network is down')
-  expect(explainStatus('guest-panicked', true)).toMatchObject({ verdict: 'lost', why: "its guest's kernel panicked" })
-  expect(explainStatus('internal-error', true)).toMatchObject({ verdict: 'lost' })
+  expect(explainStatus({ status: 'running' }, true).why).toContain('its guest hangs')
+  expect(explainStatus({ status: 'running' }, false).why).toContain('its network is down')
+  expect(explainStatus({ status: 'guest-panicked' }, true)).toMatchObject({
+    verdict: 'lost',
+    why: "its guest's kernel panicked",
+  })
+  expect(explainStatus({ status: 'internal-error' }, true)).toMatchObject({ verdict: 'lost' })
+  for (const answer of [undefined, {}, { status: { toString: 'x' } }, { status: 'x'.repeat(1000) }])
+    expect(() => explainStatus(answer, true)).toThrow()
 })
 
 test('a VM that falls silent is gone in the end, with its box and the reason', async () => {

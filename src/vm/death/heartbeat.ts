@@ -148,8 +148,7 @@ async function diagnose({ guest }: BootedVm, { isAgentSilent, log }: Silence): P
     onPassed: () => new Error('it did not answer'),
   })
   try {
-    const answer = await guest.monitor.until(deadline.signal).execute('query-status')
-    return explainStatus((answer as { status?: unknown }).status, isAgentSilent)
+    return explainStatus(await guest.monitor.until(deadline.signal).execute('query-status'), isAgentSilent)
   } catch (thrown) {
     log.debug(`QEMU's monitor: ${reasonOf(thrown)}`)
     return {
