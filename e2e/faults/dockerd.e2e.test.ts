@@ -27,13 +27,16 @@ test('a daemon.json that keeps dockerd from coming up is refused by name before 
   })
 })
 
-test('dockerd comes up with what the rootfs configures in place of ours, and reports what is in force', async () => {
+test('dockerd comes up with what the rootfs and the entry configure in place of ours, and reports what is in force', async () => {
   const rootfs = { dockerfile: join(fixtures, 'rootfs-configured/Dockerfile'), buildArgs: { BASE: baseImage } }
-  await using vm = await new KernelVm({ name: 'configured', kernel: 'debian:bookworm', rootfs }).start()
+  const daemon = { debug: true, 'log-driver': 'json-file' }
+  await using vm = await new KernelVm({ name: 'configured', kernel: 'debian:bookworm', rootfs, daemon }).start()
   const docker = new Docker({ socketPath: vm.dockerHost.slice('unix://'.length) })
 
   const info = await docker.info()
-  expect(info).toMatchObject({ DockerRootDir: '/srv/docker', Driver: 'overlay2', LoggingDriver: 'local' })
+  expect(info).toMatchObject({ DockerRootDir: '/srv/docker', Driver: 'overlay2' })
+  // The entry's go before the rootfs's.
+  expect(info).toMatchObject({ LoggingDriver: 'json-file', Debug: true })
   const bridge = await docker.getNetwork('bridge').inspect()
   expect(bridge.IPAM?.Config?.[0]?.Subnet).toBe('10.9.0.0/24')
   const network = await docker.createNetwork({ Name: 'of-the-pool' })

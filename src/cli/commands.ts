@@ -40,19 +40,8 @@ function buildCommand(): Command {
 const NAMES_KERNEL = ['kernel', 'config', 'rootfs', 'init']
 /** A matrix has these for each of its entries. */
 const OF_ONE_ENTRY = [
-  ...[
-    'image',
-    'name',
-    'cgroup',
-    'controllers',
-    'memoryMib',
-    'cpus',
-    'scratchMib',
-    'machine',
-    'accelerator',
-    'bootTimeoutMs',
-  ],
-  ...['kernelArgument', 'module', 'sysctl', 'timings'],
+  ...['image', 'name', 'cgroup', 'controllers', 'memoryMib', 'cpus', 'scratchMib', 'machine', 'accelerator'],
+  ...['kernelArgument', 'module', 'sysctl', 'daemon', 'bootTimeoutMs', 'timings'],
   ...NAMES_KERNEL,
 ]
 
@@ -74,6 +63,7 @@ function runCommand(): Command {
     .addOption(repeatable('--kernel-argument <argument>', "argument of the guest's kernel, such as panic_on_warn=1"))
     .addOption(repeatable('--module <name>', 'module of its kernel, loaded at boot'))
     .option('--sysctl <key=value>', 'set at boot, such as net.ipv4.ip_forward=1; may be repeated', assignment)
+    .option('--daemon <json>', "keys of the guest's daemon.json, such as '{\"live-restore\": true}'", jsonObject)
     .option('--name <name>', 'hostname of the guest', 'kernel')
     .option('--memory-mib <mib>', 'memory of the guest in MiB', wholeNumber)
     .option('--cpus <number>', 'virtual CPUs', wholeNumber)
@@ -235,6 +225,12 @@ function words(text: string): readonly string[] {
   const parsed = fromJson(text)
   if (Array.isArray(parsed) && parsed.every((word) => typeof word === 'string')) return parsed
   throw new InvalidArgumentError('must be words, or a JSON array of strings.')
+}
+
+function jsonObject(text: string): object {
+  const parsed = fromJson(text)
+  if (typeof parsed === 'object' && parsed !== null && !Array.isArray(parsed)) return parsed
+  throw new InvalidArgumentError('must be a JSON object.')
 }
 
 function fromJson(text: string): unknown {

@@ -1,4 +1,5 @@
 export { type CacheReference, parseCacheReference } from './cache-reference.ts'
+export type { DaemonOptions } from './daemon.ts'
 export { DuplicateEntryError, InvalidOptionError, UnknownKernelError } from './errors.ts'
 export {
   type DebianRootfs,

@@ -1,4 +1,5 @@
 import * as v from 'valibot'
+import { checkDaemon, type DaemonOptions, daemonOption } from './daemon.ts'
 import { DuplicateEntryError, InvalidOptionError } from './errors.ts'
 import {
   type DockerfileOptions,
@@ -61,6 +62,11 @@ export interface KernelOptions {
    * kernel has not, or a value that it refuses, ends the start. @default none
    */
   readonly sysctls?: Readonly<Record<string, string>>
+  /**
+   * What the guest's dockerd finds in its daemon.json, such as `{ 'live-restore': true }`: each key in place of the rootfs's own. Those that
+   * testkernels needs itself are refused by name. @default none
+   */
+  readonly daemon?: DaemonOptions
   /** Memory of the guest, in MiB; 512 or more. @default 2048 */
   readonly memoryMib?: number
   /** Virtual CPUs. @default 2 */
@@ -125,6 +131,7 @@ const schema = v.strictObject({
   kernelArguments: v.optional(v.array(v.string()), []),
   modules: v.optional(v.array(v.string()), []),
   sysctls: v.optional(v.record(v.string(), v.string()), {}),
+  daemon: v.optional(daemonOption, {}),
   memoryMib: v.optional(integer(512), 2048),
   cpus: v.optional(integer(1), 2),
   scratchMib: v.optional(integer(512), 8192),
@@ -153,6 +160,7 @@ export function parseKernelEntry(name: string, options: unknown): KernelEntry {
   if (!parsed.success) throw invalid(name, parsed.issues)
   const checked = parsed.output as Required<Omit<KernelOptions, 'init'>> & Pick<KernelOptions, 'init'>
   checkKernelSettings(checked, name)
+  checkDaemon(checked, name)
   return Object.freeze({
     name,
     ...checked,

@@ -178,6 +178,8 @@ function label(option: string, value: unknown): string {
           .flat()
           .join('-') || 'no-sysctls'
       )
+    case 'daemon':
+      return Object.keys(value as object).join('-') || 'no-daemon-options'
     case 'template':
       return value ? 'saved' : 'cold'
     case 'spares':

@@ -1,5 +1,5 @@
 import { expect, test } from 'vitest'
-import { doorLines, identityLines, parseGuestMessage } from './control-messages.ts'
+import { doorLines, identityLines, parseGuestMessage, settingsLines } from './control-messages.ts'
 
 test('reads what the agent writes', () => {
   expect(parseGuestMessage('{"phase":"ready","uptime":13.729}')).toEqual({ phase: 'ready', uptime: 13.729 })
@@ -35,6 +35,19 @@ test('fields that nobody knows are not kept', () => {
 test('the owner is let in when there are random numbers', () => {
   const lines = doorLines({ doorSecret: 'c0ffee', entropy: Uint8Array.of(255) })
   expect(lines.split('\n')).toEqual(['entropy ff', 'door c0ffee', ''])
+})
+
+test('a file of settings comes in pieces that are shorter than what the agent reads at a time, and then the start', () => {
+  const content = 'é'.repeat(5000)
+  const lines = settingsLines([
+    { path: '/a b', content: '{}' },
+    { path: '/c', content },
+  ]).split('\n')
+  expect(lines[0]).toBe('file 2f612062 7b7d')
+  expect(lines.slice(-2)).toEqual(['start', ''])
+  const pieces = lines.slice(1, -2).map((line) => line.replace(/^file 2f63 /, ''))
+  expect(Math.max(...lines.map(({ length }) => length))).toBeLessThan(16_384)
+  expect(Buffer.from(pieces.join(''), 'hex').toString()).toBe(content)
 })
 
 test('an identity has its commit before the keys, which nobody waits for, and the clock keeps its nanoseconds', () => {

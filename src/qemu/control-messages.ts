@@ -100,6 +100,28 @@ export interface GuestIdentity {
   readonly authorizedKey: string
 }
 
+/** A file that a guest is given before its command is started. */
+export interface GuestFile {
+  /** Absolute; directories above it are made. */
+  readonly path: string
+  readonly content: string
+}
+
+/** What the agent takes of a file at a time, in bytes: a line of two digits for each has room in its buffer. */
+const PIECE_BYTES = 4096
+
+/** The lines that give a guest its files, and have it start its command. */
+export function settingsLines(files: readonly GuestFile[]): string {
+  const lines = files.flatMap(({ path, content }) => {
+    const bytes = Buffer.from(content)
+    const pieces = Array.from({ length: Math.ceil(bytes.length / PIECE_BYTES) }, (_, at) =>
+      bytes.subarray(at * PIECE_BYTES, (at + 1) * PIECE_BYTES),
+    )
+    return pieces.map((piece) => `file ${Buffer.from(path).toString('hex')} ${piece.toString('hex')}\n`)
+  })
+  return `${lines.join('')}start\n`
+}
+
 /** The lines after which a guest lets its owner in. The entropy comes first: no random number may be drawn before. */
 export function doorLines({ entropy, doorSecret }: GuestCredentials): string {
   return `entropy ${Buffer.from(entropy).toString('hex')}\ndoor ${doorSecret}\n`

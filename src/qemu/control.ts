@@ -9,6 +9,7 @@ import {
   doorLines,
   type GuestCredentials,
   type GuestEnd,
+  type GuestFile,
   type GuestIdentity,
   type GuestMessage,
   type GuestMisbehavedError,
@@ -18,6 +19,7 @@ import {
   type Phase,
   parseGuestMessage,
   refreshLines,
+  settingsLines,
 } from './control-messages.ts'
 
 /** A guest has six phases, and says some hundred lines in its life; what is lost of them when it is restored is one or two. */
@@ -50,6 +52,8 @@ export interface ControlConnection {
   readonly fault: GuestMisbehavedError | undefined
   /** Resolves when the guest reports the phase; at once if it did. @throws the signal's reason when that aborts first */
   phase(name: string, signal: AbortSignal): Promise<Phase>
+  /** Gives a guest whose kernel was told `testkernels.settings` what it waits for before it starts its command. */
+  configure(files: readonly GuestFile[]): void
   /** Gives the guest random numbers and a secret, by which it lets its owner in. That he gets in is the answer. */
   openDoor(credentials: GuestCredentials): void
   /**
@@ -203,9 +207,8 @@ export function connectControl(socket: Duplex, { log, entry, onFault }: ControlO
       return fault
     },
     phase: (name, signal) => until(() => phases.find((phase) => phase.name === name), signal),
-    openDoor(credentials) {
-      socket.write(doorLines(credentials))
-    },
+    configure: (files) => void socket.write(settingsLines(files)),
+    openDoor: (credentials) => void socket.write(doorLines(credentials)),
     async pushIdentity(identity, signal) {
       const commit = String(++commits)
       const lines = identityLines(identity, commit, unixTimeMs())

@@ -75,6 +75,11 @@ export class KernelVm {
     return this.#with({ sysctls: { ...sysctls } })
   }
 
+  /** What its dockerd finds in daemon.json; in place of what was given before. @default none */
+  withDaemon(daemon: NonNullable<KernelOptions['daemon']>): KernelVm {
+    return this.#with({ daemon: { ...daemon } })
+  }
+
   /** @default 2048 */
   withMemoryMib(memoryMib: number): KernelVm {
     return this.#with({ memoryMib })

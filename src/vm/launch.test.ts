@@ -72,6 +72,21 @@ test('no box with a guest in it may write templates, and what a template is made
   expect(fake.host.removed).toEqual([expect.stringMatching(/^testkernels-making-/)])
 })
 
+test('what its dockerd is told, a guest that boots waits for; a saved one has it, and of another nobody takes it', async () => {
+  const daemon = { debug: true }
+  await using _first = await fake.launch({ daemon })
+  await using _clone = await fake.launch({ daemon })
+  expect(fake.image.made).toBe(1)
+  await using _other = await fake.launch({ daemon: { debug: false } })
+  await using _without = await fake.launch()
+  expect(fake.image.made).toBe(3)
+  const told = fake.host.specs.map(
+    ({ command }) => /testkernels\.settings=(\w{32})( |$)/.exec(command?.join('\n') ?? '')?.[1],
+  )
+  expect(new Set(told.filter((digest) => digest !== undefined)).size).toBe(2)
+  await using _cold = await fake.launch({ daemon, template: false })
+})
+
 test('a VM whose template is off boots cold', async () => {
   await using vm = await fake.launch({ template: false })
   expect(vm.steps.map(({ name }) => name)).toEqual(expect.arrayContaining(['kernel', 'init', 'dockerd']))

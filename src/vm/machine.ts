@@ -1,10 +1,16 @@
 import { type KernelEntry, kernelWords } from '../options/index.ts'
 import { imagePaths, type Machine } from '../qemu/index.ts'
+import { type GuestSettings, settingsWords } from './guest-settings.ts'
 
 /** Names of the sockets in the run directory that the container makes: two of QEMU's, and its end of the door. The first is the longest. */
 export const CONTROL_SOCKET = 'control.sock'
 export const MONITOR_SOCKET = 'monitor.sock'
 export const DOOR_SOCKET = 'door.sock'
+
+/** What of a machine is settled by more than its entry. */
+type MachineChoice = Required<Pick<Machine, 'arch' | 'transport' | 'accelerator' | 'preload'>> & {
+  readonly settings: GuestSettings | undefined
+}
 
 /**
  * The machine of a plan, which is made once: the template's key digests it, and the box runs it. An option that only one of the two
@@ -12,7 +18,7 @@ export const DOOR_SOCKET = 'door.sock'
  */
 export function machineOf(
   { memoryMib, cpus, cgroup, ...kernel }: KernelEntry,
-  { arch, transport, accelerator, preload }: Required<Pick<Machine, 'arch' | 'transport' | 'accelerator' | 'preload'>>,
+  { arch, transport, accelerator, preload, settings }: MachineChoice,
 ): Machine {
   return {
     arch,
@@ -21,7 +27,7 @@ export function machineOf(
     memoryMib,
     cpus,
     cgroup,
-    kernelArguments: kernelWords(kernel),
+    kernelArguments: [...kernelWords(kernel), ...settingsWords(settings)],
     preload,
     controlSocket: `${imagePaths.runDirectory}/${CONTROL_SOCKET}`,
     monitorSocket: `${imagePaths.runDirectory}/${MONITOR_SOCKET}`,

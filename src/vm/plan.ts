@@ -4,6 +4,7 @@ import type { KernelEntry } from '../options/index.ts'
 import type { Machine } from '../qemu/index.ts'
 import { type TemplateLocation, templateKey } from '../template/index.ts'
 import { chooseAccelerator } from './accelerator/choose.ts'
+import { type GuestSettings, guestSettings } from './guest-settings.ts'
 import { machineOf } from './machine.ts'
 import { prepareImage, preparePreloads } from './prepare-image.ts'
 import type { Session } from './session.ts'
@@ -35,6 +36,8 @@ export interface VmPlan {
   readonly template: TemplateLocation | undefined
   /** A checkpoint is a template that cannot be made again. */
   readonly origin: 'image' | 'checkpoint'
+  /** What a guest that boots is given before its dockerd is started. */
+  readonly settings: GuestSettings | undefined
   /** What the guest's dockerd has from the start. */
   readonly preloads: readonly Preload[]
   readonly logConsumer: LogConsumer | undefined
@@ -61,14 +64,16 @@ export async function planVm(request: VmRequest, start: Start): Promise<VmPlan> 
   const stored = await session.host.images.inspect(image)
   const facts = parseVmLabels(stored?.labels ?? {})
   const { transport } = chooseDrivers(facts?.kernel, entry.machine)
+  const settings = facts?.init === undefined ? guestSettings(entry) : undefined
   const machine = machineOf(entry, {
     arch: session.host.arch,
     transport,
     accelerator,
     preload: preloads.length > 0 ? 'disk' : 'none',
+    settings,
   })
   const runsOn = [...describeTransport(transport, entry.machine), `with ${why}`].join(', ')
-  const settled = { session, entry, image, machine, preloads, runsOn, logConsumer, waitStrategy }
+  const settled = { session, entry, image, machine, settings, preloads, runsOn, logConsumer, waitStrategy }
   // A command of the user's may be over before it is saved, and would go on from its middle in each clone.
   const template =
     entry.template && facts?.init === undefined

@@ -4,6 +4,7 @@
 #include <signal.h>
 #include <stdbool.h>
 #include <stddef.h>
+#include <stdint.h>
 #include <sys/types.h>
 
 #define TOOLS "/.testkernels"
@@ -26,6 +27,17 @@ void control_read(void (*handle)(char *verb, char *value));
 bool identity_handle(const char *verb, const char *value);
 // Whether the guest has keys of its host. Before that, and in a template, nobody is let in.
 bool identity_is_known(void);
+
+// Bytes that are written as hexadecimal digits, up to the first that is none; returns how many.
+size_t from_hex(const char *hex, uint8_t *bytes, size_t limit);
+
+// ---- settings.c: what the host gives a guest that boots before its command is started ----
+// Whether the host has them to give, and has not given all.
+bool settings_are_awaited(void);
+// Takes one line of the host; returns false for a verb that is not about settings.
+bool settings_handle(const char *verb, const char *value);
+// Makes all directories that are above a path.
+void make_directories(char *path);
 
 // ---- door.c: the owner's way to sockets of the guest (images/door/guest.c is what it is) ----
 // Starts its program, which goes on in a restored guest: no start waits for it.
@@ -52,7 +64,9 @@ void sessions_end(void);
 // Forgets the session that ended; tells the host what its server said when it ended with an error.
 void sessions_child_ended(pid_t child, int status);
 
-// ---- daemon-json.c: how the rootfs configures its dockerd. dockerd refuses what is both there and on its command line ----
+// ---- daemon-json.c: how dockerd is configured. It refuses what is both there and on its command line ----
+// Puts what the host has for it into the rootfs's daemon.json. Before anything else is asked of it.
+void daemon_json_merge(void);
 bool daemon_json_has(const char *key);
 // Copies the value of a key of the outermost object; false where it is no string, or longer than `size`.
 bool daemon_json_string(const char *key, char *value, size_t size);

@@ -38,21 +38,13 @@ static bool yields(const char *argument) {
   return false;
 }
 
-static void make_directories(char *path) {
-  for (char *slash = path; (slash = strchr(slash + 1, '/'));) {
-    *slash = 0;
-    mkdir(path, 0755);
-    *slash = '/';
-  }
-  mkdir(path, 0755);
-}
-
 // Wherever dockerd has its data, they are on the disk that overlay2 can use, and not on the guest's root, which is an overlay itself.
 static void mount_data_root(void) {
   char path[PATH_MAX];
   if (!daemon_json_string("data-root", path, sizeof path)) return;
   if (strncmp(path, DATA, strlen(DATA)) == 0 && strchr("/", path[strlen(DATA)])) return;
   make_directories(path);
+  mkdir(path, 0755);
   if (mount(DATA, path, NULL, MS_BIND, NULL) != 0) control_event("warning", "cannot mount dockerd's data-root");
 }
 

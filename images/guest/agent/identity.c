@@ -2,7 +2,6 @@
 
 #include <fcntl.h>
 #include <linux/random.h>
-#include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -19,7 +18,7 @@ static int hex_digit(char digit) {
   return digit >= '0' && digit <= '9' ? digit - '0' : digit >= 'a' && digit <= 'f' ? digit - 'a' + 10 : -1;
 }
 
-static size_t from_hex(const char *hex, uint8_t *bytes, size_t limit) {
+size_t from_hex(const char *hex, uint8_t *bytes, size_t limit) {
   size_t count = 0;
   for (; count < limit && hex_digit(hex[0]) >= 0 && hex_digit(hex[1]) >= 0; hex += 2)
     bytes[count++] = hex_digit(hex[0]) << 4 | hex_digit(hex[1]);

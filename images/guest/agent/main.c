@@ -18,7 +18,7 @@
 
 static pid_t command, containerd;
 static int containerd_restarts;
-static bool ready;
+static bool started, ready;
 
 // QEMU runs with -no-reboot: a restart ends it, on every machine type and without ACPI.
 static void power_off(void) {
@@ -47,6 +47,8 @@ static time_t uptime(void) {
 
 // dockerd follows when its containerd answers.
 static void start_command(void) {
+  started = true;
+  if (command_is_docker()) daemon_json_merge();
   if (command_is_docker() && containerd_is_there()) containerd = containerd_start();
   else command = command_start(NULL);
 }
@@ -62,7 +64,7 @@ static void containerd_ended(void) {
 }
 
 static void handle(char *verb, char *value) {
-  if (identity_handle(verb, value)) return;
+  if (identity_handle(verb, value) || settings_handle(verb, value)) return;
   if (strcmp(verb, "log") == 0) command_send_log();
   else if (strcmp(verb, "kernel-log") == 0) kernel_log_handle(value);
   else if (strcmp(verb, "load") == 0) load_begin(value);
@@ -105,9 +107,9 @@ int main(void) {
   kernel_log_open();
   door_start();
   control_replay_phases();
-  start_command();
   control_phase("command");
   for (;;) {
+    if (!started && !settings_are_awaited()) start_command();
     watched[2] = (struct pollfd){.fd = identity_is_known() ? ssh : -1, .events = POLLIN};
     watched[3] = (struct pollfd){.fd = load_descriptor(), .events = POLLIN};
     // First: where the pause ends in between, the log is polled.
@@ -132,7 +134,7 @@ int main(void) {
       // No host has the port open: poll would spin on the hang-up.
       else if (watched[1].revents & (POLLHUP | POLLERR)) usleep(POLL_MS * 1000);
     }
-    if (command == 0 && containerd_answers()) command = command_start(containerd_socket());
+    if (started && command == 0 && containerd_answers()) command = command_start(containerd_socket());
     if (!ready && command > 0 && command_is_ready()) {
       ready = true;
       control_phase("ready");

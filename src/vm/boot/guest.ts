@@ -171,6 +171,7 @@ export async function userSpace({ plan, start, console }: Attempt, { control, si
   // A kernel that says something lives, however slow its machine is.
   using _line = console.onLine(deadline.restart)
   const init = await control.phase('init', deadline.signal)
+  if (plan.settings !== undefined) control.configure(plan.settings.files)
   const { uptimeS } = await control.phase('command', signal)
   // Both are told when the agent can speak; the guest's own clock knows when they were.
   const initMs = (uptimeS - init.uptimeS) * 1000

@@ -64,7 +64,7 @@ function accountOfDockerd(ended: string, { memoryMib }: KernelEntry, where: stri
   return {
     what: `the guest's dockerd ended with ${ended} ${where}`,
     remedy:
-      "read dockerd's log below for what it lacks; another kernel or cgroup version may have it, and it may be what the rootfs's daemon.json says",
+      "read dockerd's log below for what it lacks; another kernel or cgroup version may have it, and it may be what the option daemon or the rootfs's daemon.json says",
   }
 }
 

@@ -67,7 +67,7 @@ export class FakeImage {
     const { TESTKERNELS_CHECK: restore, TESTKERNELS_MAKE: make, TESTKERNELS_SAVE: save } = box.spec.environment ?? {}
     const end = () => (save === undefined ? box.exit(0) : box.complain('testkernels: template: saved'))
     if (make !== undefined) this.#make(box, make, fate)
-    else if (restore === undefined) this.#boot(box, fate, ['init', 'command', 'ready'], end)
+    else if (restore === undefined) this.#boot(box, fate, phasesOf(box), end)
     else if (this.templatesIn(volumeOf(box)).has(restore)) this.#boot(box, fate, [], end)
     else {
       box.complain('testkernels: template: missing')
@@ -95,7 +95,7 @@ export class FakeImage {
       for (const wake of next) wake()
     })
     box.complain('testkernels: template: making')
-    this.#boot(box, fate, ['init', 'command', 'ready'], () => box.complain('testkernels: template: saved'))
+    this.#boot(box, fate, phasesOf(box), () => box.complain('testkernels: template: saved'))
   }
 
   #boot(box: FakeBox, fate: Fate, phases: readonly string[], onQuit: () => void): void {
@@ -106,6 +106,12 @@ export class FakeImage {
     box.listen('door.sock', (socket) => serveDoor(socket, credentials))
     box.listen(guestLink.sshPort, (socket) => serveSsh(socket, credentials))
   }
+}
+
+/** One that was told of settings starts its dockerd when it has them (playQemu). */
+function phasesOf({ spec }: FakeBox): readonly string[] {
+  const awaitsSettings = spec.command?.some((argument) => argument.includes(' testkernels.settings='))
+  return ['init', 'command', ...(awaitsSettings ? [] : ['ready'])]
 }
 
 function endLater(box: FakeBox, ms: number): void {

@@ -77,6 +77,8 @@ function controlAnswer(word: string, rest: string): object | undefined {
       return { time: `${rest} ${Date.now() / 1000}` }
     case 'refreshed':
       return { refreshed: '' }
+    case 'start':
+      return { phase: 'ready', uptime: 2 }
     case 'settle':
       return { settled: 'at rest' }
     case 'kernel-log':

@@ -1,0 +1,55 @@
+#include "agent.h"
+
+#include <fcntl.h>
+#include <limits.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+// Given by the host where a guest has settings to wait for: src/vm/guest-settings.ts.
+#define ARGUMENT "testkernels.settings="
+
+static bool are_there;
+
+bool settings_are_awaited(void) {
+  static enum { UNKNOWN, NONE, GIVEN } said;
+  if (said == UNKNOWN) {
+    char line[4096] = " ";
+    int file = open("/proc/cmdline", O_RDONLY | O_CLOEXEC);
+    if (file >= 0 && read(file, line + 1, sizeof line - 2) < 0) line[1] = 0;
+    close(file);
+    said = strstr(line, " " ARGUMENT) ? GIVEN : NONE;
+  }
+  return said == GIVEN && !are_there;
+}
+
+void make_directories(char *path) {
+  for (char *slash = path; (slash = strchr(slash + 1, '/'));) {
+    *slash = 0;
+    mkdir(path, 0755);
+    *slash = '/';
+  }
+}
+
+// `PATH CONTENT`, both in hexadecimal digits: a further piece of a file.
+static void append(const char *value) {
+  char path[PATH_MAX];
+  uint8_t piece[8192];
+  const char *content = strchr(value, ' ');
+  if (!content) return;
+  path[from_hex(value, (uint8_t *)path, sizeof path - 1)] = 0;
+  size_t length = from_hex(content + 1, piece, sizeof piece);
+  make_directories(path);
+  int file = open(path, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0644);
+  if (file < 0 || write(file, piece, length) != (ssize_t)length) control_event("warning", path);
+  if (file >= 0) close(file);
+}
+
+bool settings_handle(const char *verb, const char *value) {
+  if (strcmp(verb, "file") == 0) append(value);
+  else if (strcmp(verb, "start") == 0) are_there = true;
+  else return false;
+  return true;
+}
