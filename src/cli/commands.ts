@@ -41,7 +41,7 @@ const NAMES_KERNEL = ['kernel', 'config', 'rootfs', 'init']
 /** A matrix has these for each of its entries. */
 const OF_ONE_ENTRY = [
   ...['image', 'name', 'cgroup', 'controllers', 'memoryMib', 'cpus', 'scratchMib', 'machine', 'accelerator'],
-  ...['kernelArgument', 'module', 'sysctl', 'daemon', 'bootTimeoutMs', 'timings'],
+  ...['kernelArgument', 'module', 'sysctl', 'daemon', 'egress', 'bootTimeoutMs', 'timings'],
   ...NAMES_KERNEL,
 ]
 
@@ -64,6 +64,7 @@ function runCommand(): Command {
     .addOption(repeatable('--module <name>', 'module of its kernel, loaded at boot'))
     .option('--sysctl <key=value>', 'set at boot, such as net.ipv4.ip_forward=1; may be repeated', assignment)
     .option('--daemon <json>', "keys of the guest's daemon.json, such as '{\"live-restore\": true}'", jsonObject)
+    .option('--egress <where>', 'what the guest may reach: all, none, or HOST, CIDR, :PORT; may be repeated', egress)
     .option('--name <name>', 'hostname of the guest', 'kernel')
     .option('--memory-mib <mib>', 'memory of the guest in MiB', wholeNumber)
     .option('--cpus <number>', 'virtual CPUs', wholeNumber)
@@ -212,6 +213,10 @@ function assignment(text: string, former: Readonly<Record<string, string>> = {})
   const at = text.indexOf('=')
   if (at < 1) throw new InvalidArgumentError('must be KEY=VALUE.')
   return { ...former, [text.slice(0, at)]: text.slice(at + 1) }
+}
+
+function egress(value: string, former?: string | readonly string[]): string | readonly string[] {
+  return ['all', 'none'].includes(value) ? value : repeated(value, [former ?? []].flat())
 }
 
 function wholeNumber(text: string): number {

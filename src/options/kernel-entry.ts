@@ -1,5 +1,6 @@
 import * as v from 'valibot'
 import { checkDaemon, type DaemonOptions, daemonOption } from './daemon.ts'
+import { type EgressOption, egressOption, egressWords } from './egress.ts'
 import { DuplicateEntryError, InvalidOptionError } from './errors.ts'
 import {
   type DockerfileOptions,
@@ -67,6 +68,12 @@ export interface KernelOptions {
    * testkernels needs itself are refused by name. @default none
    */
   readonly daemon?: DaemonOptions
+  /**
+   * What the guest may reach beyond its container: `all` that this reaches, `none`, or a list of host names, IPv4 addresses and CIDRs, each
+   * with a port or a range of ports, or without: `['registry.example.org:443', '10.0.0.0/8', ':53']`. Who connects to it, and what it
+   * publishes, is not held. @default 'all'. @throws EgressUnresolvedError for a host name that the engine's machine does not know
+   */
+  readonly egress?: EgressOption
   /** Memory of the guest, in MiB; 512 or more. @default 2048 */
   readonly memoryMib?: number
   /** Virtual CPUs. @default 2 */
@@ -132,6 +139,7 @@ const schema = v.strictObject({
   modules: v.optional(v.array(v.string()), []),
   sysctls: v.optional(v.record(v.string(), v.string()), {}),
   daemon: v.optional(daemonOption, {}),
+  egress: v.optional(egressOption, 'all'),
   memoryMib: v.optional(integer(512), 2048),
   cpus: v.optional(integer(1), 2),
   scratchMib: v.optional(integer(512), 8192),
@@ -161,6 +169,7 @@ export function parseKernelEntry(name: string, options: unknown): KernelEntry {
   const checked = parsed.output as Required<Omit<KernelOptions, 'init'>> & Pick<KernelOptions, 'init'>
   checkKernelSettings(checked, name)
   checkDaemon(checked, name)
+  egressWords(checked.egress, name)
   return Object.freeze({
     name,
     ...checked,

@@ -41,6 +41,14 @@ test('a name has the kernel and what comes from lists, and stays when a list gro
     'trixie-dummy-kernel.pid_max-99',
     'trixie-no-modules-kernel.pid_max-99',
   ])
+  expect(names({ kernel, daemon: [{ debug: true }, {}], egress: ['10.0.0.0/8'] })).toEqual([
+    'trixie-debug',
+    'trixie-no-daemon-options',
+  ])
+  expect(names({ kernel, egress: ['none', ['10.0.0.0/8', ':53']] })).toEqual([
+    'trixie-egress-none',
+    'trixie-egress-10.0.0.0-8-53',
+  ])
   expect(names({ kernel, template: [true, false], spares: ['auto', 1] })).toEqual([
     'trixie-saved-auto-spares',
     'trixie-saved-1-spares',

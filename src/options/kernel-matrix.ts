@@ -57,11 +57,12 @@ function entriesOf(matrix: KernelMatrixOptions): readonly NamedKernelOptions[] {
 }
 
 /** Their values are lists themselves: only a list of lists is one to choose from. */
-const LISTS = ['init', 'images', 'kernelArguments', 'modules']
+const LISTS = ['init', 'images', 'kernelArguments', 'modules', 'egress']
 
 function isAxis(entry: readonly [string, unknown]): entry is [string, readonly unknown[]] {
   const [option, value] = entry
-  return Array.isArray(value) && (!LISTS.includes(option) || value.every(Array.isArray))
+  const isChoice = (one: unknown) => Array.isArray(one) || (option === 'egress' && (one === 'all' || one === 'none'))
+  return Array.isArray(value) && (!LISTS.includes(option) || value.every(isChoice))
 }
 
 function crossProduct(axes: readonly (readonly [string, readonly unknown[]])[]): Record<string, unknown>[] {
@@ -180,6 +181,8 @@ function label(option: string, value: unknown): string {
       )
     case 'daemon':
       return Object.keys(value as object).join('-') || 'no-daemon-options'
+    case 'egress':
+      return `egress-${[value].flat().join('-')}`
     case 'template':
       return value ? 'saved' : 'cold'
     case 'spares':

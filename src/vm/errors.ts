@@ -5,6 +5,11 @@ export class BootTimeoutError extends TestkernelsError {
   readonly code = 'BOOT_TIMEOUT'
 }
 
+/** The engine's machine knows no address of a host that a guest is to reach. */
+export class EgressUnresolvedError extends TestkernelsError {
+  readonly code = 'EGRESS_UNRESOLVED'
+}
+
 /** The guest showed no sign of life; it is started again before this reaches anybody. */
 export class NoSignOfLifeError extends TestkernelsError {
   readonly code = 'NO_SIGN_OF_LIFE'

@@ -5,6 +5,7 @@ export {
   BootTimeoutError,
   DirectoryUnusableError,
   DockerdFailedError,
+  EgressUnresolvedError,
   KernelReportedError,
   KvmUnavailableError,
   NoSignOfLifeError,

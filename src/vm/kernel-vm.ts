@@ -80,6 +80,11 @@ export class KernelVm {
     return this.#with({ daemon: { ...daemon } })
   }
 
+  /** What the guest may reach; in place of what was said before. @default 'all' */
+  withEgress(egress: NonNullable<KernelOptions['egress']>): KernelVm {
+    return this.#with({ egress })
+  }
+
   /** @default 2048 */
   withMemoryMib(memoryMib: number): KernelVm {
     return this.#with({ memoryMib })

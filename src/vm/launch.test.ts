@@ -87,6 +87,19 @@ test('what its dockerd is told, a guest that boots waits for; a saved one has it
   await using _cold = await fake.launch({ daemon, template: false })
 })
 
+test('every box with a guest in it holds that to its egress, and the template is the same', async () => {
+  const egress = ['10.0.0.1:443']
+  await using vm = await fake.launch({ egress })
+  await using checkpoint = await vm.checkpoint()
+  await using _fork = await checkpoint.fork()
+  await using _nothing = await fake.launch({ egress: 'none' })
+  await using _all = await fake.launch()
+  expect(fake.image.made).toBe(1)
+  const withGuest = fake.host.specs.filter(({ entrypoint }) => entrypoint === undefined)
+  const held = withGuest.map(({ environment }) => environment?.['TESTKERNELS_EGRESS'])
+  expect(held).toEqual([...Array(5).fill('10.0.0.1:443'), 'none', undefined])
+})
+
 test('a VM whose template is off boots cold', async () => {
   await using vm = await fake.launch({ template: false })
   expect(vm.steps.map(({ name }) => name)).toEqual(expect.arrayContaining(['kernel', 'init', 'dockerd']))

@@ -1,6 +1,7 @@
 import type { TestkernelsError } from '../../errors/index.ts'
 import type { Box, BoxExit } from '../../host/index.ts'
 import { type Deadline, orAborted, reasonInTime } from '../../lifetime/index.ts'
+import { egressWords, type KernelEntry } from '../../options/index.ts'
 import {
   type ControlConnection,
   connectControl,
@@ -12,7 +13,7 @@ import {
 } from '../../qemu/index.ts'
 import { describeUnusable, type TemplateUse } from '../../template/index.ts'
 import type { ConsoleLog } from '../death/console-log.ts'
-import { describeDeath, watchForDeath } from '../death/death.ts'
+import { describeDeath, describeUnresolved, watchForDeath } from '../death/death.ts'
 import { lostVm, type QemuWatch, watchQemu } from '../death/diagnosis.ts'
 import { CONTROL_SOCKET, MONITOR_SOCKET } from '../machine.ts'
 import { sendImages } from '../preload.ts'
@@ -64,6 +65,7 @@ function runVmBox({ plan, start, runDirectory }: Attempt, { use, signal }: BoxUs
         TESTKERNELS_UID: String(owner.uid),
         TESTKERNELS_GID: String(owner.gid),
         TESTKERNELS_SCRATCH_MIB: String(entry.scratchMib),
+        ...egressVariable(entry),
         TESTKERNELS_RUN_DIR: imagePaths.runDirectory,
         TESTKERNELS_ATTACHED: '1',
         ...(machine.preload === 'disk' &&
@@ -85,6 +87,12 @@ function runVmBox({ plan, start, runDirectory }: Attempt, { use, signal }: BoxUs
   )
 }
 
+/** The box holds its guest to it, before it runs: neither a template nor a guest has it, and no guest can change it. */
+function egressVariable({ egress }: KernelEntry): Readonly<Record<string, string>> {
+  const words = egressWords(egress)
+  return words === undefined ? {} : { TESTKERNELS_EGRESS: words.join(' ') || 'none' }
+}
+
 /** Connects to the guest in a box. */
 export async function guestIn(
   box: Box,
@@ -100,6 +108,8 @@ export async function guestIn(
   const describe = async (exit: BoxExit): Promise<TestkernelsError> => {
     await qemu?.heardOut()
     const { stderr } = box
+    const unresolved = describeUnresolved(exit, { stderr: stderr.kept, entry: entry.name })
+    if (unresolved !== undefined) return unresolved
     if (restoring) return describeUnusable(exit, { stderr, entry: entry.name })
     return describeDeath({
       exit,

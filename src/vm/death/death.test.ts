@@ -1,7 +1,7 @@
 import { expect, test } from 'vitest'
 import { parseKernelEntry } from '../../options/index.ts'
 import { GuestMisbehavedError } from '../../qemu/index.ts'
-import { describeDeath, type EndedVm, headlineOf, watchForDeath } from './death.ts'
+import { describeDeath, describeUnresolved, type EndedVm, headlineOf, watchForDeath } from './death.ts'
 
 const entry = parseKernelEntry('old', { kernel: 'debian:bookworm', cgroup: 1 })
 const quiet = { path: '/cache/old.log', reason: undefined, excerpt: '[    9.1] last line' }
@@ -15,6 +15,17 @@ const killed: EndedVm = {
   shutdownReason: undefined,
   stderr: '',
 }
+
+test('a name that a guest may reach, and that has no address, is the reason that nothing was started', () => {
+  const stderr = ['ip: warning', 'testkernels: egress: no address of nosuch.example.org']
+  const ended = { exitCode: 82, oomKilled: false }
+  expect(describeUnresolved(ended, { stderr, entry: 'old' })).toMatchObject({
+    code: 'EGRESS_UNRESOLVED',
+    what: expect.stringContaining("'nosuch.example.org'"),
+  })
+  expect(describeUnresolved({ ...ended, exitCode: 1 }, { stderr, entry: 'old' })).toBeUndefined()
+  expect(describeUnresolved(ended, { stderr: [], entry: 'old' })).toBeUndefined()
+})
 
 test("a dockerd that ended is the reason, with the end of its log, whatever QEMU's status", () => {
   const plugins = Array.from({ length: 100 }, (_, n) => `level=info msg="loading plugin ${n}"`)

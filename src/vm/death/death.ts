@@ -3,7 +3,7 @@ import { type TestkernelsError, visibleLine } from '../../errors/index.ts'
 import type { BoxExit } from '../../host/index.ts'
 import { type KernelEntry, kernelText } from '../../options/index.ts'
 import type { ControlConnection } from '../../qemu/index.ts'
-import { DockerdFailedError, VmDiedError } from '../errors.ts'
+import { DockerdFailedError, EgressUnresolvedError, VmDiedError } from '../errors.ts'
 import type { ConsoleLog } from './console-log.ts'
 
 /** images/runner/supervise ends with it when a guest that is to become a template ended by itself. */
@@ -92,6 +92,24 @@ function endInOrder(shutdownReason: string | undefined): string {
     default:
       return `QEMU ended, and says why: ${visibleLine(shutdownReason)}`
   }
+}
+
+/** images/runner/entrypoint ends with it when a name of the option `egress` has no address. */
+const UNRESOLVED_STATUS = 82
+const UNRESOLVED = /^testkernels: egress: no address of (\S+)$/
+
+/** The error for a box that could not hold its guest to its `egress`; undefined for one that ended of something else. */
+export function describeUnresolved(
+  { exitCode }: BoxExit,
+  { stderr, entry }: { readonly stderr: readonly string[]; readonly entry: string },
+): EgressUnresolvedError | undefined {
+  const name = stderr.map((line) => UNRESOLVED.exec(line)?.[1]).find((found) => found !== undefined)
+  if (exitCode !== UNRESOLVED_STATUS || name === undefined) return undefined
+  return new EgressUnresolvedError({
+    what: `the host '${name}' of the option 'egress' has no IPv4 address that the engine's machine knows`,
+    entry,
+    remedy: 'correct it, or write its address: it is looked up in the container of the VM, by the name servers there',
+  })
 }
 
 /** Tells an end that was asked for from a death. */

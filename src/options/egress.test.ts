@@ -1,0 +1,47 @@
+import { expect, test } from 'vitest'
+import { egressWords } from './egress.ts'
+import { parseKernelEntry } from './kernel-entry.ts'
+
+const entry = (egress: unknown) => parseKernelEntry('v2', { kernel: 'debian:trixie', egress })
+
+test('all is the default, and nothing is held', () => {
+  const { egress } = parseKernelEntry('v2', { kernel: 'debian:trixie' })
+  expect(egress).toBe('all')
+  expect(egressWords(egress)).toBeUndefined()
+})
+
+test('none, and a list with nothing in it, hold all', () => {
+  expect(egressWords('none')).toEqual([])
+  expect(egressWords([])).toEqual([])
+})
+
+test('a list has addresses and ports, and names, for which name servers are asked', () => {
+  const addresses = ['10.0.0.0/8', '192.0.2.7:443', ':53', '198.51.100.0/24:8000-8080']
+  expect(egressWords(addresses)).toEqual(['10.0.0.0/8:', '192.0.2.7:443', ':53', '198.51.100.0/24:8000-8080'])
+  expect(egressWords(['Registry.Example.org:443', 'db'])).toEqual(['names', 'registry.example.org:443', 'db:'])
+})
+
+test.each([
+  ['some', `v2: option 'egress' must be ("all" | "none"), got "some"`],
+  [[443], "v2: option 'egress.0' must be string, got 443"],
+  [[''], `v2: "" in the option 'egress' is empty`],
+  [['none'], `"none" in the option 'egress' is no part of a list`],
+  [['example.org:'], '"example.org:" in the option \'egress\' has no port that could be'],
+  [['example.org:https'], 'has no port that could be'],
+  [['example.org:0'], 'has no port that could be'],
+  [['example.org:65536'], 'has no port that could be'],
+  [['example.org:90-80'], 'has no port that could be'],
+  [['10.0.0.0/33'], 'is neither a host name nor an IPv4 address'],
+  [['10.0.0/8'], 'is neither a host name nor an IPv4 address'],
+  [['10.0.0.1/8/8'], 'is neither a host name nor an IPv4 address'],
+  [['-x.example.org'], 'is neither a host name nor an IPv4 address'],
+  [['$(reboot)'], 'is neither a host name nor an IPv4 address'],
+  [['a b'], 'is neither a host name nor an IPv4 address'],
+  [['https://example.org'], 'has no port that could be'],
+  [['2001:db8::1'], 'is not of IPv4'],
+  [['[2001:db8::1]:443'], 'is not of IPv4'],
+])('refuses %j', (egress, message) => {
+  expect(() => entry(egress)).toThrow(
+    expect.objectContaining({ code: 'INVALID_OPTION', message: expect.stringContaining(message) }),
+  )
+})
