@@ -1,12 +1,14 @@
 import { createHash, randomUUID } from 'node:crypto'
 import { once } from 'node:events'
 import { createServer, type IncomingMessage, type ServerResponse } from 'node:http'
+import { createServer as createTlsServer } from 'node:https'
 import type { AddressInfo } from 'node:net'
 import { buffer } from 'node:stream/consumers'
 
 export interface Registry extends AsyncDisposable {
-  /** `127.0.0.1:PORT`: engines speak plain HTTP with it. */
+  /** `ADDRESS:PORT` */
   readonly host: string
+  readonly port: number
   /** `NAME:TAG` of each manifest that has a tag. */
   readonly tags: readonly string[]
 }
@@ -16,14 +18,23 @@ interface Stored {
   readonly content: Buffer
 }
 
+export interface RegistryOptions {
+  /** @default '127.0.0.1', where engines speak plain HTTP with it */
+  readonly address?: string
+  /** @default plain HTTP */
+  readonly tls?: { readonly key: string; readonly cert: string }
+}
+
 /** A registry of the distribution API, version 2, that keeps in memory what it gets, and knows no user. */
-export async function startRegistry(): Promise<Registry> {
+export async function startRegistry({ address = '127.0.0.1', tls }: RegistryOptions = {}): Promise<Registry> {
   const blobs = new Map<string, Stored>()
   const manifests = new Map<string, Stored>()
   const uploads = new Map<string, Buffer[]>()
-  const server = createServer((request, response) => void answer(request, response))
-  server.listen(0, '127.0.0.1')
+  const take = (request: IncomingMessage, response: ServerResponse) => void answer(request, response)
+  const server = tls === undefined ? createServer(take) : createTlsServer(tls, take)
+  server.listen(0, address)
   await once(server, 'listening')
+  const { port } = server.address() as AddressInfo
 
   async function answer(request: IncomingMessage, response: ServerResponse): Promise<void> {
     const { pathname, searchParams } = new URL(request.url ?? '/', 'http://registry')
@@ -82,7 +93,8 @@ export async function startRegistry(): Promise<Registry> {
   }
 
   return {
-    host: `127.0.0.1:${(server.address() as AddressInfo).port}`,
+    host: `${address}:${port}`,
+    port,
     get tags() {
       return [...manifests.keys()].filter((key) => !key.includes('@') && !key.includes('sha256:'))
     },

@@ -211,6 +211,7 @@ function fakeEngine({ engine, host, abandoned = [], ...options }: FakeEngineOpti
       id: 'fake',
       kernelVersion: '6.1.0',
       cgroupVersion: 2,
+      registries: { mirrors: [], insecure: [], proxies: {} },
       cpuCount: 2,
       memoryMib: 8192,
       rootless: false,

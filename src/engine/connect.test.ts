@@ -19,6 +19,28 @@ test('tells what the engine is', async () => {
   })
 })
 
+test('tells how the engine reaches registries, but for what every engine says', async () => {
+  const secure = { Mirrors: [], Secure: true }
+  const RegistryConfig = {
+    Mirrors: ['https://mirror.example.org/'],
+    InsecureRegistryCIDRs: ['127.0.0.0/8', '::1/128', '10.0.0.0/8'],
+    IndexConfigs: { 'docker.io': secure, 'registry.example.org:5000': { ...secure, Secure: false } },
+  }
+  const info = { ...goodInfo, RegistryConfig, HttpProxy: 'http://proxy.example.org:3128', HttpsProxy: '' }
+  await using fake = await startFakeEngine(answerJson({ '/info': info }))
+  expect((await connectEngine({ address: fake.address })).registries).toEqual({
+    mirrors: ['https://mirror.example.org/'],
+    insecure: ['registry.example.org:5000', '10.0.0.0/8'],
+    proxies: { http: 'http://proxy.example.org:3128' },
+  })
+  await using silent = await startFakeEngine(answerJson({ '/info': goodInfo }))
+  expect((await connectEngine({ address: silent.address })).registries).toEqual({
+    mirrors: [],
+    insecure: [],
+    proxies: {},
+  })
+})
+
 test('talks to the given address whatever DOCKER_HOST says', async () => {
   vi.stubEnv('DOCKER_HOST', 'tcp://127.0.0.1:1')
   await using fake = await startFakeEngine(answerJson({ '/info': goodInfo }))

@@ -6,6 +6,7 @@ import { startDeadline } from '../lifetime/index.ts'
 import { type Logger, silentLogger } from '../log/index.ts'
 import { type EngineAddress, formatAddress } from './address.ts'
 import { createClient } from './client.ts'
+import type { Proxies } from './docker-config.ts'
 import { EngineNotPermittedError, EngineTooOldError, EngineUnreachableError, EngineUnsupportedError } from './errors.ts'
 import { errorCodeOf, requestDocument, statusOf } from './request.ts'
 
@@ -33,8 +34,19 @@ export interface Engine {
   readonly storageDriver: string
   /** Where on its machine it keeps images, containers and volumes. */
   readonly rootDirectory: string
+  readonly registries: EngineRegistries
   /** Whether bind mounts show this machine's files and containers' addresses can be reached from it. */
   readonly locality: 'local' | 'remote'
+}
+
+/** How an engine reaches registries. */
+export interface EngineRegistries {
+  /** URLs of those that it asks for Docker Hub's images. */
+  readonly mirrors: readonly string[]
+  /** `HOST:PORT` and CIDRs that it speaks HTTP with, or TLS without a check; but loopback, which every engine has. */
+  readonly insecure: readonly string[]
+  /** A password is not told: `xxxxx:xxxxx@` stands in its place. */
+  readonly proxies: Proxies
 }
 
 /** What a question to an engine needs, be it this one or a guest's. */
@@ -114,6 +126,7 @@ export async function connectEngine(options: ConnectOptions): Promise<Engine> {
     imageStore: (info.DriverStatus ?? []).flat().some((word) => word === SNAPSHOTTER) ? 'containerd' : 'graphdriver',
     storageDriver: info.Driver,
     rootDirectory: info.DockerRootDir,
+    registries: registriesOf(info),
     locality: sameMachine && !rootless ? 'local' : 'remote',
   }
   log.debug(`Docker engine ${engine.version} (API ${apiVersion}) at ${where}, ${engine.locality}`)
@@ -149,6 +162,27 @@ interface EngineInfo {
   readonly DockerRootDir: string
   readonly DriverStatus?: readonly (readonly string[])[] | null
   readonly SecurityOptions?: readonly string[] | null
+  readonly HttpProxy?: string
+  readonly HttpsProxy?: string
+  readonly NoProxy?: string
+  readonly RegistryConfig?: {
+    readonly Mirrors?: readonly string[] | null
+    readonly InsecureRegistryCIDRs?: readonly string[] | null
+    readonly IndexConfigs?: Readonly<Record<string, { readonly Secure?: boolean }>> | null
+  } | null
+}
+
+const LOOPBACK_NETWORKS = ['127.0.0.0/8', '::1/128']
+
+function registriesOf({ RegistryConfig, HttpProxy, HttpsProxy, NoProxy }: EngineInfo): EngineRegistries {
+  const { Mirrors, InsecureRegistryCIDRs, IndexConfigs } = RegistryConfig ?? {}
+  const networks = (InsecureRegistryCIDRs ?? []).filter((network) => !LOOPBACK_NETWORKS.includes(network))
+  const named = Object.entries(IndexConfigs ?? {}).flatMap(([name, { Secure }]) => (Secure === false ? [name] : []))
+  return {
+    mirrors: Mirrors ?? [],
+    insecure: [...named, ...networks],
+    proxies: { http: HttpProxy || undefined, https: HttpsProxy || undefined, no: NoProxy || undefined },
+  }
 }
 
 function refuseOld(version: string, apiVersion: string, where: string): void {

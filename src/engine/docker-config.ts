@@ -16,6 +16,21 @@ export async function currentContext(configDirectory: string): Promise<string | 
   return stringIn(config, 'currentContext')
 }
 
+/** Proxies, by what they are for: URLs, and hosts separated by commas for which there is none. */
+export interface Proxies {
+  readonly http?: string | undefined
+  readonly https?: string | undefined
+  readonly no?: string | undefined
+}
+
+/** The proxies that config.json has docker give to containers, whatever the engine; undefined if it has none. */
+export async function clientProxies(configDirectory: string): Promise<Proxies | undefined> {
+  const config = await readJson(join(configDirectory, 'config.json'))
+  const named = property(property(config, 'proxies'), 'default')
+  const [http, https, no] = ['httpProxy', 'httpsProxy', 'noProxy'].map((key) => stringIn(named, key))
+  return http === undefined && https === undefined ? undefined : { http, https, no }
+}
+
 /** The docker CLI keeps each context in a directory named by the digest of the context's name. */
 export async function readContext(configDirectory: string, name: string): Promise<DockerContext> {
   const digest = createHash('sha256').update(name).digest('hex')

@@ -18,6 +18,7 @@ export {
   readContainerEvents,
   runningContainers,
 } from './containers.ts'
+export { clientProxies } from './docker-config.ts'
 export {
   ContainerNotRemovedError,
   ContainerNotStartedError,

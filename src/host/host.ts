@@ -15,6 +15,21 @@ export interface LockOptions extends RunOptions {
   readonly what: string
 }
 
+/** How registries are reached from a host. */
+export interface RegistryAccess {
+  /** URLs that are asked for Docker Hub's images. */
+  readonly mirrors: readonly string[]
+  /** `HOST:PORT` and CIDRs that are spoken to over HTTP, or over TLS without a check. */
+  readonly insecure: readonly string[]
+  /** URLs of proxies, and hosts for which there is none: as this user's docker has containers use them, else the host's own. */
+  readonly proxies: {
+    readonly from: "docker's config.json" | 'the engine'
+    readonly http?: string | undefined
+    readonly https?: string | undefined
+    readonly no?: string | undefined
+  }
+}
+
 /** A machine that runs boxes for us. */
 export interface Host {
   /** Of the machine, and so of its guests. */
@@ -28,6 +43,8 @@ export interface Host {
    * adds KVM's own.
    */
   processor(): Promise<string>
+  /** Costs no question to it. */
+  registryAccess(): Promise<RegistryAccess>
   /** What it can still give, in MiB; undefined where that cannot be known. */
   availableMib(): Promise<number | undefined>
   /** What images are built with: the buildkitd that the environment names, else its own BuildKit. */

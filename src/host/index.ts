@@ -10,5 +10,5 @@ export {
   type VolumeName,
 } from './box.ts'
 export * from './docker/index.ts'
-export type { Builder, Host, PruneOptions, RunOptions } from './host.ts'
+export type { Builder, Host, PruneOptions, RegistryAccess, RunOptions } from './host.ts'
 export type { Images, RegistryOptions } from './images.ts'

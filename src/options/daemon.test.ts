@@ -38,6 +38,39 @@ test.each([
   )
 })
 
+test('proxies are what docker or the engine has, unless the entry says other', () => {
+  expect(entry({}).proxy).toBe('inherit')
+  const proxy = {
+    http: 'http://me:pass%20word@proxy.example.org:3128',
+    https: 'socks5://10.0.0.1:1080',
+    no: 'a.example.org, .b',
+  }
+  expect(entry({ proxy }).proxy).toEqual(proxy)
+})
+
+test.each([
+  ['http://me:t0p-secret@proxy.example.org', "v2: the option 'proxy' is neither 'inherit' nor 'none'"],
+  [{ http: 'proxy.example.org:3128/t0p-secret' }, "v2: the option 'proxy.http' is no URL of http, https or socks5"],
+  [{ https: 'ftp://me:t0p-secret@proxy.example.org' }, "the option 'proxy.https' is no URL of http, https or socks5"],
+  [{ https: 'https://me:t0p-secret@proxy.example.org' }, 'has a user, whom only a proxy of http:// can be told here'],
+  [{ http: 'http://me:t0p-secret%@proxy.example.org' }, 'has a % in its user or password'],
+  [{ http: 'http://proxy.example.org/\nt0p-secret' }, 'has blanks, or is not printable ASCII'],
+  [{ no: 'a\nLD_PRELOAD=t0p-secret' }, "the option 'proxy.no' has blanks"],
+  [{ all: 'http://proxy.example.org' }, "unknown option 'proxy.all'"],
+])('refuses the proxy %j, and says nothing of what is in it', (proxy, message) => {
+  const refusal = () => entry({ proxy })
+  expect(refusal).toThrow(message)
+  expect(refusal).not.toThrow('t0p-secret')
+})
+
+test('CAs of registries are those of this machine, or of a directory that is there', () => {
+  expect(entry({}).registryCertificates).toBe('inherit')
+  expect(entry({ registryCertificates: import.meta.dirname }).registryCertificates).toBe(import.meta.dirname)
+  expect(() => entry({ registryCertificates: './none/such' })).toThrow(
+    "v2: the option 'registryCertificates' needs ./none/such, which is not there",
+  )
+})
+
 test('is refused where another command runs in place of dockerd', () => {
   expect(() => entry({ daemon: { debug: true }, init: ['sleep', 'infinity'] })).toThrow(
     "in place of which 'init' has another command",

@@ -1,6 +1,42 @@
 import { isDeepStrictEqual } from 'node:util'
 import * as v from 'valibot'
 import { InvalidOptionError } from './errors.ts'
+import { existingPath } from './guest-images.ts'
+
+/** What the guest's dockerd is told, and what it reaches registries by. */
+export interface DockerdOptions {
+  /**
+   * What it finds in its daemon.json, such as `{ 'live-restore': true }`: each key in place of the rootfs's own. Those that testkernels
+   * needs itself are refused by name. @default none, but for the engine's own registry-mirrors and insecure-registries
+   */
+  readonly daemon?: DaemonOptions
+  /** Its proxies, in place of those that this user's docker config.json has, or else the engine. @default 'inherit' */
+  readonly proxy?: ProxyOption
+  /**
+   * The CAs that it trusts registries by: a directory laid out like /etc/docker/certs.d, of which it gets HOST/*.crt; or `none`.
+   * @default 'inherit', this machine's /etc/docker/certs.d where there is one
+   */
+  readonly registryCertificates?: string
+}
+
+/** Where a proxy is, as dockerd's environment has it, and for which hosts, separated by commas, there is none. */
+export interface ProxyAddresses {
+  readonly http?: string | undefined
+  readonly https?: string | undefined
+  readonly no?: string | undefined
+}
+
+/** `inherit`: what this user's docker has, else the engine. */
+export type ProxyOption = 'inherit' | 'none' | ProxyAddresses
+
+const proxyAddresses = v.strictObject({
+  http: v.optional(v.string()),
+  https: v.optional(v.string()),
+  no: v.optional(v.string()),
+})
+
+/** Not a union, whose complaint names no option; nor a list of words, whose complaint would quote a URL. */
+const proxyOption = v.lazy((given) => (typeof given === 'string' ? v.string() : proxyAddresses))
 
 /** Keys of a daemon.json, as dockerd has them. */
 export type DaemonOptions = Readonly<Record<string, unknown>>
@@ -13,10 +49,17 @@ function isJson(value: { [key: string]: unknown }): boolean {
   }
 }
 
-export const daemonOption = v.pipe(
+const daemonOption = v.pipe(
   v.record(v.string(), v.unknown()),
   v.check(isJson, 'keys of daemon.json with values that JSON can have'),
 )
+
+/** Of the schema of an entry. */
+export const dockerdFields = {
+  daemon: v.optional(daemonOption, {}),
+  proxy: v.optional(proxyOption, 'inherit'),
+  registryCertificates: v.optional(v.string(), 'inherit'),
+}
 
 /** What is ours to say, and why. */
 const RESERVED: ReadonlyMap<string, string> = new Map([
@@ -32,22 +75,65 @@ const RESERVED: ReadonlyMap<string, string> = new Map([
   ...reasonFor("its data are on the guest's own disk", ['data-root', 'graph']),
   ...reasonFor('its containerd has its state there as well', ['exec-root']),
   ...reasonFor("the guest's PID 1 sees to its end", ['pidfile']),
+  // Not every dockerd knows it, and a password in it would be saved.
+  ...reasonFor("the option 'proxy' sees to it", ['proxies']),
 ])
 
 function reasonFor(why: string, keys: readonly string[]): readonly (readonly [string, string])[] {
   return keys.map((key) => [key, why])
 }
 
-interface Checked {
-  readonly daemon: DaemonOptions
-  readonly init?: readonly string[] | undefined
+type Checked = Required<DockerdOptions> & { readonly init?: readonly string[] | undefined }
+
+/** @throws InvalidOptionError */
+export function checkDockerd({ daemon, proxy, registryCertificates, init }: Checked, entry?: string): void {
+  checkDaemon(daemon, init, entry)
+  checkProxy(proxy, entry)
+  if (!['inherit', 'none'].includes(registryCertificates))
+    existingPath(registryCertificates, { purpose: "the option 'registryCertificates'", entry })
 }
 
-/**
- * What dockerd does not know, or takes for nonsense, it says itself: versions differ.
- * @throws InvalidOptionError for keys that are ours
- */
-export function checkDaemon({ daemon, init }: Checked, entry?: string): void {
+/** No error quotes what may have a password in it. */
+function checkProxy(proxy: ProxyOption, entry: string | undefined): void {
+  if (proxy === 'inherit' || proxy === 'none') return
+  if (typeof proxy === 'string') {
+    const what = "the option 'proxy' is neither 'inherit' nor 'none'"
+    throw new InvalidOptionError({ what, entry, remedy: 'write { http, https, no } to name proxies' })
+  }
+  for (const scheme of ['http', 'https', 'no'] as const) {
+    const fault = scheme === 'no' ? faultOfText(proxy.no ?? '') : faultOfProxy(proxy[scheme] ?? '')
+    if (fault === undefined) continue
+    const remedy = "write it as dockerd has it in HTTP_PROXY: { http: 'http://proxy.example.org:3128' }"
+    throw new InvalidOptionError({ what: `the option 'proxy.${scheme}' ${fault}`, entry, remedy })
+  }
+}
+
+/** What keeps a guest's dockerd from using a proxy at this URL, without a word of what is in it; undefined: it can. */
+export function faultOfProxy(url: string): string | undefined {
+  if (url === '') return undefined
+  const { protocol, hostname, username, password } = URL.canParse(url) ? new URL(url) : ({} as Partial<URL>)
+  if (!['http:', 'https:', 'socks5:'].includes(protocol ?? '') || hostname === '')
+    return 'is no URL of http, https or socks5'
+  if (!isPercentEncoded(`${username}${password}`)) return 'has a % in its user or password, which is to be written %25'
+  if (`${username}${password}` !== '' && protocol !== 'http:')
+    return 'has a user, whom only a proxy of http:// can be told here'
+  return faultOfText(url)
+}
+
+function isPercentEncoded(text: string): boolean {
+  try {
+    return decodeURIComponent(text) !== undefined
+  } catch {
+    return false
+  }
+}
+
+function faultOfText(text: string): string | undefined {
+  return /^[\x21-\x7e]*$/.test(text.replaceAll(', ', ',')) ? undefined : 'has blanks, or is not printable ASCII'
+}
+
+/** What dockerd does not know, or takes for nonsense, it says itself: versions differ. */
+function checkDaemon(daemon: DaemonOptions, init: readonly string[] | undefined, entry: string | undefined): void {
   const refuse = (what: string, remedy: string): never => {
     throw new InvalidOptionError({ what: `the option 'daemon' ${what}`, remedy, entry })
   }

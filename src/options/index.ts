@@ -1,5 +1,5 @@
 export { type CacheReference, parseCacheReference } from './cache-reference.ts'
-export type { DaemonOptions } from './daemon.ts'
+export { type DaemonOptions, faultOfProxy, type ProxyAddresses, type ProxyOption } from './daemon.ts'
 export { type EgressOption, egressWords } from './egress.ts'
 export { DuplicateEntryError, InvalidOptionError, UnknownKernelError } from './errors.ts'
 export {

@@ -1,5 +1,5 @@
 import * as v from 'valibot'
-import { checkDaemon, type DaemonOptions, daemonOption } from './daemon.ts'
+import { checkDockerd, type DockerdOptions, dockerdFields } from './daemon.ts'
 import { type EgressOption, egressOption, egressWords } from './egress.ts'
 import { DuplicateEntryError, InvalidOptionError } from './errors.ts'
 import {
@@ -22,7 +22,7 @@ const machineOptions = ['auto', 'mmio', 'pci'] as const
 export type MachineOption = (typeof machineOptions)[number]
 
 /** One row of the matrix, as a user writes it. */
-export interface KernelOptions {
+export interface KernelOptions extends DockerdOptions {
   /**
    * The kernel: `debian:SUITE`, such as `debian:bookworm`, or a version of it, `debian:SUITE@VERSION`; `docker-image://REF` of an image
    * with a kernel in it; `dockerfile:PATH` that installs one, or an object with build arguments; of this machine `file:///path/vmlinuz`,
@@ -63,11 +63,6 @@ export interface KernelOptions {
    * kernel has not, or a value that it refuses, ends the start. @default none
    */
   readonly sysctls?: Readonly<Record<string, string>>
-  /**
-   * What the guest's dockerd finds in its daemon.json, such as `{ 'live-restore': true }`: each key in place of the rootfs's own. Those that
-   * testkernels needs itself are refused by name. @default none
-   */
-  readonly daemon?: DaemonOptions
   /**
    * What the guest may reach beyond its container: `all` that this reaches, `none`, or a list of host names, IPv4 addresses and CIDRs, each
    * with a port or a range of ports, or without: `['registry.example.org:443', '10.0.0.0/8', ':53']`. Who connects to it, and what it
@@ -138,7 +133,7 @@ const schema = v.strictObject({
   kernelArguments: v.optional(v.array(v.string()), []),
   modules: v.optional(v.array(v.string()), []),
   sysctls: v.optional(v.record(v.string(), v.string()), {}),
-  daemon: v.optional(daemonOption, {}),
+  ...dockerdFields,
   egress: v.optional(egressOption, 'all'),
   memoryMib: v.optional(integer(512), 2048),
   cpus: v.optional(integer(1), 2),
@@ -168,7 +163,7 @@ export function parseKernelEntry(name: string, options: unknown): KernelEntry {
   if (!parsed.success) throw invalid(name, parsed.issues)
   const checked = parsed.output as Required<Omit<KernelOptions, 'init'>> & Pick<KernelOptions, 'init'>
   checkKernelSettings(checked, name)
-  checkDaemon(checked, name)
+  checkDockerd(checked, name)
   egressWords(checked.egress, name)
   return Object.freeze({
     name,

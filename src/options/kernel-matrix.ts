@@ -183,6 +183,8 @@ function label(option: string, value: unknown): string {
       return Object.keys(value as object).join('-') || 'no-daemon-options'
     case 'egress':
       return `egress-${[value].flat().join('-')}`
+    case 'proxy':
+      return `proxy-${typeof value === 'string' ? value : 'given'}`
     case 'template':
       return value ? 'saved' : 'cold'
     case 'spares':

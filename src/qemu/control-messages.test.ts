@@ -35,6 +35,10 @@ test('fields that nobody knows are not kept', () => {
 test('the owner is let in when there are random numbers', () => {
   const lines = doorLines({ doorSecret: 'c0ffee', entropy: Uint8Array.of(255) })
   expect(lines.split('\n')).toEqual(['entropy ff', 'door c0ffee', ''])
+  const proxies = [{ scheme: 'https', host: 'proxy.example.org', port: 3128, credentials: 'bWU6c2VjcmV0' }] as const
+  expect(doorLines({ doorSecret: 'c0ffee', entropy: Uint8Array.of(255), proxies })).toBe(
+    `${lines}proxy https proxy.example.org 3128 bWU6c2VjcmV0\n`,
+  )
 })
 
 test('a file of settings comes in pieces that are shorter than what the agent reads at a time, and then the start', () => {
@@ -45,7 +49,13 @@ test('a file of settings comes in pieces that are shorter than what the agent re
   ]).split('\n')
   expect(lines[0]).toBe('file 2f612062 7b7d')
   expect(lines.slice(-2)).toEqual(['start', ''])
-  const pieces = lines.slice(1, -2).map((line) => line.replace(/^file 2f63 /, ''))
+  // What was there before is not added to.
+  expect(lines.slice(1, -2).map((line) => line.split(' ').slice(0, 2).join(' '))).toEqual([
+    'file 2f63',
+    'more 2f63',
+    'more 2f63',
+  ])
+  const pieces = lines.slice(1, -2).map((line) => line.split(' ')[2])
   expect(Math.max(...lines.map(({ length }) => length))).toBeLessThan(16_384)
   expect(Buffer.from(pieces.join(''), 'hex').toString()).toBe(content)
 })

@@ -81,12 +81,24 @@ export function parseGuestMessage(line: string): GuestMessage | undefined {
   }
 }
 
+/** A proxy that asks for a user. The guest's agent is dockerd's proxy then, at `guestLink.relayPort`, and tells the real one who asks. */
+export interface GuestProxy {
+  /** What it is for: plain HTTP, or what is tunnelled through it. */
+  readonly scheme: 'http' | 'https'
+  readonly host: string
+  readonly port: number
+  /** For `Proxy-Authorization: Basic`. */
+  readonly credentials: string
+}
+
 /** What a guest needs before its owner can come; new after a boot and after every restore. */
 export interface GuestCredentials {
   /** What the owner says at the door: 64 hexadecimal digits. */
   readonly doorSecret: string
   /** Credited to the kernel's random pool; 32 bytes reseed it whole. */
   readonly entropy: Uint8Array
+  /** Nothing saved has their passwords. @default none */
+  readonly proxies?: readonly GuestProxy[]
 }
 
 /** What else makes a guest itself. */
@@ -117,14 +129,16 @@ export function settingsLines(files: readonly GuestFile[]): string {
     const pieces = Array.from({ length: Math.ceil(bytes.length / PIECE_BYTES) }, (_, at) =>
       bytes.subarray(at * PIECE_BYTES, (at + 1) * PIECE_BYTES),
     )
-    return pieces.map((piece) => `file ${Buffer.from(path).toString('hex')} ${piece.toString('hex')}\n`)
+    const name = Buffer.from(path).toString('hex')
+    return pieces.map((piece, at) => `${at === 0 ? 'file' : 'more'} ${name} ${piece.toString('hex')}\n`)
   })
   return `${lines.join('')}start\n`
 }
 
 /** The lines after which a guest lets its owner in. The entropy comes first: no random number may be drawn before. */
-export function doorLines({ entropy, doorSecret }: GuestCredentials): string {
-  return `entropy ${Buffer.from(entropy).toString('hex')}\ndoor ${doorSecret}\n`
+export function doorLines({ entropy, doorSecret, proxies = [] }: GuestCredentials): string {
+  const told = proxies.map(({ scheme, host, port, credentials }) => `proxy ${scheme} ${host} ${port} ${credentials}\n`)
+  return `entropy ${Buffer.from(entropy).toString('hex')}\ndoor ${doorSecret}\n${told.join('')}`
 }
 
 /** The lines that push an identity. `commit` comes back in the guest's `committed`, when all but SSH is its own. */

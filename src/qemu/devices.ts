@@ -14,6 +14,8 @@ export const guestLink = {
    */
   sshPort: 61022,
   doorPort: 61023,
+  /** Of the guest's loopback device: where its agent passes on to a proxy that asks for a password (images/guest/agent/proxy.c). */
+  relayPort: 61024,
   macAddress: '52:54:00:74:6b:01',
 } as const
 

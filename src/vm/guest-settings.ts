@@ -1,23 +1,49 @@
 import { createHash } from 'node:crypto'
-import type { KernelEntry } from '../options/index.ts'
-import type { GuestFile } from '../qemu/index.ts'
+import { readdir, readFile } from 'node:fs/promises'
+import { join, resolve } from 'node:path'
+import type { RegistryAccess } from '../host/index.ts'
+import type { Logger } from '../log/index.ts'
+import { type DaemonOptions, faultOfProxy, type KernelEntry, type ProxyAddresses } from '../options/index.ts'
+import { type GuestFile, type GuestProxy, guestLink } from '../qemu/index.ts'
 
-/**
- * What a guest that boots is given over its control port before its dockerd is started, and waits for (images/guest/agent/settings.c). A
- * saved guest has it, so the template's key has its digest.
- */
+/** What the guest's dockerd is told beside what its rootfs says. */
 export interface GuestSettings {
+  /**
+   * Given to a guest that boots, over its control port before its dockerd is started; it waits for them (images/guest/agent/settings.c). A
+   * saved guest has them, so the template's key has their digest.
+   */
   readonly files: readonly GuestFile[]
+  /** Proxies that ask for a password, which a guest is told when it runs, and a saved one has not. */
+  readonly proxies: readonly GuestProxy[]
 }
 
-/** Goes before what the rootfs's daemon.json says: images/guest/agent/daemon-json.c. */
+/** In the guest: images/guest/agent/daemon-json.c and command.c. The first yields to the rootfs's daemon.json, the second goes before it. */
+const DAEMON_DEFAULTS = '/.testkernels/etc/daemon-defaults.json'
 const DAEMON_JSON = '/.testkernels/etc/daemon.json'
+const ENVIRONMENT = '/.testkernels/etc/environment'
+const CERTIFICATES = '/etc/docker/certs.d'
+
+export interface SettingsContext {
+  readonly access: RegistryAccess
+  /** Is told what of the host's no guest can have. */
+  readonly log: Pick<Logger, 'warn'>
+  /** What `inherit` takes CAs from. @default '/etc/docker/certs.d' */
+  readonly certificates?: string
+}
 
 /** @returns undefined where there is nothing to tell a guest */
-export function guestSettings({ daemon }: Pick<KernelEntry, 'daemon'>): GuestSettings | undefined {
-  const files: GuestFile[] = []
-  if (Object.keys(daemon).length > 0) files.push({ path: DAEMON_JSON, content: JSON.stringify(daemon) })
-  return files.length === 0 ? undefined : { files }
+export async function guestSettings(
+  { daemon, proxy, registryCertificates }: Pick<KernelEntry, 'daemon' | 'proxy' | 'registryCertificates'>,
+  { access, log, certificates = CERTIFICATES }: SettingsContext,
+): Promise<GuestSettings | undefined> {
+  const { environment, proxies } = proxySettings(proxiesOf(proxy, { access, log }))
+  const files: GuestFile[] = [
+    ...jsonFile(DAEMON_DEFAULTS, inheritedDaemon(access)),
+    ...jsonFile(DAEMON_JSON, daemon),
+    ...(environment.length === 0 ? [] : [{ path: ENVIRONMENT, content: `${environment.join('\n')}\n` }]),
+    ...(await certificatesIn(registryCertificates, certificates)),
+  ]
+  return files.length === 0 ? undefined : { files, proxies }
 }
 
 /** What the guest's kernel is told: that there are settings to wait for, and which. */
@@ -25,4 +51,90 @@ export function settingsWords(settings: GuestSettings | undefined): readonly str
   if (settings === undefined) return []
   const digest = createHash('sha256').update(JSON.stringify(settings.files)).digest('hex').slice(0, 32)
   return [`testkernels.settings=${digest}`]
+}
+
+function jsonFile(path: string, keys: DaemonOptions): readonly GuestFile[] {
+  return Object.keys(keys).length === 0 ? [] : [{ path, content: JSON.stringify(keys) }]
+}
+
+/** What the host has of its own at a loopback address no guest reaches there. */
+function isLoopback(host: string): boolean {
+  return /^(localhost|127(\.\d+){3}|\[?::1\]?)$/i.test(host)
+}
+
+function inheritedDaemon({ mirrors, insecure }: RegistryAccess): DaemonOptions {
+  const reached = mirrors.filter((url) => URL.canParse(url) && !isLoopback(new URL(url).hostname))
+  return {
+    ...(reached.length > 0 && { 'registry-mirrors': reached }),
+    ...(insecure.length > 0 && { 'insecure-registries': insecure }),
+  }
+}
+
+function proxiesOf(
+  proxy: KernelEntry['proxy'],
+  { access, log }: Pick<SettingsContext, 'access' | 'log'>,
+): ProxyAddresses {
+  if (proxy === 'none') return {}
+  if (proxy !== 'inherit') return proxy
+  const usable = (scheme: 'http' | 'https') => {
+    const url = access.proxies[scheme]
+    const fault = faultOfInherited(url ?? '')
+    if (fault === undefined) return url
+    log.warn(
+      `the ${scheme} proxy of ${access.proxies.from} ${fault}: the guest has none; the option proxy names one, or is 'none'`,
+    )
+    return undefined
+  }
+  return { http: usable('http'), https: usable('https'), no: access.proxies.no?.replaceAll(/\s/g, '') }
+}
+
+function faultOfInherited(url: string): string | undefined {
+  if (/\/\/xxxxx:xxxxx@/.test(url)) return 'has a password, which an engine does not tell'
+  if (URL.canParse(url) && isLoopback(new URL(url).hostname)) return 'is at a loopback address, which no guest reaches'
+  return faultOfProxy(url)
+}
+
+const RELAY = `http://127.0.0.1:${guestLink.relayPort}`
+
+/** What is in dockerd's environment, and with it in a template, names the relay in place of a proxy with a password. */
+function proxySettings({ http, https, no }: ProxyAddresses): {
+  readonly environment: readonly string[]
+  readonly proxies: readonly GuestProxy[]
+} {
+  const relayed = Object.entries({ http, https }).flatMap(([scheme, url]) =>
+    relayedProxy(scheme as 'http' | 'https', url),
+  )
+  const address = (scheme: string, url: string | undefined) =>
+    relayed.some((one) => one.scheme === scheme) ? RELAY : url
+  const variables = { HTTP_PROXY: address('http', http), HTTPS_PROXY: address('https', https), NO_PROXY: no }
+  const set = Object.entries(variables).flatMap(([name, value]) => (value ? [`${name}=${value}`] : []))
+  return { environment: http || https ? set : [], proxies: relayed }
+}
+
+function relayedProxy(scheme: 'http' | 'https', url: string | undefined): readonly GuestProxy[] {
+  if (!url) return []
+  const { hostname, port, username, password } = new URL(url)
+  if (`${username}${password}` === '') return []
+  const user = `${decodeURIComponent(username)}:${decodeURIComponent(password)}`
+  return [{ scheme, host: hostname, port: Number(port || 80), credentials: Buffer.from(user).toString('base64') }]
+}
+
+/** The CAs of a directory like /etc/docker/certs.d. Keys of clients stay where they are. */
+async function certificatesIn(chosen: string, inherited: string): Promise<readonly GuestFile[]> {
+  if (chosen === 'none') return []
+  const directory = chosen === 'inherit' ? inherited : resolve(chosen)
+  const hosts = await readdir(directory, { withFileTypes: true }).catch((thrown) => {
+    // That this machine has none, or for others alone, is as it may be.
+    if (chosen === 'inherit') return []
+    throw thrown
+  })
+  const files: GuestFile[] = []
+  for (const host of hosts.map(({ name }) => name).sort()) {
+    const names = await readdir(join(directory, host)).catch(() => [])
+    for (const name of names.filter((one) => one.endsWith('.crt')).sort()) {
+      const content = await readFile(join(directory, host, name), 'utf8')
+      files.push({ path: `${CERTIFICATES}/${host}/${name}`, content })
+    }
+  }
+  return files
 }

@@ -85,6 +85,16 @@ export class KernelVm {
     return this.#with({ egress })
   }
 
+  /** The proxies of its dockerd. @default 'inherit' */
+  withProxy(proxy: NonNullable<KernelOptions['proxy']>): KernelVm {
+    return this.#with({ proxy })
+  }
+
+  /** A directory like /etc/docker/certs.d with the CAs of registries, or `none`. @default 'inherit' */
+  withRegistryCertificates(registryCertificates: string): KernelVm {
+    return this.#with({ registryCertificates })
+  }
+
   /** @default 2048 */
   withMemoryMib(memoryMib: number): KernelVm {
     return this.#with({ memoryMib })

@@ -87,6 +87,28 @@ test('what its dockerd is told, a guest that boots waits for; a saved one has it
   await using _cold = await fake.launch({ daemon, template: false })
 })
 
+test("a proxy's password is told to guests that run, and is in nothing that is kept, shown or logged", async () => {
+  const lines: string[] = []
+  const log = createLogger({ write: (line) => lines.push(line), level: 'debug' })
+  const proxy = { https: 'http://me:t0p-secret@proxy.example.org:3128', no: 'db.example.org' }
+  const encoded = Buffer.from('me:t0p-secret').toString('base64')
+  await using _vm = await fake.launch({ proxy, log })
+  // The guest that was saved has its settings, and the clone the proxy.
+  const toldProxies = () => fake.image.told.filter((line) => line.startsWith('proxy '))
+  expect(toldProxies()).toEqual([`proxy https proxy.example.org 3128 ${encoded}`])
+  const files = fake.image.told.filter((line) => line.startsWith('file ')).map((line) => line.split(' ')[2] ?? '')
+  expect(Buffer.from(files.join(''), 'hex').toString()).toBe(
+    'HTTPS_PROXY=http://127.0.0.1:61024\nNO_PROXY=db.example.org\n',
+  )
+  const seen = JSON.stringify([lines, fake.host.specs])
+  for (const secret of ['t0p-secret', encoded]) expect(seen).not.toContain(secret)
+  // Another password is no other template.
+  await using _other = await fake.launch({ proxy: { ...proxy, https: 'http://me:other@proxy.example.org:3128' } })
+  expect(fake.image.made).toBe(1)
+  await using _cold = await fake.launch({ proxy, template: false })
+  expect(toldProxies()).toHaveLength(3)
+})
+
 test('every box with a guest in it holds that to its egress, and the template is the same', async () => {
   const egress = ['10.0.0.1:443']
   await using vm = await fake.launch({ egress })

@@ -64,7 +64,10 @@ export async function planVm(request: VmRequest, start: Start): Promise<VmPlan> 
   const stored = await session.host.images.inspect(image)
   const facts = parseVmLabels(stored?.labels ?? {})
   const { transport } = chooseDrivers(facts?.kernel, entry.machine)
-  const settings = facts?.init === undefined ? guestSettings(entry) : undefined
+  const settings =
+    facts?.init === undefined
+      ? await guestSettings(entry, { access: await session.host.registryAccess(), log: start.log })
+      : undefined
   const machine = machineOf(entry, {
     arch: session.host.arch,
     transport,

@@ -64,6 +64,14 @@ void sessions_end(void);
 // Forgets the session that ended; tells the host what its server said when it ended with an error.
 void sessions_child_ended(pid_t child, int status);
 
+// ---- proxy.c: a proxy that asks for a password, which dockerd is not told: its environment is saved in templates ----
+// `SCHEME HOST PORT CREDENTIALS`: where the proxy for `http` or `https` is, and what it wants to know in base64. Listens for dockerd from then
+// on.
+void proxy_handle(const char *value);
+// What to poll, or -1; and what to do when there is something.
+int proxy_descriptor(void);
+void proxy_accept(void);
+
 // ---- daemon-json.c: how dockerd is configured. It refuses what is both there and on its command line ----
 // Puts what the host has for it into the rootfs's daemon.json. Before anything else is asked of it.
 void daemon_json_merge(void);

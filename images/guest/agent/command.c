@@ -3,6 +3,7 @@
 #include <fcntl.h>
 #include <limits.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/mount.h>
 #include <sys/socket.h>
@@ -56,6 +57,21 @@ static void spare_from_oom(pid_t process) {
   if (file >= 0) close(file);
 }
 
+// What the host has for dockerd's environment, NAME=VALUE a line: src/vm/guest-settings.ts. Nobody else's.
+static void set_environment(bool is_set) {
+  char line[8192];
+  FILE *file = fopen(TOOLS "/etc/environment", "re");
+  while (file && fgets(line, sizeof line, file)) {
+    line[strcspn(line, "\n")] = 0;
+    char *value = strchr(line, '=');
+    if (!value) continue;
+    *value++ = 0;
+    if (is_set) setenv(line, value, 1);
+    else unsetenv(line);
+  }
+  if (file) fclose(file);
+}
+
 // The file holds one argument a line.
 pid_t command_start(char *containerd) {
   static char text[8192];
@@ -74,7 +90,9 @@ pid_t command_start(char *containerd) {
   argv[count] = NULL;
   mkdir("/var/log", 0755);
   if (command_is_docker()) mount_data_root();
+  if (command_is_docker()) set_environment(true);
   pid_t command = spawn(argv, -1, LOG);
+  if (command_is_docker()) set_environment(false);
   if (command_is_docker()) spare_from_oom(command);
   return command;
 }

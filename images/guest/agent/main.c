@@ -67,6 +67,7 @@ static void handle(char *verb, char *value) {
   if (identity_handle(verb, value) || settings_handle(verb, value)) return;
   if (strcmp(verb, "log") == 0) command_send_log();
   else if (strcmp(verb, "kernel-log") == 0) kernel_log_handle(value);
+  else if (strcmp(verb, "proxy") == 0) proxy_handle(value);
   else if (strcmp(verb, "load") == 0) load_begin(value);
   else if (strcmp(verb, "eject") == 0) load_eject();
   else if (strcmp(verb, "settle") == 0) {
@@ -100,7 +101,7 @@ int main(void) {
   sigaddset(&set, SIGCHLD);
   power_add_signals(&set);
   sigprocmask(SIG_BLOCK, &set, NULL);
-  struct pollfd watched[6] = {{.fd = signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK), .events = POLLIN},
+  struct pollfd watched[7] = {{.fd = signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK), .events = POLLIN},
                               {.fd = control_open(), .events = POLLIN}};
   watched[4] = (struct pollfd){.fd = power_open(), .events = POLLIN};
   int ssh = sessions_listen();
@@ -112,11 +113,12 @@ int main(void) {
     if (!started && !settings_are_awaited()) start_command();
     watched[2] = (struct pollfd){.fd = identity_is_known() ? ssh : -1, .events = POLLIN};
     watched[3] = (struct pollfd){.fd = load_descriptor(), .events = POLLIN};
+    watched[6] = (struct pollfd){.fd = proxy_descriptor(), .events = POLLIN};
     // First: where the pause ends in between, the log is polled.
     int pause = kernel_log_pause_ms();
     watched[5] = (struct pollfd){.fd = kernel_log_descriptor(), .events = POLLIN};
     bool waiting = !ready || settle_continues();
-    if (poll(watched, 6, pause >= 0 ? pause : waiting ? POLL_MS : -1) > 0) {
+    if (poll(watched, 7, pause >= 0 ? pause : waiting ? POLL_MS : -1) > 0) {
       if (watched[0].revents & POLLIN) {
         struct signalfd_siginfo info;
         while (read(watched[0].fd, &info, sizeof info) > 0)
@@ -130,6 +132,7 @@ int main(void) {
       if (watched[2].revents & POLLIN) sessions_accept();
       if (watched[3].revents & POLLIN) load_read();
       if (watched[5].revents & POLLIN) kernel_log_read();
+      if (watched[6].revents & POLLIN) proxy_accept();
       if (watched[1].revents & POLLIN) control_read(handle);
       // No host has the port open: poll would spin on the hang-up.
       else if (watched[1].revents & (POLLHUP | POLLERR)) usleep(POLL_MS * 1000);

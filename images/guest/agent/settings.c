@@ -33,8 +33,8 @@ void make_directories(char *path) {
   }
 }
 
-// `PATH CONTENT`, both in hexadecimal digits: a further piece of a file.
-static void append(const char *value) {
+// `PATH CONTENT`, both in hexadecimal digits: the first piece of a file, or one more.
+static void write_piece(const char *value, int how) {
   char path[PATH_MAX];
   uint8_t piece[8192];
   const char *content = strchr(value, ' ');
@@ -42,13 +42,14 @@ static void append(const char *value) {
   path[from_hex(value, (uint8_t *)path, sizeof path - 1)] = 0;
   size_t length = from_hex(content + 1, piece, sizeof piece);
   make_directories(path);
-  int file = open(path, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0644);
+  int file = open(path, O_WRONLY | O_CREAT | O_CLOEXEC | how, 0644);
   if (file < 0 || write(file, piece, length) != (ssize_t)length) control_event("warning", path);
   if (file >= 0) close(file);
 }
 
 bool settings_handle(const char *verb, const char *value) {
-  if (strcmp(verb, "file") == 0) append(value);
+  if (strcmp(verb, "file") == 0) write_piece(value, O_TRUNC);
+  else if (strcmp(verb, "more") == 0) write_piece(value, O_APPEND);
   else if (strcmp(verb, "start") == 0) are_there = true;
   else return false;
   return true;

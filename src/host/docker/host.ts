@@ -1,6 +1,7 @@
 import { join } from 'node:path'
 import {
   acquireMachineLock,
+  clientProxies,
   connectEngine,
   type Engine,
   formatAddress,
@@ -90,6 +91,12 @@ export function dockerHost(engine: Engine, settings: Settings): Host {
       await machine.kvm(),
     ],
     processor: async () => `${engine.kernelVersion} ${await machine.processor()}`,
+    registryAccess: async () => {
+      const { mirrors, insecure, proxies } = engine.registries
+      const ofUser = await clientProxies(settings.dockerConfigDirectory)
+      const from = ofUser === undefined ? 'the engine' : "docker's config.json"
+      return { mirrors, insecure, proxies: { ...(ofUser ?? proxies), from } }
+    },
     availableMib: machine.availableMib,
     builder: (options) => chosenBuilder(engine, settings, options),
     ownBuilder: (options) => engineBuilder(engine, options),

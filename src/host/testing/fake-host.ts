@@ -4,7 +4,7 @@ import type { Duplex } from 'node:stream'
 import { amd64 } from '../../arch/amd64.ts'
 import type { Box, BoxExit, BoxSpec, Lines } from '../box.ts'
 import { dialSocket, dialWhenThere } from '../docker/machine.ts'
-import type { Host } from '../host.ts'
+import type { Host, RegistryAccess } from '../host.ts'
 import type { StoredImage } from '../images.ts'
 
 /** What a box that a test plays may do. */
@@ -27,6 +27,8 @@ export interface FakeHostOptions {
   readonly cores?: number
   readonly availableMib?: () => number
   readonly image?: StoredImage
+  /** @default no mirror and no proxy */
+  readonly registryAccess?: RegistryAccess
 }
 
 /** A host without an engine, whose boxes are played in this process. Sockets are as on a local one: files of their directory here. */
@@ -63,6 +65,10 @@ export class FakeHost implements Host {
 
   async processor(): Promise<string> {
     return 'fake'
+  }
+
+  async registryAccess() {
+    return this.#options.registryAccess ?? { mirrors: [], insecure: [], proxies: { from: 'the engine' } as const }
   }
 
   async availableMib(): Promise<number | undefined> {

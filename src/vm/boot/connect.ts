@@ -3,7 +3,7 @@ import { join } from 'node:path'
 import { type ForwardedSocket, Forwards, loopbackAddress } from '../../forward/index.ts'
 import { dockerdAt } from '../../host/index.ts'
 import { startDeadline } from '../../lifetime/index.ts'
-import { type ControlConnection, guestLink } from '../../qemu/index.ts'
+import { type ControlConnection, type GuestProxy, guestLink } from '../../qemu/index.ts'
 import { connectSsh, dropbearPrivateKey, generateKeyPair, publicKeyLine, type SshKeyPair } from '../../ssh/index.ts'
 import {
   type Destination,
@@ -29,7 +29,7 @@ export async function connectVm(attempt: Attempt, guest: Guest, { dockerd }: Con
   const { timeline, hostname } = attempt.start
   const { control, signal, gone } = guest
   const keys = makeGuestKeys()
-  openDoor(keys, control)
+  openDoor(keys, control, attempt.plan.settings?.proxies)
   const kernelReports = kernelReportsOf(attempt, guest)
   if (attempt.plan.entry.kernelReports !== 'ignore') kernelReports.follow(dockerd === 'starting' ? 'boot' : 'now')
   const streams = streamsInto(attempt, guest, keys)
@@ -79,8 +79,12 @@ export function makeGuestKeys(): GuestKeys {
 }
 
 /** From now on the guest takes connections that begin with the secret. */
-export function openDoor({ doorSecret }: GuestKeys, control: ControlConnection): void {
-  control.openDoor({ doorSecret, entropy: randomBytes(32) })
+export function openDoor(
+  { doorSecret }: GuestKeys,
+  control: ControlConnection,
+  proxies: readonly GuestProxy[] = [],
+): void {
+  control.openDoor({ doorSecret, entropy: randomBytes(32), proxies })
 }
 
 export interface Introduction {

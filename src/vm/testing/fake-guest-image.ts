@@ -23,6 +23,8 @@ export class FakeImage {
   /** What is whole in each volume, and what is being made there. */
   readonly #templates = new Map<string, Set<string>>()
   readonly #locks = new Map<string, (() => void)[]>()
+  /** The lines that guests were told over their control ports. */
+  readonly told: string[] = []
   /** How many templates were made. */
   made = 0
   /** Those that were started, in this order. */
@@ -100,7 +102,10 @@ export class FakeImage {
 
   #boot(box: FakeBox, fate: Fate, phases: readonly string[], onQuit: () => void): void {
     const credentials = new FakeCredentials()
-    const onControl = (word: string, rest: string) => credentials.take(word, rest)
+    const onControl = (word: string, rest: string) => {
+      this.told.push(`${word} ${rest}`)
+      credentials.take(word, rest)
+    }
     const answers = fate.kind === 'hangs' && { answers: fate.answers }
     this.qemus.push(playQemu(box, { phases, onControl, onQuit, ...answers }))
     box.listen('door.sock', (socket) => serveDoor(socket, credentials))
