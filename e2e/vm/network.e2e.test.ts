@@ -1,4 +1,7 @@
 import { execFile } from 'node:child_process'
+import { once } from 'node:events'
+import { createServer } from 'node:http'
+import type { AddressInfo } from 'node:net'
 import { promisify } from 'node:util'
 import { expect, test } from 'vitest'
 import { fixtureImage } from '../support/env.ts'
@@ -24,6 +27,19 @@ test('a published port is reached at once', async () => {
     expect((await response.arrayBuffer()).byteLength).toBeGreaterThan(1_000_000)
   } finally {
     await run('docker', ['rm', '--force', stdout.trim()])
+  }
+})
+
+test('host.docker.internal:host-gateway is this machine', async () => {
+  const server = createServer((_, response) => response.end('this machine')).listen(0, '0.0.0.0')
+  try {
+    await once(server, 'listening')
+    const { port } = server.address() as AddressInfo
+    const named = ['--add-host', 'host.docker.internal:host-gateway']
+    const get = ['wget', '-q', '-O', '-', `http://host.docker.internal:${port}/`]
+    expect((await run('docker', ['run', '--rm', ...named, fixtureImage, ...get])).stdout).toBe('this machine')
+  } finally {
+    server.close()
   }
 })
 

@@ -18,6 +18,7 @@ test('none, and a list with nothing in it, hold all', () => {
 test('a list has addresses and ports, and names, for which name servers are asked', () => {
   const addresses = ['10.0.0.0/8', '192.0.2.7:443', ':53', '198.51.100.0/24:8000-8080']
   expect(egressWords(addresses)).toEqual(['10.0.0.0/8:', '192.0.2.7:443', ':53', '198.51.100.0/24:8000-8080'])
+  expect(egressWords(['host.docker.internal:8080'])).toEqual(['host.docker.internal:8080'])
   expect(egressWords(['Registry.Example.org:443', 'db'])).toEqual(['names', 'registry.example.org:443', 'db:'])
 })
 

@@ -12,6 +12,8 @@ export const egressOption = v.lazy((given) =>
 
 const DESTINATION = /^(?<where>[^:]*)(?::(?<ports>\d+(?:-\d+)?))?$/
 const HOST = /^(?!-)[a-z0-9-]{1,63}(?<!-)(?:\.(?!-)[a-z0-9-]{1,63}(?<!-))*\.?$/i
+/** What a guest reaches the engine's machine by, without asking a name server. */
+const MACHINE = 'host.docker.internal'
 const HIGHEST_PORT = 65_535
 
 /**
@@ -51,7 +53,8 @@ function parseDestination(text: string, entry: string | undefined): EgressDestin
   const isAddress = /^[\d./]*$/.test(where)
   if (where !== '' && !(isAddress ? isCidr(where) : HOST.test(where)))
     refuse('is neither a host name nor an IPv4 address or a CIDR of them', asWritten)
-  return { where: where.toLowerCase(), ports, isName: !isAddress }
+  const name = where.toLowerCase()
+  return { where: name, ports, isName: !isAddress && name !== MACHINE }
 }
 
 function isCidr(text: string): boolean {

@@ -8,6 +8,8 @@ import type { Architecture, Transport } from '../arch/index.ts'
 export const guestLink = {
   hostAddress: '192.0.2.1',
   guestAddress: '192.0.2.2',
+  /** Leads to the machine of the container, as the engine's other containers reach it. */
+  gatewayAddress: '192.0.2.9',
   /**
    * The guest's SSH server listens here on its loopback device, and its door here on the link. High and unusual, because every other
    * port belongs to what tests publish in the guest; these two lead nowhere at the container's address.

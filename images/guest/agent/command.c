@@ -28,6 +28,7 @@ static const struct {
 } yielding[] = {
     {"--bip=", {"bip", "bridge", "fixed-cidr"}},
     {"--default-address-pool=", {"default-address-pools"}},
+    {"--host-gateway-ip=", {"host-gateway-ip", "host-gateway-ips"}},
 };
 
 static bool yields(const char *argument) {

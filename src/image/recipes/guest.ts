@@ -1,17 +1,20 @@
 import type { Architecture } from '../../arch/index.ts'
 import { llb, type State } from '../../buildkit/graph.ts'
+import { guestLink } from '../../qemu/index.ts'
 import { aptAuth, type DebianMirror } from '../base/debian-mirror.ts'
 import { sources } from './sources.ts'
 
 /**
  * What the guest's dockerd is started with. Its networks are apart from the engine's defaults (172.17.0.0/16 and on): where
- * both have the same addresses, replies to the engine's side stay in the guest. The agent leaves out those for which the rootfs's
+ * both have the same addresses, replies to the engine's side stay in the guest. What `host-gateway` stands for is the machine, and not the
+ * guest, so that `host.docker.internal` is what it is with the engine outside. The agent leaves out those for which the rootfs's
  * daemon.json has its own (images/guest/agent/command.c).
  */
 export const guestCommand = [
   'dockerd',
   '--bip=10.201.0.1/16',
   '--default-address-pool=base=10.202.0.0/15,size=24',
+  `--host-gateway-ip=${guestLink.gatewayAddress}`,
 ] as const
 
 export interface GuestInput {
