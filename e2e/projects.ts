@@ -26,7 +26,7 @@ const ours: TestProjectInlineConfiguration[] = [
       ...shared,
       name: 'engine',
       include: [
-        '{buildkit,doctor,door,engine,cli,docs,vitest,jest,faults,standalone,template,network}/**/*.e2e.test.ts',
+        '{access,buildkit,doctor,door,engine,cli,docs,vitest,jest,faults,standalone,template,network}/**/*.e2e.test.ts',
       ],
       globalSetup: './support/images.ts',
     },

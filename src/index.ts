@@ -13,8 +13,10 @@ export {
   type ReportVerdict,
   type SourceKernelOptions,
 } from './options/index.ts'
+export type { ExecResult, WindowSize } from './ssh/index.ts'
 export {
   Checkpoint,
+  type ExecOptions,
   type ForkOptions,
   KernelVm,
   type KernelVmStartOptions,

@@ -1,9 +1,25 @@
-import type { Client, ClientChannel } from 'ssh2'
+import type { Client, ClientChannel, PseudoTtyOptions } from 'ssh2'
 import { reasonOf } from '../errors/index.ts'
 import { ChannelStream } from './channel-stream.ts'
 import { SshChannelRefusedError, SshConnectionLostError, SshExecFailedError } from './errors.ts'
 
 type Answer = (error: Error | undefined, channel: ClientChannel) => void
+
+/** What fits into the window of a terminal, in characters. */
+export interface WindowSize {
+  readonly columns: number
+  readonly rows: number
+}
+
+/** A terminal that a program in the guest has for its input and outputs. */
+export interface Terminal extends WindowSize {
+  /** Its `TERM`, such as `xterm-256color`. */
+  readonly kind: string
+}
+
+function pseudoTtyOf({ kind, columns, rows }: Terminal): PseudoTtyOptions {
+  return { term: kind, cols: columns, rows, width: 0, height: 0 }
+}
 
 export interface ChannelOpenerOptions {
   readonly client: Client
@@ -39,14 +55,19 @@ export class ChannelOpener {
   /**
    * Asks the server's shell to run `command`. `onOpened` sees the channel before the server's next message is handled, which
    * may already say how the command ended.
+   * @param tty the terminal that it gets; undefined for none
    */
-  openCommand<T>(command: string, onOpened: (stream: ChannelStream, channel: ClientChannel) => T): Promise<T> {
+  openCommand<T>(
+    command: string,
+    tty: Terminal | undefined,
+    onOpened: (stream: ChannelStream, channel: ClientChannel) => T,
+  ): Promise<T> {
     return this.#request(
-      (answer) => this.#client.exec(command, answer),
+      (answer) => this.#client.exec(command, { ...(tty && { pty: pseudoTtyOf(tty) }) }, answer),
       onOpened,
       (cause) =>
         new SshExecFailedError({
-          what: `the SSH server at ${this.#server} does not run a command of ${Buffer.byteLength(command)} bytes`,
+          what: `the SSH server at ${this.#server} does not run a command of ${Buffer.byteLength(command)} bytes${tty ? ' on a terminal' : ''}`,
           entry: this.entry,
           remedy: 'send what is long through stdin, and run fewer commands at the same time',
           cause,

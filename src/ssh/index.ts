@@ -1,3 +1,4 @@
+export type { Terminal, WindowSize } from './channel-opener.ts'
 export { connectSsh, type SshConnectOptions } from './connect.ts'
 export type { SshConnection } from './connection.ts'
 export {
@@ -11,4 +12,12 @@ export {
   SshOutputTooLongError,
 } from './errors.ts'
 export { dropbearPrivateKey, generateKeyPair, opensshPrivateKey, publicKeyLine, type SshKeyPair } from './keys.ts'
-export type { ExecOptions, ExecResult, ExitStatus, RemoteProcess, SpawnOptions } from './spawn.ts'
+export {
+  type ExecOptions,
+  type ExecResult,
+  type ExitStatus,
+  type RemoteProcess,
+  type SpawnOptions,
+  shellCommand,
+  shellWord,
+} from './spawn.ts'

@@ -1,15 +1,20 @@
 import { constants } from 'node:os'
 import type { Readable, Writable } from 'node:stream'
+import { pipeline } from 'node:stream/promises'
 import type { ClientChannel } from 'ssh2'
 import { orAborted } from '../lifetime/index.ts'
 import { readText } from '../log/index.ts'
-import type { ChannelOpener } from './channel-opener.ts'
+import type { ChannelOpener, Terminal, WindowSize } from './channel-opener.ts'
 import { type ChannelStream, sendSignal } from './channel-stream.ts'
 import { SshExecFailedError, SshOutputTooLongError } from './errors.ts'
 
 export interface SpawnOptions {
   /** Kills the program; its streams end with the signal's reason. */
   readonly signal?: AbortSignal | undefined
+  /** Shell code that goes before the program, in the shell that becomes it: `cd /tmp || exit; `. @default '' */
+  readonly setup?: string | undefined
+  /** The terminal that it has; both its outputs are `stdout` then, and its input has no end. @default none */
+  readonly tty?: Terminal | undefined
 }
 
 export interface ExitStatus {
@@ -28,15 +33,17 @@ export interface RemoteProcess {
   readonly exit: Promise<ExitStatus>
   /** @default 'SIGTERM' */
   kill(signal?: NodeJS.Signals): void
+  /** Its terminal, if it has one, is of another size now; it gets SIGWINCH. */
+  resize(size: WindowSize): void
 }
 
 export async function spawn(
   opener: ChannelOpener,
   argv: readonly string[],
-  { signal }: SpawnOptions = {},
+  { signal, setup, tty }: SpawnOptions = {},
 ): Promise<RemoteProcess> {
   signal?.throwIfAborted()
-  const opening = opener.openCommand(shellCommand(argv), (stream, channel) => ({
+  const opening = opener.openCommand(shellCommand(argv, setup), tty, (stream, channel) => ({
     stream,
     channel,
     exit: exitOf(stream, channel, { opener, argv }),
@@ -50,7 +57,8 @@ export async function spawn(
   if (signal?.aborted) abort()
   signal?.addEventListener('abort', abort, { once: true })
   stream.once('close', () => signal?.removeEventListener('abort', abort))
-  return { stdin: stream, stdout: stream, stderr: channel.stderr, exit, kill }
+  const resize = ({ columns, rows }: WindowSize) => void channel.setWindow(rows, columns, 0, 0)
+  return { stdin: stream, stdout: stream, stderr: channel.stderr, exit, kill, resize }
 }
 
 interface Started {
@@ -106,11 +114,13 @@ function exitOf(
 /** What is kept in memory of each of the two outputs. */
 const OUTPUT_MAX_BYTES = 64 * 1024 * 1024
 
-export interface ExecOptions {
+export interface ExecOptions extends SpawnOptions {
   /** What the program reads. @default nothing */
   readonly stdin?: string | Uint8Array | Readable | undefined
-  /** Kills the program and rejects with the signal's reason. */
-  readonly signal?: AbortSignal | undefined
+  /** Gets the output as it comes, and is not ended; the result then has none of it. @default it is kept */
+  readonly stdout?: Writable | undefined
+  /** As `stdout`. */
+  readonly stderr?: Writable | undefined
 }
 
 export interface ExecResult extends ExitStatus {
@@ -120,60 +130,84 @@ export interface ExecResult extends ExitStatus {
 
 /**
  * Runs a program to its end.
- * @throws SshOutputTooLongError for more than 64 MiB of one output; SshExecFailedError; the signal's reason
+ * @throws SshOutputTooLongError for more than 64 MiB of an output that is kept; SshExecFailedError; the signal's reason; what a stream that
+ * was given fails with
  */
 export async function exec(
   opener: ChannelOpener,
   argv: readonly string[],
-  { stdin, signal }: ExecOptions = {},
+  { stdin, stdout, stderr, ...options }: ExecOptions = {},
 ): Promise<ExecResult> {
-  const remote = await spawn(opener, argv, { signal })
-  if (stdin === undefined || typeof stdin === 'string' || stdin instanceof Uint8Array) remote.stdin.end(stdin)
-  else {
-    stdin.once('error', (error) => remote.stdin.destroy(error))
-    stdin.pipe(remote.stdin)
-  }
-  let tooLong: SshOutputTooLongError | undefined
-  const onTooLong = () => {
+  const remote = await spawn(opener, argv, options)
+  feed(remote, stdin, options.tty)
+  // The exit knows better than the streams why there is none, unless it is for what became of the output here.
+  let failure: unknown
+  // Before anything else hears of it, and closes the channel.
+  const fail = (reason: unknown): unknown => {
+    failure ??= reason
     remote.kill('SIGKILL')
     remote.stdout.destroy()
-    tooLong ??= outputTooLong(argv, opener)
-    return tooLong
+    return failure
   }
-  const said = (stream: Readable) => readText(stream, { maxBytes: OUTPUT_MAX_BYTES, tooLong: onTooLong })
-  const outputs = Promise.all([said(remote.stdout), said(remote.stderr)])
-  // The exit knows better than the streams why there is none.
+  const tooLong = () => fail(outputTooLong(argv, opener)) as Error
+  const take = async (output: Readable, target: Writable | undefined): Promise<string> => {
+    if (target === undefined) return await readText(output, { maxBytes: OUTPUT_MAX_BYTES, tooLong })
+    const onClose = () => fail(new Error(`the stream that gets the output of ${argv[0]} was closed`))
+    target.once('error', fail).once('close', onClose)
+    try {
+      await pipeline(output, target, { end: false })
+      return ''
+    } finally {
+      target.off('error', fail).off('close', onClose)
+    }
+  }
+  const outputs = Promise.all([take(remote.stdout, stdout), take(remote.stderr, stderr)])
   outputs.catch(() => {})
   try {
     const status = await remote.exit
-    const [stdout, stderr] = await outputs
-    return { ...status, stdout, stderr }
+    const [collected, errors] = await outputs
+    return { ...status, stdout: collected, stderr: errors }
   } catch (thrown) {
-    throw tooLong ?? thrown
+    remote.stderr.destroy()
+    throw failure ?? thrown
   }
+}
+
+function feed({ stdin: target }: RemoteProcess, source: ExecOptions['stdin'], tty: Terminal | undefined): void {
+  // Dropbear hangs a terminal up when its input ends, and what the program has still to say is lost.
+  const end = tty === undefined
+  if (source === undefined || typeof source === 'string' || source instanceof Uint8Array) {
+    if (source !== undefined) target.write(source)
+    if (end) target.end()
+    return
+  }
+  source.once('error', (error) => target.destroy(error))
+  source.pipe(target, { end })
 }
 
 function outputTooLong([program]: readonly string[], { entry }: ChannelOpener): SshOutputTooLongError {
   return new SshOutputTooLongError({
     what: `${program} wrote more than ${OUTPUT_MAX_BYTES / 1024 ** 2} MiB`,
     entry,
-    remedy: 'let it write to a file of the guest, or start it with spawn, which gives its output as a stream',
+    remedy: 'let it write to a file of the guest, or give exec a stream for its output',
   })
 }
 
 /**
  * One command line of which a POSIX shell makes exactly these arguments. The shell becomes the program, so that signals
  * and the way it ends are the program's own.
+ * @param setup shell code before it
  * @throws SshExecFailedError when no command line can say it
  */
-export function shellCommand(argv: readonly string[]): string {
+export function shellCommand(argv: readonly string[], setup = ''): string {
   if (argv[0] === undefined || argv[0] === '') throw impossible('it has no program', 'name the program first')
   if (argv.some((word) => word.includes('\0')))
     throw impossible('an argument has a NUL byte', 'send what is binary through stdin')
-  return `exec ${argv.map(quote).join(' ')}`
+  return `${setup}exec ${argv.map(shellWord).join(' ')}`
 }
 
-function quote(word: string): string {
+/** A word of a command line that is exactly this text. */
+export function shellWord(word: string): string {
   return /^[\w@%+:,./-]+$/.test(word) ? word : `'${word.replaceAll("'", "'\\''")}'`
 }
 

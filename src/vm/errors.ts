@@ -35,6 +35,11 @@ export class VmNotReadyError extends TestkernelsError {
   readonly code = 'VM_NOT_READY'
 }
 
+/** A command in the guest had not ended after its `timeoutMs`; it was ended then. */
+export class ExecTimeoutError extends TestkernelsError {
+  readonly code = 'EXEC_TIMEOUT'
+}
+
 /** KVM was asked for by name and no guest runs with it. */
 export class KvmUnavailableError extends TestkernelsError {
   readonly code = 'KVM_UNAVAILABLE'

@@ -6,12 +6,14 @@ export {
   DirectoryUnusableError,
   DockerdFailedError,
   EgressUnresolvedError,
+  ExecTimeoutError,
   KernelReportedError,
   KvmUnavailableError,
   NoSignOfLifeError,
   VmDiedError,
   VmNotReadyError,
 } from './errors.ts'
+export type { ExecOptions } from './exec.ts'
 export * from './image.ts'
 export { reportedError, type VmKernelReport } from './kernel-reports.ts'
 export { KernelVm, type KernelVmStartOptions } from './kernel-vm.ts'
@@ -19,6 +21,6 @@ export { launchVm } from './launch.ts'
 export { type LogConsumer, planVm, type VmRequest } from './plan.ts'
 export { bootNeedsMib, CLONE_NEEDS_MIB } from './pool/admission.ts'
 export { type ForkOptions, type Step, Timeline } from './start.ts'
-export { type ExecOptions, type SpareReservation, StartedKernelVm } from './started-kernel-vm.ts'
+export { type SpareReservation, StartedKernelVm } from './started-kernel-vm.ts'
 export { type UntilReady, Wait, WaitStrategy } from './wait.ts'
 export { type WorkerEnvironment, workerEnvironment } from './worker-environment.ts'

@@ -1,19 +1,12 @@
 import { Readable } from 'node:stream'
-import { orAborted, reasonInTime } from '../lifetime/index.ts'
 import type { KernelEntry } from '../options/index.ts'
-import { type ExecResult, SshConnectionLostError } from '../ssh/index.ts'
+import type { ExecResult } from '../ssh/index.ts'
 import type { BootedVm } from './boot/booted-vm.ts'
 import type { Checkpoint } from './checkpoint.ts'
+import { type CommandGuest, type ExecOptions, execIn } from './exec.ts'
 import type { VmKernelReport } from './kernel-reports.ts'
 import type { Fork, ForkOptions, Step, Timeline } from './start.ts'
 import { type WorkerEnvironment, workerEnvironment } from './worker-environment.ts'
-
-export interface ExecOptions {
-  /** What the command reads on standard input. @default nothing */
-  readonly stdin?: string | Uint8Array
-  /** Ends the command. */
-  readonly signal?: AbortSignal
-}
 
 /** Clones that are kept ready for `fork()` until it is disposed, whatever VMs end before. */
 export interface SpareReservation extends AsyncDisposable {
@@ -126,21 +119,13 @@ export class StartedKernelVm implements AsyncDisposable {
   }
 
   /**
-   * Runs a command in the guest, not in a container. The first one connects to its SSH server.
-   * @param argv the program and its arguments, each passed as it is
-   * @throws VmDiedError, DockerdFailedError when the VM goes away meanwhile; SshExecFailedError; SshOutputTooLongError for more
-   * than 64 MiB of one output
+   * Runs a command in the guest, not in a container; a failing one is a result, not an error. The first one connects to its SSH server.
+   * @param command a script for sh, or a program and its arguments, each passed as it is
+   * @throws VmDiedError, DockerdFailedError when the VM goes away meanwhile; ExecTimeoutError; InvalidOptionError; SshExecFailedError;
+   * SshOutputTooLongError for more than 64 MiB of one output
    */
-  async exec(argv: readonly string[], options: ExecOptions = {}): Promise<ExecResult> {
-    const { signal = this.gone } = options
-    try {
-      // A VM that is gone says goodbye to nobody: its connection would look alive for a minute.
-      const connection = await orAborted(this.#booted.ssh.connection(), AbortSignal.any([signal, this.gone]))
-      return await orAborted(connection.exec(argv, options), this.gone)
-    } catch (thrown) {
-      if (!(thrown instanceof SshConnectionLostError)) throw thrown
-      throw await reasonInTime(this.gone, thrown)
-    }
+  exec(command: string | readonly string[], options?: ExecOptions): Promise<ExecResult> {
+    return execIn(this.#guest, command, options)
   }
 
   /**
@@ -166,6 +151,10 @@ export class StartedKernelVm implements AsyncDisposable {
    */
   reserveSpares(count: number): SpareReservation {
     return this.#reserveSpares(count)
+  }
+
+  get #guest(): CommandGuest {
+    return { ssh: this.#booted.ssh, gone: this.gone, entry: this.name }
   }
 
   /** Ends the VM and all that belongs to it; memoised. */

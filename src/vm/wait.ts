@@ -48,11 +48,11 @@ export const Wait = {
 
   /** A command in the guest, not in a container, that ends with status 0. @param command a script for sh, or a program and its arguments */
   forSuccessfulCommand(command: string | readonly string[]): WaitStrategy {
-    const argv = typeof command === 'string' ? ['sh', '-c', command] : command
-    return new WaitStrategy(`\`${argv.join(' ')}\` to succeed`, (vm, signal) =>
+    const text = typeof command === 'string' ? command : command.join(' ')
+    return new WaitStrategy(`\`${text}\` to succeed`, (vm, signal) =>
       pRetry(
         async () => {
-          const { exitCode, stderr } = await vm.exec(argv, { signal })
+          const { exitCode, stderr } = await vm.exec(command, { signal })
           if (exitCode !== 0) throw new Error(`it ended with status ${exitCode}: ${stderr.trim()}`)
         },
         { ...RETRY, signal },

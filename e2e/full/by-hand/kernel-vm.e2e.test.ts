@@ -51,7 +51,7 @@ test('what does not come in time is told, and nothing is left', async () => {
   const failure = await waiting.start().catch((thrown: Error) => thrown)
   expect(failure).toMatchObject({
     code: 'VM_NOT_READY',
-    message: expect.stringContaining('within 2 s: waited for `sh -c test -e /nowhere` to succeed'),
+    message: expect.stringContaining('within 2 s: waited for `test -e /nowhere` to succeed'),
   })
 })
 

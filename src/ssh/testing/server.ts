@@ -15,6 +15,8 @@ export interface TestServer extends AsyncDisposable {
   readonly triedMethods: readonly string[]
   /** What came and went, such as `Inbound: CHANNEL_CLOSE (r:0)` and `Outbound: Sending CHANNEL_DATA (r:0, 512)`. */
   readonly messages: readonly string[]
+  /** What terminals programs were given, and what became of their windows: `xterm 80x24`, `100x30`. */
+  readonly terminals: readonly string[]
   /** Ends every connection without a word, as a VM that dies. */
   cut(): void
 }
@@ -35,6 +37,7 @@ export async function startTestServer({
   const sockets = new Set<Socket>()
   const triedMethods: string[] = []
   const messages: string[] = []
+  const terminals: string[] = []
   let accepted = 0
 
   const debug = (line: string) => {
@@ -50,7 +53,7 @@ export async function startTestServer({
       else request.reject(['publickey'])
     })
     client.on('session', (accept) => {
-      if (commands === 'run') serveSession(accept())
+      if (commands === 'run') serveSession(accept(), terminals)
     })
     client.on('openssh.streamlocal', (accept, reject, { socketPath }) => forward({ path: socketPath }, accept, reject))
     client.on('tcpip', (accept, reject, { destIP, destPort }) =>
@@ -81,6 +84,7 @@ export async function startTestServer({
     clientKey,
     triedMethods,
     messages,
+    terminals,
     cut,
     async [Symbol.asyncDispose]() {
       cut()
@@ -96,8 +100,17 @@ export async function dialPort(port: number): Promise<Socket> {
   return socket
 }
 
-/** Runs each command in this machine's POSIX shell. */
-function serveSession(session: Session): void {
+/** Runs each command in this machine's POSIX shell, on a terminal that is only said to be one. */
+function serveSession(session: Session, terminals: string[]): void {
+  session.on('pty', (accept, _reject, info) => {
+    // ssh2 tells the kind of the terminal, which its types leave out.
+    terminals.push(`${(info as unknown as { term: string }).term} ${info.cols}x${info.rows}`)
+    accept()
+  })
+  session.on('window-change', (accept, _reject, { cols, rows }) => {
+    terminals.push(`${cols}x${rows}`)
+    accept?.()
+  })
   session.on('exec', (accept, _reject, { command }) => {
     const channel = accept()
     const program = spawn('/bin/sh', ['-c', command])
