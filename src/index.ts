@@ -16,6 +16,9 @@ export {
 export type { ExecResult, WindowSize } from './ssh/index.ts'
 export {
   Checkpoint,
+  type CopyOptions,
+  type CopySource,
+  type CopyToOptions,
   type ExecOptions,
   type ForkOptions,
   KernelVm,

@@ -1,5 +1,20 @@
 // Commands in the guest, and files to and from it: one VM for all.
 import { once } from 'node:events'
+import {
+  chmod,
+  link,
+  mkdir,
+  mkdtemp,
+  readdir,
+  readFile,
+  readlink,
+  rm,
+  stat,
+  symlink,
+  writeFile,
+} from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
 import { PassThrough } from 'node:stream'
 import { KernelVm, type StartedKernelVm } from 'testkernels'
 import { afterAll, beforeAll, expect, test } from 'vitest'
@@ -52,4 +67,44 @@ test('one that takes too long is ended, on a terminal too', async () => {
   const running = vm.exec('sleep 1004; echo never', { timeoutMs: 1_000, tty: true })
   await expect(running).rejects.toMatchObject({ code: 'EXEC_TIMEOUT' })
   expect((await vm.exec('pidof sleep | wc -w')).stdout).toBe('0\n')
+})
+
+const FILES = 10_000
+
+test('a tree of 10,000 files goes there and back, with modes and links', { timeout: 300_000 }, async ({ annotate }) => {
+  const directory = await mkdtemp(join(tmpdir(), 'tk-files-'))
+  const source = join(directory, 'source')
+  for (let at = 0; at < FILES; at++) {
+    if (at % 100 === 0) await mkdir(join(source, `d${at / 100}`), { recursive: true })
+    await writeFile(join(source, `d${Math.floor(at / 100)}/f${at}`), `${at}\n`)
+  }
+  await chmod(join(source, 'd1/f100'), 0o751)
+  await symlink('../d1/f100', join(source, 'd2/link'))
+  await link(join(source, 'd1/f100'), join(source, 'd3/again'))
+
+  const beginMs = performance.now()
+  await vm.copyTo(source, '/srv/files')
+  const thereMs = performance.now()
+  await vm.copyFrom('/srv/files', join(directory, 'back'))
+  const seconds = (ms: number) => (ms / 1000).toFixed(1)
+  await annotate(`there in ${seconds(thereMs - beginMs)} s, and back in ${seconds(performance.now() - thereMs)} s`)
+
+  const script = `find . -type f | wc -l; stat -c '%a %U %h' d1/f100; readlink d2/link; cat d99/f9999`
+  expect((await vm.exec(script, { cwd: '/srv/files' })).stdout).toBe('10001\n751 root 2\n../d1/f100\n9999\n')
+  const back = join(directory, 'back')
+  expect((await readdir(back, { recursive: true })).length).toBe(FILES + 2 + 100)
+  expect(await readFile(join(back, 'd99/f9999'), 'utf8')).toBe('9999\n')
+  expect((await stat(join(back, 'd1/f100'))).mode & 0o7777).toBe(0o751)
+  expect((await stat(join(back, 'd3/again'))).ino).toBe((await stat(join(back, 'd1/f100'))).ino)
+  expect(await readlink(join(back, 'd2/link'))).toBe('../d1/f100')
+  await rm(directory, { recursive: true })
+})
+
+test('content has the owner and the mode that are asked for', async () => {
+  await vm.copyTo({ content: 'secret' }, '/srv/secret', { owner: 'nobody:daemon', mode: 0o640 })
+  const { stdout } = await vm.exec("stat -c '%a %U %G' /srv/secret; cat /srv/secret")
+  expect(stdout).toBe('640 nobody daemon\nsecret')
+  await expect(vm.copyTo({ content: '' }, '/srv/x', { owner: 'no-such' })).rejects.toMatchObject({
+    code: 'COPY_FAILED',
+  })
 })

@@ -40,6 +40,16 @@ export class ExecTimeoutError extends TestkernelsError {
   readonly code = 'EXEC_TIMEOUT'
 }
 
+/** What was to be copied to or from a guest could not be read or written, there or here. */
+export class CopyFailedError extends TestkernelsError {
+  readonly code = 'COPY_FAILED'
+}
+
+/** A guest sent what is not taken from it: a path that leads out of the target, or what is no file, directory or link. */
+export class CopyRefusedError extends TestkernelsError {
+  readonly code = 'COPY_REFUSED'
+}
+
 /** KVM was asked for by name and no guest runs with it. */
 export class KvmUnavailableError extends TestkernelsError {
   readonly code = 'KVM_UNAVAILABLE'

@@ -1,8 +1,11 @@
 export { judgeKvm } from './accelerator/choose.ts'
 export { abandonedRunDirectories, makeRunDirectory } from './boot/run-directory.ts'
 export { Checkpoint, CheckpointRemovedError } from './checkpoint.ts'
+export type { CopyOptions, CopySource, CopyToOptions } from './copy.ts'
 export {
   BootTimeoutError,
+  CopyFailedError,
+  CopyRefusedError,
   DirectoryUnusableError,
   DockerdFailedError,
   EgressUnresolvedError,

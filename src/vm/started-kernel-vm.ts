@@ -3,6 +3,7 @@ import type { KernelEntry } from '../options/index.ts'
 import type { ExecResult } from '../ssh/index.ts'
 import type { BootedVm } from './boot/booted-vm.ts'
 import type { Checkpoint } from './checkpoint.ts'
+import { type CopyOptions, type CopySource, type CopyToOptions, copyFrom, copyTo } from './copy.ts'
 import { type CommandGuest, type ExecOptions, execIn } from './exec.ts'
 import type { VmKernelReport } from './kernel-reports.ts'
 import type { Fork, ForkOptions, Step, Timeline } from './start.ts'
@@ -126,6 +127,27 @@ export class StartedKernelVm implements AsyncDisposable {
    */
   exec(command: string | readonly string[], options?: ExecOptions): Promise<ExecResult> {
     return execIn(this.#guest, command, options)
+  }
+
+  /**
+   * Copies files into the guest, with their modes, links and times: a file of this machine or content to the path that is the target, or
+   * into it by its own name where that ends in a slash; of a directory, all that is in it, into the target, which is made where it is not
+   * there. Of a link that is named, what it leads to is copied.
+   * @param target an absolute path of the guest
+   * @throws InvalidOptionError; CopyFailedError; as `exec`
+   */
+  copyTo(source: CopySource, target: string, options?: CopyToOptions): Promise<void> {
+    return copyTo(this.#guest, source, target, options)
+  }
+
+  /**
+   * Copies a file out of the guest to the path that is the target, or of a directory all that is in it, into the target. They are this
+   * user's, with their modes and links, but not setuid, setgid or sticky. Whatever the guest sends, nothing is written outside of the target.
+   * @param source an absolute path of the guest
+   * @throws InvalidOptionError; CopyFailedError; CopyRefusedError; as `exec`
+   */
+  copyFrom(source: string, target: string, options?: CopyOptions): Promise<void> {
+    return copyFrom(this.#guest, source, target, options)
   }
 
   /**
