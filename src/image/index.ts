@@ -11,7 +11,14 @@ export { chooseDrivers, describeTransport } from './preflight/drivers.ts'
 export type { KernelFacts } from './preflight/kernel-facts.ts'
 export { KernelUnsuitableError, type PreflightRequest, preflight } from './preflight/preflight.ts'
 export { type Preload, preparePreload } from './preload.ts'
-export { type KernelList, listDebianKernels } from './recipes/kernel/debian.ts'
+export { debianChangelog, listDebianKernels } from './recipes/kernel/debian.ts'
+export {
+  type ArchivedKernel,
+  compareVersions,
+  type KernelList,
+  newestOf,
+  unknownVersion,
+} from './recipes/kernel/debian-versions.ts'
 export { KernelSourceUnavailableError } from './recipes/kernel/kernel-org.ts'
 export { BASE_SUITE } from './recipes/vm-image.ts'
 export { registryCredentials } from './registry.ts'

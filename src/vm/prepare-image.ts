@@ -1,9 +1,11 @@
 import type { Host } from '../host/index.ts'
 import {
+  type ArchivedKernel,
   type BuildContext,
   baseState,
   type CachePlan,
   checkDaemonJson,
+  debianChangelog,
   debianMirror,
   ensureVmImage,
   findVmImage,
@@ -87,6 +89,15 @@ export async function listKernels(
 ): Promise<KernelList> {
   const context = await buildContext({ session }, preparation)
   return await listDebianKernels(suite, { flavour }, { ...context, base: await baseState(context) })
+}
+
+/** What changed in a kernel of Debian's since another version of it, as its changelog has it. @throws as `debianChangelog` */
+export async function readChangelog(
+  { session, kernel, since }: Pick<Wanted, 'session'> & { readonly kernel: ArchivedKernel; readonly since: string },
+  preparation: Preparation,
+): Promise<string> {
+  const context = await buildContext({ session }, preparation)
+  return await debianChangelog(kernel, since, { ...context, base: await baseState(context) })
 }
 
 /** The images that an entry wants in its guest, on this machine. */

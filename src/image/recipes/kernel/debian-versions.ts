@@ -1,5 +1,26 @@
 import * as v from 'valibot'
+import { type DebianKernel, debianLabel, UnknownKernelError } from '../../../options/index.ts'
+import type { BuildContext } from '../../request.ts'
 import { fetchText, KernelSourceUnavailableError } from './kernel-org.ts'
+
+/** A kernel in a Debian archive. */
+export interface ArchivedKernel {
+  /** The suite that lists it, or the part of one: `bookworm-security`. */
+  readonly pocket: string
+  /** URL of the archive. */
+  readonly archive: string
+  /** Of all its packages, such as `6.1.187-1`. */
+  readonly version: string
+  /** The first is linux-image. */
+  readonly packages: readonly string[]
+}
+
+export interface KernelList {
+  /** From the oldest version to the newest; each version once. */
+  readonly kernels: readonly ArchivedKernel[]
+  /** Pockets that could not be read. */
+  readonly missing: readonly string[]
+}
 
 /** Less than, equal to or greater than 0, as dpkg orders versions: digits by their number, a tilde before the end of the text. */
 export function compareVersions(one: string, other: string): number {
@@ -137,4 +158,38 @@ function isKernelOf(flavour: string, name: string): boolean {
       .slice(1)
       .every((part) => /^(\d|rc\d)/.test(part)) ?? false
   )
+}
+
+/** Versions before the missing one, and as many after it. */
+const NEAREST = 2
+
+export function unknownVersion(
+  kernel: DebianKernel,
+  { kernels, missing }: KernelList,
+  { debianSnapshots }: Pick<BuildContext, 'debianSnapshots'>,
+): UnknownKernelError {
+  const { version = '', suite } = kernel
+  const after = kernels.findIndex((other) => compareVersions(other.version, version) > 0)
+  const at = after === -1 ? kernels.length : after
+  const nearest = kernels
+    .slice(Math.max(0, at - NEAREST), at + NEAREST)
+    .map((other) => `debian:${debianLabel({ ...kernel, version: other.version })}`)
+  const unread = missing.filter((pocket) => pocket === suite || pocket.endsWith('-security'))
+  const where =
+    debianSnapshots === undefined ? 'the Debian archive has' : 'neither the Debian archive nor that of snapshots has'
+  const hints = [
+    nearest.length > 0
+      ? `take one of the nearest that there are: ${nearest.join(', ')}`
+      : 'name another suite or flavour',
+    `\`testkernels kernels --suite ${suite}\` lists all`,
+    ...(debianSnapshots === undefined
+      ? [
+          "Debian's archive of snapshots has more: set TESTKERNELS_DEBIAN_SNAPSHOTS to its address, where it can be reached",
+        ]
+      : []),
+  ]
+  return new UnknownKernelError({
+    what: `${where} no kernel debian:${debianLabel(kernel)}${unread.length > 0 ? `; ${unread.join(' and ')} cannot be read` : ''}`,
+    remedy: hints.join('; '),
+  })
 }

@@ -12,7 +12,8 @@ import { llb } from '../../../buildkit/graph.ts'
 import { type Logger, silentLogger } from '../../../log/index.ts'
 import { type DebianKernel, parseDebianKernel } from '../../../options/kernel-reference.ts'
 import { parseMirror } from '../../base/debian-mirror.ts'
-import { debianKernel, listDebianKernels, parseKernelList, unknownVersion } from './debian.ts'
+import { debianChangelog, debianKernel, listDebianKernels, parseKernelList } from './debian.ts'
+import { unknownVersion } from './debian-versions.ts'
 
 const awk = fileURLToPath(new URL('../../../../images/kernel/list-kernels.awk', import.meta.url))
 
@@ -115,7 +116,7 @@ test('what could not be read is told, and snapshots that were asked are not reco
 let cacheDirectory: string
 /** What BuildKit was asked to list. */
 let lists: number
-let told: { kernels: string; missing: string }
+let told: Readonly<Record<string, string>>
 
 beforeEach(async () => {
   cacheDirectory = await mkdtemp(join(tmpdir(), 'testkernels-debian-'))
@@ -213,4 +214,41 @@ test('an archive of which nothing can be read is an error of its own', async () 
       'the suite sid cannot be read from the Debian archive http://mirror.example.org/debian',
     ),
   })
+})
+
+const CHANGELOG = `linux-signed-amd64 (6.1.187+1) bookworm-security; urgency=high
+
+  * Sign kernel from linux 6.1.187-1
+
+linux (6.1.176-1) bookworm; urgency=medium
+
+  * New upstream stable update, with (6.1.172-1) in its text
+
+linux (6.1.172-1) bookworm-security; urgency=high
+
+  * Older
+`
+
+test.each([
+  ['6.1.187-1', []],
+  ['6.1.176-1', ['6.1.187+1']],
+  ['6.1.172-1', ['6.1.187+1', '6.1.176-1']],
+  ['6.0.1-1', ['6.1.187+1', '6.1.176-1', '6.1.172-1']],
+])('of a changelog since %s there are the entries %j', (since, versions) => {
+  const script = fileURLToPath(new URL('../../../../images/kernel/changelog.awk', import.meta.url))
+  const { stdout, stderr } = spawnSync('awk', ['-v', `since=${since}`, '-f', script], {
+    input: CHANGELOG,
+    encoding: 'utf8',
+  })
+  expect(stderr).toBe('')
+  expect([...stdout.matchAll(/^linux\S* \((.+)\)/gm)].map(([, version]) => version)).toEqual(versions)
+})
+
+test('the changelog of a kernel is what its package says', async () => {
+  told = { changelog: CHANGELOG }
+  const [kernel] = parseKernelList(line('bookworm-security', '6.1.187-1'), '').kernels
+  if (kernel === undefined) throw new Error('the list has none')
+  expect(await debianChangelog(kernel, '6.1.172-1', contextWith())).toBe(CHANGELOG)
+  told = { changelog: '' }
+  expect(await debianChangelog(kernel, '6.1.172-1', contextWith())).toBe('')
 })

@@ -7,20 +7,16 @@ import { type DebianKernel, debianLabel, UnknownKernelError } from '../../../opt
 import { aptAuth } from '../../base/debian-mirror.ts'
 import type { BuildContext } from '../../request.ts'
 import { sources } from '../sources.ts'
-import { compareVersions, isTime, newestOf, Snapshots } from './debian-versions.ts'
+import {
+  type ArchivedKernel,
+  compareVersions,
+  isTime,
+  type KernelList,
+  newestOf,
+  Snapshots,
+  unknownVersion,
+} from './debian-versions.ts'
 import { KernelSourceUnavailableError } from './kernel-org.ts'
-
-/** A kernel in a Debian archive. */
-export interface ArchivedKernel {
-  /** The suite that lists it, or the part of one: `bookworm-security`. */
-  readonly pocket: string
-  /** URL of the archive. */
-  readonly archive: string
-  /** Of all its packages, such as `6.1.187-1`. */
-  readonly version: string
-  /** The first is linux-image. */
-  readonly packages: readonly string[]
-}
 
 export interface DebianKernelContext extends BuildContext {
   /** A Debian that apt runs in. */
@@ -75,13 +71,6 @@ export interface ListOptions {
   readonly pockets?: readonly string[]
 }
 
-export interface KernelList {
-  /** From the oldest version to the newest; each version once. */
-  readonly kernels: readonly ArchivedKernel[]
-  /** Pockets that could not be read. */
-  readonly missing: readonly string[]
-}
-
 /**
  * The kernels that an archive lists now; apt asks it, in a step of a build, as it does for what is installed.
  * @throws SolveError; KernelSourceUnavailableError where the suite, or none of the pockets that are asked for, can be read
@@ -133,6 +122,34 @@ export function parseKernelList(kernels: string, missing: string): KernelList {
 
 function linesOf(text: string): string[] {
   return text.split('\n').filter((line) => line !== '')
+}
+
+/**
+ * What Debian's changelog says of a kernel, the newest entry first, down to that of a version where it has one
+ * (images/kernel/debian-changelog.sh).
+ * @throws SolveError
+ */
+export async function debianChangelog(
+  { pocket, archive, version, packages: [image = ''] }: ArchivedKernel,
+  since: string,
+  context: DebianKernelContext,
+): Promise<string> {
+  const { base, host, mirror } = context
+  const name = `[kernels] read the changelog of ${image} ${version}`
+  const only = ['debian-changelog.sh', 'changelog.awk', 'debian-apt.sh']
+  const state = base
+    .run({
+      name,
+      args: ['sh', '/src/debian-changelog.sh', pocket, archive, version, image, since],
+      mounts: [
+        llb.bind('/src', sources('kernel', { arch: host.arch, only }), { selector: '/src' }),
+        ...aptAuth(mirror),
+        llb.output('/out'),
+      ],
+    })
+    .mountOutput('/out')
+  const { solveFiles } = await import('../../solve-facts.ts')
+  return (await solveFiles({ state, path: '/', name }, context)).get('changelog') ?? ''
 }
 
 /** How long it holds which version a prefix means, in milliseconds. */
@@ -206,39 +223,5 @@ function noSnapshots(kernel: DebianKernel): UnknownKernelError {
     what: `debian:${debianLabel(kernel)} names a time, which only Debian's archive of snapshots knows, and none is named`,
     remedy:
       'set TESTKERNELS_DEBIAN_SNAPSHOTS to its address, or name a version: `testkernels kernels` lists those that there are',
-  })
-}
-
-/** Versions before the missing one, and as many after it. */
-const NEAREST = 2
-
-export function unknownVersion(
-  kernel: DebianKernel,
-  { kernels, missing }: KernelList,
-  { debianSnapshots }: Pick<BuildContext, 'debianSnapshots'>,
-): UnknownKernelError {
-  const { version = '', suite } = kernel
-  const after = kernels.findIndex((other) => compareVersions(other.version, version) > 0)
-  const at = after === -1 ? kernels.length : after
-  const nearest = kernels
-    .slice(Math.max(0, at - NEAREST), at + NEAREST)
-    .map((other) => `debian:${debianLabel({ ...kernel, version: other.version })}`)
-  const unread = missing.filter((pocket) => pocket === suite || pocket.endsWith('-security'))
-  const where =
-    debianSnapshots === undefined ? 'the Debian archive has' : 'neither the Debian archive nor that of snapshots has'
-  const hints = [
-    nearest.length > 0
-      ? `take one of the nearest that there are: ${nearest.join(', ')}`
-      : 'name another suite or flavour',
-    `\`testkernels kernels --suite ${suite}\` lists all`,
-    ...(debianSnapshots === undefined
-      ? [
-          "Debian's archive of snapshots has more: set TESTKERNELS_DEBIAN_SNAPSHOTS to its address, where it can be reached",
-        ]
-      : []),
-  ]
-  return new UnknownKernelError({
-    what: `${where} no kernel debian:${debianLabel(kernel)}${unread.length > 0 ? `; ${unread.join(' and ')} cannot be read` : ''}`,
-    remedy: hints.join('; '),
   })
 }
