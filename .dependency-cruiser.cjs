@@ -6,7 +6,7 @@ const layers = [
   ['buildkit', 'engine', 'qemu', 'ssh'],
   ['host'],
   ['image', 'template', 'streams', 'forward'],
-  ['vm', 'worker', 'matrix', 'doctor'],
+  ['vm', 'worker', 'matrix', 'doctor', 'bisect'],
   ['vitest', 'jest', 'cli', 'index'],
 ]
 // Layers 0, 1, 4 and 5 are small stacks of their own: these few pairs may look sideways, in this direction only.
@@ -18,6 +18,7 @@ const stacked = {
   worker: ['vm'],
   matrix: ['vm', 'worker'],
   doctor: ['vm', 'matrix'],
+  bisect: ['vm'],
 }
 
 const notTests = '\\.test\\.ts$'

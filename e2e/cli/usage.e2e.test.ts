@@ -16,7 +16,7 @@ test('--version is the version of the package', async () => {
   expect(await outcome(['--version'])).toEqual({ code: 0, stdout: `${version}\n`, stderr: '' })
 })
 
-test.each(['', 'run', 'build', 'kernels', 'prune'])("'%s --help' is on standard output", async (name) => {
+test.each(['', 'run', 'bisect', 'build', 'kernels', 'prune'])("'%s --help' is on standard output", async (name) => {
   const command = name === '' ? [] : [name]
   const { code, stdout, stderr } = await outcome([...command, '--help'])
   expect({ code, stderr }).toEqual({ code: 0, stderr: '' })
@@ -89,6 +89,42 @@ test.each([
   },
   { mistake: 'a rootfs of no kind', args: ['build', '--rootfs', 'trixie'], says: /INVALID_OPTION.*unknown rootfs/ },
   { mistake: 'an init that is no list', args: ['run', '--init', '["a", 1]'], says: /JSON array of strings/ },
+  { mistake: 'a search without ends', args: ['bisect', '--', 'true'], says: /required option '--good <kernel>'/ },
+  {
+    mistake: 'a search for nothing',
+    args: ['bisect', '--good', 'debian:bookworm', '--bad', 'debian:trixie'],
+    says: /missing required argument 'command'/,
+  },
+  {
+    mistake: 'a search that runs nothing',
+    args: ['bisect', '--good', 'debian:bookworm', '--bad', 'debian:trixie', '--runs', '0', '--', 'true'],
+    says: /'--runs <number>' argument '0' is invalid.*1 or more/,
+  },
+  {
+    mistake: 'a search where nobody knows what is in between',
+    args: ['bisect', '--good', 'debian:bookworm', '--bad', 'version:6.12.10', '--', 'true'],
+    says: /INVALID_OPTION.*between debian:bookworm and version:6\.12\.10\n.*--between/,
+  },
+  {
+    mistake: 'an unknown kernel in between',
+    args: ['bisect', '--good', 'debian:bookworm', '--between', 'potato', '--bad', 'debian:trixie', '--', 'true'],
+    says: /UNKNOWN_KERNEL.*unknown kernel 'potato'/,
+  },
+  {
+    mistake: 'a tree that is none',
+    args: ['bisect', '--tree', '/', '--good', 'v1', '--bad', 'v2', '--', 'true'],
+    says: /INVALID_OPTION.*\/ is no git repository/,
+  },
+  {
+    mistake: 'a tree and kernels in between',
+    args: ['bisect', '--tree', '.', '--between', 'host', '--good', 'v1', '--bad', 'v2', '--', 'true'],
+    says: /cannot be used with option '--between/,
+  },
+  {
+    mistake: 'first parents of no tree',
+    args: ['bisect', '--first-parent', '--good', 'debian:bookworm', '--bad', 'debian:trixie', '--', 'true'],
+    says: /'--first-parent' needs --tree/,
+  },
   {
     mistake: 'a tag that no image can have',
     args: ['build', '--tag', 'Not A Name'],

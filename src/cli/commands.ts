@@ -1,16 +1,35 @@
 import { fstatSync } from 'node:fs'
-import { Command, InvalidArgumentError, Option } from 'commander'
-import { progressKinds } from '../options/index.ts'
+import { Command, Option } from 'commander'
 import { execute } from './execute.ts'
 import { exitOnSignals, exitStatusOf } from './exit.ts'
+import {
+  configOption,
+  DEFAULT_KERNEL,
+  entryOptions,
+  initOption,
+  kernelOption,
+  machineOption,
+  optionsOfEntry,
+  positiveNumber,
+  progressOption,
+  repeatable,
+  rootfsOption,
+  templateOption,
+  withEntryOptions,
+} from './options.ts'
 import type { CacheKind } from './prune.ts'
-
-/** What is started where no kernel is named. */
-const DEFAULT_KERNEL = 'debian:trixie'
 
 /** All, as `--help` lists them. */
 export function commands(): readonly Command[] {
-  return [runCommand(), buildCommand(), kernelsCommand(), pruneCommand(), doctorCommand(), explainCommand()]
+  return [
+    runCommand(),
+    bisectCommand(),
+    buildCommand(),
+    kernelsCommand(),
+    pruneCommand(),
+    doctorCommand(),
+    explainCommand(),
+  ]
 }
 
 function buildCommand(): Command {
@@ -39,14 +58,10 @@ function buildCommand(): Command {
 
 const NAMES_KERNEL = ['kernel', 'config', 'rootfs', 'init']
 /** A matrix has these for each of its entries. */
-const OF_ONE_ENTRY = [
-  ...['image', 'name', 'cgroup', 'controllers', 'memoryMib', 'cpus', 'scratchMib', 'machine', 'accelerator'],
-  ...['kernelArgument', 'module', 'sysctl', 'daemon', 'egress', 'bootTimeoutMs', 'timings'],
-  ...NAMES_KERNEL,
-]
+const OF_ONE_ENTRY = ['image', 'kernel', 'name', 'timings', ...entryOptions().map((option) => option.attributeName())]
 
 function runCommand(): Command {
-  return new Command('run')
+  const command = new Command('run')
     .description('Start a VM and run a command with DOCKER_HOST pointing at its dockerd; without a command, stay up.')
     .addOption(
       new Option(
@@ -55,24 +70,9 @@ function runCommand(): Command {
       ).conflicts(NAMES_KERNEL),
     )
     .addOption(kernelOption())
-    .addOption(configOption())
-    .addOption(rootfsOption())
-    .addOption(initOption())
-    .option('--cgroup <version>', 'cgroup version of the guest, 1 or 2', wholeNumber, 2)
-    .option('--controllers <which>', 'cgroup controllers that the kernel must have: all or partial')
-    .addOption(repeatable('--kernel-argument <argument>', "argument of the guest's kernel, such as panic_on_warn=1"))
-    .addOption(repeatable('--module <name>', 'module of its kernel, loaded at boot'))
-    .option('--sysctl <key=value>', 'set at boot, such as net.ipv4.ip_forward=1; may be repeated', assignment)
-    .option('--daemon <json>', "keys of the guest's daemon.json, such as '{\"live-restore\": true}'", jsonObject)
-    .option('--egress <where>', 'what the guest may reach: all, none, or HOST, CIDR, :PORT; may be repeated', egress)
+  return withEntryOptions(command)
     .option('--name <name>', 'hostname of the guest', 'kernel')
-    .option('--memory-mib <mib>', 'memory of the guest in MiB', wholeNumber)
-    .option('--cpus <number>', 'virtual CPUs', wholeNumber)
-    .option('--scratch-mib <mib>', "size of the guest's writable disk in MiB", wholeNumber)
-    .addOption(machineOption())
-    .option('--accelerator <kind>', 'auto, kvm or tcg (software emulation)')
-    .option('--boot-timeout-ms <ms>', "longest wait for the guest's dockerd in milliseconds", wholeNumber)
-    .option('--no-template', 'boot cold, where a saved VM would start in a fraction of a second')
+    .addOption(templateOption())
     .option('--timings', 'draw where the time of the start went')
     .addOption(progressOption())
     .addOption(
@@ -95,8 +95,8 @@ function runCommand(): Command {
         })
       }
       if (parallel) self.error("error: option '--parallel' needs --matrix")
-      const { name, image, kernel, config, timings, progress: _, kernelArgument, module, sysctl, ...rest } = one
-      const options = { ...rest, kernelArguments: kernelArgument, modules: module, sysctls: sysctl }
+      const { name, image, kernel, config, timings, progress: _, ...rest } = one
+      const options = optionsOfEntry(rest)
       const namesKernel = ['image', ...NAMES_KERNEL].some((option) => self.getOptionValueSource(option) === 'cli')
       // A command would want the input for itself.
       const fromPipe = !namesKernel && command.length === 0 && inputIsPipe()
@@ -105,6 +105,71 @@ function runCommand(): Command {
         return await run({ name, image: fromPipe ? '-' : image, kernel, config, options, timings, command, ...working })
       })
     })
+}
+
+const BISECT = `Find the first kernel on which a command fails: the version of Debian's package, the commit of a git tree, or one of those that
+are named. The command runs on kernels in between: with status 0 that kernel is good, with 125 it is passed over, with 1 to 124 it is
+bad; any other ends the search.`
+
+function bisectCommand(): Command {
+  const command = new Command('bisect')
+    .description(BISECT.replaceAll('\n', ' '))
+    .requiredOption('--good <kernel>', 'where the command passes: a kernel as --kernel takes it, or a commit of --tree')
+    .requiredOption('--bad <kernel>', 'where it fails')
+    .addOption(
+      repeatable('--between <kernel>', "a kernel in between, in order, in place of the versions of Debian's archive"),
+    )
+    .addOption(
+      new Option('--tree <path>', 'a git tree of kernel sources, whose commits are built').conflicts('between'),
+    )
+    .option('--first-parent', 'with --tree: a branch counts as the one commit that merged it')
+    .option('--runs <number>', 'run the command so often on each kernel, which is bad if one run is', positiveNumber, 1)
+    .addOption(
+      choice('--verify-ends <when>', 'see that good is good and bad is bad; last: where the answer rests on it', [
+        'last',
+        'first',
+        'never',
+      ]),
+    )
+    .addOption(
+      choice('--kernel-reports <verdict>', 'what a run is during which the kernel reports a fault', ['bad', 'ignore']),
+    )
+    .addOption(choice('--build-failure <verdict>', 'what a kernel is that cannot be built', ['skip', 'bad']))
+    .addOption(choice('--boot-failure <verdict>', 'what a kernel is that does not boot', ['skip', 'bad']))
+    .option('--state <directory>', 'where it is kept how far the search is (default: by the arguments, in the cache)')
+    .option('--restart', 'begin anew where a search with the same arguments was ended')
+    .option('--json', 'print the answer as JSON and nothing else')
+  return withEntryOptions(command)
+    .addOption(templateOption())
+    .addOption(progressOption())
+    .argument('<command...>', 'command and its arguments, after --')
+    .passThroughOptions()
+    .action(async (argv: string[], given, self: Command) => {
+      const { good, bad, between, tree, firstParent, runs, verifyEnds, ...others } = given
+      const { kernelReports, buildFailure, bootFailure, state, restart, json, config, progress: _, ...entry } = others
+      if (firstParent && tree === undefined) self.error("error: option '--first-parent' needs --tree")
+      await execute(self, async (working) => {
+        const { bisectKernels } = await import('./bisect.ts')
+        return await bisectKernels({
+          ends: { good, bad },
+          between,
+          tree: tree === undefined ? undefined : { path: tree, follow: firstParent ? 'first-parent' : 'all' },
+          rules: { runs, verifyEnds },
+          verdicts: { kernelReports, buildFailure, bootFailure },
+          saved: { directory: state, earlier: restart ? 'give up' : 'go on' },
+          config,
+          options: optionsOfEntry(entry),
+          form: json ? 'json' : 'text',
+          command: argv,
+          ...working,
+        })
+      })
+    })
+}
+
+/** The first is the default. */
+function choice(flags: string, description: string, choices: readonly [string, ...string[]]): Option {
+  return new Option(flags, description).choices(choices).default(choices[0])
 }
 
 /** Whether standard input is the end of a shell's pipe, as in `testkernels build | testkernels run`. */
@@ -178,70 +243,4 @@ function doctorCommand(): Command {
         { signal, report },
       )
     })
-}
-
-/** Options that more than one command has. */
-const kernelOption = () =>
-  new Option('--kernel <reference>', 'kernel of the guest, such as debian:bookworm or source:debian/trixie').default(
-    DEFAULT_KERNEL,
-  )
-
-const configOption = () =>
-  repeatable('--config <fragment>', 'for a kernel from source: cgroup-v1, kasan, debug, btf or a file')
-
-const rootfsOption = () =>
-  new Option('--rootfs <reference>', 'root file system: debian:SUITE, docker-image://REF, dockerfile:PATH, file://PATH')
-
-const machineOption = () =>
-  new Option('--machine <kind>', "where the guest's devices are: auto (by the kernel's config), mmio or pci")
-
-const initOption = () =>
-  new Option('--init <command>', 'what the guest runs in place of dockerd: words, or a JSON array').argParser(words)
-
-const progressOption = () =>
-  new Option('--progress <kind>', 'how builds are shown; auto is tty on a terminal, else plain').choices(progressKinds)
-
-function repeatable(flags: string, description: string): Option {
-  return new Option(flags, `${description}; may be repeated`).argParser(repeated).default([], 'none')
-}
-
-function repeated(value: string, former: readonly string[] | undefined): readonly string[] {
-  return [...(former ?? []), value]
-}
-
-function assignment(text: string, former: Readonly<Record<string, string>> = {}): Readonly<Record<string, string>> {
-  const at = text.indexOf('=')
-  if (at < 1) throw new InvalidArgumentError('must be KEY=VALUE.')
-  return { ...former, [text.slice(0, at)]: text.slice(at + 1) }
-}
-
-function egress(value: string, former?: string | readonly string[]): string | readonly string[] {
-  return ['all', 'none'].includes(value) ? value : repeated(value, [former ?? []].flat())
-}
-
-function wholeNumber(text: string): number {
-  if (!/^\d+$/.test(text)) throw new InvalidArgumentError('must be a whole number.')
-  return Number(text)
-}
-
-/** `sleep infinity`, or `["sleep", "infinity"]` for words with blanks in them. */
-function words(text: string): readonly string[] {
-  if (!text.trimStart().startsWith('[')) return text.trim().split(/\s+/)
-  const parsed = fromJson(text)
-  if (Array.isArray(parsed) && parsed.every((word) => typeof word === 'string')) return parsed
-  throw new InvalidArgumentError('must be words, or a JSON array of strings.')
-}
-
-function jsonObject(text: string): object {
-  const parsed = fromJson(text)
-  if (typeof parsed === 'object' && parsed !== null && !Array.isArray(parsed)) return parsed
-  throw new InvalidArgumentError('must be a JSON object.')
-}
-
-function fromJson(text: string): unknown {
-  try {
-    return JSON.parse(text)
-  } catch {
-    return undefined
-  }
 }

@@ -1,3 +1,4 @@
+import { randomUUID } from 'node:crypto'
 import type { Command } from 'commander'
 import { createProgress, type ProgressDisplay } from '../buildkit/progress/index.ts'
 import { createLogger, type Logger } from '../log/index.ts'
@@ -58,4 +59,34 @@ function openProgress(kind: ProgressKind, settings: Settings): ProgressDisplay {
     return createProgress({ mode, terminal: process.stderr, colors })
   }
   return createProgress({ mode, write: (text) => process.stderr.write(text) })
+}
+
+/** A step that is shown as those of builds are, once it has begun. What a command says is its log. */
+export interface ShownStep extends Disposable {
+  begin(): void
+  stdout(line: string): void
+  stderr(line: string): void
+}
+
+export function shownStep(name: string, progress: ProgressDisplay): ShownStep {
+  const digest = `testkernels:${randomUUID()}`
+  const none = { vertexes: [], statuses: [], logs: [], warnings: [] }
+  let startedAtMs: number | undefined
+  const tell = (completedAtMs?: number) =>
+    progress.update({ ...none, vertexes: [{ digest, inputs: [], name, cached: false, startedAtMs, completedAtMs }] })
+  const say = (stream: 'stdout' | 'stderr') => (line: string) => {
+    const data = new TextEncoder().encode(`${line}\n`)
+    progress.update({ ...none, logs: [{ vertex: digest, stream, data, timestampMs: Date.now() }] })
+  }
+  return {
+    begin: () => {
+      startedAtMs = Date.now()
+      tell()
+    },
+    stdout: say('stdout'),
+    stderr: say('stderr'),
+    [Symbol.dispose]: () => {
+      if (startedAtMs !== undefined) tell(Date.now())
+    },
+  }
 }

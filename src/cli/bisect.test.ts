@@ -1,0 +1,36 @@
+import { expect, test } from 'vitest'
+import { judgeOutcome } from './bisect.ts'
+import type { Outcome } from './run-in-vm.ts'
+
+const exited = (status: number, reported: readonly string[] = []): Outcome => ({ kind: 'exited', status, reported })
+const strict = { kernelReports: 'bad' } as const
+
+test.each([
+  [0, 'good'],
+  [1, 'bad'],
+  [124, 'bad'],
+  [125, 'skip'],
+] as const)('status %i is %s', (status, verdict) => {
+  expect(judgeOutcome(exited(status), strict).verdict).toBe(verdict)
+})
+
+test.each([126, 127, 128, 130, 255])('status %i is no verdict', (status) => {
+  expect(() => judgeOutcome(exited(status), strict)).toThrow(`the command ended with status ${status}`)
+})
+
+test('a VM that died under the command is bad', () => {
+  expect(judgeOutcome({ kind: 'vm-failed', why: 'kernel panic' }, strict)).toEqual({
+    verdict: 'bad',
+    why: 'kernel panic',
+  })
+})
+
+test('a fault that the kernel reported makes a run bad that passed, unless that is to be ignored; one that was skipped stays so', () => {
+  const warned = ['WARNING in f', 'KASAN: use-after-free in g']
+  expect(judgeOutcome(exited(0, warned), strict)).toEqual({
+    verdict: 'bad',
+    why: 'the kernel reported WARNING in f, KASAN: use-after-free in g',
+  })
+  expect(judgeOutcome(exited(0, warned), { kernelReports: 'ignore' }).verdict).toBe('good')
+  expect(judgeOutcome(exited(125, warned), strict).verdict).toBe('skip')
+})
