@@ -3,9 +3,13 @@ import { execFileSync } from 'node:child_process'
 import { mkdtemp, readdir, readFile, rm, stat, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { afterAll, beforeAll, expect, test } from 'vitest'
+import { afterAll, beforeAll, expect, test, vi } from 'vitest'
 import { GitTree } from './git-tree.ts'
 import { nextStep, type Run } from './search.ts'
+
+/** Each test starts git many times, which takes long on a busy machine. */
+const GIT_DEADLINE_MS = 120_000
+vi.setConfig({ testTimeout: GIT_DEADLINE_MS, hookTimeout: GIT_DEADLINE_MS })
 
 const environment = {
   PATH: process.env['PATH'],
@@ -124,6 +128,14 @@ test.each([
   [{ good: 'other', bad: 'three' }, 'remedy: take their merge base as --good'],
 ])('refuses %j', async (range, message) => {
   await expect(tree.history({ ...range, follow: 'all' })).rejects.toThrow(message)
+})
+
+test('what git cannot do is an error with what git says', async () => {
+  const target = { directory: join(directory, 'failing'), index: join(directory, 'failing.index') }
+  await expect(tree.checkOut('0'.repeat(40), target)).rejects.toMatchObject({
+    code: 'GIT_FAILED',
+    message: expect.stringMatching(/^git read-tree failed\n {2}cause: fatal: /),
+  })
 })
 
 test('refuses a path that is no repository, and an abort is no such thing', async () => {

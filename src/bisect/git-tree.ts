@@ -2,6 +2,7 @@ import { execFile } from 'node:child_process'
 import { mkdir, rm } from 'node:fs/promises'
 import { join } from 'node:path'
 import { promisify } from 'node:util'
+import { TestkernelsError } from '../errors/index.ts'
 import { InvalidOptionError } from '../options/index.ts'
 import type { History, Subject } from './search.ts'
 
@@ -10,6 +11,11 @@ const run = promisify(execFile)
 const OUTPUT_MAX_BYTES = 256 * 1024 * 1024
 /** They would lead git away from the tree that is named, as in a hook. */
 const REDIRECTING = ['GIT_DIR', 'GIT_WORK_TREE', 'GIT_INDEX_FILE', 'GIT_PREFIX', 'GIT_NAMESPACE']
+
+/** Git could not do what a search needs of it. */
+export class GitFailedError extends TestkernelsError {
+  readonly code = 'GIT_FAILED'
+}
 
 export interface GitOptions {
   readonly environment: Readonly<Record<string, string | undefined>>
@@ -66,13 +72,12 @@ export class GitTree {
     try {
       const stdout = await git(['-C', path, 'rev-parse', '--absolute-git-dir'], options)
       return new GitTree(stdout.trimEnd(), options)
-    } catch (cause) {
-      options.signal.throwIfAborted()
-      const isMissing = (cause as NodeJS.ErrnoException).code === 'ENOENT'
+    } catch (thrown) {
+      if (!(thrown instanceof GitFailedError)) throw thrown
       throw new InvalidOptionError({
-        what: isMissing ? 'there is no git to read --tree with' : `${path} is no git repository`,
-        cause: isMissing ? undefined : cause,
-        remedy: isMissing ? 'install git' : 'give --tree the path of a clone of the kernel sources',
+        what: `${path} is no git repository`,
+        cause: thrown.cause,
+        remedy: 'give --tree the path of a clone of the kernel sources',
       })
     }
   }
@@ -127,8 +132,8 @@ export class GitTree {
       const found = await this.#git('rev-parse', '--verify', '--quiet', '--end-of-options', `${revision}^{commit}`)
       // Git before 2.30 repeats the option.
       return found.trim().split('\n').at(-1) ?? ''
-    } catch {
-      this.#options.signal.throwIfAborted()
+    } catch (thrown) {
+      if (!(thrown instanceof GitFailedError)) throw thrown
       throw new InvalidOptionError({
         what: `${option}: there is no commit '${revision}' in ${this.directory}`,
         remedy: 'name a tag, a branch or a commit that the tree has; git fetch --tags may bring it',
@@ -137,17 +142,12 @@ export class GitTree {
   }
 
   async #isAncestor(one: string, other: string): Promise<boolean> {
-    try {
-      await this.#git('merge-base', '--is-ancestor', one, other)
-      return true
-    } catch (thrown) {
-      if ((thrown as { readonly code?: unknown }).code === 1) return false
-      throw thrown
-    }
+    const common = await this.#git('merge-base', '--all', one, other).catch(noneInCommon)
+    return hashesIn(common).includes(one)
   }
 
   async #refuse(goodEnd: string, badEnd: string, { good, bad }: { good: string; bad: string }): Promise<never> {
-    const base = await this.#git('merge-base', good, bad).catch(() => '')
+    const base = await this.#git('merge-base', good, bad).catch(noneInCommon)
     const swap = 'swap the two; to find what repaired something, let the command fail where it is repaired'
     throw new InvalidOptionError({
       what: `the good commit ${goodEnd} is not in the history of the bad one, ${badEnd}`,
@@ -160,6 +160,12 @@ export class GitTree {
   }
 }
 
+/** Histories that have nothing in common: git's status is 1 then, and it says nothing. */
+function noneInCommon(thrown: unknown): string {
+  if (thrown instanceof GitFailedError && thrown.cause === 'status 1') return ''
+  throw thrown
+}
+
 async function git(
   args: readonly string[],
   { environment, signal }: GitOptions,
@@ -167,8 +173,19 @@ async function git(
 ): Promise<string> {
   const own = Object.entries(environment).filter(([name]) => !REDIRECTING.includes(name))
   const env = { ...Object.fromEntries(own), ...more }
-  const { stdout } = await run('git', args, { env, signal, maxBuffer: OUTPUT_MAX_BYTES })
-  return stdout
+  try {
+    return (await run('git', args, { env, signal, maxBuffer: OUTPUT_MAX_BYTES })).stdout
+  } catch (thrown) {
+    signal.throwIfAborted()
+    const { code, stderr } = thrown as { readonly code?: unknown; readonly stderr?: string }
+    if (code === 'ENOENT')
+      throw new InvalidOptionError({ what: 'there is no git, which --tree is read with', remedy: 'install git' })
+    throw new GitFailedError({
+      what: `git ${args.find((word) => /^[a-z]+(-[a-z]+)?$/.test(word))} failed`,
+      cause: stderr?.trim() || `status ${code}`,
+      remedy: 'see what git says; git fsck checks the clone, and a disk that is full says so here as well',
+    })
+  }
 }
 
 /** The first word of each line. */

@@ -15,6 +15,7 @@ import {
   treeSubject,
 } from '../bisect/index.ts'
 import { TestkernelsError } from '../errors/index.ts'
+import { removeOlder } from '../files/index.ts'
 import { RunLogs } from '../matrix/index.ts'
 import { InvalidOptionError, type KernelEntry, parseKernelEntry, withConfig } from '../options/index.ts'
 import { newStart, openSession, prepareImage, type Session } from '../vm/index.ts'
@@ -23,6 +24,9 @@ import { type Outcome, runInVm } from './run-in-vm.ts'
 
 /** Exit status when kernels that could not be judged are between the last good and the first bad one, as that of `git bisect run`. */
 const EXIT_ONE_OF_SEVERAL = 2
+
+/** A search that nobody went on with for so long is given up; that of a tree has a copy of it. */
+const KEPT_MS = 30 * 24 * 3_600_000
 
 /** The command ended in a way that says nothing of the kernel. */
 export class BisectCommandError extends TestkernelsError {
@@ -69,7 +73,9 @@ export async function bisectKernels(args: BisectArguments): Promise<number> {
   const session = await openSession({ settings, log, signal, onBuildStatus: progress.update.bind(progress) })
   const subject = named ?? (await debianSubject({ session, ...debianEnds(args) }, { log, signal }))
   const question = questionOf(subject, args)
-  const directory = resolve(args.saved.directory ?? join(settings.cacheDirectory, 'bisect', question.slice(0, 16)))
+  const searches = join(settings.cacheDirectory, 'bisect')
+  await removeOlder(searches, { keptMs: KEPT_MS })
+  const directory = resolve(args.saved.directory ?? join(searches, question.slice(0, 16)))
   // Two that search for the same would check commits out over each other.
   await using _lock = await session.host.lock(`bisect ${directory}`, { what: `search in ${directory}`, log, signal })
   if (args.saved.earlier === 'give up') await SavedRuns.giveUp(directory)
@@ -180,6 +186,8 @@ async function judge({ entry, title, hostname }: Named, { session, logs, args }:
   })
   const outcome = await running.catch((thrown) => notMade(thrown, 'booted', args))
   signal.throwIfAborted()
+  // An engine that went away took the VM with it: asked, it says so.
+  await session.host.images.inspect(image.ref)
   return 'verdict' in outcome ? outcome : judgeOutcome(outcome, verdicts)
 }
 
