@@ -76,7 +76,7 @@ test('the table of options has each with its default', () => {
     return typeof value === 'string' ? `'${value}'` : String(value)
   }
   const expected = Object.fromEntries(Object.entries(defaults).map(([option, value]) => [option, literal(value)]))
-  expect(told).toEqual({ ...expected, kernel: '', init: 'dockerd', kernelReports: 'by kind' })
+  expect(told).toEqual({ ...expected, kernel: '', kernelReports: 'by kind' })
 })
 
 test('the table of variables has each that is read', () => {

@@ -10,6 +10,7 @@ const parts = {
   starts: async () => (await import('./bench/starts.mjs')).benchStarts,
   forks: async () => (await import('./bench/starts.mjs')).benchForks,
   machines: async () => (await import('./bench/starts.mjs')).benchMachines,
+  inits: async () => (await import('./bench/starts.mjs')).benchInits,
   isolation: async () => (await import('./bench/isolation.mjs')).benchIsolation,
   memory: async () => (await import('./bench/starts.mjs')).benchMemory,
   forward: async () => (await import('./bench/forward.mjs')).benchForward,

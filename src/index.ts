@@ -2,6 +2,7 @@ export { formatError, TestkernelsError } from './errors/index.ts'
 export type { ReportKind } from './kernel-log/index.ts'
 export type { Logger } from './log/index.ts'
 export {
+  type GuestInit,
   type KernelCombination,
   type KernelEntry,
   type KernelMatrix,

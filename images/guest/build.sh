@@ -21,6 +21,8 @@ cp /door/guest $tools/bin/door
 
 cp /src/init $root/init
 cp /src/command /src/ready /src/sysctl.conf $tools/etc/
+# Where systemd of the rootfs is to be PID 1.
+[ ! -d /src/systemd ] || cp -r /src/systemd $tools/
 chmod 0755 $root/init
 cd $root
 find . -exec touch -h -d @0 {} +

@@ -75,22 +75,34 @@ async function forkTimes({ forks, spares }) {
   )
 }
 
-/** The same starts with devices on MMIO and on PCI. In turn, so that what the machine does meanwhile hits both. */
-export async function benchMachines({ colds = 3, warms = 10 } = {}) {
-  const transports = ['mmio', 'pci']
+/** The same starts with devices on MMIO and on PCI. */
+export function benchMachines(rounds) {
+  return compare({ OnMmio: { machine: 'mmio' }, OnPci: { machine: 'pci' } }, rounds)
+}
+
+/** The same starts with our PID 1 and with systemd. */
+export function benchInits(rounds) {
+  const rootfs = 'debian:bookworm'
+  return compare({ WithOurs: { rootfs }, WithSystemd: { rootfs, init: 'systemd', bootTimeoutMs: 600_000 } }, rounds)
+}
+
+/** In turn, so that what the machine does meanwhile hits all. */
+async function compare(variants, { colds = 3, warms = 10 } = {}) {
+  const names = Object.keys(variants)
   const figures = {}
   for (const kind of ['cold', 'warm', 'fork']) {
-    const times = { mmio: [], pci: [] }
+    const times = Object.fromEntries(names.map((name) => [name, []]))
+    // The first one makes a template.
+    if (kind === 'warm') for (const name of names) await variantTime(kind, variants[name])
     for (let round = 0; round < (kind === 'cold' ? colds : warms); round++)
-      for (const machine of transports) times[machine].push(await machineTime(kind, machine))
-    for (const machine of transports)
-      figures[`${kind}On${machine === 'pci' ? 'Pci' : 'Mmio'}Ms`] = median(times[machine])
+      for (const name of names) times[name].push(await variantTime(kind, variants[name]))
+    for (const name of names) figures[`${kind}${name}Ms`] = median(times[name])
   }
   return figures
 }
 
-async function machineTime(kind, machine) {
-  const kernel = new KernelVm({ ...bookworm, machine, template: kind !== 'cold' })
+async function variantTime(kind, variant) {
+  const kernel = new KernelVm({ ...bookworm, ...variant, template: kind !== 'cold' })
   if (kind !== 'fork') return await startTime(kernel)
   return await during(kernel.start(), async (vm) => {
     let fork

@@ -1,5 +1,5 @@
 import { type Command, InvalidArgumentError, Option } from 'commander'
-import { progressKinds } from '../options/index.ts'
+import { type GuestInit, progressKinds } from '../options/index.ts'
 
 /** What is started where no kernel is named. */
 export const DEFAULT_KERNEL = 'debian:trixie'
@@ -19,7 +19,10 @@ export const machineOption = () =>
   new Option('--machine <kind>', "where the guest's devices are: auto (by the kernel's config), mmio or pci")
 
 export const initOption = () =>
-  new Option('--init <command>', 'what the guest runs in place of dockerd: words, or a JSON array').argParser(words)
+  new Option(
+    '--init <command>',
+    'PID 1 of the guest: systemd of the rootfs; or a command in place of dockerd: words, or a JSON array (default: ours, and dockerd)',
+  ).argParser(init)
 
 export const progressOption = () =>
   new Option('--progress <kind>', 'how builds are shown; auto is tty on a terminal, else plain').choices(progressKinds)
@@ -94,8 +97,9 @@ export function positiveNumber(text: string): number {
   return Number(text)
 }
 
-/** `sleep infinity`, or `["sleep", "infinity"]` for words with blanks in them. */
-function words(text: string): readonly string[] {
+/** `systemd`; `sleep infinity`, or `["sleep", "infinity"]` for words with blanks in them. */
+function init(text: string): GuestInit {
+  if (text === 'systemd' || text === 'testkernels') return text
   if (!text.trimStart().startsWith('[')) return text.trim().split(/\s+/)
   const parsed = fromJson(text)
   if (Array.isArray(parsed) && parsed.every((word) => typeof word === 'string')) return parsed

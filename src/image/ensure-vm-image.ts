@@ -3,7 +3,8 @@ import { storedBaseImage } from './base/base-image.ts'
 import { formatVmLabels, KERNEL_LABEL, kernelFactsIn } from './labels.ts'
 import { planKernel } from './plan.ts'
 import type { KernelFacts } from './preflight/kernel-facts.ts'
-import type { KeyedIngredient } from './recipes/ingredient.ts'
+import type { RootfsFacts } from './preflight/rootfs.ts'
+import type { Ingredient, KeyedIngredient } from './recipes/ingredient.ts'
 import { BASE_SUITE } from './recipes/vm-image.ts'
 import { checkCaches, type VmImageRequest } from './request.ts'
 
@@ -32,7 +33,7 @@ export async function findVmImage(request: VmImageRequest): Promise<string | und
 
 /**
  * The image of one kernel: taken from the engine's store when its graph was solved before, else built.
- * @throws CacheUnsupportedError; BaseImageUnavailableError; SolveError; SolveCancelledError; EngineGoneError; what `onKernel` and `onDaemonJson` throw
+ * @throws CacheUnsupportedError; BaseImageUnavailableError; SolveError; SolveCancelledError; EngineGoneError; what `onKernel` and `onRootfs` throw
  */
 export async function ensureVmImage(request: VmImageRequest): Promise<VmImage> {
   checkCaches(request.builder, request.cache)
@@ -45,13 +46,16 @@ export async function ensureVmImage(request: VmImageRequest): Promise<VmImage> {
   request.log.info(`building the image of kernel ${kernelLabel(request.kernel)} (${plan.ref})`)
   // Loaded only now, and gRPC with it: most calls end a line above.
   const { buildImage } = await import('./build.ts')
-  if (plan.daemonJson !== undefined) {
-    const { solveDaemonJson } = await import('./solve-facts.ts')
-    const text = await solveDaemonJson(plan.daemonJson, request)
-    if (text !== undefined) request.onDaemonJson(text)
-  }
-  await buildImage(plan, request, formatVmLabels(kernel.key, { kernel: facts, init: request.init }))
+  const { systemd } = plan.rootfsFacts === undefined ? {} : await learnRootfs(plan.rootfsFacts, request)
+  await buildImage(plan, request, formatVmLabels(kernel.key, { kernel: facts, init: request.init, systemd }))
   return { ref: plan.ref, origin: 'built' }
+}
+
+async function learnRootfs(ingredient: Ingredient, request: VmImageRequest): Promise<RootfsFacts> {
+  const { solveRootfsFacts } = await import('./solve-facts.ts')
+  const facts = await solveRootfsFacts(ingredient, request)
+  request.onRootfs(facts)
+  return facts
 }
 
 /** From the label of any image with the kernel, whatever its rootfs, which takes the engine no more than a question. */

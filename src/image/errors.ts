@@ -10,6 +10,11 @@ export class CacheUnsupportedError extends TestkernelsError {
   readonly code = 'CACHE_UNSUPPORTED'
 }
 
+/** The rootfs has not what its guest needs, or configures its dockerd in a way that no guest can have. */
+export class RootfsUnsuitableError extends TestkernelsError {
+  readonly code = 'ROOTFS_UNSUITABLE'
+}
+
 /** The engine's store has no such image, or one that no VM can be made of. */
 export class ImageUnusableError extends TestkernelsError {
   readonly code = 'IMAGE_UNUSABLE'

@@ -1,19 +1,24 @@
 import { expect, test } from 'vitest'
-import { formatVmLabels, parseVmLabels, vmLabels } from './labels.ts'
+import { formatVmLabels, parseVmLabels, type VmImageFacts, vmLabels } from './labels.ts'
 
 const kernel = {
   release: '6.1.0',
   modules: 'present',
   config: { version: [6, 1], options: { MEMCG: 'y', OVERLAY_FS: 'm' } },
 } as const
-const labels = (init?: readonly string[]) => ({ ...vmLabels, ...formatVmLabels('key', { kernel, init }) })
+const labels = (facts: Omit<VmImageFacts, 'kernel'> = { init: 'testkernels' }) => ({
+  ...vmLabels,
+  ...formatVmLabels('key', { kernel, ...facts }),
+})
 
-test.each([{ init: undefined }, { init: ['sleep', '1 000'] }])(
-  'an image says what its kernel has, and with %j what it runs',
-  ({ init }) => {
-    expect(parseVmLabels(labels(init))).toEqual({ kernel, init })
-  },
-)
+test.each<Omit<VmImageFacts, 'kernel'>>([
+  { init: 'testkernels' },
+  { init: ['sleep', '1 000'] },
+  { init: 'systemd', systemd: { version: 257 } },
+  { init: 'systemd', systemd: { version: undefined } },
+])('an image says what its kernel has, and with %j what it runs', (facts) => {
+  expect(parseVmLabels(labels(facts))).toEqual({ kernel, ...facts })
+})
 
 test.each([
   ['has no labels', {}],

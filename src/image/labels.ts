@@ -1,13 +1,18 @@
 import { createHash } from 'node:crypto'
 import { type Images, imageLabels } from '../host/index.ts'
+import type { GuestInit } from '../options/index.ts'
 import { ImageUnusableError } from './errors.ts'
 import { formatKernelFacts, type KernelFacts, parseKernelFacts } from './preflight/kernel-facts.ts'
+import { formatSystemd, parseSystemd, type SystemdFacts } from './preflight/rootfs.ts'
 
 /** On each image of a VM: the key of the kernel in it, and what is known of it. */
 export const KERNEL_LABEL = 'testkernels.kernel'
 const FACTS_LABEL = 'testkernels.kernel.facts'
-/** What the guest runs in place of dockerd, as JSON. */
+/** The option of that name, as JSON, where it is not the default. */
 const INIT_LABEL = 'testkernels.init'
+
+/** The version of the systemd that is PID 1. */
+const SYSTEMD_LABEL = 'testkernels.systemd'
 
 type Labels = Readonly<Record<string, string>>
 
@@ -17,15 +22,17 @@ export const vmLabels = imageLabels('vm')
 /** What an image says of the VM that it makes. */
 export interface VmImageFacts {
   readonly kernel: KernelFacts
-  /** Undefined: dockerd. */
-  readonly init: readonly string[] | undefined
+  readonly init: GuestInit
+  /** The one that is PID 1. */
+  readonly systemd?: SystemdFacts | undefined
 }
 
-export function formatVmLabels(kernelKey: string, { kernel, init }: VmImageFacts): Labels {
+export function formatVmLabels(kernelKey: string, { kernel, init, systemd }: VmImageFacts): Labels {
   return {
     [KERNEL_LABEL]: kernelKey,
     [FACTS_LABEL]: formatKernelFacts(kernel),
-    ...(init !== undefined && { [INIT_LABEL]: JSON.stringify(init) }),
+    ...(init !== 'testkernels' && { [INIT_LABEL]: JSON.stringify(init) }),
+    ...(systemd !== undefined && init === 'systemd' && { [SYSTEMD_LABEL]: formatSystemd(systemd) }),
   }
 }
 
@@ -52,7 +59,12 @@ export function parseVmLabels(labels: Labels): VmImageFacts | undefined {
   const isOurs = Object.entries(vmLabels).every(([name, value]) => labels[name] === value)
   if (!isOurs || kernel === undefined) return undefined
   const init = labels[INIT_LABEL]
-  return { kernel, init: init === undefined ? undefined : (JSON.parse(init) as string[]) }
+  const systemd = parseSystemd(labels[SYSTEMD_LABEL])
+  return {
+    kernel,
+    init: init === undefined ? 'testkernels' : (JSON.parse(init) as GuestInit),
+    ...(systemd !== undefined && { systemd }),
+  }
 }
 
 /** An image that was built before, here or elsewhere. */

@@ -10,7 +10,7 @@ import type { KernelFacts } from './preflight/kernel-facts.ts'
 import { neededOptions } from './preflight/needs.ts'
 import { type Ingredient, type KeyedIngredient, markOurs } from './recipes/ingredient.ts'
 import { kernel } from './recipes/kernel/index.ts'
-import { daemonJsonOf, rootfs } from './recipes/rootfs.ts'
+import { rootfs, rootfsFacts } from './recipes/rootfs.ts'
 import { tools } from './recipes/tools.ts'
 import { BASE_SUITE, vmImage } from './recipes/vm-image.ts'
 import { registryCredentials } from './registry.ts'
@@ -21,8 +21,8 @@ export interface ImagePlan {
   readonly definition: Definition
   readonly config: ImageConfig
   readonly directories: Readonly<Record<string, LocalDir>>
-  /** How the rootfs configures the dockerd that the guest is for; none of the rootfs that we make does. */
-  readonly daemonJson: Ingredient | undefined
+  /** Where something has to be known of the rootfs: no dockerd is configured in those that we make, and who has a command needs none. */
+  readonly rootfsFacts: Ingredient | undefined
 }
 
 /** What the images of all kernels start with. */
@@ -73,13 +73,13 @@ export async function planKernel(request: VmImageRequest) {
       .slice(0, 64)
     const config = configFor(arch, drivers)
     const ref = `testkernels/vm:${name}-${keyOf(arch, image, config).slice(0, 16)}`
-    const hasDaemonJson = request.rootfs.kind !== 'debian' && request.init === undefined
+    const isUnknown = request.init === 'systemd' || (request.rootfs.kind !== 'debian' && request.init === 'testkernels')
     return {
       ref,
       definition: image.state.definition(),
       config,
       directories: image.directories ?? {},
-      daemonJson: hasDaemonJson ? daemonJsonOf(root, withTools) : undefined,
+      rootfsFacts: isUnknown ? rootfsFacts(root, withTools) : undefined,
     }
   }
   return { kernel: planned, planImage }

@@ -1,10 +1,11 @@
 import type { SolveStatus } from '../buildkit/index.ts'
 import type { Builder, Host } from '../host/index.ts'
 import type { Logger } from '../log/index.ts'
-import type { CacheReference, KernelReference, MachineOption, RootfsReference } from '../options/index.ts'
+import type { CacheReference, GuestInit, KernelReference, MachineOption, RootfsReference } from '../options/index.ts'
 import type { DebianMirror } from './base/debian-mirror.ts'
 import { CacheUnsupportedError } from './errors.ts'
 import type { KernelFacts } from './preflight/kernel-facts.ts'
+import type { RootfsFacts } from './preflight/rootfs.ts'
 
 /** What is built with, whatever it is. */
 export interface BuildContext {
@@ -32,15 +33,14 @@ export interface VmImageRequest extends BuildContext {
   readonly rootfs: RootfsReference
   /** What `docker run IMAGE` is to start, as far as the kernel has a choice. */
   readonly machine: MachineOption
-  /** The guest's command in place of dockerd. */
-  readonly init: readonly string[] | undefined
+  readonly init: GuestInit
   /** Takes what is known of the kernel before its rootfs is made. What it throws ends the work. */
   readonly onKernel: (facts: KernelFacts) => void
   /**
-   * Takes the text of the rootfs's daemon.json, where dockerd is what the guest is for and the rootfs is none of ours, before it is packed.
-   * What it throws ends the work.
+   * Takes what is known of the rootfs before it is packed: of one that is none of ours, unless its guest is for a command; and of one
+   * whose systemd is to be PID 1. What it throws ends the work.
    */
-  readonly onDaemonJson: (text: string) => void
+  readonly onRootfs: (facts: RootfsFacts) => void
 }
 
 /** The build caches of one image. */

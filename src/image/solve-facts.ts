@@ -7,6 +7,7 @@ import { aptSecrets } from './base/debian-mirror.ts'
 import { KERNEL_LABEL, kernelFactsIn } from './labels.ts'
 import { type KernelFacts, parseKernelConfig } from './preflight/kernel-facts.ts'
 import { neededOptions } from './preflight/needs.ts'
+import { parseSystemd, type RootfsFacts } from './preflight/rootfs.ts'
 import type { Ingredient, KeyedIngredient } from './recipes/ingredient.ts'
 import type { BuildContext } from './request.ts'
 
@@ -32,10 +33,10 @@ export async function solveFacts(kernel: KeyedIngredient, request: BuildContext)
   return toFacts(await solveFiles({ ...kernel, path: '/facts', name: '[kernel] facts' }, request), request.host.arch)
 }
 
-/** How the rootfs configures its dockerd; undefined when it does not. */
-export async function solveDaemonJson(daemonJson: Ingredient, request: BuildContext): Promise<string | undefined> {
-  const files = await solveFiles({ ...daemonJson, path: '/', name: '[rootfs] daemon.json' }, request)
-  return files.get('daemon.json')
+/** What `rootfsFacts` found in a rootfs. */
+export async function solveRootfsFacts(ingredient: Ingredient, request: BuildContext): Promise<RootfsFacts> {
+  const files = await solveFiles({ ...ingredient, path: '/', name: '[rootfs] facts' }, request)
+  return { daemonJson: files.get('daemon.json'), systemd: parseSystemd(files.get('systemd')?.trim()) }
 }
 
 export interface SmallFiles extends Ingredient {

@@ -15,6 +15,7 @@ export {
 } from './guest-images.ts'
 export { kernelWords } from './kernel-arguments.ts'
 export {
+  type GuestInit,
   type KernelEntry,
   type KernelMatrix,
   type KernelOptions,

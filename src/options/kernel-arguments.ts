@@ -14,7 +14,10 @@ const RESERVED: ReadonlyMap<string, string> = new Map([
   ...reasonFor('it is how the end of a guest is noticed', ['panic', 'reboot']),
   ...reasonFor("the guest's devices are found by it", ['acpi']),
   ...reasonFor("the guest's network is set up by its init", ['ip']),
-  ...reasonFor("the option 'cgroup' sees to it", ['cgroup_enable', 'swapaccount']),
+  ...reasonFor("the option 'cgroup' sees to it", [
+    ...['cgroup_enable', 'swapaccount', 'systemd.unified_cgroup_hierarchy'],
+    ...['systemd.legacy_systemd_cgroup_controller', 'SYSTEMD_CGROUP_ENABLE_LEGACY_FORCE'],
+  ]),
   ...reasonFor("the option 'rootfs' says what is the root, and 'init' what runs in it", [
     ...['root', 'rootfstype', 'rootflags', 'rootwait', 'ro', 'rw', 'init', 'rdinit', 'initrd', 'noinitrd', '--'],
   ]),

@@ -21,6 +21,18 @@ import { sourceKernelOptions } from './source-kernel.ts'
 const machineOptions = ['auto', 'mmio', 'pci'] as const
 export type MachineOption = (typeof machineOptions)[number]
 
+const inits = ['testkernels', 'systemd'] as const
+/**
+ * What is PID 1 in the guest, and what the guest is for. `testkernels`: our agent, which runs dockerd; `systemd`: that of the rootfs, which
+ * runs what the rootfs enables. Or a command in place of dockerd, which the agent runs.
+ */
+export type GuestInit = (typeof inits)[number] | readonly string[]
+
+/** Whether it is no word of a command. */
+export function isNamedInit(value: unknown): boolean {
+  return inits.some((name) => name === value)
+}
+
 /** One row of the matrix, as a user writes it. */
 export interface KernelOptions extends DockerdOptions {
   /**
@@ -32,7 +44,7 @@ export interface KernelOptions extends DockerdOptions {
   readonly kernel: KernelSpec
   /**
    * The guest's root file system: `debian:SUITE` (with its docker.io), `docker-image://REF`, `dockerfile:PATH` or an object
-   * with build arguments, `file://PATH` of a directory or a tar. It needs dockerd and nothing else: no init, sshd or kmod.
+   * with build arguments, `file://PATH` of a directory or a tar. It needs dockerd and nothing else, unless `init` says so: no sshd or kmod.
    * @default 'debian:trixie'
    */
   readonly rootfs?: string | DockerfileOptions
@@ -41,8 +53,12 @@ export interface KernelOptions extends DockerdOptions {
    * engine), `./path/of.tar` as `docker save` writes it, Dockerfiles to build. They are part of the template. @default none
    */
   readonly images?: readonly (string | PreloadDockerfileOptions)[]
-  /** The command that the guest is for, in place of dockerd; the guest ends with it. */
-  readonly init?: readonly string[]
+  /**
+   * `systemd` makes systemd of the rootfs PID 1, with its docker.service and its cgroup driver; a rootfs of yours must have it. A list is a
+   * command that the guest is for, in place of dockerd; the guest ends with it. @default 'testkernels', a small PID 1 that runs dockerd.
+   * @throws RootfsUnsuitableError before anything starts, for a rootfs without systemd
+   */
+  readonly init?: GuestInit
   /** The cgroup version that the guest mounts. @default 2 */
   readonly cgroup?: 1 | 2
   /**
@@ -85,7 +101,7 @@ export interface KernelOptions extends DockerdOptions {
   readonly accelerator?: 'auto' | 'kvm' | 'tcg'
   /**
    * Whether VMs start from a saved one, which the first start makes: in a fraction of a second. `false` boots cold each time. A
-   * guest with an `init` of its own always boots cold. @default true
+   * guest with a command of its own in `init` always boots cold. @default true
    */
   readonly template?: boolean
   /**
@@ -106,7 +122,7 @@ export interface KernelOptions extends DockerdOptions {
 }
 
 /** An entry with all defaults filled in; frozen. */
-export interface KernelEntry extends Required<Omit<KernelOptions, 'init'>>, Pick<KernelOptions, 'init'> {
+export interface KernelEntry extends Required<KernelOptions> {
   /** Unique in its matrix; `[A-Za-z0-9._-]`, because files and hostnames are named after it. */
   readonly name: string
   readonly reference: KernelReference
@@ -127,7 +143,7 @@ const schema = v.strictObject({
   kernel: v.lazy(kernelSchema),
   rootfs: v.optional(v.union([v.string(), dockerfileOptions]), 'debian:trixie'),
   images: v.optional(v.array(v.union([v.string(), preloadDockerfileOptions])), []),
-  init: v.optional(v.pipe(v.array(v.string()), v.minLength(1))),
+  init: v.optional(v.union([v.picklist(inits), v.pipe(v.array(v.string()), v.minLength(1))]), 'testkernels'),
   cgroup: v.optional(v.picklist([1, 2]), 2),
   controllers: v.optional(v.picklist(['all', 'partial']), 'all'),
   kernelArguments: v.optional(v.array(v.string()), []),
@@ -161,7 +177,7 @@ export function parseKernelEntry(name: string, options: unknown): KernelEntry {
   }
   const parsed = v.safeParse(schema, options)
   if (!parsed.success) throw invalid(name, parsed.issues)
-  const checked = parsed.output as Required<Omit<KernelOptions, 'init'>> & Pick<KernelOptions, 'init'>
+  const checked = parsed.output as Required<KernelOptions>
   checkKernelSettings(checked, name)
   checkDockerd(checked, name)
   egressWords(checked.egress, name)
@@ -229,12 +245,6 @@ export function matrixRows(matrix: KernelMatrix): readonly NamedKernelOptions[] 
   return parseMatrix(matrix).map(plainOptions)
 }
 
-function plainOptions({
-  reference: _,
-  rootfsReference: __,
-  preload: ___,
-  init,
-  ...row
-}: KernelEntry): NamedKernelOptions {
-  return { ...row, ...(init !== undefined && { init }) }
+function plainOptions({ reference: _, rootfsReference: __, preload: ___, ...row }: KernelEntry): NamedKernelOptions {
+  return row
 }

@@ -28,6 +28,12 @@ test('a name has the kernel and what comes from lists, and stays when a list gro
   expect(names({ memoryMib: [512, 4096], kernel, cpus: [1] })).toEqual(['trixie-512mib-1cpus', 'trixie-4096mib-1cpus'])
   expect(names({ kernel, init: [['/bin/a', 'x'], ['b']] })).toEqual(['trixie-a', 'trixie-b'])
   expect(names({ kernel, init: ['/bin/a', 'x'] })).toEqual(['trixie'])
+  expect(names({ kernel, init: 'systemd' })).toEqual(['trixie'])
+  expect(names({ kernel, init: ['testkernels', 'systemd', ['b']] })).toEqual([
+    'trixie-testkernels',
+    'trixie-systemd',
+    'trixie-b',
+  ])
   expect(names({ kernel, images: ['busybox'] })).toEqual(['trixie'])
   const dockerfile = import.meta.filename
   const images = [['redis:7', { dockerfile, tag: 'app' }], [{ dockerfile, context: import.meta.dirname }], []]

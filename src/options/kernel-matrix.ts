@@ -3,7 +3,7 @@ import { isDeepStrictEqual } from 'node:util'
 import { inConfiguration } from '../errors/index.ts'
 import { InvalidOptionError } from './errors.ts'
 import { preloadName } from './guest-images.ts'
-import { type KernelOptions, type NamedKernelOptions, parseMatrix } from './kernel-entry.ts'
+import { isNamedInit, type KernelOptions, type NamedKernelOptions, parseMatrix } from './kernel-entry.ts'
 import { dockerfileLabel, type KernelSpec, kernelText } from './kernel-reference.ts'
 
 type Options = { readonly [Option in keyof KernelOptions]?: NonNullable<KernelOptions[Option]> }
@@ -61,8 +61,12 @@ const LISTS = ['init', 'images', 'kernelArguments', 'modules', 'egress']
 
 function isAxis(entry: readonly [string, unknown]): entry is [string, readonly unknown[]] {
   const [option, value] = entry
-  const isChoice = (one: unknown) => Array.isArray(one) || (option === 'egress' && (one === 'all' || one === 'none'))
-  return Array.isArray(value) && (!LISTS.includes(option) || value.every(isChoice))
+  return Array.isArray(value) && (!LISTS.includes(option) || value.every((one) => isChoice(option, one)))
+}
+
+function isChoice(option: string, value: unknown): boolean {
+  if (option === 'init' && isNamedInit(value)) return true
+  return Array.isArray(value) || (option === 'egress' && (value === 'all' || value === 'none'))
 }
 
 function crossProduct(axes: readonly (readonly [string, readonly unknown[]])[]): Record<string, unknown>[] {
@@ -166,7 +170,7 @@ function label(option: string, value: unknown): string {
     case 'rootfs':
       return `on-${withoutScheme(typeof value === 'string' ? value : String((value as { dockerfile?: string }).dockerfile))}`
     case 'init':
-      return basename(String((value as readonly string[])[0]))
+      return typeof value === 'string' ? value : basename(String((value as readonly string[])[0]))
     case 'images':
       return (value as NonNullable<KernelOptions['images']>).map(preloadName).join('-') || 'no-images'
     case 'kernelArguments':

@@ -110,8 +110,17 @@ export function standaloneArguments({ arch, transport }: Pick<Machine, 'arch' | 
 }
 
 /** Debian's kernels leave these two of v1 off unless asked; on v2 they are always there. */
+const CGROUP_V1 = ['cgroup_enable=memory', 'swapaccount=1']
+
+/** What systemd wants to hear where it is PID 1, up to 255 and after; 258 has no cgroup v1. The kernel passes over them. */
+const CGROUP_V1_OF_SYSTEMD = [
+  'systemd.unified_cgroup_hierarchy=0',
+  'systemd.legacy_systemd_cgroup_controller=1',
+  'SYSTEMD_CGROUP_ENABLE_LEGACY_FORCE=1',
+]
+
 function cgroupArguments(version: 1 | 2): string[] {
-  return version === 1 ? ['cgroup_enable=memory', 'swapaccount=1'] : []
+  return version === 1 ? [...CGROUP_V1, ...CGROUP_V1_OF_SYSTEMD] : []
 }
 
 /** QEMU's arguments for a guest that says on the console that it reached user space, and ends. It has no device to reach. Pure. */

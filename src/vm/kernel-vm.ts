@@ -1,5 +1,11 @@
 import { createLogger, type Logger } from '../log/index.ts'
-import { type KernelEntry, type KernelOptions, parseKernelEntry, readSettings } from '../options/index.ts'
+import {
+  type GuestInit,
+  type KernelEntry,
+  type KernelOptions,
+  parseKernelEntry,
+  readSettings,
+} from '../options/index.ts'
 import { launchVm } from './launch.ts'
 import type { LogConsumer, VmRequest } from './plan.ts'
 import { openSession } from './session.ts'
@@ -55,9 +61,9 @@ export class KernelVm {
     return this.#with({ rootfs })
   }
 
-  /** A command that the guest is for. @default dockerd */
-  withInit(init: readonly string[]): KernelVm {
-    return this.#with({ init: [...init] })
+  /** `systemd` of the rootfs as PID 1, or a command that the guest is for. @default 'testkernels', which runs dockerd */
+  withInit(init: GuestInit): KernelVm {
+    return this.#with({ init: typeof init === 'string' ? init : [...init] })
   }
 
   /** More arguments of the guest's kernel; in place of those given before. @default none */

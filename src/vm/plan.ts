@@ -1,5 +1,5 @@
 import type { Readable } from 'node:stream'
-import { chooseDrivers, describeTransport, type Preload, parseVmLabels } from '../image/index.ts'
+import { checkSystemd, chooseDrivers, describeTransport, type Preload, parseVmLabels } from '../image/index.ts'
 import type { KernelEntry } from '../options/index.ts'
 import type { Machine } from '../qemu/index.ts'
 import { type TemplateLocation, templateKey } from '../template/index.ts'
@@ -63,6 +63,8 @@ export async function planVm(request: VmRequest, start: Start): Promise<VmPlan> 
     entry.preload.length === 0 ? [] : await timeline.time('preload', () => preparePreloads({ session, entry }, start))
   const stored = await session.host.images.inspect(image)
   const facts = parseVmLabels(stored?.labels ?? {})
+  // An image that was made for one cgroup version is taken for the other as well.
+  if (facts !== undefined) checkSystemd(facts.systemd, { entry: entry.name, init: facts.init, cgroup: entry.cgroup })
   const { transport } = chooseDrivers(facts?.kernel, entry.machine)
   const settings =
     facts?.init === undefined
@@ -79,7 +81,7 @@ export async function planVm(request: VmRequest, start: Start): Promise<VmPlan> 
   const settled = { session, entry, image, machine, settings, preloads, runsOn, logConsumer, waitStrategy }
   // A command of the user's may be over before it is saved, and would go on from its middle in each clone.
   const template =
-    entry.template && facts?.init === undefined
+    entry.template && typeof facts?.init !== 'object'
       ? await locateTemplate({ ...settled, imageId: stored?.id ?? image }, start)
       : undefined
   return { ...settled, template, origin: 'image' }

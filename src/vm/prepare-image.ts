@@ -4,7 +4,7 @@ import {
   type BuildContext,
   baseState,
   type CachePlan,
-  checkDaemonJson,
+  checkRootfs,
   debianChangelog,
   debianMirror,
   ensureVmImage,
@@ -50,7 +50,7 @@ async function imageRequest({ session, entry, cache = {} }: Wanted, preparation:
     machine: entry.machine,
     init: entry.init,
     onKernel: (facts) => preflight(facts, preflightOf(session.host, entry, preparation.log)),
-    onDaemonJson: (text) => checkDaemonJson(text, { entry: entry.name }),
+    onRootfs: (facts) => checkRootfs(facts, { ...entry, entry: entry.name }),
   }
 }
 
@@ -134,12 +134,10 @@ export async function takeImage(ref: string, { session, entry }: Wanted, { log }
   return id
 }
 
-type Purpose = Pick<KernelEntry, 'name' | 'kernel' | 'machine' | 'cgroup' | 'controllers'> & {
-  readonly init?: readonly string[] | undefined
-}
+type Purpose = Pick<KernelEntry, 'name' | 'kernel' | 'machine' | 'cgroup' | 'controllers' | 'init'>
 
 function preflightOf({ arch }: Host, purpose: Purpose, log: Logger): PreflightRequest {
   const { name, kernel, machine, cgroup, controllers, init } = purpose
-  const runs = init === undefined ? 'dockerd' : 'command'
+  const runs = typeof init === 'string' ? 'dockerd' : 'command'
   return { entry: name, kernel: kernelText(kernel), arch, machine, cgroup, controllers, runs, log }
 }

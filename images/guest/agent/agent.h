@@ -1,4 +1,4 @@
-// The guest's PID 1 after init: talks to the host on the control port, runs sshd and the command, reaps.
+// The guest's PID 1 after init, or a service of systemd: talks to the host on the control port, runs sshd and the command, reaps.
 // One concern a file; main.c owns the event loop.
 #pragma once
 #include <signal.h>
@@ -92,6 +92,8 @@ bool containerd_answers(void);
 // ---- command.c: what the guest is for: dockerd, or the command the image names ----
 // `containerd`: the socket of the one that dockerd is to use; NULL: it starts one itself.
 pid_t command_start(char *containerd);
+// Becomes dockerd: the command line of the rootfs's docker.service, and our flags. Returns when it cannot.
+void command_become_dockerd(char *const argv[]);
 // Whether it is dockerd, and not a command of the user's.
 bool command_is_docker(void);
 // True once GET /_ping on dockerd's socket answers 200; for a command of the user's, as soon as it runs. Never blocks
@@ -118,6 +120,14 @@ const char *power_signal(int number);
 int power_open(void);
 // Reads what was written; the answer is that of power_signal().
 const char *power_read(int initctl);
+
+// ---- service.c: where systemd is PID 1, its units (images/guest/systemd) tell the agent what becomes of the guest ----
+// Returns the descriptor of the pipe that they write to, or -1.
+int service_open(void);
+// Whether it is open: whether the agent is a service.
+bool service_is_agent(void);
+// Reads what was written, and calls `handle` once for each line: `up`; `failed HOW` of dockerd; `rebooted`, `powered off` or `halted`.
+void service_read(void (*handle)(const char *order));
 
 // ---- out-of-memory.c ----
 // Whether the kernel killed the process because memory was short: its log says so.

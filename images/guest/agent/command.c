@@ -15,6 +15,8 @@
 #define DOCKER_SOCKET "/var/run/docker.sock"
 #define LOG "/var/log/dockerd.log"
 #define LOG_TAIL_BYTES 8192
+// How often a dockerd that systemd starts looks whether the agent has its settings.
+#define SETTINGS_POLL_MS 50
 // On the scratch disk: images/guest/init.
 #define DATA "/var/lib/docker"
 
@@ -29,6 +31,7 @@ static const struct {
     {"--bip=", {"bip", "bridge", "fixed-cidr"}},
     {"--default-address-pool=", {"default-address-pools"}},
     {"--host-gateway-ip=", {"host-gateway-ip", "host-gateway-ips"}},
+    {"--exec-opt=", {"exec-opts"}},
 };
 
 static bool yields(const char *argument) {
@@ -73,17 +76,24 @@ static void set_environment(bool is_set) {
   if (file) fclose(file);
 }
 
-// The file holds one argument a line.
-pid_t command_start(char *containerd) {
+#define MOST_ARGUMENTS 128
+
+// What the image says, without what yields, behind the arguments that are there; returns how many there are then. The file holds one a line.
+static size_t add_arguments(char *argv[MOST_ARGUMENTS], size_t count) {
   static char text[8192];
-  char *argv[128];
-  size_t count = 0;
   int file = open(TOOLS "/etc/command", O_RDONLY | O_CLOEXEC);
   ssize_t length = file < 0 ? 0 : read(file, text, sizeof text - 1);
   close(file);
   text[length > 0 ? length : 0] = 0;
-  for (char *word = strtok(text, "\n"); word && count < 125; word = strtok(NULL, "\n"))
+  for (char *word = strtok(text, "\n"); word && count < MOST_ARGUMENTS - 3; word = strtok(NULL, "\n"))
     if (!command_is_docker() || !yields(word)) argv[count++] = word;
+  argv[count] = NULL;
+  return count;
+}
+
+pid_t command_start(char *containerd) {
+  char *argv[MOST_ARGUMENTS];
+  size_t count = add_arguments(argv, 0);
   if (containerd && !daemon_json_has("containerd")) {
     argv[count++] = "--containerd";
     argv[count++] = containerd;
@@ -96,6 +106,22 @@ pid_t command_start(char *containerd) {
   if (command_is_docker()) set_environment(false);
   if (command_is_docker()) spare_from_oom(command);
   return command;
+}
+
+void command_become_dockerd(char *const given[]) {
+  while (settings_are_awaited()) usleep(SETTINGS_POLL_MS * 1000);
+  daemon_json_merge();
+  char *argv[MOST_ARGUMENTS];
+  size_t count = 0;
+  while (given[count] && count < MOST_ARGUMENTS / 2) argv[count] = given[count], count++;
+  if (count == 0) return;
+  // The first of ours is `dockerd` again: the last of theirs stands in its place.
+  char *last = argv[count - 1];
+  add_arguments(argv, count - 1);
+  argv[count - 1] = last;
+  mount_data_root();
+  set_environment(true);
+  execv(argv[0], argv);
 }
 
 static bool docker_answers(void) {

@@ -45,8 +45,26 @@ static void set_hostname(const char *name) {
   write_file("/etc/hostname", 0644, line, snprintf(line, sizeof line, "%.250s\n", name));
 }
 
+// systemd's journal is in a directory of the id that the guest had when it booted, and journalctl looks in that of now.
+static void follow_journal(const char *id) {
+  static const char *const journals[] = {"/run/log/journal", "/var/log/journal"};
+  char former[64] = "", path[128];
+  int file = open("/etc/machine-id", O_RDONLY | O_CLOEXEC);
+  ssize_t length = file < 0 ? 0 : read(file, former, sizeof former - 1);
+  if (file >= 0) close(file);
+  if (length <= 0) return;
+  former[strcspn(former, "\n")] = 0;
+  for (size_t at = 0; at < sizeof journals / sizeof *journals; at++) {
+    snprintf(path, sizeof path, "%s/%s", journals[at], former);
+    if (access(path, F_OK) != 0) continue;
+    snprintf(path, sizeof path, "%s/%.60s", journals[at], id);
+    symlink(former, path);
+  }
+}
+
 static void set_machine_id(const char *id) {
   char line[64];
+  if (service_is_agent()) follow_journal(id);
   write_file("/etc/machine-id", 0644, line, snprintf(line, sizeof line, "%.60s\n", id));
 }
 

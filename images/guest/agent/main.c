@@ -19,6 +19,8 @@
 static pid_t command, containerd;
 static int containerd_restarts;
 static bool started, ready;
+// systemd has started all that the rootfs has it start.
+static bool is_up;
 
 // QEMU runs with -no-reboot: a restart ends it, on every machine type and without ACPI.
 static void power_off(void) {
@@ -37,6 +39,13 @@ static void tell_and_power_off(const char *event, const char *text) {
 static void end_guest(const char *how) {
   fprintf(stderr, "testkernels: the guest was %s\n", how);
   tell_and_power_off("power", how);
+}
+
+// What runs the guest is over, and so is the guest.
+static void end_with_command(const char *how) {
+  command_send_log();
+  fprintf(stderr, "testkernels: the command of this guest ended: %s\n", how);
+  tell_and_power_off("ended", how);
 }
 
 static time_t uptime(void) {
@@ -89,28 +98,40 @@ static void reap(void) {
     if (WIFSIGNALED(status) && killed_for_memory(child)) strcpy(text, "out of memory");
     else if (WIFSIGNALED(status)) snprintf(text, sizeof text, "signal %d", WTERMSIG(status));
     else snprintf(text, sizeof text, "status %d", WEXITSTATUS(status));
-    command_send_log();
-    fprintf(stderr, "testkernels: the command of this guest ended: %s\n", text);
-    tell_and_power_off("ended", text);
+    end_with_command(text);
   }
 }
 
-int main(void) {
+static void obey(const char *order) {
+  if (strcmp(order, "up") == 0) is_up = true;
+  else if (strncmp(order, "failed ", 7) == 0) end_with_command(order + 7);
+  else end_guest(order);
+}
+
+static bool runs(void) { return service_is_agent() ? is_up : command > 0; }
+
+int main(int argc, char *argv[]) {
+  if (argc > 2 && strcmp(argv[1], "dockerd") == 0) {
+    command_become_dockerd(argv + 2);
+    perror(argv[2]);
+    return 127;
+  }
+  bool is_service = argc > 1 && strcmp(argv[1], "service") == 0;
   sigset_t set;
   sigemptyset(&set);
   sigaddset(&set, SIGCHLD);
-  power_add_signals(&set);
+  if (!is_service) power_add_signals(&set);
   sigprocmask(SIG_BLOCK, &set, NULL);
   struct pollfd watched[7] = {{.fd = signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK), .events = POLLIN},
                               {.fd = control_open(), .events = POLLIN}};
-  watched[4] = (struct pollfd){.fd = power_open(), .events = POLLIN};
+  watched[4] = (struct pollfd){.fd = is_service ? service_open() : power_open(), .events = POLLIN};
   int ssh = sessions_listen();
   kernel_log_open();
   door_start();
   control_replay_phases();
   control_phase("command");
   for (;;) {
-    if (!started && !settings_are_awaited()) start_command();
+    if (!is_service && !started && !settings_are_awaited()) start_command();
     watched[2] = (struct pollfd){.fd = identity_is_known() ? ssh : -1, .events = POLLIN};
     watched[3] = (struct pollfd){.fd = load_descriptor(), .events = POLLIN};
     watched[6] = (struct pollfd){.fd = proxy_descriptor(), .events = POLLIN};
@@ -125,7 +146,8 @@ int main(void) {
           if (power_signal(info.ssi_signo)) end_guest(power_signal(info.ssi_signo));
         reap();
       }
-      if (watched[4].revents & POLLIN) {
+      if (watched[4].revents & POLLIN && is_service) service_read(obey);
+      else if (watched[4].revents & POLLIN) {
         const char *how = power_read(watched[4].fd);
         if (how) end_guest(how);
       }
@@ -138,12 +160,12 @@ int main(void) {
       else if (watched[1].revents & (POLLHUP | POLLERR)) usleep(POLL_MS * 1000);
     }
     if (started && command == 0 && containerd_answers()) command = command_start(containerd_socket());
-    if (!ready && command > 0 && command_is_ready()) {
+    if (!ready && runs() && command_is_ready()) {
       ready = true;
       control_phase("ready");
       // For who started this with docker run IMAGE, and has no more of it than the console.
-      fprintf(stderr, "testkernels: %s after %ld s\n", command_is_docker() ? "dockerd answers" : "the command runs",
-              (long)uptime());
+      const char *what = command_is_docker() ? "dockerd answers" : is_service ? "systemd is up" : "the command runs";
+      fprintf(stderr, "testkernels: %s after %ld s\n", what, (long)uptime());
     }
   }
 }

@@ -10,8 +10,8 @@
 
 // Given by the host where a guest has settings to wait for: src/vm/guest-settings.ts.
 #define ARGUMENT "testkernels.settings="
-
-static bool are_there;
+// A file, because where systemd starts dockerd another process waits (command.c).
+#define THERE TOOLS "/settings-are-there"
 
 bool settings_are_awaited(void) {
   static enum { UNKNOWN, NONE, GIVEN } said;
@@ -22,7 +22,7 @@ bool settings_are_awaited(void) {
     close(file);
     said = strstr(line, " " ARGUMENT) ? GIVEN : NONE;
   }
-  return said == GIVEN && !are_there;
+  return said == GIVEN && access(THERE, F_OK) != 0;
 }
 
 void make_directories(char *path) {
@@ -50,7 +50,7 @@ static void write_piece(const char *value, int how) {
 bool settings_handle(const char *verb, const char *value) {
   if (strcmp(verb, "file") == 0) write_piece(value, O_TRUNC);
   else if (strcmp(verb, "more") == 0) write_piece(value, O_APPEND);
-  else if (strcmp(verb, "start") == 0) are_there = true;
+  else if (strcmp(verb, "start") == 0) close(open(THERE, O_WRONLY | O_CREAT | O_CLOEXEC, 0600));
   else return false;
   return true;
 }

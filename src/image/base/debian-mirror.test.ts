@@ -75,7 +75,7 @@ test.each(['debian:bookworm', { source: 'debian/trixie' }] as const)(
         kernel: entry.reference,
         rootfs: entry.rootfsReference,
         machine: entry.machine,
-        init: undefined,
+        init: 'testkernels',
         kernelMirror: undefined,
         log: silentLogger,
       },

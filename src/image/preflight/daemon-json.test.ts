@@ -1,8 +1,9 @@
 import { expect, test } from 'vitest'
+import type { GuestInit } from '../../options/index.ts'
 import { checkDaemonJson } from './daemon-json.ts'
 
-const check = (config: unknown) =>
-  checkDaemonJson(typeof config === 'string' ? config : JSON.stringify(config), { entry: 'e' })
+const check = (config: unknown, init: GuestInit = 'testkernels') =>
+  checkDaemonJson(typeof config === 'string' ? config : JSON.stringify(config), { entry: 'e', init })
 
 test.each([
   {},
@@ -35,6 +36,12 @@ test.each([
       remedy: expect.stringContaining(remedy),
     }),
   )
+})
+
+test('what is of systemd will do where that is PID 1, and nothing else does', () => {
+  expect(() => check({ 'exec-opts': ['native.cgroupdriver=systemd'] }, 'systemd')).not.toThrow()
+  expect(() => check({ hosts: ['unix:///run/docker.sock', 'fd://'] }, 'systemd')).not.toThrow()
+  expect(() => check({ 'storage-driver': 'zfs' }, 'systemd')).toThrow('storage-driver')
 })
 
 test('all that will not do is told at once', () => {

@@ -1,10 +1,6 @@
 import * as v from 'valibot'
-import { TestkernelsError } from '../../errors/index.ts'
-
-/** The rootfs configures its dockerd in a way that no guest can have. */
-export class RootfsUnsuitableError extends TestkernelsError {
-  readonly code = 'ROOTFS_UNSUITABLE'
-}
+import type { GuestInit } from '../../options/index.ts'
+import { RootfsUnsuitableError } from '../errors.ts'
 
 /** Where the agent asks whether dockerd is up, and the owner's door leads. */
 const SOCKETS = ['unix:///var/run/docker.sock', 'unix:///run/docker.sock']
@@ -20,6 +16,8 @@ const schema = v.looseObject({
 type DaemonJson = v.InferOutput<typeof schema>
 
 interface Objection {
+  /** Where this is PID 1. @default any */
+  readonly init?: GuestInit
   readonly objects: (config: DaemonJson) => boolean
   readonly what: string
   readonly remedy: string
@@ -33,9 +31,10 @@ const objections: readonly Objection[] = [
     remedy: 'add unix:///var/run/docker.sock to "hosts", or leave "hosts" out',
   },
   {
+    init: 'testkernels',
     objects: ({ hosts }) => hosts?.some((host) => host.startsWith('fd://')) === true,
     what: '"hosts" has fd://, a socket that systemd would pass to dockerd: the guest has no systemd',
-    remedy: 'take it out of "hosts"',
+    remedy: 'take it out of "hosts", or set init: \'systemd\' (--init systemd)',
   },
   {
     objects: ({ hosts, tls, tlsverify }) => hosts === undefined && (tls === true || tlsverify === true),
@@ -43,9 +42,10 @@ const objections: readonly Objection[] = [
     remedy: 'set "hosts" to ["unix:///var/run/docker.sock", "tcp://127.0.0.1:2376"]',
   },
   {
+    init: 'testkernels',
     objects: (config) => config['exec-opts']?.includes('native.cgroupdriver=systemd') === true,
     what: '"exec-opts" has native.cgroupdriver=systemd: the guest has no systemd',
-    remedy: 'leave it out, for the cgroup driver cgroupfs',
+    remedy: "leave it out, for the cgroup driver cgroupfs, or set init: 'systemd' (--init systemd)",
   },
   {
     objects: (config) => ['btrfs', 'zfs'].includes(config['storage-driver'] ?? ''),
@@ -58,13 +58,16 @@ const objections: readonly Objection[] = [
  * Looks through the daemon.json of a rootfs for what would keep its dockerd from coming up, before anything is made of it.
  * @throws RootfsUnsuitableError naming the keys
  */
-export function checkDaemonJson(text: string, { entry }: { readonly entry: string }): void {
+export function checkDaemonJson(
+  text: string,
+  { entry, init: pid1 }: { readonly entry: string; readonly init: GuestInit },
+): void {
   const refuse = (what: string, remedy: string, cause?: unknown) => {
     const named = `the rootfs's /etc/docker/daemon.json will not do: ${what}`
     return new RootfsUnsuitableError({ what: named, entry, remedy, cause })
   }
   const config = parse(text, (cause) => refuse('dockerd cannot read it', 'correct it, or leave it out', cause))
-  const objecting = objections.filter(({ objects }) => objects(config))
+  const objecting = objections.filter(({ init = pid1, objects }) => init === pid1 && objects(config))
   if (objecting.length === 0) return
   throw refuse(objecting.map(({ what }) => what).join('; '), objecting.map(({ remedy }) => remedy).join('; '))
 }

@@ -1,5 +1,6 @@
 import type { Architecture } from '../../arch/index.ts'
 import { llb, type State } from '../../buildkit/graph.ts'
+import type { GuestInit } from '../../options/index.ts'
 import { guestLink } from '../../qemu/index.ts'
 import { aptAuth, type DebianMirror } from '../base/debian-mirror.ts'
 import { sources } from './sources.ts'
@@ -10,12 +11,25 @@ import { sources } from './sources.ts'
  * guest, so that `host.docker.internal` is what it is with the engine outside. The agent leaves out those for which the rootfs's
  * daemon.json has its own (images/guest/agent/command.c).
  */
-export const guestCommand = [
+const DOCKERD = [
   'dockerd',
   '--bip=10.201.0.1/16',
   '--default-address-pool=base=10.202.0.0/15,size=24',
   `--host-gateway-ip=${guestLink.gatewayAddress}`,
 ] as const
+
+/** What the distribution's docker.service starts dockerd with, where systemd is PID 1, has these behind it. */
+const DOCKERD_OF_SYSTEMD = [...DOCKERD, '--exec-opt=native.cgroupdriver=systemd'] as const
+
+/** The program that a rootfs must have: a name, or a path. */
+export function neededProgram(init: GuestInit): string {
+  return init === 'systemd' ? '/lib/systemd/systemd' : (commandOf(init)[0] ?? '')
+}
+
+function commandOf(init: GuestInit): readonly string[] {
+  if (init === 'testkernels') return DOCKERD
+  return init === 'systemd' ? DOCKERD_OF_SYSTEMD : init
+}
 
 export interface GuestInput {
   readonly arch: Architecture
@@ -24,18 +38,17 @@ export interface GuestInput {
   readonly sshd: State
   /** A state with `/guest`. */
   readonly door: State
-  /** The guest's command in place of dockerd. */
-  readonly init: readonly string[] | undefined
+  readonly init: GuestInit
 }
 
 /** A state with `/guest.cpio`: init, agent, door, busybox and sshd; the same for every kernel. */
 export function guest({ arch, tools, sshd, door, init }: GuestInput): State {
-  const command = init ?? guestCommand
-  const withCommand = sources('guest', { arch, only: ['agent', 'build.sh', 'init', 'sysctl.conf'] }).file(
+  const files = ['agent', 'build.sh', 'init', 'sysctl.conf', ...(init === 'systemd' ? ['systemd'] : [])]
+  const withCommand = sources('guest', { arch, only: files }).file(
     llb
-      .mkfile('/src/command', `${command.join('\n')}\n`)
+      .mkfile('/src/command', `${commandOf(init).join('\n')}\n`)
       // The agent says `ready` when dockerd answers, or when a command of the user's has started.
-      .mkfile('/src/ready', init === undefined ? 'docker\n' : 'started\n'),
+      .mkfile('/src/ready', typeof init === 'string' ? 'docker\n' : 'started\n'),
     { name: '[guest] command' },
   )
   return tools

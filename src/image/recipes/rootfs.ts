@@ -1,7 +1,7 @@
 import { basename, dirname } from 'node:path'
 import type { Architecture } from '../../arch/index.ts'
 import { llb, type State } from '../../buildkit/graph.ts'
-import type { LocalRootfs, RootfsReference } from '../../options/index.ts'
+import type { GuestInit, LocalRootfs, RootfsReference } from '../../options/index.ts'
 import type { DebianMirror } from '../base/debian-mirror.ts'
 import type { DockerfileContext } from './dockerfile.ts'
 import { contentKeyOf, type Ingredient, markOurs } from './ingredient.ts'
@@ -13,6 +13,7 @@ export interface RootfsContext extends DockerfileContext, StoredImageContext {
   readonly mirror: DebianMirror | undefined
   /** The base image of a Debian suite, made if need be. */
   readonly base: (suite: string) => Promise<string>
+  readonly init: GuestInit
 }
 
 /** The guest's root file system. Each kind of reference has a file of its own here. */
@@ -20,9 +21,8 @@ export async function rootfs(reference: RootfsReference, context: RootfsContext)
   switch (reference.kind) {
     case 'debian': {
       const { suite } = reference
-      return {
-        state: debianRootfs(await context.base(suite), { suite, mirror: context.mirror, arch: context.host.arch }),
-      }
+      const { mirror, init } = context
+      return { state: debianRootfs(await context.base(suite), { suite, mirror, init, arch: context.host.arch }) }
     }
     case 'image':
       return await storedImage(reference.ref, { ...context, name: `[rootfs] ${reference.ref}` })
@@ -41,29 +41,50 @@ export interface DebianRootfsOptions {
   readonly arch: Architecture
   readonly mirror: DebianMirror | undefined
   readonly suite: string
+  readonly init: GuestInit
 }
 
+/** What Debian's docker.io needs of a machine with systemd: logins, and a dockerd of their own for those who log in. */
+const WITH_SYSTEMD = [
+  ...['systemd-sysv', 'udev', 'dbus', 'dbus-user-session', 'libpam-systemd'],
+  ...['uidmap', 'rootlesskit', 'slirp4netns', 'iproute2'],
+]
+
 /** Debian with its docker.io, on a base image of that suite; with AppArmor's parser, so that containers are confined as on a Debian. */
-function debianRootfs(base: string, { arch, ...debian }: DebianRootfsOptions): State {
+function debianRootfs(base: string, { arch, init, ...debian }: DebianRootfsOptions): State {
   const { platform } = arch
+  const more = init === 'systemd' ? WITH_SYSTEMD : []
   return aptInstall(markOurs(llb.image(base, { platform, name: `[base] ${base}` })), {
     ...debian,
-    name: `[rootfs ${debian.suite}] apt-get install docker.io`,
-    packages: ['docker.io', 'apparmor', 'ca-certificates', 'iptables', 'kmod'],
+    name: `[rootfs ${debian.suite}] apt-get install ${['docker.io', ...more.slice(0, 1)].join(' ')}`,
+    packages: ['docker.io', 'apparmor', 'ca-certificates', 'iptables', 'kmod', ...more],
   })
 }
 
-/** A state with the `/daemon.json` of a rootfs, if it has one. */
-export function daemonJsonOf({ state, ...rest }: Ingredient, tools: State): Ingredient {
-  const daemonJson = tools
+/**
+ * A state with the `/daemon.json` of a rootfs, if it has one, and with the version of its systemd in `/systemd`, or `unknown` where the name
+ * of its library does not tell.
+ */
+export function rootfsFacts({ state, ...rest }: Ingredient, tools: State): Ingredient {
+  const facts = tools
     .run({
-      name: '[rootfs] daemon.json',
+      name: '[rootfs] facts',
       // A link leads somewhere in the guest only.
-      script: 'cd /mnt/etc/docker 2>/dev/null && [ ! -L daemon.json ] && cp daemon.json /out/ || :',
+      script: `
+cd /mnt
+daemon_json=etc/docker/daemon.json
+[ ! -f $daemon_json ] || [ -L $daemon_json ] || cp $daemon_json /out/
+[ -x lib/systemd/systemd ] || exit 0
+version=unknown
+for library in lib/systemd lib/*/systemd lib64/systemd; do
+  for path in $library/libsystemd-shared-*.so; do [ ! -e $path ] || version=\${path##*-shared-}; done
+done
+version=\${version%.so}
+echo \${version%%[!0-9a-z]*} >/out/systemd`,
       mounts: [llb.bind('/mnt', state), llb.output('/out')],
     })
     .mountOutput('/out')
-  return { ...rest, state: daemonJson }
+  return { ...rest, state: facts }
 }
 
 const DIRECTORY = 'testkernels-rootfs'

@@ -1,9 +1,10 @@
 import type { Architecture } from '../../arch/index.ts'
 import { llb, type State } from '../../buildkit/graph.ts'
+import type { GuestInit } from '../../options/index.ts'
 import { imagePaths } from '../../qemu/index.ts'
 import type { DebianMirror } from '../base/debian-mirror.ts'
 import type { Drivers } from '../preflight/drivers.ts'
-import { doorPrograms, guest, guestCommand, sshd } from './guest.ts'
+import { doorPrograms, guest, neededProgram, sshd } from './guest.ts'
 import type { Ingredient } from './ingredient.ts'
 import { kernelInitrd, type PackedKernel } from './kernel/index.ts'
 import { packedDisk, runner, runnerPrograms, withScratch } from './runner.ts'
@@ -21,8 +22,7 @@ export interface VmImageInput {
   readonly kernel: PackedKernel
   readonly drivers: Drivers
   readonly rootfs: Ingredient
-  /** The guest's command in place of dockerd. */
-  readonly init: readonly string[] | undefined
+  readonly init: GuestInit
 }
 
 /**
@@ -38,7 +38,7 @@ export function vmImage({ arch, base, tools, mirror, kernel, drivers, rootfs, in
   const bare = runner(base, { arch, mirror, suite: BASE_SUITE })
   const withRootfs = bare.run({
     name: `[rootfs] pack ${drivers.disks}`,
-    args: ['sh', '/testkernels-src/pack-rootfs', drivers.disks, imagePaths.rootfs, init?.[0] ?? guestCommand[0]],
+    args: ['sh', '/testkernels-src/pack-rootfs', drivers.disks, imagePaths.rootfs, neededProgram(init)],
     mounts: [
       llb.bind('/mnt', rootfs.state),
       llb.bind('/testkernels-src', sources('disks', { arch }), { selector: '/src' }),

@@ -1,0 +1,99 @@
+# Part of images/guest/init where the image says that systemd of the rootfs is PID 1. What systemd does itself is left to it: mounts of the
+# kernel's file systems, cgroups, device nodes with udev, sysctls.
+# Its configuration is below /run, which goes before what the rootfs has in /usr, and after what it has in /etc.
+
+units=$root/run/systemd/system
+
+find_systemd() {
+  for path in usr/lib/systemd/systemd lib/systemd/systemd; do
+    if [ -x "$root/$path" ]; then
+      systemd=/$path
+      return
+    fi
+  done
+  fatal "the rootfs has no systemd, which the option init asks for"
+}
+
+mount_for_systemd() {
+  mount -t tmpfs -o nosuid,nodev,mode=0755 tmpfs $root/run
+  # Where AppArmor is hidden, it is there; systemd would mount it itself.
+  mount -t securityfs -o nosuid,nodev,noexec securityfs /sys/kernel/security 2>/dev/null || true
+  # overlayfs cannot stack on the root, which is one: containerd's data are beside dockerd's on the scratch disk, and so are home
+  # directories, for those who run a dockerd of their own, where the rootfs has none yet.
+  mkdir -p /scratch/containerd $root/var/lib/containerd $root/home
+  chmod 0711 /scratch/containerd
+  mount --bind /scratch/containerd $root/var/lib/containerd
+  if [ -z "$(ls -A $root/home)" ]; then
+    mkdir -p /scratch/home
+    mount --bind /scratch/home $root/home
+  fi
+}
+
+has_udev() {
+  [ -x $root/usr/lib/systemd/systemd-udevd ] || [ -x $root/lib/systemd/systemd-udevd ]
+}
+
+# As systemd-sysctl reads them: the rootfs's own files go between ours, which are defaults, and what the entry asks for.
+write_sysctls() {
+  mkdir -p $root/run/sysctl.d
+  cp /testkernels/etc/sysctl.conf $root/run/sysctl.d/00-testkernels.conf
+  arguments testkernels.sysctl >$root/run/sysctl.d/zz-testkernels.conf
+}
+
+# One that is not empty is taken as it is. Each clone gets its own in its place.
+make_machine_id() {
+  tr -d - </proc/sys/kernel/random/uuid >$root/etc/machine-id
+}
+
+# UNIT: where the rootfs has it, and does not mask it.
+find_unit() {
+  for dir in etc/systemd/system usr/local/lib/systemd/system usr/lib/systemd/system lib/systemd/system; do
+    if [ -s "$root/$dir/$1" ]; then
+      echo "/$dir/$1"
+      return
+    fi
+  done
+}
+
+# TARGET UNIT [PATH]
+want() {
+  mkdir -p "$units/$1.wants"
+  ln -s "${3:-../$2}" "$units/$1.wants/$2"
+}
+
+# The distribution's unit with the distribution's command, which the agent adds our flags to (images/guest/agent/command.c).
+start_dockerd() {
+  unit=$(find_unit docker.service)
+  if [ -z "$unit" ]; then
+    # The agent says `ready` when the guest is up.
+    echo started >$root$tools/etc/ready
+    return
+  fi
+  command=$(awk 'sub(/^ExecStart=/, "") { line = $0; while (sub(/\\$/, " ", line) && (getline next_line) > 0) line = line next_line; print line; exit }' "$root$unit")
+  mkdir -p $units/docker.service.d
+  cat >$units/docker.service.d/00-testkernels.conf <<DROP_IN
+[Unit]
+OnFailure=testkernels-dockerd-failed.service
+
+[Service]
+SyslogIdentifier=dockerd
+ExecStart=
+ExecStart=$tools/bin/agent dockerd $command
+DROP_IN
+  want multi-user.target docker.service "$unit"
+}
+
+install_units() {
+  cp -r /testkernels/systemd/run/. $root/run/
+  want sysinit.target testkernels-agent.service
+  want multi-user.target testkernels-up.service
+  for end in reboot poweroff halt; do want $end.target testkernels-$end.service; done
+  mkdir -p $root/run/systemd/system-generators
+  grep -v -e '^#' -e '^$' /testkernels/systemd/masked | while read -r name; do
+    case $name in
+      *-generator) ln -s /dev/null "$root/run/systemd/system-generators/$name" ;;
+      *) ln -s /dev/null "$units/$name" ;;
+    esac
+  done
+  start_dockerd
+}
