@@ -223,6 +223,7 @@ const elsewhere: Readonly<Record<string, string>> = {
   'engine/ssh.ts': 'is a connection to the engine: each question over it has a deadline (engine/request.ts, above)',
   'files/owned-directory.ts': 'connects to a local socket and hears at once whether somebody listens',
   'forward/listen.ts': 'only listens',
+  'forward/ports/datagram-listener.ts': 'only receives',
   'host/docker/machine.ts': 'has a test of its own above',
   'image/base/bootstrap.ts': 'asks a program of this machine for its version',
   'image/base/program.ts': 'is ended by its owner, and then has a deadline (image/base/program.test.ts)',
@@ -237,7 +238,7 @@ const elsewhere: Readonly<Record<string, string>> = {
 }
 
 const TALKS =
-  /^import (?!type\b)(?:\w+(?:, )?)?(?:\{[^{}]*\})? from '(?:node:(?:net|tls|http|https|child_process|worker_threads)|@grpc\/grpc-js|ssh2|dockerode)'|\bfetch\(/m
+  /^import (?!type\b)(?:\w+(?:, )?)?(?:\{[^{}]*\})? from '(?:node:(?:net|dgram|tls|http|https|child_process|worker_threads)|@grpc\/grpc-js|ssh2|dockerode)'|\bfetch\(/m
 
 test('each file that talks to others is in a list', () => {
   const listed = new Set([...endAtDeadlines, ...endWithSignals].flatMap(({ files }) => files))

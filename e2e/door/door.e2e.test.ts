@@ -1,5 +1,6 @@
 // The two programs of the door (images/door) as they are in images, joined on this machine's loopback device.
 import { randomBytes } from 'node:crypto'
+import { createSocket, type Socket as DatagramSocket } from 'node:dgram'
 import { once } from 'node:events'
 import { mkdtemp, rm, stat } from 'node:fs/promises'
 import type { Socket } from 'node:net'
@@ -8,7 +9,7 @@ import { join } from 'node:path'
 import type { Duplex } from 'node:stream'
 import { buffer, text } from 'node:stream/consumers'
 import { afterAll, afterEach, beforeAll, beforeEach, expect, test } from 'vitest'
-import { doorStreams, makeDoorSecret } from '../../src/streams/index.ts'
+import { datagramsIn, doorStreams, frameOf, makeDoorSecret } from '../../src/streams/index.ts'
 import { compileDoor, Door } from './support.ts'
 
 const secret = makeDoorSecret()
@@ -164,4 +165,112 @@ test('an answer arrives whole that comes before the request was read, from a ser
   await expect.poll(() => received.length, poll).toBe(answer.length)
   stream.destroy()
   await allClosed(before)
+})
+
+/** A UDP service of this machine's loopback device, which tells each client its port and what it sent; until it is closed. */
+async function datagramService(port = 0): Promise<DatagramSocket> {
+  const service = createSocket('udp4')
+  service.on('message', (datagram, { port: from }) =>
+    service.send(Buffer.concat([Buffer.from(`${from} `), datagram]), from, '127.0.0.1'),
+  )
+  service.bind(port, '127.0.0.1')
+  await once(service, 'listening')
+  return service
+}
+
+async function openDatagrams(port: number) {
+  const stream = await doorStreams({ dial: () => door.dial(), secret }).open({ kind: 'udp', port })
+  const answers = datagramsIn(stream)
+  const send = (datagram: string) => stream.write(frameOf(Buffer.from(datagram)))
+  const ask = async (question: string) => {
+    send(question)
+    return String((await answers.next()).value)
+  }
+  return { stream, answers, send, ask }
+}
+
+test('datagrams arrive one by one, of each stream from a port of its own, and so do their answers', async () => {
+  door.order(`admit ${secret}`)
+  const before = door.descriptors
+  const service = await datagramService()
+  const { port } = service.address()
+  const [one, other] = [await openDatagrams(port), await openDatagrams(port)]
+  const from = Number.parseInt(await one.ask('hello'), 10)
+  expect(await one.ask('')).toBe(`${from} `)
+  const long = 'x'.repeat(65_507 - `${from} `.length)
+  expect(await one.ask(long)).toBe(`${from} ${long}`)
+  expect(Number.parseInt(await other.ask('hello'), 10)).not.toBe(from)
+  // Longer than any that UDP carries: it is lost, and those behind it are not.
+  one.send('y'.repeat(65_535))
+  expect(await one.ask('still here')).toBe(`${from} still here`)
+  one.stream.destroy()
+  other.stream.end()
+  await allClosed(before)
+  service.close()
+})
+
+test('datagrams in one piece are as many, and one in many pieces is one', async () => {
+  door.order(`admit ${secret}`)
+  const service = await datagramService()
+  const { stream, answers } = await openDatagrams(service.address().port)
+  stream.write(Buffer.concat(['a', 'b', 'c'].map((word) => frameOf(Buffer.from(word)))))
+  for (const word of ['a', 'b', 'c']) expect(String((await answers.next()).value)).toMatch(new RegExp(` ${word}$`))
+  for (const byte of frameOf(Buffer.from('bytes')))
+    await new Promise((resolve) => stream.write(Buffer.of(byte), resolve))
+  expect(String((await answers.next()).value)).toMatch(/ bytes$/)
+  stream.destroy()
+  service.close()
+})
+
+test('nobody need listen yet: the first datagram that is sent after somebody does arrives', async () => {
+  door.order(`admit ${secret}`)
+  const probe = await datagramService()
+  const { port } = probe.address()
+  const closed = once(probe, 'close')
+  probe.close()
+  await closed
+  const client = await openDatagrams(port)
+  for (let at = 0; at < 10; at++) client.send('nobody hears this')
+  const service = await datagramService(port)
+  let heard = await client.ask('and this?')
+  // Some of those before it may have been on their way still.
+  while (heard.endsWith('nobody hears this')) heard = String((await client.answers.next()).value)
+  expect(heard).toMatch(/ and this\?$/)
+  client.stream.destroy()
+  service.close()
+})
+
+test('a client that does not read its answers loses some of them, keeps nobody waiting, and reads whole ones later', async () => {
+  door.order(`admit ${secret}`)
+  const before = door.descriptors
+  const answer = Buffer.alloc(60_000, 'z')
+  const service = createSocket('udp4').bind(0, '127.0.0.1')
+  await once(service, 'listening')
+  const { port } = service.address()
+  const lazy = await openDatagrams(port)
+  lazy.send('hello')
+  const [, { port: from }] = (await once(service, 'message')) as [Buffer, { port: number }]
+  for (let at = 0; at < 2_000; at++) {
+    await new Promise((resolve) => service.send(answer, from, '127.0.0.1', resolve))
+  }
+  service.on('message', (_, client) => service.send('at once', client.port, client.address))
+  const other = await openDatagrams(port)
+  expect(await other.ask('and me?')).toBe('at once')
+  for (let at = 0; at < 2; at++) expect((await lazy.answers.next()).value?.equals(answer)).toBe(true)
+  lazy.stream.destroy()
+  other.stream.destroy()
+  await allClosed(before)
+  service.close()
+})
+
+test('another secret ends streams of datagrams as well', async () => {
+  door.order(`admit ${secret}`)
+  const service = await datagramService()
+  const before = door.descriptors
+  const { answers, ask } = await openDatagrams(service.address().port)
+  await ask('hello')
+  door.order(`admit ${makeDoorSecret()}`)
+  expect((await answers.next()).done).toBe(true)
+  await allClosed(before)
+  service.close()
 })

@@ -10,16 +10,16 @@ import { toolsState } from './support.ts'
 const fuzzer = join(import.meta.dirname, '../../fixtures/door/fuzz.c')
 const CHECKS = '-g -O1 -Wall -Wextra -Werror -fno-sanitize-recover=all'
 
-/** The parser with a driver that draws its lines from a seed: any compiler will do. @returns what it printed */
+/** The parsers with a driver that draws lines and streams from a seed: any compiler will do. @returns what it printed */
 export async function fuzzSeeded({ seed, lines }: { seed: number; lines: number }): Promise<string> {
   const { tools, arch } = await toolsState()
   return await output(tools, arch, [
-    `gcc ${CHECKS} -fsanitize=address,undefined -DSEEDED -I/door -o /tmp/fuzz /fuzz/fuzz.c /door/request.c`,
+    `gcc ${CHECKS} -fsanitize=address,undefined -DSEEDED -I/door -o /tmp/fuzz /fuzz/fuzz.c /door/request.c /door/frames.c`,
     `/tmp/fuzz ${seed} ${lines}`,
   ])
 }
 
-/** The parser under libFuzzer, which looks for lines that reach more of it. @returns what it printed */
+/** The parsers under libFuzzer, which looks for input that reaches more of them. @returns what it printed */
 export async function fuzzGuided({ seconds }: { seconds: number }): Promise<string> {
   const { tools, arch, mirror } = await toolsState()
   const withClang = aptInstall(tools, {
@@ -29,10 +29,10 @@ export async function fuzzGuided({ seconds }: { seconds: number }): Promise<stri
     packages: ['clang', 'libclang-rt-dev'],
   })
   return await output(withClang, arch, [
-    `clang ${CHECKS} -fsanitize=fuzzer,address,undefined -I/door -o /tmp/fuzz /fuzz/fuzz.c /door/request.c`,
-    // Eight lines that are nearly right are a beginning: chance alone would not find 64 digits.
+    `clang ${CHECKS} -fsanitize=fuzzer,address,undefined -I/door -o /tmp/fuzz /fuzz/fuzz.c /door/request.c /door/frames.c`,
+    // Lines that are nearly right are a beginning: chance alone would not find 64 digits.
     'mkdir /tmp/corpus; secret=$(printf "%064d" 7)',
-    'for end in "unix /var/run/docker.sock" "tcp 61022" "tcp 65536" "tcp 0" "unix x" "unix" ""; do printf "%s %s" $secret "$end" >"/tmp/corpus/$(echo "$end" | tr -c a-z0-9 _)"; done',
+    'for end in "unix /var/run/docker.sock" "tcp 61022" "tcp 65536" "udp 53" "tcp 0" "unix x" "unix" ""; do printf "%s %s" $secret "$end" >"/tmp/corpus/$(echo "$end" | tr -c a-z0-9 _)"; done',
     `/tmp/fuzz -max_total_time=${seconds} -max_len=400 -print_final_stats=1 /tmp/corpus`,
   ])
 }

@@ -1,11 +1,13 @@
 // Ports of containers where the VM's own address is out of reach: at a loopback address of the VM's, open when a start is answered.
+
+import { createSocket } from 'node:dgram'
 import { once } from 'node:events'
 import { connect, createServer, type Server } from 'node:net'
-import { text } from 'node:stream/consumers'
 import { KernelVm, type StartedKernelVm } from 'testkernels'
 import { afterAll, beforeAll, expect, test, vi } from 'vitest'
 import { docker } from '../support/docker.ts'
 import { fixtureImage, fixtureTar } from '../support/env.ts'
+import { ask, dial, listening, runService } from '../support/service.ts'
 
 /** Each is connected to at once, and only once. */
 const STARTS = Number(process.env['TESTKERNELS_E2E_STARTS'] ?? 3)
@@ -29,11 +31,6 @@ const greeter = ['sh', '-c', 'while :; do hostname | nc -l -p 80; done']
 
 function runGreeter(of: StartedKernelVm, name: string, ...options: string[]): Promise<string> {
   return docker(of, ['run', '--detach', '--name', name, '--hostname', name, ...options, fixtureImage, ...greeter])
-}
-
-async function dial(address: string, port: number): Promise<string> {
-  const socket = connect({ host: address, port })
-  return (await text(socket)).trim()
 }
 
 test('is an address of this machine', () => {
@@ -90,6 +87,44 @@ test('a port that is taken here fails the start by name', async () => {
   taken.close()
   await docker(vm, ['rm', '--force', 'clash'])
 })
+
+test('a port may be of UDP too: the first datagram is answered, each client hears its own answers, and a restart opens it again', async () => {
+  await runService(vm, 'datagrams', '--publish', '8094:80', '--publish', '8094:80/udp')
+  expect(await ask(vm.address, 8094, 'first')).toBe('datagrams first')
+  const questions = Array.from({ length: 20 }, (_, at) => `question ${at}`)
+  const answers = await Promise.all(questions.map((question) => ask(vm.address, 8094, question)))
+  expect(answers).toEqual(questions.map((question) => `datagrams ${question}`))
+  const long = 'x'.repeat(9_000)
+  expect(await ask(vm.address, 8094, long)).toBe(`datagrams ${long}`)
+  expect(await dial(vm.address, 8094)).toBe('datagrams')
+  await docker(vm, ['restart', '--time', '0', 'datagrams'])
+  await listening(vm, 'datagrams', 2)
+  expect(await ask(vm.address, 8094, 'again')).toBe('datagrams again')
+  await docker(vm, ['rm', '--force', 'datagrams'])
+  // Nothing of ours has the port any more.
+  await expect.poll(() => isFree(8094)).toBe(true)
+})
+
+test('a UDP port that is taken here fails the start by name', async () => {
+  const taken = createSocket('udp4').bind(8095, vm.address)
+  await once(taken, 'listening')
+  const failed = await runGreeter(vm, 'taken', '--publish', '8095:80/udp').catch(({ stderr }) => String(stderr))
+  expect(failed).toMatch(/Error response from daemon: .*UDP port 8095, which the container [0-9a-f]{12} publishes/)
+  taken.close()
+  await docker(vm, ['rm', '--force', 'taken'])
+})
+
+async function isFree(port: number): Promise<boolean> {
+  const probe = createSocket('udp4').bind(port, vm.address)
+  try {
+    await once(probe, 'listening')
+    return true
+  } catch {
+    return false
+  } finally {
+    probe.close()
+  }
+}
 
 test('two VMs publish one port, and a clone has what its checkpoint ran', async () => {
   await runGreeter(vm, 'one', '--publish', '8092:80')

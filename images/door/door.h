@@ -10,7 +10,7 @@
 #include <sys/socket.h>
 
 // ---- request.c: the line with which a connection begins ----
-// `SECRET unix PATH` or `SECRET tcp PORT`, and a line feed.
+// `SECRET unix PATH`, `SECRET tcp PORT` or `SECRET udp PORT`, and a line feed.
 #define SECRET_LENGTH 64  // hexadecimal digits
 #define PATH_MAX_LENGTH 107
 #define LINE_MAX_LENGTH (SECRET_LENGTH + sizeof " unix " - 1 + PATH_MAX_LENGTH + 1)
@@ -18,6 +18,8 @@ struct request {
   char secret[SECRET_LENGTH];
   // 0 for a unix socket.
   uint16_t port;
+  // Over UDP: frames of datagrams (frames.c) follow, and no bytes of a connection.
+  bool datagrams;
   // Absolute, and empty for a port.
   char path[PATH_MAX_LENGTH + 1];
 };
@@ -58,6 +60,25 @@ void listener_retry(void);
 void pair_join(int one, int other);
 // Breaks all of them off.
 void pair_end_all(void);
+
+// ---- frames.c: datagrams in a stream, each behind two bytes with its length, the high one first ----
+#define FRAME_HEAD_BYTES 2
+#define DATAGRAM_MAX_BYTES UINT16_MAX
+#define FRAME_MAX_BYTES (FRAME_HEAD_BYTES + DATAGRAM_MAX_BYTES)
+struct frames {
+  // Less than a frame, unless bytes were just read.
+  size_t held;
+  uint8_t bytes[FRAME_MAX_BYTES];
+};
+// `count` bytes were read behind those that are held: calls `take` for each datagram that is whole by now, and holds the rest.
+void frames_split(struct frames *frames, size_t count, void (*take)(void *taker, const uint8_t *datagram, size_t length), void *taker);
+void frame_begin(uint8_t *head, size_t length);
+
+// ---- datagrams.c: a stream of frames, and a UDP socket ----
+// Carries datagrams both ways until the stream ends. Takes both descriptors.
+void datagrams_carry(int stream, int socket);
+// Ends all of them.
+void datagrams_end_all(void);
 
 // ---- support.c ----
 // Ends the program when what it cannot do without fails.

@@ -1,7 +1,7 @@
 // The guest's end of the door: door ADDRESS PORT PEER
 // Takes connections of PEER alone, and only while it has a secret; standard input gives it that, line by line: `admit SECRET`, or
 // `forget`. Both break off what is there. A connection begins with a line (request.c). The answer is one, too: `ok`, and the bytes behind
-// it are the destination's; `error REASON` of the destination's; or `denied REASON`.
+// it are the destination's, or frames of its datagrams; `error REASON` of the destination's; or `denied REASON`.
 #include "door.h"
 
 #include <arpa/inet.h>
@@ -19,6 +19,7 @@
 struct visitor {
   struct watch watch;  // its own socket first, then that of the destination
   int connection;
+  bool datagrams;
   char line[LINE_MAX_LENGTH];
   size_t length;
   struct visitor *previous, *next;
@@ -52,9 +53,11 @@ static void turn_away(struct visitor *visitor, const char *verdict, const char *
 
 static void let_in(struct visitor *visitor) {
   int connection = visitor->connection, destination = visitor->watch.fd;
+  bool datagrams = visitor->datagrams;
   forget_visitor(visitor);
   send(connection, "ok\n", 3, MSG_NOSIGNAL);
-  pair_join(connection, destination);
+  if (datagrams) datagrams_carry(connection, destination);
+  else pair_join(connection, destination);
 }
 
 static void connected(struct watch *watch, uint32_t events) {
@@ -74,9 +77,10 @@ static int connect_to(const struct request *request) {
   int one = 1;
   memcpy(file.sun_path, request->path, sizeof request->path);
   port.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
-  int destination = socket(is_file ? AF_UNIX : AF_INET, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+  int type = request->datagrams ? SOCK_DGRAM : SOCK_STREAM;
+  int destination = socket(is_file ? AF_UNIX : AF_INET, type | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
   if (destination < 0) return -1;
-  if (!is_file) setsockopt(destination, IPPROTO_TCP, TCP_NODELAY, &one, sizeof one);
+  if (!is_file && !request->datagrams) setsockopt(destination, IPPROTO_TCP, TCP_NODELAY, &one, sizeof one);
   const struct sockaddr *address = is_file ? (struct sockaddr *)&file : (struct sockaddr *)&port;
   if (connect(destination, address, is_file ? sizeof file : sizeof port) == 0 || errno == EINPROGRESS) return destination;
   int reason = errno;
@@ -93,6 +97,7 @@ static void open_for(struct visitor *visitor) {
   if (!is_owner) return turn_away(visitor, "denied", is_request ? "the secret is not that of this start" : "this is no request");
   int destination = connect_to(&request);
   if (destination < 0) return turn_away(visitor, "error", strerror(errno));
+  visitor->datagrams = request.datagrams;
   loop_unwatch(&visitor->watch);
   visitor->watch = (struct watch){.fd = destination, .ready = connected};
   loop_watch(&visitor->watch, EPOLLOUT);
@@ -135,6 +140,7 @@ static void forget(void) {
   explicit_bzero(secret, sizeof secret);
   while (visitors) turn_away(visitors, "denied", "the guest has another owner");
   pair_end_all();
+  datagrams_end_all();
 }
 
 static void obey(char *line) {

@@ -41,6 +41,9 @@ bool request_parse(const char *line, size_t length, struct request *request) {
   const char *path = behind(" unix ", destination, end);
   if (path) return parse_path(path, end - path, request);
   const char *port = behind(" tcp ", destination, end);
+  if (port) return parse_port(port, end - port, request);
+  port = behind(" udp ", destination, end);
+  request->datagrams = true;
   return port && parse_port(port, end - port, request);
 }
 

@@ -53,6 +53,7 @@ test('makes a secret for each start', () => {
 test.each([
   [docker, 'unix /var/run/docker.sock'],
   [{ kind: 'tcp', port: 61022 } as const, 'tcp 61022'],
+  [{ kind: 'udp', port: 53 } as const, 'udp 53'],
 ])('asks for %j with the secret, and passes on what is behind the answer', async (destination, asked) => {
   let heard = ''
   answer = (line, socket) => {

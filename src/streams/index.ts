@@ -1,3 +1,4 @@
+export { datagramsIn, frameOf } from './datagrams.ts'
 export { type DoorOptions, doorStreams, makeDoorSecret, waitForDoor } from './door.ts'
 export { SshAccess, sshStreams } from './ssh.ts'
 export {

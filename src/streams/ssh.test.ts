@@ -76,4 +76,8 @@ test('streams go over it, and a refusal is the same as of a door', async () => {
   echo.close()
   await once(echo, 'close')
   await expect(streams.open({ kind: 'unix', path })).rejects.toMatchObject({ code: 'STREAM_REFUSED' })
+  await expect(streams.open({ kind: 'udp', port: 53 })).rejects.toMatchObject({
+    code: 'STREAM_REFUSED',
+    message: expect.stringMatching(/UDP port 53\n {2}cause: SSH carries no datagrams/),
+  })
 })

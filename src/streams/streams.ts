@@ -6,10 +6,13 @@ export type Destination =
   | { readonly kind: 'unix'; readonly path: string }
   /** A port that something in the guest listens at, on its loopback device at least. */
   | { readonly kind: 'tcp'; readonly port: number }
+  /** The same over UDP: the stream has frames of datagrams, which `frameOf` and `datagramsIn` know, and leaves from a port of its own. */
+  | { readonly kind: 'udp'; readonly port: number }
 
 /** For messages. */
 export function destinationText(destination: Destination): string {
-  return destination.kind === 'unix' ? destination.path : `port ${destination.port}`
+  if (destination.kind === 'unix') return destination.path
+  return `${destination.kind === 'udp' ? 'UDP port' : 'port'} ${destination.port}`
 }
 
 export interface OpenOptions {
@@ -20,8 +23,8 @@ export interface OpenOptions {
 /** Ways into one guest. */
 export interface Streams {
   /**
-   * Connects to a socket of the guest. The stream's two directions end one by one.
-   * @throws StreamRefusedError where nothing takes the connection; DoorDeniedError; StreamsLostError, or what SSH throws, when there is no way into the guest
+   * Connects to a socket of the guest. The stream's two directions end one by one; one of datagrams is over when ours ends.
+   * @throws StreamRefusedError where nothing takes the connection, which over UDP nobody knows; DoorDeniedError; StreamsLostError, or what SSH throws, when there is no way into the guest
    */
   open(destination: Destination, options?: OpenOptions): Promise<Duplex>
 }

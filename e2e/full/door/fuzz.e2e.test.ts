@@ -1,4 +1,4 @@
-// The parser of the door under libFuzzer, and under many more drawn lines than the daily suite has.
+// The parsers of the door under libFuzzer, and under many more drawn lines than the daily suite has.
 import { expect, test } from 'vitest'
 import { fuzzGuided, fuzzSeeded } from '../../door/fuzz.ts'
 

@@ -13,7 +13,7 @@ export interface LoopbackPort {
 }
 
 export interface LoopbackListener {
-  /** Takes no more connections and ends those that are there. */
+  /** Takes no more clients and ends what is there of others. */
   close(): Promise<void>
 }
 
@@ -21,7 +21,7 @@ export interface LoopbackListener {
  * Listens at a TCP port of this machine whose connections end at the same port of the guest.
  * @throws what Node throws for an address that cannot be listened at, such as EADDRINUSE
  */
-export async function listenOnLoopback(
+export async function listenForConnections(
   { address, port }: LoopbackPort,
   streams: Streams,
   log: Logger = silentLogger,

@@ -1,3 +1,4 @@
+import { createSocket } from 'node:dgram'
 import { once } from 'node:events'
 import { connect, createServer, type Server, type Socket } from 'node:net'
 import { text } from 'node:stream/consumers'
@@ -107,6 +108,18 @@ async function freePort(): Promise<number> {
   return port
 }
 
+/** A socket of this test at the UDP port. */
+async function bound(port: number): Promise<AsyncDisposable> {
+  const socket = createSocket('udp4').bind(port, address)
+  await once(socket, 'listening')
+  return {
+    async [Symbol.asyncDispose]() {
+      socket.close()
+      await once(socket, 'close')
+    },
+  }
+}
+
 test('a port is open when its container has started, and carries both directions to their ends', async () => {
   const ports = await follow()
   const port = await freePort()
@@ -140,7 +153,7 @@ test('a container that is started again with another port has that one alone', a
   await expect(dial(first)).rejects.toMatchObject({ code: 'ECONNREFUSED' })
 })
 
-test('what is published at one address of the guest, or not over TCP, stays in the guest', async () => {
+test('what is published at one address of the guest, or over SCTP, stays in the guest', async () => {
   const port = await freePort()
   const ports = await follow()
   containers.set('web', [
@@ -186,6 +199,34 @@ test('also when the container is removed with its end, and is not there any more
   containers.delete('web')
   changed('web')
   await expect(ports.opened('web')).rejects.toMatchObject({ code: 'PORT_NOT_FORWARDED' })
+})
+
+test('a port may be of TCP and of UDP, and each leads to its own', async () => {
+  const ports = await follow()
+  const port = await freePort()
+  containers.set('dns', [everywhere(port), { ...everywhere(port), protocol: 'udp' }])
+  await ports.opened('dns')
+  ;(await dial(port)).destroy()
+  const client = createSocket('udp4')
+  onTestFinished(() => void client.close())
+  client.send('hello', port, address)
+  await expect.poll(() => opened).toContainEqual({ kind: 'udp', port })
+  containers.set('dns', [everywhere(port)])
+  await ports.opened('dns')
+  await (await bound(port))[Symbol.asyncDispose]()
+  ;(await dial(port)).destroy()
+})
+
+test('a UDP port that is taken here is an error by name', async () => {
+  const port = await freePort()
+  await using _taken = await bound(port)
+  const ports = await follow()
+  containers.set('dns', [{ ...everywhere(port), protocol: 'udp' }])
+  await expect(ports.opened('dns')).rejects.toMatchObject({
+    code: 'PORT_NOT_FORWARDED',
+    message: expect.stringMatching(new RegExp(`UDP port ${port}, which the container dns publishes[^]*ss -ulnp`)),
+  })
+  expect(killed).toEqual(['dns'])
 })
 
 test('a connection that the guest refuses is reset', async () => {

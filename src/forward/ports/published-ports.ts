@@ -4,7 +4,8 @@ import type { DockerdContainer, DockerdContainers } from '../../host/index.ts'
 import type { Logger } from '../../log/index.ts'
 import type { Streams } from '../../streams/index.ts'
 import { PortNotForwardedError } from '../errors.ts'
-import { type LoopbackListener, listenOnLoopback } from './loopback-listener.ts'
+import { listenForDatagrams } from './datagram-listener.ts'
+import { type LoopbackListener, listenForConnections } from './loopback-listener.ts'
 
 export interface PublishedPortsOptions {
   /** Of this machine's loopback, and this VM's alone. */
@@ -32,8 +33,8 @@ const MOST_FAILURES = 100
 export class PublishedPorts {
   readonly #options: PublishedPortsOptions
   readonly #over = new AbortController()
-  /** By container id, then by port. */
-  readonly #open = new Map<string, Map<number, LoopbackListener>>()
+  /** By container id, then by port as `portText` has it. */
+  readonly #open = new Map<string, Map<string, LoopbackListener>>()
   /** Why a container was killed, for who started it: an event may have told us of its start before he asks. */
   readonly #failures = new Map<string, unknown>()
   /** The last work on each container: two at once would open a port twice. */
@@ -107,7 +108,7 @@ export class PublishedPorts {
     const { containers, log } = this.#options
     const container = await containers.inspect(id)
     const wanted = forwardable(container?.published ?? [])
-    const open = this.#open.get(id) ?? new Map<number, LoopbackListener>()
+    const open = this.#open.get(id) ?? new Map<string, LoopbackListener>()
     for (const [port, listener] of open) {
       if (wanted.has(port)) continue
       open.delete(port)
@@ -116,7 +117,7 @@ export class PublishedPorts {
     this.#open.set(id, open)
     if (wanted.size > 0) this.#failures.delete(id)
     try {
-      for (const port of wanted) if (!open.has(port)) open.set(port, await this.#listen(id, port))
+      for (const [text, port] of wanted) if (!open.has(text)) open.set(text, await this.#listen(id, port))
     } catch (thrown) {
       this.#remember(id, thrown)
       log.warn(reasonOf(thrown))
@@ -133,30 +134,45 @@ export class PublishedPorts {
     if (this.#failures.size > MOST_FAILURES && oldest !== undefined) this.#failures.delete(oldest)
   }
 
-  async #listen(id: string, port: number): Promise<LoopbackListener> {
+  async #listen(id: string, { protocol, port }: ForwardedPort): Promise<LoopbackListener> {
     const { address, streams, log, entry } = this.#options
     try {
-      const listener = await listenOnLoopback({ address, port }, streams, log)
-      log.debug(`port ${port} of container ${id.slice(0, 12)} is at ${address}:${port}`)
+      const listen = protocol === 'udp' ? listenForDatagrams : listenForConnections
+      const listener = await listen({ address, port }, streams, log)
+      log.debug(`port ${portText({ protocol, port })} of container ${id.slice(0, 12)} is at ${address}`)
       return listener
     } catch (cause) {
+      const text = protocol === 'udp' ? `UDP port ${port}` : `port ${port}`
       throw new PortNotForwardedError({
-        what: `port ${port}, which the container ${id.slice(0, 12)} publishes, cannot be opened at ${address}`,
+        what: `${text}, which the container ${id.slice(0, 12)} publishes, cannot be opened at ${address}`,
         entry,
         remedy:
           (cause as NodeJS.ErrnoException).code === 'EACCES'
             ? 'publish a port from 1024 up, or let users open lower ones (`sudo sysctl net.ipv4.ip_unprivileged_port_start=0`)'
-            : `publish another port, or end what listens there (\`ss -tlnp sport = :${port}\`)`,
+            : `publish another port, or end what listens there (\`ss -${protocol === 'udp' ? 'u' : 't'}lnp sport = :${port}\`)`,
         cause,
       })
     }
   }
 }
 
+interface ForwardedPort {
+  readonly protocol: 'tcp' | 'udp'
+  readonly port: number
+}
+
+/** As the docker command line writes it. */
+function portText({ protocol, port }: ForwardedPort): string {
+  return `${port}/${protocol}`
+}
+
 /** What is published for everybody. At one address of the guest it is for the guest, as it is for the machine of a local engine. */
-function forwardable(ports: DockerdContainer['published']): Set<number> {
+function forwardable(published: DockerdContainer['published']): Map<string, ForwardedPort> {
   const everywhere = ['', '0.0.0.0', '::']
-  return new Set(
-    ports.filter(({ protocol, hostIp }) => protocol === 'tcp' && everywhere.includes(hostIp)).map(({ port }) => port),
-  )
+  const ports = new Map<string, ForwardedPort>()
+  for (const { protocol, hostIp, port } of published) {
+    if ((protocol !== 'tcp' && protocol !== 'udp') || !everywhere.includes(hostIp)) continue
+    ports.set(portText({ protocol, port }), { protocol, port })
+  }
+  return ports
 }

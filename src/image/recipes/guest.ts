@@ -97,7 +97,7 @@ cd /src
 # The kernel's headers come from the C library beside musl's; musl's own go first.
 headers="-idirafter /usr/include -idirafter /usr/include/$(gcc -print-multiarch)"
 for end in box guest; do
-  musl-gcc $headers -static -Os -Wall -Wextra -Werror -s -o /out/$end $end.c request.c pair.c listener.c loop.c support.c
+  musl-gcc $headers -static -Os -Wall -Wextra -Werror -s -o /out/$end $end.c request.c pair.c frames.c datagrams.c listener.c loop.c support.c
 done`,
       mounts: [llb.bind('/src', sources('door', { arch }), { selector: '/src' }), llb.output('/out')],
     })
