@@ -105,6 +105,14 @@ test('a port may be of UDP too: the first datagram is answered, each client hear
   await expect.poll(() => isFree(8094)).toBe(true)
 })
 
+test("what is published at one address of the guest, or over IPv6 alone, is the guest's own", async () => {
+  for (const hostAddress of ['127.0.0.1', '[::]']) {
+    await runGreeter(vm, 'own', '--publish', `${hostAddress}:8096:80`)
+    await expect(dial(vm.address, 8096)).rejects.toMatchObject({ code: 'ECONNREFUSED' })
+    await docker(vm, ['rm', '--force', 'own'])
+  }
+})
+
 test('a UDP port that is taken here fails the start by name', async () => {
   const taken = createSocket('udp4').bind(8095, vm.address)
   await once(taken, 'listening')

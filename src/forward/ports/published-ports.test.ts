@@ -153,11 +153,12 @@ test('a container that is started again with another port has that one alone', a
   await expect(dial(first)).rejects.toMatchObject({ code: 'ECONNREFUSED' })
 })
 
-test('what is published at one address of the guest, or over SCTP, stays in the guest', async () => {
+test('what is published at one address of the guest, over IPv6 alone, or over SCTP, stays in the guest', async () => {
   const port = await freePort()
   const ports = await follow()
   containers.set('web', [
     { ...everywhere(port), hostIp: '127.0.0.1' },
+    { ...everywhere(port), hostIp: '::' },
     { ...everywhere(port), protocol: 'sctp' },
   ])
   await ports.opened('web')

@@ -166,9 +166,12 @@ function portText({ protocol, port }: ForwardedPort): string {
   return `${port}/${protocol}`
 }
 
-/** What is published for everybody. At one address of the guest it is for the guest, as it is for the machine of a local engine. */
+/**
+ * What is published for everybody. At one address of the guest it is for the guest, as it is for the machine of a local engine; and so is
+ * what is published over IPv6 alone, because no way into the guest has that. What is published without an address is at `0.0.0.0` as well.
+ */
 function forwardable(published: DockerdContainer['published']): Map<string, ForwardedPort> {
-  const everywhere = ['', '0.0.0.0', '::']
+  const everywhere = ['', '0.0.0.0']
   const ports = new Map<string, ForwardedPort>()
   for (const { protocol, hostIp, port } of published) {
     if ((protocol !== 'tcp' && protocol !== 'udp') || !everywhere.includes(hostIp)) continue
