@@ -11,6 +11,8 @@ import { ask, dial, listening, runService } from '../support/service.ts'
 
 /** Each is connected to at once, and only once. */
 const STARTS = Number(process.env['TESTKERNELS_E2E_STARTS'] ?? 3)
+/** A swarm takes its time, under emulation above all. */
+const swarmDeadline = { timeout: 60_000 }
 let vm: StartedKernelVm
 
 beforeAll(async () => {
@@ -104,6 +106,32 @@ test('a port may be of UDP too: the first datagram is answered, each client hear
   // Nothing of ours has the port any more.
   await expect.poll(() => isFree(8094)).toBe(true)
 })
+
+test("a swarm's service is reached at its ports, and they go with it", async () => {
+  await docker(vm, ['swarm', 'init', '--advertise-addr', '192.0.2.2'])
+  const ports = ['--publish', '8097:80', '--publish', '80']
+  await docker(vm, ['service', 'create', '--detach', '--name', 'web', ...ports, fixtureImage, ...greeter])
+  // At once: the swarm takes connections when one of its tasks runs.
+  ;(await connected(8097)).destroy()
+  await expect.poll(() => dial(vm.address, 8097), swarmDeadline).toMatch(/^[0-9a-f]{12}$/)
+  const published = ['service', 'inspect', '--format', '{{range .Endpoint.Ports}}{{.PublishedPort}} {{end}}', 'web']
+  const chosen =
+    (await docker(vm, published))
+      .split(' ')
+      .map(Number)
+      .find((port) => port !== 8097) ?? 0
+  await expect.poll(() => dial(vm.address, chosen), swarmDeadline).toMatch(/^[0-9a-f]{12}$/)
+  await docker(vm, ['service', 'rm', 'web'])
+  for (const port of [8097, chosen])
+    await expect.poll(() => dial(vm.address, port).catch(({ code }) => code), swarmDeadline).toBe('ECONNREFUSED')
+  await docker(vm, ['swarm', 'leave', '--force'])
+})
+
+async function connected(port: number) {
+  const socket = connect({ host: vm.address, port })
+  await once(socket, 'connect')
+  return socket
+}
 
 test("what is published at one address of the guest, or over IPv6 alone, is the guest's own", async () => {
   for (const hostAddress of ['127.0.0.1', '[::]']) {

@@ -54,13 +54,15 @@ export interface InspectedContainer {
   /** Of its first network; `undefined` on the networks `none` and `host`. */
   readonly ipAddress: string | undefined
   /** Ports of the engine's machine that lead to it while it runs. */
-  readonly published: readonly {
-    /** Such as `tcp`. */
-    readonly protocol: string
-    /** Empty, `0.0.0.0` and `::` are all of the machine's addresses. */
-    readonly hostIp: string
-    readonly port: number
-  }[]
+  readonly published: readonly PublishedPort[]
+}
+
+export interface PublishedPort {
+  /** Such as `tcp`. */
+  readonly protocol: string
+  /** Empty, `0.0.0.0` and `::` are all of the machine's addresses. */
+  readonly hostIp: string
+  readonly port: number
 }
 
 interface ContainerDocument {
@@ -86,7 +88,70 @@ export async function killContainer({ address }: EngineClient, id: string): Prom
   })
 }
 
+/** A service of the engine's swarm. */
+export interface InspectedService {
+  readonly id: string
+  /** Ports at which each machine of the swarm takes connections for it. Those of its tasks' own machines are the containers'. */
+  readonly published: readonly PublishedPort[]
+}
+
+/** `undefined` where the swarm has none of this id or name, and where there is no swarm. */
+export async function inspectService({ address }: EngineClient, id: string): Promise<InspectedService | undefined> {
+  try {
+    return serviceOf(await requestJson<ServiceDocument>(address, { path: `/services/${encodeURIComponent(id)}` }))
+  } catch (error) {
+    if (statusOf(error) === NO_SWARM) return undefined
+    ignoreMissing(error)
+    return undefined
+  }
+}
+
+/** Ids of those of the swarm; none where there is no swarm. */
+export async function swarmServices({ address }: EngineClient): Promise<readonly string[]> {
+  try {
+    return (await requestJson<ServiceDocument[]>(address, { path: '/services' })).map(({ ID }) => ID)
+  } catch (error) {
+    if (statusOf(error) === NO_SWARM) return []
+    throw error
+  }
+}
+
+export async function removeService({ address }: EngineClient, id: string): Promise<void> {
+  await requestJson(address, { method: 'DELETE', path: `/services/${id}` }).catch(ignoreMissing)
+}
+
+/** The engine is no manager of a swarm. */
+const NO_SWARM = 503
+
+interface ServicePort {
+  readonly Protocol: string
+  readonly TargetPort: number
+  /** Missing, or 0, where the swarm is to choose one, and has not. */
+  readonly PublishedPort?: number
+  readonly PublishMode?: string
+}
+
+interface ServiceDocument {
+  readonly ID: string
+  readonly Spec: { readonly EndpointSpec?: { readonly Ports?: readonly ServicePort[] } }
+  /** What the swarm has made of the specification, which takes it a moment. */
+  readonly Endpoint?: { readonly Ports?: readonly ServicePort[] }
+}
+
+function serviceOf({ ID, Spec, Endpoint }: ServiceDocument): InspectedService {
+  const ports = (Spec.EndpointSpec?.Ports ?? []).flatMap((asked) => {
+    const isSame = (port: ServicePort) => port.TargetPort === asked.TargetPort && port.Protocol === asked.Protocol
+    return asked.PublishedPort ? [asked] : (Endpoint?.Ports ?? []).filter(isSame)
+  })
+  const published = ports
+    .filter(({ PublishMode, PublishedPort }) => PublishMode !== 'host' && PublishedPort)
+    .map(({ Protocol, PublishedPort = 0 }) => ({ protocol: Protocol, hostIp: '', port: PublishedPort }))
+  return { id: ID, published }
+}
+
 export interface ContainerEvents {
+  /** Of what they are. @default containers alone */
+  readonly types?: readonly ('container' | 'service')[]
   /** @default all */
   readonly container?: string
   /** Such as `die`. */
@@ -100,15 +165,16 @@ export interface ContainerEvents {
  */
 export async function containerEvents(
   { address }: EngineClient,
-  { container, events, signal }: ContainerEvents,
+  { types = ['container'], container, events, signal }: ContainerEvents,
 ): Promise<IncomingMessage> {
-  const filters = JSON.stringify({ type: ['container'], event: events, ...(container && { container: [container] }) })
+  const filters = JSON.stringify({ type: types, event: events, ...(container && { container: [container] }) })
   // Any time in the past.
   const query = { filters, ...(container && { since: '1' }) }
   return await requestStream(address, { path: '/events', query, signal })
 }
 
 export interface ContainerEvent {
+  readonly Type: 'container' | 'service'
   readonly Action: string
   readonly Actor: { readonly ID: string; readonly Attributes: Readonly<Record<string, string>> }
 }

@@ -14,9 +14,13 @@ export {
   containerEvents,
   type InspectedContainer,
   inspectContainer,
+  inspectService,
   killContainer,
+  type PublishedPort,
   readContainerEvents,
+  removeService,
   runningContainers,
+  swarmServices,
 } from './containers.ts'
 export { clientProxies } from './docker-config.ts'
 export {

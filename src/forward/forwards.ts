@@ -1,3 +1,4 @@
+import type { Publisher } from '../host/index.ts'
 import type { Logger } from '../log/index.ts'
 import type { Streams } from '../streams/index.ts'
 import { type DockerForwardOptions, type ForwardedSocket, forwardDocker } from './docker/docker-forward.ts'
@@ -27,7 +28,7 @@ export class Forwards implements AsyncDisposable {
   async addDocker(
     where: Pick<DockerForwardOptions, 'remotePath' | 'localPath' | 'directoryOwner'>,
   ): Promise<ForwardedSocket> {
-    const beforeStarted = (container: string) => this.#ports?.opened(container)
+    const beforeStarted = (publisher: Publisher) => this.#ports?.opened(publisher)
     const holding = this.#options.ports === 'forwarded' && { beforeStarted }
     const socket = await forwardDocker({ ...this.#options, ...where, ...holding })
     if (this.#explained !== undefined) socket.explain(this.#explained.reason)
@@ -36,10 +37,10 @@ export class Forwards implements AsyncDisposable {
   }
 
   /**
-   * From now on, what containers publish is open at an address of this machine before dockerd's answer to their start is passed on. Once
-   * for a VM. @throws PortNotForwardedError
+   * From now on, what containers and services publish is open at an address of this machine before dockerd's answer to their start is
+   * passed on. Once for a VM. @throws PortNotForwardedError
    */
-  async addPublishedPorts(where: Pick<PublishedPortsOptions, 'address' | 'containers'>): Promise<void> {
+  async addPublishedPorts(where: Pick<PublishedPortsOptions, 'address' | 'publishers'>): Promise<void> {
     this.#ports = await PublishedPorts.follow({ ...this.#options, ...where })
   }
 

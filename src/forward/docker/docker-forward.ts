@@ -1,5 +1,6 @@
 import { setMaxListeners } from 'node:events'
 import { reasonOf } from '../../errors/index.ts'
+import type { Publisher } from '../../host/index.ts'
 import { type Logger, silentLogger } from '../../log/index.ts'
 import type { Destination, Streams } from '../../streams/index.ts'
 import { listenPrivately, type PrivacyOptions } from '../listen.ts'
@@ -13,8 +14,8 @@ export interface DockerForwardOptions extends PrivacyOptions {
   readonly remotePath: string
   /** Where the socket is made: at most 107 bytes, in a directory of ours that has mode 0700. */
   readonly localPath: string
-  /** What must have been done before a client reads that a container, of this id or name, has started. @default nothing */
-  readonly beforeStarted?: (container: string) => Promise<void> | undefined
+  /** What must have been done before a client reads that a container has started, or that a service is made or changed. @default nothing */
+  readonly beforeStarted?: (publisher: Publisher) => Promise<void> | undefined
   readonly log?: Logger | undefined
 }
 
@@ -48,7 +49,12 @@ export async function forwardDocker(options: DockerForwardOptions): Promise<Forw
         open: () => streams.open(destination),
         explanation: explained.signal,
         onPiece: watchClient(),
-        ...(beforeStarted && { beforeAnswer: (request) => startedBy(request, beforeStarted) }),
+        ...(beforeStarted && {
+          beforeAnswer: (request, piece) => {
+            const started = startedBy(request, piece)
+            return started && beforeStarted(started)
+          },
+        }),
         entry,
       }),
     onError: (error) => log.warn(`${path}: ${error.message}`),
@@ -70,11 +76,18 @@ export async function forwardDocker(options: DockerForwardOptions): Promise<Forw
   }
 }
 
-const START = /^(?:\/v[\d.]+)?\/containers\/([^/?]+)\/(?:start|restart)(?:\?|$)/
+const START = /^(?:\/v[\d.]+)?\/(container|service)s\/([^/?]+)(?:\/(start|restart|update))?(?:\?|$)/
+/** The end of dockerd's answer to the making of a service: it is short, and comes in one piece. */
+const SERVICE_MADE = /\r\n\r\n[\s\S]*"ID":"(\w+)"/
 
-function startedBy({ method, target }: Request, beforeStarted: (container: string) => Promise<void> | undefined) {
-  const [, container] = (method === 'POST' && START.exec(target)) || []
-  return container === undefined ? undefined : beforeStarted(decoded(container))
+/** What has started when dockerd answers so. @param piece the first one of the answer */
+function startedBy({ method, target }: Request, piece: Buffer): Publisher | undefined {
+  const [, kind, id = '', action] = (method === 'POST' && START.exec(target)) || []
+  if (kind === 'container' && (action === 'start' || action === 'restart')) return { kind, id: decoded(id) }
+  if (kind !== 'service') return undefined
+  if (action === 'update') return { kind, id: decoded(id) }
+  const [, made] = (action === undefined && id === 'create' && SERVICE_MADE.exec(String(piece))) || []
+  return made === undefined ? undefined : { kind, id: made }
 }
 
 /** What is no URL component is no container's name either: dockerd says so. */

@@ -12,8 +12,8 @@ export interface RelayOptions {
   readonly explanation: AbortSignal
   /** Is told each piece that the client sends. */
   readonly onPiece?: (piece: Buffer) => void
-  /** What an answer must wait for; when it fails, the client gets to read that. @default nothing */
-  readonly beforeAnswer?: (request: Request) => Promise<void> | undefined
+  /** What an answer, of which the first piece has come, must wait for; when it fails, the client gets to read that. @default nothing */
+  readonly beforeAnswer?: (request: Request, piece: Buffer) => Promise<void> | undefined
   /** Kernel entry that errors name. */
   readonly entry?: string | undefined
 }
@@ -103,7 +103,7 @@ function holdAnswers(exchange: Exchange, { beforeAnswer, giveUp }: Holding): Tra
         done(null, piece)
       }
       // What is thrown in a transform would end the process.
-      const before = async (request: Request) => await beforeAnswer(request)
+      const before = async (request: Request) => await beforeAnswer(request, piece)
       if (!exchange.awaiting || exchange.request === undefined) pass()
       else before(exchange.request).then(pass, giveUp)
     },

@@ -3,6 +3,7 @@ import { connect, type Socket } from 'node:net'
 import { join } from 'node:path'
 import { text } from 'node:stream/consumers'
 import { afterEach, beforeEach, expect, test } from 'vitest'
+import type { Publisher } from '../../host/index.ts'
 import { startTestGuest, type TestGuest } from '../testing/guest.ts'
 import { forwardDocker } from './docker-forward.ts'
 
@@ -17,7 +18,7 @@ beforeEach(async () => {
 })
 afterEach(() => guest[Symbol.asyncDispose]())
 
-function forward(beforeStarted: (container: string) => Promise<void> | undefined) {
+function forward(beforeStarted: (publisher: Publisher) => Promise<void> | undefined) {
   const { streams, remotePath, directory } = guest
   return forwardDocker({ streams, remotePath, localPath: join(directory, 'docker.sock'), beforeStarted })
 }
@@ -35,26 +36,31 @@ function deferred<T = undefined>() {
   return { promise, resolve }
 }
 
+const serviceMade = 'HTTP/1.1 201 Created\r\nContent-Length: 23\r\n\r\n{"ID":"ak7w3gjqoa3kuz8x"}'
+
 test.each([
-  ['POST /containers/web/start', 'web'],
-  ['POST /v1.43/containers/we%2Db/start?checkpoint=x', 'we-b'],
-  ['POST /v1.43/containers/c0ffee/restart?t=5', 'c0ffee'],
-  ['POST /containers/%zz/start', '%zz'],
-])('the answer to %s waits for what must be done before', async (request, container) => {
+  ['POST /containers/web/start', 'container', 'web', noContent],
+  ['POST /v1.43/containers/we%2Db/start?checkpoint=x', 'container', 'we-b', noContent],
+  ['POST /v1.43/containers/c0ffee/restart?t=5', 'container', 'c0ffee', noContent],
+  ['POST /containers/%zz/start', 'container', '%zz', noContent],
+  ['POST /v1.41/services/create', 'service', 'ak7w3gjqoa3kuz8x', serviceMade],
+  ['POST /services/web/update?version=7', 'service', 'web', noContent],
+] as const)('the answer to %s waits for what must be done before', async (request, kind, id, said) => {
+  answer = (socket) => socket.end(said)
   const done = deferred()
-  const asked = deferred<string>()
-  await using forwarded = await forward((name) => {
-    asked.resolve(name)
+  const asked = deferred<Publisher>()
+  await using forwarded = await forward((publisher) => {
+    asked.resolve(publisher)
     return done.promise
   })
   const client = await ask(forwarded.path, request)
   const heard: string[] = []
   client.on('data', (piece) => heard.push(String(piece)))
-  expect(await asked.promise).toBe(container)
+  expect(await asked.promise).toEqual({ kind, id })
   expect(heard).toEqual([])
   done.resolve(undefined)
   await once(client, 'end')
-  expect(heard.join('')).toBe(noContent)
+  expect(heard.join('')).toBe(said)
 })
 
 test.each([
@@ -62,6 +68,9 @@ test.each([
   'POST /containers/web/stop',
   'GET /containers/web/start',
   'POST /images/x/start',
+  // One that was not made has no id.
+  'POST /services/create',
+  'GET /services/web',
 ])('the answer to %s waits for nothing', async (request) => {
   await using forwarded = await forward(() => {
     throw new Error('not asked for')

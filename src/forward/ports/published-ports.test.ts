@@ -1,24 +1,28 @@
 import { createSocket } from 'node:dgram'
-import { once } from 'node:events'
+import { EventEmitter, on, once } from 'node:events'
 import { connect, createServer, type Server, type Socket } from 'node:net'
 import { text } from 'node:stream/consumers'
 import { afterEach, beforeEach, expect, onTestFinished, test } from 'vitest'
-import type { DockerdContainer, DockerdContainers } from '../../host/index.ts'
+import type { PortPublishers, Published, Publisher } from '../../host/index.ts'
 import { silentLogger as log } from '../../log/index.ts'
 import type { Destination, Streams } from '../../streams/index.ts'
 import { loopbackAddress, PublishedPorts } from './published-ports.ts'
 
-type PublishedPort = DockerdContainer['published'][number]
+type PublishedPort = Published['published'][number]
 
 const address = loopbackAddress()
-/** What the guest's containers publish, by id. */
+/** What the guest's containers and services publish, by id. */
 let containers: Map<string, readonly PublishedPort[]>
-let changed: (id: string) => void
-let killed: string[]
+let services: Map<string, readonly PublishedPort[]>
+const events = new EventEmitter()
+const changed = (publisher: Publisher) => void events.emit('change', publisher)
+let ended: string[]
 let server: Server
 let open: PublishedPorts[]
 const opened: Destination[] = []
 
+const container = (id: string): Publisher => ({ kind: 'container', id })
+const service = (id: string): Publisher => ({ kind: 'service', id })
 const everywhere = (port: number): PublishedPort => ({ protocol: 'tcp', hostIp: '0.0.0.0', port })
 
 /** A guest with one service, which turns what it reads round. */
@@ -32,37 +36,25 @@ const streams: Streams = {
   },
 }
 
-const dockerd: DockerdContainers = {
-  inspect: async (id) => {
-    const published = containers.get(id)
+const dockerd: PortPublishers = {
+  inspect: async ({ kind, id }) => {
+    const published = (kind === 'container' ? containers : services).get(id)
     return published && { id, published }
   },
-  running: async () => [...containers.keys()],
+  list: async () => [...[...containers.keys()].map(container), ...[...services.keys()].map(service)],
   changes: async (signal) => {
-    const ids: string[] = []
-    let wake = () => {}
-    changed = (id) => {
-      ids.push(id)
-      wake()
-    }
+    const changes = on(events, 'change', { signal })
     return (async function* () {
-      while (!signal.aborted) {
-        const id = ids.shift()
-        if (id !== undefined) yield id
-        else
-          await new Promise<void>((resolve) => {
-            wake = resolve
-            signal.addEventListener('abort', () => resolve(), { once: true })
-          })
-      }
+      for await (const [publisher] of changes) yield publisher
     })()
   },
-  kill: async (id) => void killed.push(id),
+  end: async ({ id }) => void ended.push(id),
 }
 
 beforeEach(async () => {
   containers = new Map()
-  killed = []
+  services = new Map()
+  ended = []
   open = []
   opened.length = 0
   server = createServer({ allowHalfOpen: true }, (socket) => {
@@ -80,7 +72,7 @@ afterEach(async () => {
 })
 
 async function follow(): Promise<PublishedPorts> {
-  const ports = await PublishedPorts.follow({ address, streams, containers: dockerd, log, entry: 'v2' })
+  const ports = await PublishedPorts.follow({ address, streams, publishers: dockerd, log, entry: 'v2' })
   open.push(ports)
   return ports
 }
@@ -108,23 +100,11 @@ async function freePort(): Promise<number> {
   return port
 }
 
-/** A socket of this test at the UDP port. */
-async function bound(port: number): Promise<AsyncDisposable> {
-  const socket = createSocket('udp4').bind(port, address)
-  await once(socket, 'listening')
-  return {
-    async [Symbol.asyncDispose]() {
-      socket.close()
-      await once(socket, 'close')
-    },
-  }
-}
-
 test('a port is open when its container has started, and carries both directions to their ends', async () => {
   const ports = await follow()
   const port = await freePort()
   containers.set('web', [everywhere(port), { ...everywhere(port), hostIp: '::' }])
-  await ports.opened('web')
+  await ports.opened(container('web'))
   const socket = await dial(port)
   socket.end('hello')
   expect(await text(socket)).toBe('olleh')
@@ -137,7 +117,7 @@ test('what runs already is open from the start, and what ends is closed', async 
   await follow()
   const socket = await dial(port)
   containers.set('web', [])
-  changed('web')
+  changed(container('web'))
   expect(await text(socket)).toBe('')
   await expect.poll(() => dial(port).catch(({ code }) => code)).toBe('ECONNREFUSED')
 })
@@ -146,9 +126,9 @@ test('a container that is started again with another port has that one alone', a
   const [first, second] = [await freePort(), await freePort()]
   const ports = await follow()
   containers.set('web', [everywhere(first)])
-  await ports.opened('web')
+  await ports.opened(container('web'))
   containers.set('web', [everywhere(second)])
-  await Promise.all([ports.opened('web'), ports.opened('web')])
+  await Promise.all([ports.opened(container('web')), ports.opened(container('web'))])
   ;(await dial(second)).destroy()
   await expect(dial(first)).rejects.toMatchObject({ code: 'ECONNREFUSED' })
 })
@@ -161,7 +141,7 @@ test('what is published at one address of the guest, over IPv6 alone, or over SC
     { ...everywhere(port), hostIp: '::' },
     { ...everywhere(port), protocol: 'sctp' },
   ])
-  await ports.opened('web')
+  await ports.opened(container('web'))
   await expect(dial(port)).rejects.toMatchObject({ code: 'ECONNREFUSED' })
 })
 
@@ -171,12 +151,12 @@ test('a port that is taken here is an error by name, and its container does not 
   const ports = await follow()
   containers.set('web', [everywhere(port)])
   containers.set('other', [everywhere(free)])
-  await expect(ports.opened('web')).rejects.toMatchObject({
+  await expect(ports.opened(container('web'))).rejects.toMatchObject({
     code: 'PORT_NOT_FORWARDED',
     message: expect.stringContaining(`v2: port ${port}, which the container web publishes`),
   })
-  expect(killed).toEqual(['web'])
-  await ports.opened('other')
+  expect(ended).toEqual(['web'])
+  await ports.opened(container('other'))
   ;(await dial(free)).destroy()
 })
 
@@ -184,56 +164,75 @@ test('who starts a container reads why it was killed, also when an event told of
   const port = await takenPort()
   const ports = await follow()
   containers.set('web', [everywhere(port)])
-  changed('web')
-  await expect.poll(() => killed).toEqual(['web'])
+  changed(container('web'))
+  await expect.poll(() => ended).toEqual(['web'])
   containers.set('web', [])
-  await expect(ports.opened('web')).rejects.toMatchObject({ code: 'PORT_NOT_FORWARDED' })
-  await ports.opened('web')
+  await expect(ports.opened(container('web'))).rejects.toMatchObject({ code: 'PORT_NOT_FORWARDED' })
+  await ports.opened(container('web'))
 })
 
 test('also when the container is removed with its end, and is not there any more', async () => {
   const port = await takenPort()
   const ports = await follow()
   containers.set('web', [everywhere(port)])
-  changed('web')
-  await expect.poll(() => killed).toEqual(['web'])
+  changed(container('web'))
+  await expect.poll(() => ended).toEqual(['web'])
   containers.delete('web')
-  changed('web')
-  await expect(ports.opened('web')).rejects.toMatchObject({ code: 'PORT_NOT_FORWARDED' })
+  changed(container('web'))
+  await expect(ports.opened(container('web'))).rejects.toMatchObject({ code: 'PORT_NOT_FORWARDED' })
 })
 
 test('a port may be of TCP and of UDP, and each leads to its own', async () => {
   const ports = await follow()
   const port = await freePort()
   containers.set('dns', [everywhere(port), { ...everywhere(port), protocol: 'udp' }])
-  await ports.opened('dns')
+  await ports.opened(container('dns'))
   ;(await dial(port)).destroy()
   const client = createSocket('udp4')
   onTestFinished(() => void client.close())
   client.send('hello', port, address)
   await expect.poll(() => opened).toContainEqual({ kind: 'udp', port })
   containers.set('dns', [everywhere(port)])
-  await ports.opened('dns')
-  await (await bound(port))[Symbol.asyncDispose]()
+  await ports.opened(container('dns'))
+  const now = createSocket('udp4').bind(port, address)
+  onTestFinished(() => void now.close())
+  await once(now, 'listening')
   ;(await dial(port)).destroy()
+})
+
+test('a service of a swarm has its ports as a container has, and is removed when one cannot be opened', async () => {
+  const [first, second, taken] = [await freePort(), await freePort(), await takenPort()]
+  services.set('there', [everywhere(first)])
+  const ports = await follow()
+  ;(await dial(first)).destroy()
+  services.set('web', [everywhere(second)])
+  await ports.opened(service('web'))
+  ;(await dial(second)).destroy()
+  services.delete('web')
+  changed(service('web'))
+  await expect.poll(() => dial(second).catch(({ code }) => code)).toBe('ECONNREFUSED')
+  services.set('clash', [everywhere(taken)])
+  await expect(ports.opened(service('clash'))).rejects.toThrow(`port ${taken}, which the service clash publishes`)
+  expect(ended).toEqual(['clash'])
 })
 
 test('a UDP port that is taken here is an error by name', async () => {
   const port = await freePort()
-  await using _taken = await bound(port)
+  const taken = createSocket('udp4').bind(port, address)
+  onTestFinished(() => void taken.close())
+  await once(taken, 'listening')
   const ports = await follow()
   containers.set('dns', [{ ...everywhere(port), protocol: 'udp' }])
-  await expect(ports.opened('dns')).rejects.toMatchObject({
+  await expect(ports.opened(container('dns'))).rejects.toMatchObject({
     code: 'PORT_NOT_FORWARDED',
     message: expect.stringMatching(new RegExp(`UDP port ${port}, which the container dns publishes[^]*ss -ulnp`)),
   })
-  expect(killed).toEqual(['dns'])
 })
 
 test('a connection that the guest refuses is reset', async () => {
   const ports = await follow()
   containers.set('web', [everywhere(1)])
-  const failure = await ports.opened('web').catch((error) => error)
+  const failure = await ports.opened(container('web')).catch((error) => error)
   // Only root opens port 1; the error for others is that of another test.
   if (failure !== undefined) return expect(failure).toMatchObject({ code: 'PORT_NOT_FORWARDED' })
   const [error] = await once(connect({ host: address, port: 1 }), 'error')
@@ -244,8 +243,8 @@ test('nothing is open after the end, and a container that starts later changes n
   const port = await freePort()
   const ports = await follow()
   containers.set('web', [everywhere(port)])
-  await ports.opened('web')
+  await ports.opened(container('web'))
   await ports.close()
-  await ports.opened('web')
+  await ports.opened(container('web'))
   await expect(dial(port)).rejects.toMatchObject({ code: 'ECONNREFUSED' })
 })

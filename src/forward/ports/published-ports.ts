@@ -1,6 +1,6 @@
 import { randomInt } from 'node:crypto'
 import { reasonOf } from '../../errors/index.ts'
-import type { DockerdContainer, DockerdContainers } from '../../host/index.ts'
+import type { PortPublishers, Published, Publisher } from '../../host/index.ts'
 import type { Logger } from '../../log/index.ts'
 import type { Streams } from '../../streams/index.ts'
 import { PortNotForwardedError } from '../errors.ts'
@@ -12,7 +12,7 @@ export interface PublishedPortsOptions {
   readonly address: string
   readonly streams: Streams
   /** The guest's. */
-  readonly containers: DockerdContainers
+  readonly publishers: PortPublishers
   readonly log: Logger
   /** Kernel entry that errors name. */
   readonly entry?: string | undefined
@@ -29,27 +29,27 @@ export function loopbackAddress(): string {
 /** Containers that restart by themselves fail again and again, and nobody asks why. */
 const MOST_FAILURES = 100
 
-/** Ports that containers of a VM publish, at an address of this machine: opened when a container starts, closed when it ends. */
+/** Ports that containers and services of a VM publish, at an address of this machine: opened when one starts, closed when it ends. */
 export class PublishedPorts {
   readonly #options: PublishedPortsOptions
   readonly #over = new AbortController()
-  /** By container id, then by port as `portText` has it. */
+  /** By publisher's id, then by port as `portText` has it. */
   readonly #open = new Map<string, Map<string, LoopbackListener>>()
-  /** Why a container was killed, for who started it: an event may have told us of its start before he asks. */
+  /** Why a publisher was ended, for who started it: an event may have told us of its start before he asks. */
   readonly #failures = new Map<string, unknown>()
-  /** The last work on each container: two at once would open a port twice. */
+  /** The last work on each publisher: two at once would open a port twice. */
   readonly #working = new Map<string, Promise<void>>()
 
   private constructor(options: PublishedPortsOptions) {
     this.#options = options
   }
 
-  /** Opens what containers publish that run already, and from now on what others do. @throws PortNotForwardedError */
+  /** Opens what is published already, and from now on what others publish. @throws PortNotForwardedError */
   static async follow(options: PublishedPortsOptions): Promise<PublishedPorts> {
     const ports = new PublishedPorts(options)
     try {
-      const changes = await options.containers.changes(ports.#over.signal)
-      await Promise.all((await options.containers.running()).map((id) => ports.#update(id)))
+      const changes = await options.publishers.changes(ports.#over.signal)
+      await Promise.all((await options.publishers.list()).map((publisher) => ports.#update(publisher)))
       void ports.#followChanges(changes)
       return ports
     } catch (thrown) {
@@ -59,15 +59,15 @@ export class PublishedPorts {
   }
 
   /**
-   * Resolves when what a container publishes is open here. One that publishes a port which cannot be is killed, as the engine itself
-   * does not let it start.
+   * Resolves when what a container or a service publishes is open here. One that publishes a port which cannot be is ended, as the
+   * engine itself does not let it start.
    * @throws PortNotForwardedError
    */
-  async opened(container: string): Promise<void> {
-    const found = await this.#options.containers.inspect(container)
-    if (found !== undefined) await this.#update(found.id)
-    // One that was to be removed with its end is not there any more: clients start it by its id.
-    const id = found?.id ?? container
+  async opened(publisher: Publisher): Promise<void> {
+    const found = await this.#options.publishers.inspect(publisher)
+    if (found !== undefined) await this.#update({ ...publisher, id: found.id })
+    // One that was removed with its end is not there any more: clients start it by its id.
+    const id = found?.id ?? publisher.id
     const failure = this.#failures.get(id)
     this.#failures.delete(id)
     if (failure !== undefined) throw failure
@@ -82,19 +82,20 @@ export class PublishedPorts {
     this.#open.clear()
   }
 
-  async #followChanges(changes: AsyncIterable<string>): Promise<void> {
+  async #followChanges(changes: AsyncIterable<Publisher>): Promise<void> {
     const { log } = this.#options
     try {
-      for await (const id of changes) void this.#update(id).catch((error) => log.debug(reasonOf(error)))
+      for await (const publisher of changes) void this.#update(publisher).catch((error) => log.debug(reasonOf(error)))
     } catch (error) {
       if (!this.#over.signal.aborted) log.debug(`published ports are not followed any more: ${reasonOf(error)}`)
     }
   }
 
-  /** Makes what is open what the container publishes now. */
-  #update(id: string): Promise<void> {
+  /** Makes what is open what is published now. */
+  #update(publisher: Publisher): Promise<void> {
+    const { id } = publisher
     const before = this.#working.get(id) ?? Promise.resolve()
-    const work = before.catch(() => {}).then(() => this.#updateNow(id))
+    const work = before.catch(() => {}).then(() => this.#updateNow(publisher))
     this.#working.set(id, work)
     const forget = () => {
       if (this.#working.get(id) === work) this.#working.delete(id)
@@ -103,11 +104,11 @@ export class PublishedPorts {
     return work
   }
 
-  async #updateNow(id: string): Promise<void> {
+  async #updateNow(publisher: Publisher): Promise<void> {
     if (this.#over.signal.aborted) return
-    const { containers, log } = this.#options
-    const container = await containers.inspect(id)
-    const wanted = forwardable(container?.published ?? [])
+    const { publishers, log } = this.#options
+    const { id } = publisher
+    const wanted = forwardable((await publishers.inspect(publisher))?.published ?? [])
     const open = this.#open.get(id) ?? new Map<string, LoopbackListener>()
     for (const [port, listener] of open) {
       if (wanted.has(port)) continue
@@ -117,34 +118,34 @@ export class PublishedPorts {
     this.#open.set(id, open)
     if (wanted.size > 0) this.#failures.delete(id)
     try {
-      for (const [text, port] of wanted) if (!open.has(text)) open.set(text, await this.#listen(id, port))
+      for (const [text, port] of wanted) if (!open.has(text)) open.set(text, await this.#listen(publisher, port))
     } catch (thrown) {
       this.#remember(id, thrown)
       log.warn(reasonOf(thrown))
-      await containers.kill(id)
+      await publishers.end(publisher)
     } finally {
       if (open.size === 0) this.#open.delete(id)
     }
   }
 
-  /** For who starts the container; of those that nobody asks for, the newest. */
+  /** For who starts it; of those that nobody asks for, the newest. */
   #remember(id: string, failure: unknown): void {
     this.#failures.set(id, failure)
     const [oldest] = this.#failures.keys()
     if (this.#failures.size > MOST_FAILURES && oldest !== undefined) this.#failures.delete(oldest)
   }
 
-  async #listen(id: string, { protocol, port }: ForwardedPort): Promise<LoopbackListener> {
+  async #listen({ kind, id }: Publisher, { protocol, port }: ForwardedPort): Promise<LoopbackListener> {
     const { address, streams, log, entry } = this.#options
     try {
       const listen = protocol === 'udp' ? listenForDatagrams : listenForConnections
       const listener = await listen({ address, port }, streams, log)
-      log.debug(`port ${portText({ protocol, port })} of container ${id.slice(0, 12)} is at ${address}`)
+      log.debug(`port ${portText({ protocol, port })} of ${kind} ${id.slice(0, 12)} is at ${address}`)
       return listener
     } catch (cause) {
       const text = protocol === 'udp' ? `UDP port ${port}` : `port ${port}`
       throw new PortNotForwardedError({
-        what: `${text}, which the container ${id.slice(0, 12)} publishes, cannot be opened at ${address}`,
+        what: `${text}, which the ${kind} ${id.slice(0, 12)} publishes, cannot be opened at ${address}`,
         entry,
         remedy:
           (cause as NodeJS.ErrnoException).code === 'EACCES'
@@ -170,7 +171,7 @@ function portText({ protocol, port }: ForwardedPort): string {
  * What is published for everybody. At one address of the guest it is for the guest, as it is for the machine of a local engine; and so is
  * what is published over IPv6 alone, because no way into the guest has that. What is published without an address is at `0.0.0.0` as well.
  */
-function forwardable(published: DockerdContainer['published']): Map<string, ForwardedPort> {
+function forwardable(published: Published['published']): Map<string, ForwardedPort> {
   const everywhere = ['', '0.0.0.0']
   const ports = new Map<string, ForwardedPort>()
   for (const { protocol, hostIp, port } of published) {

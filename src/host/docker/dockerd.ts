@@ -1,12 +1,15 @@
 import {
   containerEvents,
   engineClient,
-  type InspectedContainer,
   inspectContainer,
+  inspectService,
   killContainer,
+  type PublishedPort,
   readContainerEvents,
   removeImage,
+  removeService,
   runningContainers,
+  swarmServices,
   tagImage,
 } from '../../engine/index.ts'
 import type { Images } from '../images.ts'
@@ -14,40 +17,60 @@ import type { Images } from '../images.ts'
 /** A guest's dockerd, as far as we ask it. */
 export interface Dockerd {
   readonly images: Pick<Images, 'tag' | 'remove'>
-  readonly containers: DockerdContainers
+  readonly publishers: PortPublishers
   ping(): Promise<unknown>
 }
 
-export interface DockerdContainers {
-  /** By id or name, with the ports of the guest that lead to it while it runs; undefined where there is none. */
-  inspect(container: string): Promise<DockerdContainer | undefined>
-  /** Ids of those that run. */
-  running(): Promise<readonly string[]>
-  /** Ids of containers that have started or ended, from the call on; ends with the signal or with dockerd. */
-  changes(signal: AbortSignal): Promise<AsyncIterable<string>>
-  kill(id: string): Promise<void>
+/** What publishes ports of a guest: a container, or a service of its swarm. */
+export interface Publisher {
+  readonly kind: 'container' | 'service'
+  /** Or its name. */
+  readonly id: string
 }
 
-export type DockerdContainer = Pick<InspectedContainer, 'id' | 'published'>
+export interface Published {
+  /** That of the publisher, and not its name. */
+  readonly id: string
+  /** The ports of the guest that lead to it now. */
+  readonly published: readonly PublishedPort[]
+}
+
+export interface PortPublishers {
+  /** @returns undefined where there is none */
+  inspect(publisher: Publisher): Promise<Published | undefined>
+  /** Containers that run, and services. */
+  list(): Promise<readonly Publisher[]>
+  /** Those that have started, changed or ended, from the call on; ends with the signal or with dockerd. */
+  changes(signal: AbortSignal): Promise<AsyncIterable<Publisher>>
+  /** Kills a container, removes a service. */
+  end(publisher: Publisher): Promise<void>
+}
 
 /** The dockerd behind a unix socket of this machine. */
 export function dockerdAt(socketPath: string): Dockerd {
   const client = engineClient({ kind: 'unix', path: socketPath })
+  const events = { types: ['container', 'service'], events: ['start', 'die', 'create', 'update', 'remove'] } as const
   return {
     images: {
       tag: (ref, newRef) => tagImage(client, ref, newRef),
       remove: (ref) => removeImage(client, ref),
     },
-    containers: {
-      inspect: (container) => inspectContainer(client, container),
-      running: () => runningContainers(client),
-      changes: async (signal) => idsIn(await containerEvents(client, { events: ['start', 'die'], signal })),
-      kill: (id) => killContainer(client, id),
+    publishers: {
+      inspect: ({ kind, id }) => (kind === 'service' ? inspectService(client, id) : inspectContainer(client, id)),
+      list: async () => {
+        const [containers, services] = await Promise.all([runningContainers(client), swarmServices(client)])
+        return [
+          ...containers.map((id) => ({ kind: 'container', id }) as const),
+          ...services.map((id) => ({ kind: 'service', id }) as const),
+        ]
+      },
+      changes: async (signal) => publishersIn(await containerEvents(client, { ...events, signal })),
+      end: ({ kind, id }) => (kind === 'service' ? removeService(client, id) : killContainer(client, id)),
     },
     ping: () => client.docker.ping(),
   }
 }
 
-async function* idsIn(answer: Awaited<ReturnType<typeof containerEvents>>): AsyncGenerator<string, void> {
-  for await (const { Actor } of readContainerEvents(answer)) yield Actor.ID
+async function* publishersIn(answer: Awaited<ReturnType<typeof containerEvents>>): AsyncGenerator<Publisher, void> {
+  for await (const { Type, Actor } of readContainerEvents(answer)) yield { kind: Type, id: Actor.ID }
 }

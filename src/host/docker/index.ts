@@ -14,5 +14,5 @@ export {
   imageLabels,
   resolveEngineAddress,
 } from '../../engine/index.ts'
-export { type Dockerd, type DockerdContainer, type DockerdContainers, dockerdAt } from './dockerd.ts'
+export { type Dockerd, dockerdAt, type PortPublishers, type Published, type Publisher } from './dockerd.ts'
 export { dockerHost, type EngineView, type OpenHostOptions, openDockerHost, viewEngine } from './host.ts'

@@ -175,6 +175,6 @@ export async function forwardDocker(
 /** For a box whose ports cannot be reached from this machine. Gives the address of this machine at which they are. */
 async function forwardPorts(forwards: Forwards, docker: ForwardedSocket): Promise<string> {
   const address = loopbackAddress()
-  await forwards.addPublishedPorts({ address, containers: dockerdAt(docker.path).containers })
+  await forwards.addPublishedPorts({ address, publishers: dockerdAt(docker.path).publishers })
   return address
 }
