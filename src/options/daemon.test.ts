@@ -71,6 +71,11 @@ test('CAs of registries are those of this machine, or of a directory that is the
   )
 })
 
+test('with systemd as PID 1 its cgroup driver may be named', () => {
+  const daemon = { 'exec-opts': ['native.cgroupdriver=systemd'] }
+  expect(entry({ daemon, init: 'systemd' }).daemon).toEqual(daemon)
+})
+
 test('is refused where another command runs in place of dockerd', () => {
   expect(() => entry({ daemon: { debug: true }, init: ['sleep', 'infinity'] })).toThrow(
     "in place of which 'init' has another command",

@@ -83,7 +83,8 @@ function reasonFor(why: string, keys: readonly string[]): readonly (readonly [st
   return keys.map((key) => [key, why])
 }
 
-type Checked = Required<DockerdOptions> & { readonly init?: readonly string[] | undefined }
+/** `init` of the entry: a name of what is PID 1, or a command. */
+type Checked = Required<DockerdOptions> & { readonly init: string | readonly string[] }
 
 /** @throws InvalidOptionError */
 export function checkDockerd({ daemon, proxy, registryCertificates, init }: Checked, entry?: string): void {
@@ -133,20 +134,24 @@ function faultOfText(text: string): string | undefined {
 }
 
 /** What dockerd does not know, or takes for nonsense, it says itself: versions differ. */
-function checkDaemon(daemon: DaemonOptions, init: readonly string[] | undefined, entry: string | undefined): void {
+function checkDaemon(daemon: DaemonOptions, init: string | readonly string[], entry: string | undefined): void {
   const refuse = (what: string, remedy: string): never => {
     throw new InvalidOptionError({ what: `the option 'daemon' ${what}`, remedy, entry })
   }
   const keys = Object.keys(daemon)
-  if (init !== undefined && keys.length > 0)
+  if (typeof init !== 'string' && keys.length > 0)
     refuse("is for the guest's dockerd, in place of which 'init' has another command", 'leave one of the two out')
   for (const key of keys) {
     const why = RESERVED.get(key)
     if (why !== undefined) refuse(`has ${JSON.stringify(key)}, which is not yours to give: ${why}`, 'leave it out')
   }
   const { 'exec-opts': runtimeOptions, 'storage-driver': driver } = daemon
-  if (Array.isArray(runtimeOptions) && runtimeOptions.includes('native.cgroupdriver=systemd'))
-    refuse('has native.cgroupdriver=systemd in "exec-opts": the guest has no systemd', 'leave it out, for cgroupfs')
+  const asksForSystemd = Array.isArray(runtimeOptions) && runtimeOptions.includes('native.cgroupdriver=systemd')
+  if (asksForSystemd && init !== 'systemd')
+    refuse(
+      'has native.cgroupdriver=systemd in "exec-opts": the guest has no systemd',
+      "leave it out, for cgroupfs, or set init: 'systemd'",
+    )
   if (driver === 'btrfs' || driver === 'zfs')
     refuse(
       `has the "storage-driver" ${driver}, which is that of another file system than the guest's`,
