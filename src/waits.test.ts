@@ -212,13 +212,13 @@ const elsewhere: Readonly<Record<string, string>> = {
   'buildkit/session/blobs.ts': 'answers, and does not ask',
   'buildkit/session/content-stores.ts': 'answers, and does not ask',
   'buildkit/session/registry-auth.ts': 'has a test of its own above',
+  'bisect/git-tree.ts': 'is git, which ends with the signal (bisect/git-tree.test.ts)',
   'buildkit/session/services.ts': 'answers, and does not ask',
   'buildkit/session/session.ts': 'ends with the solve that it is of, and so with its signal (e2e/buildkit/cancel)',
   'buildkit/solve/as-frontend.ts': 'ends with the signal of its solve (e2e/buildkit/cancel)',
   'cli/command-watcher.ts': 'is waited for by nobody',
   'cli/run-in-vm.ts': "is the user's command, which ends with the signal (cli/run-in-vm.test.ts)",
   'doctor/images.ts': 'each check has a deadline (doctor/check.test.ts)',
-  'doctor/settings.ts': 'only reads addresses',
   'engine/machine-lock.ts': 'ends at its deadline and with its signal (engine/machine-lock.test.ts)',
   'engine/ssh.ts': 'is a connection to the engine: each question over it has a deadline (engine/request.ts, above)',
   'files/owned-directory.ts': 'connects to a local socket and hears at once whether somebody listens',
@@ -238,7 +238,7 @@ const elsewhere: Readonly<Record<string, string>> = {
 }
 
 const TALKS =
-  /^import (?!type\b)(?:\w+(?:, )?)?(?:\{[^{}]*\})? from '(?:node:(?:net|dgram|tls|http|https|child_process|worker_threads)|@grpc\/grpc-js|ssh2|dockerode)'|\bfetch\(/m
+  /^import (?!type\b|\{ (?:BlockList, )?isIP(?:v4)? \})(?:\w+(?:, )?)?(?:\{[^{}]*\})? from '(?:node:(?:net|dgram|tls|http|https|child_process|worker_threads)|@grpc\/grpc-js|ssh2|dockerode)'|\bfetch\(/m
 
 test('each file that talks to others is in a list', () => {
   const listed = new Set([...endAtDeadlines, ...endWithSignals].flatMap(({ files }) => files))

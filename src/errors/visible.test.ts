@@ -1,5 +1,5 @@
 import { expect, test } from 'vitest'
-import { visible, visibleLine } from './visible.ts'
+import { visible, visibleLine } from './index.ts'
 
 test.each([
   ['\x1b[2J\x1b]0;title\x07', '\\x1b[2J\\x1b]0;title\\x07'],

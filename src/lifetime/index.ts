@@ -5,8 +5,9 @@ export {
   orAborted,
   reasonInTime,
   startDeadline,
+  waitingFor,
+  waits,
 } from './deadline.ts'
 export { Disposals } from './disposals.ts'
 export { keepAlive } from './keep-alive.ts'
 export { Slots } from './slots.ts'
-export { waitingFor, waits } from './waits.ts'

@@ -1,5 +1,5 @@
 import { expect, test } from 'vitest'
-import { type KernelLogRecord, type KernelReport, ReportCutter } from './reports.ts'
+import { type KernelLogRecord, type KernelReport, ReportCutter } from './index.ts'
 
 /** The lines as a kernel's records, a millisecond apart. */
 function records(text: string): KernelLogRecord[] {
