@@ -24,9 +24,15 @@ export interface IsolatedEngine extends AsyncDisposable {
  */
 export async function startIsolatedEngine({
   storageDriver = 'vfs',
+  runtime,
+  under = [],
 }: {
   /** The default works on every file system, and copies each layer whole. @default 'vfs' */
   readonly storageDriver?: 'vfs' | 'overlay2'
+  /** Path of what it starts containers with. @default runc */
+  readonly runtime?: string
+  /** The command that runs it, with its arguments. @default nobody else */
+  readonly under?: readonly string[]
 } = {}): Promise<IsolatedEngine> {
   const directory = await mkdtemp(join(tmpdir(), 'tk-engine-'))
   const socketPath = join(directory, 'docker.sock')
@@ -42,9 +48,9 @@ export async function startIsolatedEngine({
   const config = ['--config-file', join(directory, 'daemon.json')]
   await writeFile(join(directory, 'daemon.json'), '{}')
   const env = { ...process.env, HTTP_PROXY: NOWHERE, HTTPS_PROXY: NOWHERE, NO_PROXY: '' }
-  const program = new Program(['unshare', '--net', 'dockerd', '--iptables=false', ...place, ...files, ...config], {
-    env,
-  })
+  const runtimes = runtime === undefined ? [] : ['--add-runtime', `test=${runtime}`, '--default-runtime', 'test']
+  const dockerd = ['dockerd', '--iptables=false', ...place, ...files, ...config, ...runtimes]
+  const program = new Program([...under, 'unshare', '--net', ...dockerd], { env })
   const close = async () => {
     // In order, so that its containerd ends as well.
     program.kill('SIGTERM')

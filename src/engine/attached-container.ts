@@ -182,16 +182,25 @@ async function end({ engine, id, fate, stdin, graceMs, log }: Ending): Promise<v
   try {
     if (await happensWithin(fate.removed, graceMs)) return
     log.debug(`container ${id.slice(0, 12)} did not end within ${graceMs} ms of its stdin; killing it`)
-    await removeContainer(engine, id)
-    if (await happensWithin(fate.removed, REMOVAL_TIMEOUT_MS)) return
-    throw new ContainerNotRemovedError({
-      what: `the engine did not remove the container ${id.slice(0, 12)} within ${REMOVAL_TIMEOUT_MS / 1_000} s`,
-      remedy: `remove it with \`docker rm -f ${id.slice(0, 12)}\`, and see the engine's log`,
+    await removeContainer(engine, id).catch((cause) => {
+      // It cannot kill what hangs in the kernel.
+      throw statusOf(cause) === undefined ? cause : notRemoved(id, cause)
     })
+    if (await happensWithin(fate.removed, REMOVAL_TIMEOUT_MS)) return
+    throw notRemoved(id)
   } finally {
     fate.unfollow()
     stdin.destroy()
   }
+}
+
+function notRemoved(id: string, cause?: unknown): ContainerNotRemovedError {
+  const within = cause === undefined ? ` within ${REMOVAL_TIMEOUT_MS / 1_000} s` : ''
+  return new ContainerNotRemovedError({
+    what: `the engine did not remove the container ${id.slice(0, 12)}${within}`,
+    remedy: `remove it with \`docker rm -f ${id.slice(0, 12)}\`, and see the engine's log`,
+    cause,
+  })
 }
 
 async function happensWithin(event: Promise<void>, ms: number): Promise<boolean> {

@@ -1,8 +1,8 @@
 import { reasonOf } from '../../errors/index.ts'
-import { type Box, type BoxSpec, DeviceMissingError, type Host } from '../../host/index.ts'
+import { type Box, type BoxSpec, ContainerNotRemovedError, DeviceMissingError, type Host } from '../../host/index.ts'
 import type { Logger } from '../../log/index.ts'
 import { imagePaths, probeArguments } from '../../qemu/index.ts'
-import { type AcceleratorVerdict, describeKvmFailure, loadDriver } from './verdict.ts'
+import { type AcceleratorVerdict, describeKvmFailure, type FailedProbe, loadDriver } from './verdict.ts'
 
 const COUNTER = /^testkernels: counter_khz (\d+)$/
 const USER_SPACE = 'testkernels: user space reached'
@@ -49,21 +49,34 @@ export async function probeAccelerator(options: ProbeOptions): Promise<Accelerat
 }
 
 async function runProbe({ host, image, entry, timeoutMs, signal, log }: ProbeOptions, how: Partial<BoxSpec>) {
-  await using box = await host.run({ image, entry, entrypoint: [imagePaths.probe], ...how }, { signal, log })
-  let ended: 'by itself' | 'at the deadline' = 'by itself'
-  const end = () => box.stop().catch((thrown) => log.debug(reasonOf(thrown)))
+  const box = await host.run({ image, entry, entrypoint: [imagePaths.probe], ...how }, { signal, log })
+  let isLate = false
+  // Memoised: what comes of it is heard below.
+  const end = () => void box.stop().catch((thrown) => log.debug(reasonOf(thrown)))
   const deadline = setTimeout(() => {
-    ended = 'at the deadline'
-    void end()
+    isLate = true
+    end()
   }, timeoutMs)
   signal.addEventListener('abort', end, { once: true })
   try {
     const seen = await readProbe(box)
+    const ended = await endOf(box, isLate)
     signal.throwIfAborted()
     return { ...seen, ended, said: lastWords(box), output: box.stdout.tail(OUTPUT_LINES) || undefined }
   } finally {
     clearTimeout(deadline)
     signal.removeEventListener('abort', end)
+  }
+}
+
+/** What hangs in the kernel cannot be killed; when that comes back it ends, and its box with it. */
+async function endOf(box: Box, isLate: boolean): Promise<FailedProbe['ended']> {
+  try {
+    await box.stop()
+    return isLate ? 'at the deadline' : 'by itself'
+  } catch (thrown) {
+    if (isLate && thrown instanceof ContainerNotRemovedError) return 'never'
+    throw thrown
   }
 }
 

@@ -29,6 +29,14 @@ test('a guest that hung is told by the deadline it missed', () => {
   })
 })
 
+test('a device that hangs its QEMU for good is told as that, and is so for every image', () => {
+  expect(describeKvmFailure({ arch, ended: 'never', said: '', deadlineMs })).toEqual({
+    reason: "this machine's /dev/kvm hangs: QEMU, which has opened it, cannot even be killed",
+    remedy: expect.stringContaining('restart the machine'),
+    about: 'machine',
+  })
+})
+
 test.each([
   // From QEMU 10.0: a device that its user may not open, and one that was made without its driver.
   ['Permission denied', 'QEMU may not open', 'sudo tee /etc/udev/rules.d/99-kvm4all.rules'],

@@ -28,13 +28,17 @@ const GRANT =
 const NESTED =
   "give the engine's machine a working /dev/kvm: where it is a virtual machine itself, by nested virtualisation of the hypervisor that runs it"
 
+const RESTART =
+  "see what the kernel of the engine's machine says of it (`sudo dmesg`), update that kernel, and restart the machine"
+
 export function loadDriver({ kvmModules }: Pick<Architecture, 'kvmModules'>): string {
   return `load the driver of KVM on the engine's machine (\`sudo modprobe ${kvmModules.join('` or `sudo modprobe ')}\`), with virtualisation enabled in its firmware`
 }
 
 export interface FailedProbe {
   readonly arch: Architecture
-  readonly ended: 'by itself' | 'at the deadline'
+  /** `never`: its QEMU could not be killed. */
+  readonly ended: 'by itself' | 'at the deadline' | 'never'
   /** The last line of QEMU's errors. */
   readonly said: string
   readonly deadlineMs: number
@@ -47,6 +51,10 @@ export interface FailedProbe {
 export function describeKvmFailure(probe: FailedProbe): Pick<AcceleratorVerdict, 'reason' | 'remedy' | 'about'> {
   const { arch, ended, said, deadlineMs } = probe
   const quoted = said === '' ? '' : ` (${said.replace(/^qemu-system: /, '')})`
+  if (ended === 'never') {
+    const reason = `this machine's /dev/kvm hangs: QEMU, which has opened it, cannot even be killed${quoted}`
+    return { reason, remedy: RESTART, about: 'machine' }
+  }
   if (ended === 'at the deadline') {
     const reason = `/dev/kvm opens, but a guest that ran with it did not reach user space in ${deadlineMs / 1000} s${quoted}`
     return { reason, remedy: NESTED, about: 'image' }
