@@ -1,21 +1,15 @@
 // Whoever may use the engine may use VMs: nothing of ours needs root.
 import { spawnSync } from 'node:child_process'
-import { chownSync, statSync } from 'node:fs'
+import { chownSync } from 'node:fs'
 import { mkdtemp, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
-import { dirname, join } from 'node:path'
+import { join } from 'node:path'
 import { expect, test } from 'vitest'
 import { Run, testkernels } from '../support/run.ts'
+import { engineGid, isPublic, isRoot, NOBODY } from '../support/users.ts'
 
-const NOBODY = 65_534
-/** The group that may use this machine's engine. */
-const engineGid = statSync('/var/run/docker.sock', { throwIfNoEntry: false })?.gid ?? 0
 /** Only root starts programs as somebody else, who must be able to read ours. */
-const asNobody = process.getuid?.() === 0 && engineGid !== 0 && isPublic(import.meta.dirname)
-
-function isPublic(path: string): boolean {
-  return (statSync(path).mode & 0o005) === 0o005 && (path === '/' || isPublic(dirname(path)))
-}
+const asNobody = isRoot && engineGid !== 0 && isPublic(import.meta.dirname)
 
 test.runIf(asNobody)('a user of the engine who is not root has a VM', async () => {
   const home = await mkdtemp(join(tmpdir(), 'tk-nobody-'))
@@ -32,8 +26,7 @@ test.runIf(asNobody)('a user of the engine who is not root has a VM', async () =
   }
 })
 
-const canBeRootOfNobody =
-  process.getuid?.() === 0 && spawnSync('unshare', ['--user', '--map-root-user', 'true']).status === 0
+const canBeRootOfNobody = isRoot && spawnSync('unshare', ['--user', '--map-root-user', 'true']).status === 0
 
 test.runIf(canBeRootOfNobody)('root of a user namespace without other users has a VM', async () => {
   const main = join(import.meta.dirname, '../../dist/cli/main.js')

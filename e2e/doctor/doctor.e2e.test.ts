@@ -1,13 +1,14 @@
 // `testkernels doctor` on this machine, and on what can be made wrong of it without disturbing it.
 import { spawnSync } from 'node:child_process'
-import { chmodSync, statSync } from 'node:fs'
+import { chmodSync } from 'node:fs'
 import { mkdtemp, rm, writeFile } from 'node:fs/promises'
 import { createServer } from 'node:net'
 import { tmpdir } from 'node:os'
-import { dirname, join } from 'node:path'
+import { join } from 'node:path'
 import { afterEach, beforeEach, expect, test } from 'vitest'
 import { Program } from '../support/program.ts'
 import { type RunOptions, testkernels } from '../support/run.ts'
+import { isPublic, isRoot } from '../support/users.ts'
 
 interface Finding {
   readonly id: string
@@ -22,14 +23,9 @@ interface Diagnosis {
 }
 
 const NOBODYS_UID = 54_321
-const isRoot = process.getuid?.() === 0
 /** Only root mounts, and starts programs as somebody else, who must be able to read ours. */
 const canMount = isRoot && spawnSync('unshare', ['--mount', 'true']).status === 0
 const canBeAnybody = isRoot && isPublic(import.meta.dirname)
-
-function isPublic(path: string): boolean {
-  return (statSync(path).mode & 0o005) === 0o005 && (path === '/' || isPublic(dirname(path)))
-}
 
 let directory = ''
 

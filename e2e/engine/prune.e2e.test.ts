@@ -1,26 +1,17 @@
 // Whose a thing is, is told by the engine, so that it does not matter who asks: each owner here is alone in his PID namespace, or another user.
 import { spawnSync } from 'node:child_process'
-import { statSync } from 'node:fs'
-import { dirname, join } from 'node:path'
+import { join } from 'node:path'
 import { afterEach, beforeAll, expect, test } from 'vitest'
 import { type Engine, newRun, prune, runLabels } from '../../src/engine/index.ts'
 import { baseImage } from '../support/env.ts'
 import { Program } from '../support/program.ts'
+import { engineGid, isPublic, isRoot, NOBODY } from '../support/users.ts'
 
 const runAttached = join(import.meta.dirname, 'run-attached.mjs')
 const main = join(import.meta.dirname, '../../dist/cli/main.js')
-const NOBODY = 65_534
 /** What was not started for a minute is nobody's. */
 const ABANDONED_DEADLINE_MS = 180_000
 const GONE_DEADLINE_MS = 60_000
-
-const isRoot = process.getuid?.() === 0
-/** The group that may use this machine's engine. */
-const engineGid = statSync('/var/run/docker.sock', { throwIfNoEntry: false })?.gid ?? 0
-
-function isPublic(path: string): boolean {
-  return (statSync(path).mode & 0o005) === 0o005 && (path === '/' || isPublic(dirname(path)))
-}
 
 /** Who starts a program. */
 interface Somebody {
