@@ -84,6 +84,8 @@ async function ready(family: Family, booted: BootedVm, start: Start): Promise<St
   const vm = new StartedKernelVm({
     entry,
     booted,
+    kernelRelease: family.plan.kernelRelease,
+    accelerator: family.plan.machine.accelerator.kind,
     timeline,
     fork: (options) => fork(family, options),
     checkpoint: (options) => checkpoint(family, { booted, heartbeat }, options),

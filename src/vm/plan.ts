@@ -30,6 +30,8 @@ export interface VmPlan {
   /** Name of the image in the engine's store. */
   readonly image: string
   readonly machine: Machine
+  /** What the kernel calls itself, as `uname -r` prints it; undefined where the image does not say. */
+  readonly kernelRelease: string | undefined
   /** Which machine and accelerator it is, and why; for people. */
   readonly runsOn: string
   /** Undefined for VMs that boot cold. */
@@ -78,7 +80,9 @@ export async function planVm(request: VmRequest, start: Start): Promise<VmPlan> 
     settings,
   })
   const runsOn = [...describeTransport(transport, entry.machine), `with ${why}`].join(', ')
-  const settled = { session, entry, image, machine, settings, preloads, runsOn, logConsumer, waitStrategy }
+  const kernelRelease = facts?.kernel.release
+  const parts = { machine, kernelRelease, settings, preloads, runsOn }
+  const settled = { session, entry, image, ...parts, logConsumer, waitStrategy }
   // A command of the user's may be over before it is saved, and would go on from its middle in each clone.
   const template =
     entry.template && typeof facts?.init !== 'object'

@@ -1,5 +1,6 @@
 import { Readable } from 'node:stream'
 import type { KernelEntry } from '../options/index.ts'
+import type { Accelerator } from '../qemu/index.ts'
 import type { ExecResult } from '../ssh/index.ts'
 import type { BootedVm } from './boot/booted-vm.ts'
 import type { Checkpoint } from './checkpoint.ts'
@@ -18,6 +19,8 @@ export interface SpareReservation extends AsyncDisposable {
 interface StartedParts {
   readonly entry: KernelEntry
   readonly booted: BootedVm
+  readonly kernelRelease: string | undefined
+  readonly accelerator: Accelerator['kind']
   readonly timeline: Timeline
   readonly fork: Fork<StartedKernelVm>
   readonly checkpoint: (options?: ForkOptions) => Promise<Checkpoint<StartedKernelVm>>
@@ -27,14 +30,20 @@ interface StartedParts {
 /** A VM whose dockerd answers. It lives until `stop()`, or until this process ends. */
 export class StartedKernelVm implements AsyncDisposable {
   readonly entry: KernelEntry
+  /** What the guest's kernel calls itself, as `uname -r` prints it; undefined where its image does not say. */
+  readonly kernelRelease: string | undefined
+  /** What runs the guest: KVM, or software emulation. */
+  readonly accelerator: Accelerator['kind']
   readonly #booted: BootedVm
   readonly #timeline: Timeline
   readonly #fork: Fork<StartedKernelVm>
   readonly #checkpoint: StartedParts['checkpoint']
   readonly #reserveSpares: StartedParts['reserveSpares']
 
-  constructor({ entry, booted, timeline, fork, checkpoint, reserveSpares }: StartedParts) {
+  constructor({ entry, booted, timeline, fork, checkpoint, reserveSpares, ...facts }: StartedParts) {
     this.entry = entry
+    this.kernelRelease = facts.kernelRelease
+    this.accelerator = facts.accelerator
     this.#booted = booted
     this.#timeline = timeline
     this.#fork = fork
