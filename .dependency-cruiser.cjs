@@ -3,7 +3,7 @@
 const layers = [
   ['errors', 'files', 'kernel-log', 'lifetime', 'log'],
   ['arch', 'options'],
-  ['buildkit', 'engine', 'qemu', 'ssh'],
+  ['buildkit', 'engine', 'qemu', 'report', 'ssh'],
   ['host'],
   ['image', 'template', 'streams', 'forward'],
   ['vm', 'worker', 'matrix', 'doctor', 'bisect'],
