@@ -235,6 +235,7 @@ const elsewhere: Readonly<Record<string, string>> = {
   'worker/fate.ts': 'is a timer',
   'worker/kernel-watch.ts': 'has a deadline (matrix/report-server.test.ts)',
   'worker/lease-vms.ts': 'ends with the process that has the VMs, and with the hook of the test runner',
+  'worker/watched-tests.ts': 'has a deadline (worker/watched-tests.test.ts)',
 }
 
 const TALKS =

@@ -1,14 +1,11 @@
 // What kernels report is the failure of the right test, in every mode: on a VM that is played. Real kernels are in e2e/full/reports.
-import { EventEmitter } from 'node:events'
-import { existsSync, readFileSync, rmSync } from 'node:fs'
 import { mkdtemp, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterEach, beforeEach, expect, test } from 'vitest'
 import { ReportServers } from '../../src/matrix/report-server.ts'
-import { parseKernelEntry } from '../../src/options/index.ts'
-import type { VmKernelReport } from '../../src/vm/index.ts'
 import { jest } from '../support/jest.ts'
+import { PlayedVm } from '../support/played-vm.ts'
 import { vitest } from '../support/run.ts'
 
 let directory: string
@@ -16,36 +13,10 @@ let env: { FATE: string; PROVOKE: string }
 let vm: PlayedVm
 let servers: ReportServers
 
-/** Its kernel reports what is in the file, once it is asked. */
-class PlayedVm {
-  readonly entry = parseKernelEntry('fake', { kernel: 'debian:trixie' })
-  readonly gone = new AbortController().signal
-  readonly #events = new EventEmitter<{ report: [VmKernelReport] }>()
-  kernelLogPosition = 0
-  settles = 0
-
-  onKernelReport(listener: (report: VmKernelReport) => void): Disposable {
-    this.#events.on('report', listener)
-    return { [Symbol.dispose]: () => void this.#events.off('report', listener) }
-  }
-
-  async settleKernelReports(): Promise<readonly VmKernelReport[]> {
-    this.settles++
-    if (!existsSync(env.PROVOKE)) return []
-    const title = readFileSync(env.PROVOKE, 'utf8')
-    rmSync(env.PROVOKE)
-    const sequence = this.kernelLogPosition + 1
-    const report = { kind: 'bug', title, headline: title, block: title, sequence, uptimeS: 1, verdict: 'fail' } as const
-    this.#events.emit('report', report)
-    this.kernelLogPosition = sequence
-    return [report]
-  }
-}
-
 beforeEach(async () => {
   directory = await mkdtemp(join(tmpdir(), 'tk-reports-'))
   env = { FATE: join(directory, 'fate.json'), PROVOKE: join(directory, 'provoke') }
-  vm = new PlayedVm()
+  vm = new PlayedVm(env.PROVOKE)
   servers = new ReportServers(async () => directory)
   const kernel = { name: 'fake', kernel: 'debian:trixie', cgroup: 2, dockerHost: 'unix:///nowhere', environment: {} }
   await writeFile(env.FATE, JSON.stringify({ kernel, reports: await servers.socketFor(vm) }))

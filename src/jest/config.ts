@@ -8,6 +8,7 @@ import {
   type NamedKernelOptions,
   type ProjectOptions,
   parseIsolation,
+  parseKernelReport,
   readSettings,
 } from '../options/index.ts'
 import type { Scope } from '../worker/index.ts'
@@ -55,10 +56,12 @@ interface Asked {
 
 function project(name: string, asked: Asked, options: KernelProjectOptions): JestProject {
   refuseGlobalHooks(name, options)
-  const { testTimeout: testTimeoutMs, testEnvironment = 'node', isolation, ...others } = options
+  const { testTimeout: testTimeoutMs, testEnvironment = 'node', isolation, kernelReport, ...others } = options
+  const report = parseKernelReport(name, kernelReport)
   const wanted = {
     ...asked,
     isolation: parseIsolation(name, isolation),
+    ...(report !== undefined && { kernelReport: report }),
     ...(testTimeoutMs !== undefined && { testTimeoutMs }),
   }
   const environment = findTestEnvironment(testEnvironment, options.rootDir)

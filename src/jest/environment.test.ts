@@ -61,7 +61,7 @@ test.each([
     ...(project !== undefined && { testTimeoutMs: project }),
   })
   const globalConfig = jest === undefined ? {} : { testTimeout: jest }
-  const environment = new Environment({ globalConfig }, undefined)
+  const environment = new Environment({ globalConfig }, { testPath: '/x.test.js' })
   const state = { testTimeout: 'what Jest has', rootDescribeBlock: block('ROOT', []) } as unknown as CircusState
   await environment.handleTestEvent?.({ name: 'setup' }, state)
   expect(state.testTimeout).toBe(holds)

@@ -3,17 +3,19 @@ import {
   abortable,
   abortableWithCallback,
   assignEnvironment,
+  beginTest,
   type Failure,
+  finishFile,
   kernelOf,
   type LeasedVm,
   leaseVms,
   neededBy,
   type ProvidedKernel,
+  type RunningTest,
   readVariable,
   type TestFunction,
-  type VmSource,
-  type WatchedTest,
 } from '../worker/index.ts'
+import { JestFileRecord } from './file-record.ts'
 import type {
   CircusEvent,
   CircusState,
@@ -23,7 +25,7 @@ import type {
   EnvironmentModule,
 } from './jest-types.ts'
 import { KEY } from './kernels.cjs'
-import { type KernelRequest, sourcesVariable } from './project-files.ts'
+import { type KernelRequest, type ProvidedToProject, providedVariable } from './project-files.ts'
 
 /**
  * A test environment that has the project's VMs. It is the one place of a Jest worker that is outside of the tests' sandbox, and
@@ -34,8 +36,10 @@ export function withKernels(module: EnvironmentModule, request: KernelRequest): 
   return class KernelEnvironment extends Base {
     readonly #testTimeoutMs: number | undefined
     #vms: readonly LeasedVm[] = []
-    /** The tests that run, each on its VMs. */
-    readonly #watched = new Map<CircusTest, readonly WatchedTest[]>()
+    readonly #running = new Map<CircusTest, RunningTest>()
+    readonly #provided: ProvidedToProject
+    /** Undefined where there is to be no report of the run. */
+    readonly #record: JestFileRecord | undefined
     #restore = () => {}
 
     constructor(...args: ConstructorParameters<EnvironmentClass>) {
@@ -43,12 +47,18 @@ export function withKernels(module: EnvironmentModule, request: KernelRequest): 
       // Jest has taken that of its whole configuration already.
       const ours = args[0].globalConfig.testTimeout === undefined ? TEST_TIMEOUT_MS : undefined
       this.#testTimeoutMs = request.testTimeoutMs ?? ours
+      this.#provided = JSON.parse(readVariable(providedVariable(request)) ?? '{"sources":[]}')
+      const { records } = this.#provided
+      this.#record = records === undefined ? undefined : new JestFileRecord(records, args[1].testPath, request)
       Object.assign(this.global, { [KEY]: () => this.#vms.map(({ kernel }) => kernelOf(kernel)) })
     }
 
     override async setup(): Promise<void> {
       await super.setup()
-      this.#vms = await leaseVms(sourcesOf(request), { worker: readVariable('JEST_WORKER_ID') ?? '', toError })
+      const lease = leaseVms(this.#provided.sources, { worker: readVariable('JEST_WORKER_ID') ?? '', toError })
+      // Jest calls no teardown of an environment whose setup failed.
+      lease.catch((thrown) => this.#record?.write([thrown], []))
+      this.#vms = await lease
       if (request.scope === 'project') this.#point()
     }
 
@@ -83,17 +93,20 @@ export function withKernels(module: EnvironmentModule, request: KernelRequest): 
     async #watch({ name, test }: CircusEvent, { unhandledErrors }: CircusState): Promise<void> {
       if (name === 'test_started' && test !== undefined) {
         const fullName = fullNameOf(test)
-        const watches = this.#neededBy(fullName).flatMap(({ watch }) => watch ?? [])
-        this.#watched.set(test, await Promise.all(watches.map((watch) => watch.begin(fullName))))
+        this.#running.set(test, await beginTest(fullName, this.#neededBy(fullName)))
       }
       if (name === 'test_done' && test !== undefined) {
-        const watched = this.#watched.get(test) ?? []
-        this.#watched.delete(test)
-        test.errors.push(...(await Promise.all(watched.map((one) => one.end()))).flat())
+        const running = this.#running.get(test)
+        this.#running.delete(test)
+        const { errors, told } = (await running?.end()) ?? { errors: [], told: undefined }
+        test.errors.push(...errors)
+        this.#record?.done(test, fullNameOf(test), told?.({ failed: test.errors.length > 0 }))
       }
+      if ((name === 'test_skip' || name === 'test_todo') && test !== undefined) this.#record?.skipped(fullNameOf(test))
       if (name === 'run_finish') {
-        const watches = this.#vms.flatMap(({ watch }) => watch ?? [])
-        unhandledErrors.push(...(await Promise.all(watches.map((watch) => watch.finish()))).flat())
+        const { errors, told } = await finishFile(this.#vms)
+        unhandledErrors.push(...errors)
+        if (this.#record !== undefined) this.#record.write(unhandledErrors, await told())
       }
     }
 
@@ -123,11 +136,6 @@ function toError({ title, message }: Failure): Error {
   const error = new Error(`${title}: ${message}`)
   error.stack = ''
   return error
-}
-
-/** As the global setup of the project left them. */
-function sourcesOf(request: KernelRequest): readonly VmSource[] {
-  return JSON.parse(readVariable(sourcesVariable(request)) ?? '[]')
 }
 
 /**

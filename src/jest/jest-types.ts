@@ -10,7 +10,7 @@ export interface Environment {
 
 export type EnvironmentClass = new (
   config: { readonly globalConfig: { readonly testTimeout?: number } },
-  context: unknown,
+  context: { readonly testPath: string },
 ) => Environment
 
 /** A module of a test environment: CommonJS, or ES compiled to it, by default export or by name. */
@@ -46,6 +46,9 @@ export interface CircusTest {
   readonly name: string
   readonly parent: DescribeBlock
   readonly errors: unknown[]
+  /** Of its last try: in milliseconds since 1970, and in milliseconds. */
+  readonly startedAt?: number | null
+  readonly duration?: number | null
   fn?: TestFunction
 }
 

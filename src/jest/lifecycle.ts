@@ -1,12 +1,16 @@
 // What Jest's process does for a project: its VMs up when its tests are about to run, and down after them.
+import { mkdir } from 'node:fs/promises'
+import { join } from 'node:path'
 import { SessionThread, type ThreadLease } from '../matrix/index.ts'
 import { assignEnvironment } from '../worker/index.ts'
-import { type KernelRequest, sourcesVariable } from './project-files.ts'
+import { type ReportedProject, writeJestReport } from './file-record.ts'
+import { type KernelRequest, type ProvidedToProject, providedVariable } from './project-files.ts'
 
 /** The part of Jest's configuration that says whether there will be another run. */
 export interface RunMode {
   readonly watch?: boolean
   readonly watchAll?: boolean
+  readonly rootDir: string
 }
 
 /** The part of Jest's configuration that says how many workers it has at the most. */
@@ -19,6 +23,8 @@ interface Projects {
   readonly thread: SessionThread
   /** The VMs of each. */
   readonly leases: Map<string, ThreadLease>
+  /** Projects whose tests are to be in a report of the run, which is not written yet. */
+  readonly reported: ReportedProject[]
 }
 
 const KEY = Symbol.for('testkernels.jest.projects')
@@ -26,7 +32,11 @@ const KEY = Symbol.for('testkernels.jest.projects')
 /** On `globalThis`, because Jest may evaluate this module more than once. */
 function projects(): Projects {
   const holder = globalThis as { [KEY]?: Projects }
-  holder[KEY] ??= { thread: new SessionThread((line) => void process.stderr.write(`${line}\n`)), leases: new Map() }
+  holder[KEY] ??= {
+    thread: new SessionThread((line) => void process.stderr.write(`${line}\n`)),
+    leases: new Map(),
+    reported: [],
+  }
   return holder[KEY]
 }
 
@@ -46,14 +56,37 @@ export async function setUp(request: KernelRequest, { maxWorkers }: Workers): Pr
     workers: maxWorkers,
   })
   leases.set(request.id, lease)
-  assignEnvironment({ [sourcesVariable(request)]: JSON.stringify(lease.sources) })
+  const provided: ProvidedToProject = { sources: lease.sources, ...(await recordsFor(request, lease)) }
+  assignEnvironment({ [providedVariable(request)]: JSON.stringify(provided) })
   await former?.release()
 }
 
 /** Ends the VMs. In watch mode they stay for the next run, which starts those anew that died. */
-export async function tearDown(request: KernelRequest, { watch = false, watchAll = false }: RunMode): Promise<void> {
+export async function tearDown(request: KernelRequest, mode: RunMode): Promise<void> {
+  const { watch = false, watchAll = false, rootDir } = mode
+  await writeJestReport(takeReported(request), rootDir)
   if (watch || watchAll) return
   const { leases } = projects()
   await leases.get(request.id)?.release()
   leases.delete(request.id)
+}
+
+async function recordsFor(
+  request: KernelRequest,
+  { directory }: ThreadLease,
+): Promise<Pick<ProvidedToProject, 'records'>> {
+  if (request.kernelReport === undefined) return {}
+  // Those of a run before, in watch mode, are not this one's.
+  const records = join(directory, `${request.id}-${Date.now()}`)
+  await mkdir(records)
+  projects().reported.push({ request, records, startedMs: Date.now() })
+  return { records }
+}
+
+/** All tests have run when the first project is torn down: the projects that have one report, once. */
+function takeReported({ kernelReport }: KernelRequest): readonly ReportedProject[] {
+  const { reported } = projects()
+  const own = reported.filter(({ request }) => request.kernelReport === kernelReport)
+  reported.splice(0, reported.length, ...reported.filter((one) => !own.includes(one)))
+  return own
 }

@@ -4,7 +4,7 @@ import { isAbsolute, join, resolve } from 'node:path'
 import { pathToFileURL } from 'node:url'
 import { replaceFileSync } from '../files/index.ts'
 import { InvalidOptionError, type Isolation, type NamedKernelOptions } from '../options/index.ts'
-import type { Scope } from '../worker/index.ts'
+import type { Scope, VmSource } from '../worker/index.ts'
 import { KEY } from './kernels.cjs'
 
 /** What a project asks for; written into the files that Jest loads for it. */
@@ -14,12 +14,22 @@ export interface KernelRequest {
   readonly rows: readonly NamedKernelOptions[]
   readonly scope: Scope
   readonly isolation: Isolation
+  /** The directory of a report of the run, from the root of Jest's configuration. */
+  readonly kernelReport?: string
   /** Longest wait for a test or a hook that names none, in milliseconds, if the project says one. */
   readonly testTimeoutMs?: number
 }
 
-/** The variable that tells workers where they get the VMs of a project, or hear of them: a list of `VmSource`, as JSON. */
-export function sourcesVariable({ id }: Pick<KernelRequest, 'id'>): string {
+/** What workers are told of a project. */
+export interface ProvidedToProject {
+  /** Where they get its VMs, or hear of them. */
+  readonly sources: readonly VmSource[]
+  /** The directory in which they leave what a report of the run is made of; none where there is to be none. */
+  readonly records?: string
+}
+
+/** The variable that tells them: `ProvidedToProject`, as JSON. */
+export function providedVariable({ id }: Pick<KernelRequest, 'id'>): string {
   return `TESTKERNELS_JEST_${id}`
 }
 

@@ -6,7 +6,7 @@ import { replaceFile } from '../files/index.ts'
 import { type Logger, silentLogger } from '../log/index.ts'
 import { kernelText } from '../options/index.ts'
 import { DirectoryUnusableError, type StartedKernelVm, workerEnvironment } from '../vm/index.ts'
-import type { Failure, Fate, ProvidedKernel } from '../worker/index.ts'
+import type { Failure, Fate, ProvidedKernel, VmFacts } from '../worker/index.ts'
 import type { VmLease } from './vm-leases.ts'
 
 /** The file that says what becomes of one VM. */
@@ -70,7 +70,7 @@ export class Fates {
     try {
       const vm = await started
       const reports = await this.#reports.socketFor(vm)
-      const ready = { kernel: describeVm(vm), ...(reports !== undefined && { reports }) }
+      const ready = { kernel: describeVm(vm), facts: factsOf(vm), ...(reports !== undefined && { reports }) }
       await write(ready)
       const tellDeath = () => write({ ...ready, failure: failureOf(vm.gone.reason) })
       if (vm.gone.aborted) await tellDeath()
@@ -123,6 +123,12 @@ export function describeVm({ entry, dockerHost, address }: DescribedVm): Provide
     address,
     environment: workerEnvironment({ dockerHost, address }),
   }
+}
+
+/** The same, for a report of the run. */
+export function factsOf({ hostname, kernelRelease, accelerator, steps, consolePath }: StartedKernelVm): VmFacts {
+  const release = kernelRelease === undefined ? {} : { release: kernelRelease }
+  return { hostname, ...release, accelerator, steps, consolePath }
 }
 
 export function failureOf(thrown: unknown): Failure {

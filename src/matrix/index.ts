@@ -1,4 +1,4 @@
-export { describeVm } from './fates.ts'
+export { describeVm, factsOf } from './fates.ts'
 export { RunLogs } from './run-logs.ts'
 export {
   leaseForProject,

@@ -6,7 +6,7 @@ import { join } from 'node:path'
 import { afterEach, expect, test } from 'vitest'
 import { parseKernelEntry } from '../options/index.ts'
 import type { VmKernelReport } from '../vm/index.ts'
-import { KernelWatch } from '../worker/index.ts'
+import { type Heard, KernelWatch } from '../worker/index.ts'
 import { ReportServers } from './report-server.ts'
 
 const cleanUps: (() => unknown)[] = []
@@ -20,6 +20,7 @@ class FakeVm {
   readonly entry = parseKernelEntry('v1', { kernel: 'debian:bookworm' })
   readonly gone = new AbortController().signal
   readonly events = new EventEmitter<{ report: [VmKernelReport]; settle: [] }>()
+  readonly kernelReports: VmKernelReport[] = []
   kernelLogPosition = 0
   settles = 0
   #coming: VmKernelReport[] = []
@@ -39,6 +40,7 @@ class FakeVm {
   async settleKernelReports(): Promise<readonly VmKernelReport[]> {
     this.settles++
     for (const report of this.#coming.splice(0)) {
+      this.kernelReports.push(report)
       this.events.emit('report', report)
       this.kernelLogPosition = report.sequence
     }
@@ -64,7 +66,7 @@ async function watched() {
 
 /** Long enough for a test to have had its kernel do something. */
 const work = () => new Promise((resolve) => setTimeout(resolve, 5))
-const messages = (errors: readonly Error[]) => errors.map(({ message }) => message.split('\n')[0])
+const messages = ({ errors }: Heard) => errors.map(({ message }) => message.split('\n')[0])
 const says = (title: string, when: string) =>
   `KernelReportedError [KERNEL_REPORTED]: v1: the kernel reported ${title} on debian:bookworm, cgroup v2, ${when}`
 
@@ -79,7 +81,7 @@ test('a report fails the test during which it came, and no other', async () => {
     ends.push(messages(await running.end()))
   }
   expect(ends).toEqual([[], [says('WARNING in f', "while 'second' ran")], []])
-  expect(await watch.finish()).toEqual([])
+  expect((await watch.finish()).errors).toEqual([])
 })
 
 test('tests that run at the same time are all named, in whatever worker', async () => {
@@ -103,7 +105,7 @@ test('what comes between tests fails the file, and is not the next test', async 
   await work()
   const second = await watch.begin('second')
   await work()
-  expect(await second.end()).toEqual([])
+  expect((await second.end()).errors).toEqual([])
   expect(messages(await watch.finish())).toEqual([says('WARNING in late', 'while no test ran')])
 })
 
@@ -134,8 +136,8 @@ test('what is only warned of fails nothing', async () => {
   const running = await watch.begin('first')
   vm.report('RCU stall', 'warn')
   await work()
-  expect(await running.end()).toEqual([])
-  expect(await watch.finish()).toEqual([])
+  expect((await running.end()).errors).toEqual([])
+  expect((await watch.finish()).errors).toEqual([])
 })
 
 test('a test that left is not named', async () => {
@@ -155,8 +157,8 @@ test('nobody waits for a process that is gone', async () => {
   await work()
   const settled = once(vm.events, 'settle')
   await Promise.all([servers.end(vm), settled])
-  expect(await running.end()).toEqual([])
-  expect(await watch.finish()).toEqual([])
+  expect((await running.end()).errors).toEqual([])
+  expect((await watch.finish()).errors).toEqual([])
 })
 
 test('who does not answer is not waited for for ever', async () => {
@@ -166,7 +168,7 @@ test('who does not answer is not waited for for ever', async () => {
   cleanUps.push(() => silent.close())
   const watch = new KernelWatch(join(directory, 'silent.sock'), ({ message }) => new Error(message), 50)
   cleanUps.push(() => watch.close())
-  expect(await (await watch.begin('first')).end()).toEqual([])
+  expect((await (await watch.begin('first')).end()).errors).toEqual([])
 })
 
 test('where reports are ignored there is nothing to tell', async () => {

@@ -8,13 +8,15 @@ import { failureOf } from './fates.ts'
 
 type WatchedVm = Pick<
   StartedKernelVm,
-  'entry' | 'kernelLogPosition' | 'onKernelReport' | 'settleKernelReports' | 'gone'
+  'entry' | 'kernelLogPosition' | 'kernelReports' | 'onKernelReport' | 'settleKernelReports' | 'gone'
 >
 
 interface RunningTest {
   readonly name: string
   /** Position in the kernel's log; a report that begins before it is none of the test's. */
   readonly from: number
+  /** What came while it ran, and is not allowed. */
+  readonly reports: VmKernelReport[]
   readonly failures: Failure[]
 }
 
@@ -75,9 +77,11 @@ export class ReportServer {
   }
 
   #assign(report: VmKernelReport): void {
-    if (report.verdict !== 'fail') return
+    if (report.verdict === 'ignore') return
     const running = [...this.#files].flatMap((file) => [...file.running.values()])
     const during = running.filter(({ from }) => report.sequence > from)
+    for (const test of during) test.reports.push(report)
+    if (report.verdict === 'warn') return
     if (during.length > 0) {
       const error = this.#errorOf(report, `, ${whileRunning(during.map(({ name }) => name))}`)
       for (const test of during) test.failures.push(failureOf(error))
@@ -100,8 +104,7 @@ export class ReportServer {
       this.#files.delete(file)
       this.#connections.delete(connection)
     })
-    const reply = (id: number, failures: readonly Failure[]) => {
-      const message: WatchReply = { id, failures }
+    const reply = (message: WatchReply) => {
       if (connection.writable) connection.write(`${JSON.stringify(message)}\n`)
     }
     const onLine = (line: string) => void this.#answer(JSON.parse(line) as WatchRequest, file, reply)
@@ -109,34 +112,30 @@ export class ReportServer {
     followLines(connection, { onLine, onFailure: () => {} }, { overlong: 'throw' })
   }
 
-  async #answer(
-    request: WatchRequest,
-    file: TestFile,
-    reply: (id: number, failures: readonly Failure[]) => void,
-  ): Promise<void> {
+  async #answer(request: WatchRequest, file: TestFile, reply: (message: WatchReply) => void): Promise<void> {
     const { running, failures } = file
     switch (request.do) {
       case 'begin':
-        running.set(request.test, { name: request.name, from: this.#vm.kernelLogPosition, failures: [] })
+        running.set(request.test, { name: request.name, from: this.#vm.kernelLogPosition, reports: [], failures: [] })
         return
       case 'end': {
         if (request.settle) await this.#vm.settleKernelReports()
-        const own = running.get(request.test)?.failures ?? []
+        const own = running.get(request.test) ?? { failures: [], reports: [] }
         running.delete(request.test)
-        if (request.settle) reply(request.test, own)
+        if (request.settle) reply({ id: request.test, failures: own.failures, reports: own.reports })
         // Nobody waits for it.
-        else failures.push(...own)
+        else failures.push(...own.failures)
         return
       }
       case 'settle':
         await this.#vm.settleKernelReports()
-        reply(request.id, [])
+        reply({ id: request.id, failures: [], reports: [] })
         return
       case 'finish':
         await this.#vm.settleKernelReports()
         // What comes from now on is not this file's.
         this.#files.delete(file)
-        reply(request.id, failures.splice(0))
+        reply({ id: request.id, failures: failures.splice(0), reports: this.#vm.kernelReports })
     }
   }
 }

@@ -43,6 +43,8 @@ interface Waiting {
 export interface ThreadLease {
   /** Where workers hear of them. */
   readonly sources: readonly VmSource[]
+  /** For what only workers of this process may open; it goes with the last lease. */
+  readonly directory: string
   /** Whether one of them did not start. */
   readonly failed: boolean
   release(): Promise<void>
@@ -85,6 +87,7 @@ export class SessionThread {
     let released: Promise<void> | undefined
     return {
       sources,
+      directory,
       get failed() {
         return failed.has(id)
       },

@@ -44,6 +44,7 @@ export {
   type OnTestsRerun,
   type ProjectOptions,
   parseIsolation,
+  parseKernelReport,
   parseOnTestsRerun,
   TEST_TIMEOUT_MS,
 } from './project-options.ts'

@@ -17,6 +17,12 @@ export interface ProjectOptions {
    * @default 'project'
    */
   readonly isolation?: Isolation
+  /**
+   * Directory of a report of the run, from the root of the configuration: `report.html`, `report.json` and `report.md`, which compare the
+   * tests on all kernels. Projects that name the same one have one report.
+   * @default none
+   */
+  readonly kernelReport?: string
 }
 
 /** Longest wait for a test where nobody says another, in milliseconds. Test runners' own 5 s is less than one `docker run` under emulation. */
@@ -30,6 +36,15 @@ export function parseIsolation(project: string, value: unknown = 'project'): Iso
 /** @throws InvalidOptionError */
 export function parseOnTestsRerun(project: string, value: unknown = 'keep'): OnTestsRerun {
   return oneOf(['keep', 'reset'], { project, option: 'onTestsRerun', value })
+}
+
+/** @throws InvalidOptionError */
+export function parseKernelReport(project: string, value: unknown): string | undefined {
+  if (value === undefined || (typeof value === 'string' && value !== '')) return value
+  throw new InvalidOptionError({
+    what: `project ${project} has kernelReport: ${JSON.stringify(value)}`,
+    remedy: "name a directory, such as kernelReport: 'kernel-report'",
+  })
 }
 
 interface Given {

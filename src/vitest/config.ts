@@ -7,10 +7,11 @@ import {
   type OnTestsRerun,
   type ProjectOptions,
   parseIsolation,
+  parseKernelReport,
   parseOnTestsRerun,
 } from '../options/index.ts'
+import type { KernelRequest } from './kernels.ts'
 import { kernelPlugin, moduleBeside } from './plugin.ts'
-import type { KernelRequest } from './provided.ts'
 
 /** Vitest's options of a project, less those that testkernels sets, and how VMs are shared among its tests. */
 export interface KernelProjectOptions
@@ -60,13 +61,14 @@ type Asked = Pick<KernelRequest, 'rows' | 'scope'>
 function project(
   name: string,
   asked: Asked,
-  { isolation, onTestsRerun, ...options }: KernelProjectOptions,
+  { isolation, onTestsRerun, kernelReport, ...options }: KernelProjectOptions,
 ): TestProjectInlineConfiguration {
   const setups = asArray(options.globalSetup)
   const request = inConfiguration(() => ({
     ...asked,
     isolation: parseIsolation(name, isolation),
     onTestsRerun: parseOnTestsRerun(name, onTestsRerun),
+    kernelReport: parseKernelReport(name, kernelReport),
   }))
   const hasOneVm = request.scope === 'project' && request.isolation === 'project'
   return {

@@ -4,7 +4,7 @@ import { type VmLease, VmLeases } from '../matrix/index.ts'
 import { parseKernelEntry } from '../options/index.ts'
 import type { StartedKernelVm } from '../vm/index.ts'
 import setup, { unstarted } from './global-setup.ts'
-import type { ProvidedKernels } from './provided.ts'
+import type { ProvidedKernels } from './kernels.ts'
 import { TestRuns } from './test-runs.ts'
 
 const KEY = Symbol.for('testkernels.session')

@@ -12,7 +12,7 @@ import {
 import { type KernelEntry, parseMatrix } from '../options/index.ts'
 import type { StartedKernelVm } from '../vm/index.ts'
 import type { ProvidedKernel } from '../worker/index.ts'
-import type { KernelRequest } from './provided.ts'
+import type { KernelRequest } from './kernels.ts'
 import { TestRuns } from './test-runs.ts'
 import { UserSetups } from './user-setups.ts'
 
@@ -97,7 +97,8 @@ class ProjectVms {
 
   #provide(vms: ProjectLease['sources'] = []): void {
     const listed = vms.length === 0 ? entriesOf(this.#project).map(unstarted) : []
-    this.#project.provide('testkernels', { scope: scopeOf(this.#project), listed, vms })
+    const report = requestOf(this.#project)?.kernelReport !== undefined
+    this.#project.provide('testkernels', { scope: scopeOf(this.#project), listed, vms, report })
   }
 
   /** @throws what a kernel reported after the last test file, and fails the run: Vitest prints it, and no more */

@@ -1,5 +1,5 @@
 export { type KernelMatrixOptions, kernelMatrix } from '../options/index.ts'
 export type { Kernel, ProvidedKernel } from '../worker/index.ts'
 export { type KernelProjectOptions, kernelProjects, kernelSuite } from './config.ts'
+export type { ProvidedKernels } from './kernels.ts'
 export { kernels } from './kernels.ts'
-export type { ProvidedKernels } from './provided.ts'

@@ -1,5 +1,15 @@
 import { TestkernelsError } from '../errors/index.ts'
-import { type Kernel, kernelOf, type LeasedVm, type ProvidedKernel } from '../worker/index.ts'
+import type { Isolation, NamedKernelOptions, OnTestsRerun } from '../options/index.ts'
+import {
+  type Kernel,
+  kernelOf,
+  type LeasedVm,
+  type ProvidedKernel,
+  type Scope,
+  type ToldOfTest,
+  type VmRecord,
+  type VmSource,
+} from '../worker/index.ts'
 
 /** There are no VMs where they were asked for. */
 export class NoKernelsError extends TestkernelsError {
@@ -46,4 +56,42 @@ export function kernels(): Kernel[] {
     what: 'kernels() was called where there are none',
     remedy: 'call it in test files of a project that kernelProjects() or kernelSuite() made',
   })
+}
+
+/** What a project asks for; put into its configuration by `kernelProjects` and `kernelSuite`. */
+export interface KernelRequest {
+  readonly rows: readonly NamedKernelOptions[]
+  readonly scope: Scope
+  readonly isolation: Isolation
+  readonly onTestsRerun: OnTestsRerun
+  /** The user's, where they are called with the environment of the project's one VM. */
+  readonly globalSetup: readonly string[]
+  /** The directory of a report of the run, from the root of the configuration. */
+  readonly kernelReport: string | undefined
+}
+
+/** What workers get. */
+export interface ProvidedKernels {
+  readonly scope: Scope
+  /** What tests are named after when they are only listed, and no VM runs; else none. */
+  readonly listed: readonly ProvidedKernel[]
+  /** Where a worker leases its VMs, or hears of them; none when tests are only listed. */
+  readonly vms: readonly VmSource[]
+  /** Whether there is to be a report of the run. */
+  readonly report: boolean
+}
+
+/** What the runner leaves for a report of the run in the meta data of tasks: of a test what it did, of a test file its VMs. */
+export interface ReportMeta {
+  testkernelsTest?: ToldOfTest
+  testkernelsVms?: readonly VmRecord[]
+}
+
+declare module 'vitest' {
+  interface ProvidedContext {
+    /** Set by the configuration: which VMs this project needs. */
+    testkernelsRequest: KernelRequest
+    /** Set by the global setup: the VMs that run. */
+    testkernels: ProvidedKernels
+  }
 }

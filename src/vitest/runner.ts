@@ -1,8 +1,16 @@
 // Vitest's own test runner, whose tests hear of the end of the VM that they run on.
 import type { RunnerTask, RunnerTestCase, RunnerTestSuite } from 'vitest'
 import * as vitest from 'vitest'
-import { abortable, type LeasedVm, neededBy, type TestFunction, type WatchedTest } from '../worker/index.ts'
-import { leasedVms, releaseVms } from './kernels.ts'
+import {
+  abortable,
+  beginTest,
+  finishFile,
+  type LeasedVm,
+  neededBy,
+  type RunningTest,
+  type TestFunction,
+} from '../worker/index.ts'
+import { leasedVms, type ReportMeta, releaseVms } from './kernels.ts'
 
 type TestRunnerClass = typeof vitest.TestRunner
 
@@ -20,9 +28,8 @@ async function findTestRunner() {
 const { TestRunner, functionOf, hooksOf } = await findTestRunner()
 
 export default class KernelTestRunner extends TestRunner {
-  readonly #scope = vitest.inject('testkernels').scope
-  /** The tests that run, each on its VMs. */
-  readonly #watched = new Map<RunnerTestCase, readonly WatchedTest[]>()
+  readonly #provided = vitest.inject('testkernels')
+  readonly #running = new Map<RunnerTestCase, RunningTest>()
 
   /** What comes before a test ends with its VM as well. What comes after, stays: there may be more to clean up. */
   override async onBeforeRunSuite(suite: RunnerTestSuite): Promise<void> {
@@ -40,8 +47,7 @@ export default class KernelTestRunner extends TestRunner {
   override async onBeforeRunTask(test: RunnerTestCase): Promise<void> {
     await super.onBeforeRunTask(test)
     if (test.mode !== 'run' && test.mode !== 'queued') return
-    const watches = this.#neededBy(test).flatMap(({ watch }) => watch ?? [])
-    this.#watched.set(test, await Promise.all(watches.map((watch) => watch.begin(fullName(test)))))
+    this.#running.set(test, await beginTest(fullName(test), this.#neededBy(test)))
   }
 
   async runTask(test: RunnerTestCase): Promise<void> {
@@ -51,21 +57,26 @@ export default class KernelTestRunner extends TestRunner {
   /** Of a test that skips itself, Vitest tells no more. Its own runner has no such method. */
   onTaskFinished(test: RunnerTestCase): void {
     if (test.result?.state !== 'skip') return
-    for (const watched of this.#watched.get(test) ?? []) watched.leave()
-    this.#watched.delete(test)
+    this.#running.get(test)?.leave()
+    this.#running.delete(test)
   }
 
   override async onAfterRunTask(test: RunnerTestCase): Promise<void> {
-    const watched = this.#watched.get(test) ?? []
-    this.#watched.delete(test)
-    fail(test, (await Promise.all(watched.map((one) => one.end()))).flat())
+    const running = this.#running.get(test)
+    this.#running.delete(test)
+    if (running !== undefined) {
+      const { errors, told } = await running.end()
+      fail(test, errors)
+      if (this.#provided.report) reportMeta(test).testkernelsTest = told({ failed: test.result?.state === 'fail' })
+    }
     await super.onAfterRunTask(test)
   }
 
   override async onAfterRunSuite(suite: RunnerTestSuite): Promise<void> {
     if ('filepath' in suite) {
-      const watches = leasedVms().flatMap(({ watch }) => watch ?? [])
-      fail(suite, (await Promise.all(watches.map((watch) => watch.finish()))).flat())
+      const { errors, told } = await finishFile(leasedVms())
+      fail(suite, errors)
+      if (this.#provided.report) reportMeta(suite).testkernelsVms = await told()
     }
     await super.onAfterRunSuite(suite)
   }
@@ -76,8 +87,12 @@ export default class KernelTestRunner extends TestRunner {
   }
 
   #neededBy(task: RunnerTask): readonly LeasedVm[] {
-    return neededBy(fullName(task), { scope: this.#scope, kernels: leasedVms() })
+    return neededBy(fullName(task), { scope: this.#provided.scope, kernels: leasedVms() })
   }
+}
+
+function reportMeta({ meta }: RunnerTask): ReportMeta {
+  return meta as ReportMeta
 }
 
 function gone(vms: readonly LeasedVm[]): readonly AbortSignal[] {

@@ -1,5 +1,6 @@
-import type { Reporter, TestProject, TestSpecification, Vitest } from 'vitest/node'
+import type { Reporter, TestModule, TestProject, TestSpecification, Vitest } from 'vitest/node'
 import { InvalidOptionError } from '../options/index.ts'
+import { writeReports } from './run-report.ts'
 
 /** The projects that have test files in a run, which wait for what these functions do. */
 export interface TestRunListener {
@@ -20,6 +21,7 @@ export class TestRuns implements Reporter {
   readonly #vitest: Vitest
   readonly #listeners = new Set<TestRunListener>()
   #projects: ReadonlySet<TestProject> | undefined
+  #startedMs = Date.now()
   #previous: Promise<unknown> = Promise.resolve()
 
   private constructor(vitest: Vitest) {
@@ -67,14 +69,16 @@ export class TestRuns implements Reporter {
   }
 
   async onTestRunStart(specifications: readonly TestSpecification[]): Promise<void> {
+    this.#startedMs = Date.now()
     const projects = await projectsOf(this.#vitest, specifications)
     this.#projects = projects
     await Promise.all([...this.#listeners].map((listener) => listener.onStart(projects)))
   }
 
-  onTestRunEnd(): void {
+  async onTestRunEnd(modules: readonly TestModule[]): Promise<void> {
     this.#projects = undefined
     for (const listener of this.#listeners) listener.onEnd()
+    await writeReports(modules, { vitest: this.#vitest, startedMs: this.#startedMs })
   }
 }
 

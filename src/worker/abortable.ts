@@ -48,12 +48,30 @@ export function neededBy<K extends Pick<ProvidedKernel, 'name'>>(
   fullName: string,
   { scope, kernels }: { readonly scope: Scope; readonly kernels: readonly K[] },
 ): readonly K[] {
-  return scope === 'project' ? kernels : kernels.filter(({ name }) => isWordOf(name, fullName))
+  return scope === 'project' ? kernels : kernels.filter(({ name }) => wordOf(name).test(fullName))
+}
+
+/** What tests of a suite are told under in a report that are of no entry alone. */
+const ANY_ENTRY = 'any'
+
+/**
+ * Where a report of the run has a test: on which entries, and by which name. Tests of a suite that differ in nothing but the entry that they
+ * are of are one there, with `$name` in place of it, as `describe.each(kernels())` has it.
+ */
+export function placeOf(
+  fullName: string,
+  { scope, kernels }: { readonly scope: Scope; readonly kernels: readonly Pick<ProvidedKernel, 'name'>[] },
+): { readonly name: string; readonly entries: readonly string[] } {
+  const entries = neededBy(fullName, { scope, kernels }).map(({ name }) => name)
+  const [entry, ...more] = entries
+  if (entry === undefined) return { name: fullName, entries: [ANY_ENTRY] }
+  const isOne = scope === 'suite' && more.length === 0
+  return { name: isOne ? fullName.replace(wordOf(entry), '$$name') : fullName, entries }
 }
 
 /** `v1` is not in `v1-cgroupv2`: what may stand in a name belongs to it. */
-function isWordOf(name: string, text: string): boolean {
-  return new RegExp(`(?<![\\w.-])${escaped(name)}(?![\\w-]|\\.\\w)`).test(text)
+function wordOf(name: string): RegExp {
+  return new RegExp(`(?<![\\w.-])${escaped(name)}(?![\\w-]|\\.\\w)`)
 }
 
 function escaped(name: string): string {

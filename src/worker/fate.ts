@@ -1,7 +1,7 @@
 import { readFileSync } from 'node:fs'
 import { Socket } from 'node:net'
 import { keepAlive, orAborted } from '../lifetime/index.ts'
-import type { WorkerEnvironment } from '../vm/index.ts'
+import type { Step, WorkerEnvironment } from '../vm/index.ts'
 
 /** One running VM, as workers are told of it; plain data. */
 export interface ProvidedKernel {
@@ -43,10 +43,22 @@ export interface Failure {
   readonly message: string
 }
 
+/** What a report of the run tells of a VM, as far as the process that has it knows. */
+export interface VmFacts {
+  readonly hostname: string
+  readonly release?: string
+  readonly accelerator: 'kvm' | 'tcg'
+  readonly steps: readonly Step[]
+  /** The file that receives its console. */
+  readonly consolePath: string
+}
+
 /** What became of a VM: the one file that tells workers of it, and that is replaced when there is more to tell. */
 export interface Fate {
   /** The VM, once its dockerd answers. */
   readonly kernel?: ProvidedKernel
+  /** With the VM. */
+  readonly facts?: VmFacts
   /** Where to tell of tests that run on it, and to hear what its kernel reports meanwhile: a socket (report-server.ts). */
   readonly reports?: string
   /** Why it did not start, or how it died. */
@@ -86,6 +98,11 @@ export class FateWatch {
   /** Where to tell of its tests, once it is ready. */
   get reports(): string | undefined {
     return this.#fate.reports
+  }
+
+  /** What is known of it, once it is ready. */
+  get facts(): VmFacts | undefined {
+    return this.#fate.facts
   }
 
   /** The VM, when its dockerd answers, or once did. @throws why it never did */

@@ -1,5 +1,6 @@
 import { connect, type Socket } from 'node:net'
 import { followLines } from '../log/index.ts'
+import type { VmKernelReport } from '../vm/index.ts'
 import type { Failure } from './fate.ts'
 
 /**
@@ -18,7 +19,20 @@ export interface WatchReply {
   /** Of the test or of the question. */
   readonly id: number
   readonly failures: readonly Failure[]
+  /** At the end of a test what came while it ran, failure or not; at the end of a file all of the VM. */
+  readonly reports: readonly VmKernelReport[]
 }
+
+/** What a kernel reported while a test ran. */
+export interface Heard {
+  /** Why the test failed all the same. */
+  readonly errors: readonly Error[]
+  readonly reports: readonly VmKernelReport[]
+}
+
+type Told = Omit<WatchReply, 'id'>
+
+const NOTHING: Told = { failures: [], reports: [] }
 
 /** A VM has a hundred reports at the most, each of 32 Ki characters; in characters. */
 const LONGEST_REPLY = 16 * 1024 * 1024
@@ -37,8 +51,7 @@ const nowMs = performance.now.bind(performance)
 
 /** One test that runs. */
 export interface WatchedTest {
-  /** Why it failed all the same. */
-  end(): Promise<readonly Error[]>
+  end(): Promise<Heard>
   /** It did not run after all. */
   leave(): void
 }
@@ -48,7 +61,7 @@ export class KernelWatch {
   readonly #socket: Socket
   readonly #toError: (failure: Failure) => Error
   readonly #deadlineMs: number
-  readonly #waiting = new Map<number, (failures: readonly Failure[]) => void>()
+  readonly #waiting = new Map<number, (reply: Told) => void>()
   #count = 0
   /** Until then the kernel can have said nothing that is not known. */
   #quietMs = Number.NEGATIVE_INFINITY
@@ -75,20 +88,24 @@ export class KernelWatch {
     return {
       end: async () => {
         const settle = nowMs() - beginMs > SHORTEST_MS
-        const failures = settle
+        const told = settle
           ? await this.#ask(test, { do: 'end', test, settle })
           : this.#send({ do: 'end', test, settle })
         this.#quietMs = nowMs()
-        return (failures ?? []).map(this.#toError)
+        return this.#heard(told ?? NOTHING)
       },
       leave: () => this.#send({ do: 'end', test, settle: false }),
     }
   }
 
-  /** What the kernel reported while no test ran. */
-  async finish(): Promise<readonly Error[]> {
+  /** What the kernel reported while no test ran; the reports are all of its VM. */
+  async finish(): Promise<Heard> {
     const id = ++this.#count
-    return (await this.#ask(id, { do: 'finish', id })).map(this.#toError)
+    return this.#heard(await this.#ask(id, { do: 'finish', id }))
+  }
+
+  #heard({ failures, reports }: Told): Heard {
+    return { errors: failures.map(this.#toError), reports }
   }
 
   close(): void {
@@ -106,27 +123,27 @@ export class KernelWatch {
   }
 
   /** Who waits keeps the process alive; where the other side is gone, the kernel has nothing to say. */
-  async #ask(id: number, request: WatchRequest): Promise<readonly Failure[]> {
-    if (!this.#socket.writable) return []
+  async #ask(id: number, request: WatchRequest): Promise<Told> {
+    if (!this.#socket.writable) return NOTHING
     this.#socket.ref()
     this.#socket.setTimeout(this.#deadlineMs)
-    const answered = new Promise<readonly Failure[]>((resolve) => this.#waiting.set(id, resolve))
+    const answered = new Promise<Told>((resolve) => this.#waiting.set(id, resolve))
     this.#send(request)
-    const failures = await answered
-    if (this.#waiting.size > 0) return failures
+    const told = await answered
+    if (this.#waiting.size > 0) return told
     this.#socket.unref()
     this.#socket.setTimeout(0)
-    return failures
+    return told
   }
 
   #take(line: string): void {
-    const { id, failures } = JSON.parse(line) as WatchReply
-    this.#waiting.get(id)?.(failures)
+    const { id, ...told } = JSON.parse(line) as WatchReply
+    this.#waiting.get(id)?.(told)
     this.#waiting.delete(id)
   }
 
   #lose(): void {
-    for (const resolve of this.#waiting.values()) resolve([])
+    for (const resolve of this.#waiting.values()) resolve(NOTHING)
     this.#waiting.clear()
   }
 }

@@ -6,6 +6,7 @@ import {
   FateWatch,
   type LeaseServerSource,
   type ProvidedKernel,
+  type VmFacts,
   type VmSource,
   withoutFrames,
 } from './fate.ts'
@@ -20,6 +21,8 @@ export class VmNotLeasedError extends TestkernelsError {
 export interface LeasedVm {
   readonly name: string
   readonly kernel: ProvidedKernel
+  /** What a report of the run tells of it. */
+  readonly facts: VmFacts | undefined
   /** What its kernel reports; undefined where nobody cares. */
   readonly watch: KernelWatch | undefined
   /** Aborts when the VM is not there any more; its reason says why. */
@@ -71,7 +74,7 @@ async function lease(source: VmSource, { worker, toError = withoutFrames }: Leas
   try {
     const kernel = await fate.ready()
     if (fate.reports !== undefined) watch = new KernelWatch(fate.reports, toError)
-    return { name: source.name, kernel, watch, gone: fate.gone, release }
+    return { name: source.name, kernel, facts: fate.facts, watch, gone: fate.gone, release }
   } catch (thrown) {
     release()
     throw thrown
