@@ -47,7 +47,10 @@ test('every block is of a kind that is tested: a file, commands with what they p
 
 test('every option of testkernels that is shown is one that there is', () => {
   const known = new Map(
-    commands().map((command) => [command.name(), command.options.flatMap(({ long, short }) => [long, short])]),
+    commands().map((command) => [
+      command.name(),
+      [command, ...command.commands].flatMap(({ options }) => options.flatMap(({ long, short }) => [long, short])),
+    ]),
   )
   const shown = blocks
     .filter(({ language }) => ['sh', 'console'].includes(language))

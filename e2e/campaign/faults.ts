@@ -1,7 +1,7 @@
 import { execFileSync } from 'node:child_process'
 import { chmodSync, mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
-import { exitCodeOf } from '../../src/cli/exit.ts'
+import { exitCodeOf } from '../../src/cli/execute.ts'
 import type { Program } from '../support/program.ts'
 import { exit, failedWithCode, Hang, isUp, output, type Scene, STAYS, up } from './scene.ts'
 

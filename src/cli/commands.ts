@@ -1,7 +1,6 @@
 import { fstatSync } from 'node:fs'
 import { Command, Option } from 'commander'
-import { execute } from './execute.ts'
-import { exitOnSignals, exitStatusOf } from './exit.ts'
+import { execute, exitOnSignals, exitStatusOf } from './execute.ts'
 import {
   configOption,
   DEFAULT_KERNEL,
@@ -25,6 +24,7 @@ export function commands(): readonly Command[] {
     runCommand(),
     bisectCommand(),
     buildCommand(),
+    reportCommand(),
     kernelsCommand(),
     pruneCommand(),
     doctorCommand(),
@@ -82,19 +82,21 @@ function runCommand(): Command {
       ).conflicts(OF_ONE_ENTRY),
     )
     .option('--parallel', 'with --matrix: as many entries at a time as there are cores')
+    .option('--report <dir>', 'with --matrix: write a report of the run, as HTML, JSON and Markdown')
     .argument('[command...]', 'command and its arguments, after --')
     .passThroughOptions()
-    .action(async (command: string[], { matrix, parallel, ...one }, self: Command) => {
+    .action(async (command: string[], { matrix, parallel, report, ...one }, self: Command) => {
       if (matrix !== undefined) {
         if (command.length === 0) self.error("error: option '--matrix' needs a command after --")
         return await execute(self, async (working) => {
           const { runMatrix } = await import('./run-matrix.ts')
           const order = parallel ? 'parallel' : 'in-turn'
           const template = one.template ? 'as-entries-say' : 'never'
-          return await runMatrix({ file: matrix, order, template, command, ...working })
+          return await runMatrix({ file: matrix, order, template, command, report, ...working })
         })
       }
       if (parallel) self.error("error: option '--parallel' needs --matrix")
+      if (report !== undefined) self.error("error: option '--report' needs --matrix")
       const { name, image, kernel, config, timings, progress: _, ...rest } = one
       const options = optionsOfEntry(rest)
       const namesKernel = ['image', ...NAMES_KERNEL].some((option) => self.getOptionValueSource(option) === 'cli')
@@ -208,6 +210,26 @@ function kernelsCommand(): Command {
         return await kernels({ suite, flavour, form: json ? 'json' : 'text', ...working })
       })
     })
+}
+
+function reportCommand(): Command {
+  const report = new Command('report').description('Work with reports of runs, of Vitest, Jest or --report.')
+  report
+    .command('merge')
+    .description(
+      'Make one report of several: of shards, of machines, of the same tests again. Prints the path of its page.',
+    )
+    .argument('<dir...>', 'directories of reports')
+    .requiredOption('--output <dir>', 'directory of the new one')
+    .action(async (directories: string[], { output }: { output: string }, self: Command) => {
+      await execute(self, async ({ settings }) => {
+        const { mergeDirectories } = await import('../report/index.ts')
+        const stepSummary = settings.environment['GITHUB_STEP_SUMMARY']
+        process.stdout.write(`${await mergeDirectories(directories, { directory: output, stepSummary })}\n`)
+        return 0
+      })
+    })
+  return report
 }
 
 function explainCommand(): Command {

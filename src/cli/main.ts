@@ -2,7 +2,7 @@
 import { readFileSync } from 'node:fs'
 import { Command } from 'commander'
 import { commands } from './commands.ts'
-import { EXIT_OWN_FAILURE } from './exit.ts'
+import { EXIT_OWN_FAILURE } from './execute.ts'
 
 const { version } = JSON.parse(readFileSync(new URL('../../package.json', import.meta.url), 'utf8')) as {
   version: string
@@ -16,7 +16,7 @@ const program = new Command('testkernels')
 
 for (const command of commands()) program.addCommand(command)
 
-for (const command of [program, ...program.commands]) {
+for (const command of [program, ...program.commands, ...program.commands.flatMap((one) => one.commands)]) {
   command
     .showHelpAfterError('(testkernels --help shows all options)')
     .exitOverride((error) => process.exit(error.exitCode === 0 ? 0 : EXIT_OWN_FAILURE))

@@ -1,5 +1,5 @@
 import { expect, test } from 'vitest'
-import { InterruptedError } from './exit.ts'
+import { InterruptedError } from './execute.ts'
 import { runCommand } from './run-in-vm.ts'
 
 const never = new AbortController().signal

@@ -6,7 +6,7 @@ import { waitingFor } from '../lifetime/index.ts'
 import { followLines } from '../log/index.ts'
 import { launchVm, type Start, type StartedKernelVm, type VmRequest } from '../vm/index.ts'
 import { startCommandWatcher } from './command-watcher.ts'
-import { EXIT_OWN_FAILURE, exitCodeOf, InterruptedError } from './exit.ts'
+import { EXIT_OWN_FAILURE, exitCodeOf, InterruptedError } from './execute.ts'
 
 /** A test runner's report may be one line; in characters. */
 const LONGEST_LINE = 16 * 1024 * 1024

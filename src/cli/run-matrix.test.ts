@@ -2,7 +2,7 @@ import { mkdtemp, readdir, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterEach, beforeEach, expect, test } from 'vitest'
-import { type EntryResult, isPassed, loadMatrix, summaryLines } from './run-matrix.ts'
+import { type EntryResult, isPassed, loadMatrix, recordOf, summaryLines } from './run-matrix.ts'
 
 let directory = ''
 
@@ -42,18 +42,20 @@ test('refuses a file that is not there', async () => {
   await expect(loadMatrix(join(directory, 'none.ts'))).rejects.toMatchObject({ code: 'MATRIX_FILE' })
 })
 
-const results: EntryResult[] = [
-  { entry: 'v1', kernel: 'debian:bookworm', outcome: { kind: 'exited', status: 0, reported: [] }, ms: 1_234 },
-  {
-    entry: 'trixie-cgroupv2',
-    kernel: 'debian:trixie',
-    outcome: { kind: 'exited', status: 3, reported: ['f'] },
-    ms: 61_000,
-  },
-  { entry: 'w', kernel: 'host', outcome: { kind: 'exited', status: 0, reported: ['WARNING in f', 'g'] }, ms: 0 },
-  { entry: 'x', kernel: 'host', outcome: { kind: 'vm-failed', why: 'kernel panic' }, ms: 0 },
-  { entry: 'y', kernel: 'host', outcome: { kind: 'not-run' }, ms: 0 },
-]
+const results = (
+  [
+    { entry: 'v1', kernel: 'debian:bookworm', outcome: { kind: 'exited', status: 0, reported: [] }, ms: 1_234 },
+    {
+      entry: 'trixie-cgroupv2',
+      kernel: 'debian:trixie',
+      outcome: { kind: 'exited', status: 3, reported: ['f'] },
+      ms: 61_000,
+    },
+    { entry: 'w', kernel: 'host', outcome: { kind: 'exited', status: 0, reported: ['WARNING in f', 'g'] }, ms: 0 },
+    { entry: 'x', kernel: 'host', outcome: { kind: 'vm-failed', why: 'kernel panic' }, ms: 0 },
+    { entry: 'y', kernel: 'host', outcome: { kind: 'not-run' }, ms: 0 },
+  ] satisfies Pick<EntryResult, 'entry' | 'kernel' | 'outcome' | 'ms'>[]
+).map((result) => ({ ...result, vms: [], output: ['last words'] }))
 
 test('a table of all entries', () => {
   expect(summaryLines(results)).toEqual([
@@ -68,4 +70,19 @@ test('a table of all entries', () => {
 
 test('only a command that was run and ended with 0, on a kernel that reported nothing, has passed', () => {
   expect(results.map(isPassed)).toEqual([true, false, false, false, false])
+})
+
+test('in a report, the command is a test of each entry', () => {
+  const records = results.map((result) =>
+    recordOf(result, { file: 'matrix.ts', command: ['npx', 'jest'], startedMs: 5 }),
+  )
+  const tests = records.flatMap(({ file, tests }) => tests.map((one) => ({ file, ...one })))
+  expect(tests.map(({ file, name, entries, verdict, tries }) => [file, name, ...entries, verdict, tries])).toEqual([
+    ['matrix.ts', 'npx jest', 'v1', 'passed', 1],
+    ['matrix.ts', 'npx jest', 'trixie-cgroupv2', 'failed', 1],
+    ['matrix.ts', 'npx jest', 'w', 'failed', 1],
+    ['matrix.ts', 'npx jest', 'x', 'failed', 1],
+    ['matrix.ts', 'npx jest', 'y', 'skipped', 0],
+  ])
+  expect(tests[1]?.errors).toEqual(['failed with status 3\n\nlast words'])
 })

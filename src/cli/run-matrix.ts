@@ -2,11 +2,13 @@ import { resolve } from 'node:path'
 import { createJiti } from 'jiti'
 import { reasonOf, TestkernelsError } from '../errors/index.ts'
 import { Slots } from '../lifetime/index.ts'
-import { RunLogs } from '../matrix/index.ts'
+import { factsOf, RunLogs } from '../matrix/index.ts'
 import { type KernelEntry, type KernelMatrix, kernelText, parseMatrix } from '../options/index.ts'
+import type { FileRecord, TestRecord } from '../report/index.ts'
 import { newStart, openSession, type Session } from '../vm/index.ts'
+import { type VmRecord, vmRecord } from '../worker/index.ts'
 import type { Working } from './execute.ts'
-import { EXIT_OWN_FAILURE } from './exit.ts'
+import { EXIT_OWN_FAILURE } from './execute.ts'
 import { firstLine, type Outcome, runInVm } from './run-in-vm.ts'
 
 /** Exit status when a command failed for some entry. */
@@ -24,15 +26,25 @@ export interface RunMatrixArguments extends Working {
   /** `never`: all entries boot cold, whatever they say. */
   readonly template: 'as-entries-say' | 'never'
   readonly command: readonly string[]
+  /** Directory of a report of the run. */
+  readonly report: string | undefined
 }
 
 /**
  * Runs the command once for each entry, and ends with a table of how it went.
  * @returns 0 when it passed for all; 1 when it failed for some, or their kernels reported faults; 125 when only VMs failed
- * @throws MatrixFileError, InvalidOptionError, ... before anything starts; InterruptedError after the table
+ * @throws MatrixFileError, InvalidOptionError, ... before anything starts; InterruptedError after the table; ReportNotWrittenError
  */
-export async function runMatrix({ file, order, template, command, ...working }: RunMatrixArguments): Promise<number> {
+export async function runMatrix({
+  file,
+  order,
+  template,
+  command,
+  report,
+  ...working
+}: RunMatrixArguments): Promise<number> {
   const { settings, log, progress, signal } = working
+  const startedMs = Date.now()
   const entries = (await loadMatrix(file)).map((entry) =>
     template === 'never' ? { ...entry, template: false } : entry,
   )
@@ -44,6 +56,14 @@ export async function runMatrix({ file, order, template, command, ...working }: 
     entries.map((entry) => runEntry({ entry, session, command, logs, slots, settings, signal })),
   )
   for (const line of ['', ...summaryLines(results)]) log.info(line)
+  if (report !== undefined) {
+    const { endedRun, reportOf, writeReport } = await import('../report/index.ts')
+    const files = results.map((result) => recordOf(result, { file, command, startedMs }))
+    const named = entries.map(({ name, kernel, cgroup }) => ({ name, kernel: kernelText(kernel), cgroup }))
+    const stepSummary = settings.environment['GITHUB_STEP_SUMMARY']
+    const collected = reportOf({ run: endedRun('testkernels run', startedMs), entries: named, files })
+    log.info(`report of the run: ${await writeReport(collected, { directory: report, stepSummary })}`)
+  }
   signal.throwIfAborted()
   if (results.every(isPassed)) return 0
   return results.some((result) => result.outcome.kind === 'exited' && !isPassed(result))
@@ -64,6 +84,8 @@ async function runEntry({ entry, session, command, logs, slots, settings, signal
   const result = { entry: entry.name, kernel: kernelText(entry.kernel) }
   const log = session.log.named(entry.name)
   let fromMs = performance.now()
+  const { output, lines } = prefixed(entry.name)
+  const vms: VmRecord[] = []
   try {
     using _slot = await slots.take(signal)
     fromMs = performance.now()
@@ -72,24 +94,67 @@ async function runEntry({ entry, session, command, logs, slots, settings, signal
     const outcome = await runInVm({ session, entry }, start, {
       command,
       environment: settings.environment,
-      output: prefixed(entry.name),
+      output,
       onStarted: (vm) => logs.follow(vm),
-      onEnded: (vm) => logs.keep(vm),
+      onEnded: async (vm) => {
+        await logs.keep(vm)
+        vms.push(await vmRecord({ name: vm.name, kernel: vm }, factsOf(vm), vm.kernelReports))
+      },
     })
-    return { ...result, outcome, ms: performance.now() - fromMs }
+    return { ...result, outcome, ms: performance.now() - fromMs, vms, output: lines }
   } catch (thrown) {
-    if (signal.aborted) return { ...result, outcome: { kind: 'not-run' }, ms: 0 }
+    if (signal.aborted) return { ...result, outcome: { kind: 'not-run' }, ms: 0, vms, output: lines }
     const why = reasonOf(thrown)
     log.info(why)
-    return { ...result, outcome: { kind: 'vm-failed', why: firstLine(why) }, ms: performance.now() - fromMs }
+    return {
+      ...result,
+      outcome: { kind: 'vm-failed', why: firstLine(why) },
+      ms: performance.now() - fromMs,
+      vms,
+      output: lines,
+    }
   }
 }
 
+/** Lines of a command's output that a report has: the last ones. */
+const MOST_OUTPUT_LINES = 100
+
 function prefixed(name: string) {
-  return {
-    stdout: (line: string) => void process.stdout.write(`[${name}] ${line}\n`),
-    stderr: (line: string) => void process.stderr.write(`[${name}] ${line}\n`),
+  const lines: string[] = []
+  const pass = (stream: NodeJS.WriteStream) => (line: string) => {
+    lines.push(line)
+    if (lines.length > MOST_OUTPUT_LINES) lines.shift()
+    stream.write(`[${name}] ${line}\n`)
   }
+  return { lines, output: { stdout: pass(process.stdout), stderr: pass(process.stderr) } }
+}
+
+interface Ran {
+  /** Of the matrix. */
+  readonly file: string
+  readonly command: readonly string[]
+  readonly startedMs: number
+}
+
+/** In a report, the command is a test. */
+export function recordOf(result: EntryResult, { file, command, startedMs }: Ran): FileRecord {
+  const { entry, outcome, ms, vms, output } = result
+  const verdict = outcome.kind === 'not-run' ? 'skipped' : isPassed(result) ? 'passed' : 'failed'
+  const reports = vms.flatMap(({ reports }) => reports)
+  const test: TestRecord = {
+    name: command.join(' '),
+    entries: [entry],
+    hostnames: vms.map(({ hostname }) => hostname),
+    verdict,
+    startedMs,
+    ms,
+    tries: verdict === 'skipped' ? 0 : 1,
+    failures: verdict === 'failed' ? 1 : 0,
+    errors: verdict === 'failed' ? [`${resultText(outcome)}\n\n${output.join('\n')}`] : [],
+    reports: reports.filter(({ verdict }) => verdict !== 'ignore'),
+    console: '',
+  }
+  return { file, vms, tests: [test] }
 }
 
 /**
@@ -126,6 +191,10 @@ export interface EntryResult {
   readonly outcome: EntryOutcome
   /** From the start of the VM to its end, in milliseconds. */
   readonly ms: number
+  /** What a report tells of its VM; none where it did not start. */
+  readonly vms: readonly VmRecord[]
+  /** The last lines that the command wrote. */
+  readonly output: readonly string[]
 }
 
 /** `not-run`: the run was ended before. */
@@ -136,7 +205,7 @@ export function isPassed({ outcome }: Pick<EntryResult, 'outcome'>): boolean {
 }
 
 /** A table for people: entry, kernel, result, time. */
-export function summaryLines(results: readonly EntryResult[]): string[] {
+export function summaryLines(results: readonly Pick<EntryResult, 'entry' | 'kernel' | 'outcome' | 'ms'>[]): string[] {
   const rows = results.map(({ entry, kernel, outcome, ms }) => [entry, kernel, seconds(ms), resultText(outcome)])
   const table = [['entry', 'kernel', 'time', 'result'], ...rows]
   const widths = [0, 1, 2].map((column) => Math.max(...table.map((row) => row[column]?.length ?? 0)))

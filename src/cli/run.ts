@@ -16,7 +16,7 @@ import {
   type Wanted,
 } from '../vm/index.ts'
 import type { Working } from './execute.ts'
-import { EXIT_OWN_FAILURE } from './exit.ts'
+import { EXIT_OWN_FAILURE } from './execute.ts'
 import { runInVm } from './run-in-vm.ts'
 
 export interface RunArguments extends Working {

@@ -1,7 +1,7 @@
 import { afterEach, expect, test, vi } from 'vitest'
 import { waitingFor } from '../lifetime/index.ts'
 import { InvalidOptionError } from '../options/index.ts'
-import { EXIT_OWN_FAILURE, exitCodeOf, exitOnSignals, exitStatusOf, InterruptedError } from './exit.ts'
+import { EXIT_OWN_FAILURE, exitCodeOf, exitOnSignals, exitStatusOf, InterruptedError } from './execute.ts'
 
 afterEach(() => vi.useRealTimers())
 
