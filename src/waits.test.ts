@@ -21,6 +21,7 @@ import { connectControl } from './qemu/index.ts'
 import { connectQmp } from './qemu/qmp.ts'
 import { connectSsh, generateKeyPair } from './ssh/index.ts'
 import { doorStreams, makeDoorSecret, waitForDoor } from './streams/index.ts'
+import { elsewhere } from './testing/no-waits.ts'
 
 const BEYOND_ANY_DEADLINE_MS = 30 * 60_000
 
@@ -204,39 +205,6 @@ describe('ends with its signal', () => {
     expect(await wait).toBeInstanceOf(Error)
   })
 })
-
-/** Why files that talk to others are not in the lists. */
-const elsewhere: Readonly<Record<string, string>> = {
-  'buildkit/connection-errors.ts': 'reads errors',
-  'buildkit/grpc.ts': 'gives each call the signal of who calls (e2e/buildkit/cancel)',
-  'buildkit/session/blobs.ts': 'answers, and does not ask',
-  'buildkit/session/content-stores.ts': 'answers, and does not ask',
-  'buildkit/session/registry-auth.ts': 'has a test of its own above',
-  'bisect/git-tree.ts': 'is git, which ends with the signal (bisect/git-tree.test.ts)',
-  'buildkit/session/services.ts': 'answers, and does not ask',
-  'buildkit/session/session.ts': 'ends with the solve that it is of, and so with its signal (e2e/buildkit/cancel)',
-  'buildkit/solve/as-frontend.ts': 'ends with the signal of its solve (e2e/buildkit/cancel)',
-  'cli/command-watcher.ts': 'is waited for by nobody',
-  'cli/run-in-vm.ts': "is the user's command, which ends with the signal (cli/run-in-vm.test.ts)",
-  'doctor/images.ts': 'each check has a deadline (doctor/check.test.ts)',
-  'engine/machine-lock.ts': 'ends at its deadline and with its signal (engine/machine-lock.test.ts)',
-  'engine/ssh.ts': 'is a connection to the engine: each question over it has a deadline (engine/request.ts, above)',
-  'files/owned-directory.ts': 'connects to a local socket and hears at once whether somebody listens',
-  'forward/listen.ts': 'only listens',
-  'forward/ports/datagram-listener.ts': 'only receives',
-  'host/docker/machine.ts': 'has a test of its own above',
-  'image/base/bootstrap.ts': 'asks a program of this machine for its version',
-  'image/base/program.ts': 'is ended by its owner, and then has a deadline (image/base/program.test.ts)',
-  'image/recipes/kernel/kernel-org.ts': 'has a deadline (image/recipes/kernel/kernel-org.test.ts)',
-  'matrix/lease-server.ts': 'only listens',
-  'matrix/report-server.ts': 'only listens',
-  'matrix/session-thread-main.ts': 'is the thread',
-  'matrix/session-thread.ts': 'ends with the thread (matrix/session-thread.test.ts)',
-  'worker/fate.ts': 'is a timer',
-  'worker/kernel-watch.ts': 'has a deadline (matrix/report-server.test.ts)',
-  'worker/lease-vms.ts': 'ends with the process that has the VMs, and with the hook of the test runner',
-  'worker/watched-tests.ts': 'has a deadline (worker/watched-tests.test.ts)',
-}
 
 const TALKS =
   /^import (?!type\b|\{ (?:BlockList, )?isIP(?:v4)? \})(?:\w+(?:, )?)?(?:\{[^{}]*\})? from '(?:node:(?:net|dgram|tls|http|https|child_process|worker_threads)|@grpc\/grpc-js|ssh2|dockerode)'|\bfetch\(/m

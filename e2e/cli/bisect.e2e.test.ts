@@ -4,12 +4,15 @@ import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterEach, beforeEach, expect, test } from 'vitest'
+import { baseImage } from '../support/env.ts'
 import { testkernels } from '../support/run.ts'
 
 const GOOD = 'debian:bookworm'
 const BAD = 'debian:trixie'
-/** A command has written it soon after its VM is up. */
-const WRITTEN_DEADLINE_MS = 60_000
+/** No kernel is in it. */
+const UNBUILDABLE = `docker-image://${baseImage}`
+/** Two VMs are started before. */
+const TRIED_DEADLINE_MS = 240_000
 const isOld = 'case $(docker info --format "{{.KernelVersion}}") in 6.1.*) ;; *) exit 1 ;; esac'
 let directory: string
 let state: string
@@ -25,7 +28,7 @@ afterEach(() => rm(directory, { recursive: true }))
 
 /** Of a script, which notes the kernels that it ran on. */
 function bisect(script: string, options: readonly string[] = []) {
-  const between = ['--good', GOOD, '--between', `${GOOD}/no-such-flavour`, '--bad', BAD, '--state', state]
+  const between = ['--good', GOOD, '--between', UNBUILDABLE, '--bad', BAD, '--state', state]
   const command = ['sh', '-c', `echo "$TESTKERNELS_ENTRY" >>${tried}; ${script}`]
   return testkernels(['bisect', ...between, ...options, '--', ...command])
 }
@@ -39,7 +42,7 @@ test('finds the first kernel on which the command fails; one that cannot be buil
   await using run = await bisect(`${isOld}; echo passed`, ['--json', '--progress', 'plain'])
   expect(await run.program.exit).toEqual({ code: 2, signal: null })
   const { suspects, lastGood, tried: all, unverified } = JSON.parse(run.program.stdout)
-  expect(suspects.map(({ candidate }: { candidate: string }) => candidate)).toEqual([`${GOOD}/no-such-flavour`, BAD])
+  expect(suspects.map(({ candidate }: { candidate: string }) => candidate)).toEqual([UNBUILDABLE, BAD])
   expect({ lastGood, unverified }).toEqual({ lastGood: { candidate: GOOD, title: GOOD }, unverified: [] })
   expect(all).toEqual([
     { candidate: GOOD, title: GOOD, verdict: 'good', why: 'the command passed', runs: 1 },
@@ -57,14 +60,15 @@ test('a search that was killed goes on with the kernel that it was at, and leave
   // The bad end first, and then the good one.
   const script = `${isOld}; [ ! -e ${hold} ] || exec sleep 1000`
   await using killed = await bisect(script)
-  await expect.poll(kernelsTried, { timeout: WRITTEN_DEADLINE_MS }).toEqual(['debian-trixie', 'debian-bookworm'])
+  await expect.poll(kernelsTried, { timeout: TRIED_DEADLINE_MS }).toEqual(['debian-trixie', 'debian-bookworm'])
+  const qemus = await killed.qemus()
   killed.program.kill('SIGKILL')
-  await killed.gone(await killed.qemus())
+  await killed.gone(qemus)
   await rm(hold)
   await using run = await bisect(script)
   expect(await run.program.exit).toEqual({ code: 2, signal: null })
   expect(run.program.stderr).toContain(`going on with an earlier search; runs known: 2 (${state})`)
-  expect(run.program.stdout).toMatch(/^the first bad one is one of these:\n {2}debian:bookworm\/no-such-flavour\n/)
+  expect(run.program.stdout).toContain(`the first bad one is one of these:\n  ${UNBUILDABLE}\n  ${BAD}\n`)
   expect(await kernelsTried()).toEqual(['debian-trixie', 'debian-bookworm', 'debian-bookworm'])
   expect(existsSync(state)).toBe(false)
 })

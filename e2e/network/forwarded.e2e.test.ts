@@ -11,8 +11,8 @@ import { ask, dial, listening, runService } from '../support/service.ts'
 
 /** Each is connected to at once, and only once. */
 const STARTS = Number(process.env['TESTKERNELS_E2E_STARTS'] ?? 3)
-/** A swarm takes its time, under emulation above all. */
-const swarmDeadline = { timeout: 60_000 }
+/** For what comes by itself, which takes its time under emulation, that of a swarm above all. */
+const deadline = { timeout: 60_000 }
 let vm: StartedKernelVm
 
 beforeAll(async () => {
@@ -67,17 +67,17 @@ test('ports that dockerd chooses, and all of a range, lead to their container', 
   await runGreeter(vm, 'chosen', '--publish', '80')
   await runGreeter(vm, 'ranged', '--publish', '8100-8102:80-82')
   const chosen = Number((await docker(vm, ['port', 'chosen', '80/tcp'])).split(/[:\n]/)[1])
-  await expect.poll(() => dial(vm.address, chosen)).toBe('chosen')
-  await expect.poll(() => dial(vm.address, 8100)).toBe('ranged')
+  await expect.poll(() => dial(vm.address, chosen), deadline).toBe('chosen')
+  await expect.poll(() => dial(vm.address, 8100), deadline).toBe('ranged')
   await docker(vm, ['rm', '--force', 'chosen', 'ranged'])
 })
 
 test('a container that is restarted is there again; one that has ended is not', async () => {
   await runGreeter(vm, 'again', '--publish', '8090:80')
   await docker(vm, ['restart', '--time', '0', 'again'])
-  await expect.poll(() => dial(vm.address, 8090)).toBe('again')
+  await expect.poll(() => dial(vm.address, 8090), deadline).toBe('again')
   await docker(vm, ['rm', '--force', 'again'])
-  await expect.poll(() => dial(vm.address, 8090).catch(({ code }) => code)).toBe('ECONNREFUSED')
+  await expect.poll(() => dial(vm.address, 8090).catch(({ code }) => code), deadline).toBe('ECONNREFUSED')
 })
 
 test('a port that is taken here fails the start by name', async () => {
@@ -85,7 +85,7 @@ test('a port that is taken here fails the start by name', async () => {
   await once(taken, 'listening')
   const failed = await runGreeter(vm, 'clash', '--publish', '8091:80').catch(({ stderr }) => String(stderr))
   expect(failed).toMatch(/Error response from daemon: .*port 8091, which the container [0-9a-f]{12} publishes/)
-  await expect.poll(() => docker(vm, ['inspect', '--format', '{{.State.Running}}', 'clash'])).toBe('false')
+  await expect.poll(() => docker(vm, ['inspect', '--format', '{{.State.Running}}', 'clash']), deadline).toBe('false')
   taken.close()
   await docker(vm, ['rm', '--force', 'clash'])
 })
@@ -104,7 +104,7 @@ test('a port may be of UDP too: the first datagram is answered, each client hear
   expect(await ask(vm.address, 8094, 'again')).toBe('datagrams again')
   await docker(vm, ['rm', '--force', 'datagrams'])
   // Nothing of ours has the port any more.
-  await expect.poll(() => isFree(8094)).toBe(true)
+  await expect.poll(() => isFree(8094), deadline).toBe(true)
 })
 
 test("a swarm's service is reached at its ports, and they go with it", async () => {
@@ -113,17 +113,17 @@ test("a swarm's service is reached at its ports, and they go with it", async () 
   await docker(vm, ['service', 'create', '--detach', '--name', 'web', ...ports, fixtureImage, ...greeter])
   // At once: the swarm takes connections when one of its tasks runs.
   ;(await connected(8097)).destroy()
-  await expect.poll(() => dial(vm.address, 8097), swarmDeadline).toMatch(/^[0-9a-f]{12}$/)
+  await expect.poll(() => dial(vm.address, 8097), deadline).toMatch(/^[0-9a-f]{12}$/)
   const published = ['service', 'inspect', '--format', '{{range .Endpoint.Ports}}{{.PublishedPort}} {{end}}', 'web']
   const chosen =
     (await docker(vm, published))
       .split(' ')
       .map(Number)
       .find((port) => port !== 8097) ?? 0
-  await expect.poll(() => dial(vm.address, chosen), swarmDeadline).toMatch(/^[0-9a-f]{12}$/)
+  await expect.poll(() => dial(vm.address, chosen), deadline).toMatch(/^[0-9a-f]{12}$/)
   await docker(vm, ['service', 'rm', 'web'])
   for (const port of [8097, chosen])
-    await expect.poll(() => dial(vm.address, port).catch(({ code }) => code), swarmDeadline).toBe('ECONNREFUSED')
+    await expect.poll(() => dial(vm.address, port).catch(({ code }) => code), deadline).toBe('ECONNREFUSED')
   await docker(vm, ['swarm', 'leave', '--force'])
 })
 
@@ -169,6 +169,6 @@ test('two VMs publish one port, and a clone has what its checkpoint ran', async 
   expect(clone.address).not.toBe(vm.address)
   await docker(clone, ['rm', '--force', 'one'])
   await runGreeter(clone, 'two', '--publish', '8092:80')
-  await expect.poll(() => dial(vm.address, 8092)).toBe('one')
-  await expect.poll(() => dial(clone.address, 8092)).toBe('two')
+  await expect.poll(() => dial(vm.address, 8092), deadline).toBe('one')
+  await expect.poll(() => dial(clone.address, 8092), deadline).toBe('two')
 })

@@ -63,6 +63,11 @@ test('says how many can be the first bad one, and which run it is', async () => 
   ])
 })
 
+test('says when it is an end that is verified', async () => {
+  const { attempts } = await search(badFrom(1))
+  expect(attempts.map(({ candidate, end }) => `${candidate} ${end ?? ''}`)).toEqual(['v4 ', 'v2 ', 'v1 ', 'v0 good'])
+})
+
 test('an end that is not what it was said to be is an error with the reason, after which a new search begins', async () => {
   await expect(search(() => 'good')).rejects.toMatchObject({
     code: 'BISECT_END',

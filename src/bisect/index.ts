@@ -36,12 +36,10 @@ export interface Bisection {
   readonly attempt: (attempt: Attempt) => Promise<Run>
 }
 
-export interface Attempt {
-  readonly candidate: string
+/** A step that is a run. */
+export interface Attempt extends Omit<Extract<Step, { kind: 'run' }>, 'kind'> {
   /** Of this candidate, from 1. */
   readonly run: number
-  /** How many can be the first bad one. */
-  readonly suspects: number
 }
 
 /**

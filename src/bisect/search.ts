@@ -49,8 +49,8 @@ export interface Rules {
 }
 
 export type Step =
-  /** The command is to run on this one. `suspects`: how many can be the first bad one. */
-  | { readonly kind: 'run'; readonly candidate: string; readonly suspects: number }
+  /** The command is to run on this one: one of so many that can be the first bad one, or an end that is verified. */
+  | { readonly kind: 'run'; readonly candidate: string; readonly suspects: number; readonly end?: End }
   | { readonly kind: 'found'; readonly finding: Finding }
   /** An end is not what it was said to be: there is nothing to search. */
   | { readonly kind: 'refuted'; readonly end: End; readonly candidate: string }
@@ -71,15 +71,17 @@ export async function nextStep(history: History, runs: readonly Run[], rules: Ru
     const candidate = known.ends[end]
     const verdict = known.verdicts.get(candidate)
     if (verdict !== undefined && verdict !== end && verdict !== 'skip') return { kind: 'refuted', end, candidate }
-    if (verdict === undefined && rules.verifyEnds === 'first') return known.run(candidate)
+    if (verdict === undefined && rules.verifyEnds === 'first')
+      return { kind: 'run', candidate, suspects: history.candidates.length - 1, end }
   }
   const suspects = await history.suspects(known.firstBad, known.good)
   const untried = suspects.filter((one) => one !== known.firstBad && !known.verdicts.has(one))
   const next = choose(untried, { best: suspects[0], skipped: suspects.length - 1 - untried.length })
-  if (next !== undefined) return known.run(next, suspects.length)
+  if (next !== undefined) return { kind: 'run', candidate: next, suspects: suspects.length }
   const resting = await known.unverifiedEnds()
   const toVerify = resting.find((end) => !known.verdicts.has(known.ends[end]))
-  if (toVerify !== undefined && rules.verifyEnds !== 'never') return known.run(known.ends[toVerify], suspects.length)
+  if (toVerify !== undefined && rules.verifyEnds !== 'never')
+    return { kind: 'run', candidate: known.ends[toVerify], suspects: suspects.length, end: toVerify }
   const { candidates } = history
   const inOrder = candidates.filter((one) => suspects.includes(one))
   const lastGood = candidates.findLast((one) => known.good.includes(one)) ?? known.ends.good
@@ -122,10 +124,6 @@ class Knowledge {
   async #isGoodNeeded(end: string): Promise<boolean> {
     for (const one of this.#with('good')) if (await this.#history.precedes(end, one)) return false
     return true
-  }
-
-  run(candidate: string, suspects = this.#history.candidates.length - 1): Step {
-    return { kind: 'run', candidate, suspects }
   }
 
   #with(verdict: Verdict): readonly string[] {

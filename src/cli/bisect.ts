@@ -145,12 +145,13 @@ interface Trial {
   readonly args: BisectArguments
 }
 
-async function tryCandidate({ candidate, run, suspects }: Attempt, trial: Trial): Promise<Run> {
+async function tryCandidate({ candidate, run, suspects, end }: Attempt, trial: Trial): Promise<Run> {
   const { subject, saved, args } = trial
   const { log, rules } = args
   const title = await subject.titleOf(candidate)
   const nth = rules.runs === 1 ? '' : `, run ${run} of ${rules.runs}`
-  const why = suspects > 1 ? `one of ${suspects} that can be the first bad one` : 'because the answer rests on it'
+  const why =
+    end === undefined ? `one of ${suspects} that can be the first bad one` : `to see that the ${end} end is ${end}`
   log.info(`trying ${title}${nth}, ${why}`)
   const fromMs = performance.now()
   const entry = entryOf(await subject.referenceOf(candidate, saved.files), args, candidate)

@@ -13,16 +13,23 @@ export function frameOf(datagram: Uint8Array): Buffer {
 
 /** The datagrams of a stream of frames; one that the stream's end cuts off is none. @throws what the stream fails with */
 export async function* datagramsIn(stream: Readable): AsyncGenerator<Buffer, void> {
-  let held = Buffer.alloc(0)
+  let pieces: Buffer[] = []
+  let heldBytes = 0
+  /** Before there are so many, nothing more is whole: they are not put together for every byte that comes. */
+  let wantedBytes = HEAD_BYTES
   for await (const piece of stream) {
-    held = held.length === 0 ? piece : Buffer.concat([held, piece])
-    let at = 0
-    while (held.length - at >= HEAD_BYTES) {
-      const end = at + HEAD_BYTES + held.readUInt16BE(at)
-      if (end > held.length) break
-      yield held.subarray(at + HEAD_BYTES, end)
-      at = end
+    pieces.push(piece)
+    heldBytes += piece.length
+    if (heldBytes < wantedBytes) continue
+    let held = Buffer.concat(pieces)
+    while (held.length >= HEAD_BYTES) {
+      wantedBytes = HEAD_BYTES + held.readUInt16BE()
+      if (held.length < wantedBytes) break
+      yield held.subarray(HEAD_BYTES, wantedBytes)
+      held = held.subarray(wantedBytes)
+      wantedBytes = HEAD_BYTES
     }
-    held = held.subarray(at)
+    pieces = [held]
+    heldBytes = held.length
   }
 }

@@ -49,7 +49,6 @@ export interface PortPublishers {
 /** The dockerd behind a unix socket of this machine. */
 export function dockerdAt(socketPath: string): Dockerd {
   const client = engineClient({ kind: 'unix', path: socketPath })
-  const events = { types: ['container', 'service'], events: ['start', 'die', 'create', 'update', 'remove'] } as const
   return {
     images: {
       tag: (ref, newRef) => tagImage(client, ref, newRef),
@@ -64,13 +63,20 @@ export function dockerdAt(socketPath: string): Dockerd {
           ...services.map((id) => ({ kind: 'service', id }) as const),
         ]
       },
-      changes: async (signal) => publishersIn(await containerEvents(client, { ...events, signal })),
+      changes: async (signal) => publishersIn(await containerEvents(client, { ...changes, signal })),
       end: ({ kind, id }) => (kind === 'service' ? removeService(client, id) : killContainer(client, id)),
     },
     ping: () => client.docker.ping(),
   }
 }
 
+/** When ports of a container, and those of a service, may have changed. */
+const eventsOf = { container: ['start', 'die'], service: ['create', 'update', 'remove'] } as const
+const changes = { types: ['container', 'service'], events: Object.values(eventsOf).flat() } as const
+
 async function* publishersIn(answer: Awaited<ReturnType<typeof containerEvents>>): AsyncGenerator<Publisher, void> {
-  for await (const { Type, Actor } of readContainerEvents(answer)) yield { kind: Type, id: Actor.ID }
+  for await (const { Type: kind, Action: action, Actor } of readContainerEvents(answer)) {
+    // Containers are created and updated, too, and publish nothing new by that.
+    if ((eventsOf[kind] as readonly string[]).includes(action)) yield { kind, id: Actor.ID }
+  }
 }

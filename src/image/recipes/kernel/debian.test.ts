@@ -216,35 +216,11 @@ test('an archive of which nothing can be read is an error of its own', async () 
   })
 })
 
-const CHANGELOG = `linux-signed-amd64 (6.1.187+1) bookworm-security; urgency=high
-
-  * Sign kernel from linux 6.1.187-1
-
-linux (6.1.176-1) bookworm; urgency=medium
-
-  * New upstream stable update, with (6.1.172-1) in its text
-
-linux (6.1.172-1) bookworm-security; urgency=high
-`
-
-test.each([
-  ['6.1.187-1', []],
-  ['6.1.176-1', ['6.1.187+1']],
-  ['6.1.172-1', ['6.1.187+1', '6.1.176-1']],
-  ['6.0.1-1', ['6.1.187+1', '6.1.176-1', '6.1.172-1']],
-])('of a changelog since %s there are the entries %j', (since, versions) => {
-  const script = fileURLToPath(new URL('../../../../images/kernel/changelog.awk', import.meta.url))
-  const args = ['-v', `since=${since}`, '-f', script]
-  const { stdout, stderr } = spawnSync('awk', args, { input: CHANGELOG, encoding: 'utf8' })
-  expect(stderr).toBe('')
-  expect([...stdout.matchAll(/^linux\S* \((.+)\)/gm)].map(([, version]) => version)).toEqual(versions)
-})
-
 test('the changelog of a kernel is what its package says', async () => {
-  told = { changelog: CHANGELOG }
+  told = { changelog: 'linux (6.1.187-1)' }
   const [kernel] = parseKernelList(line('bookworm-security', '6.1.187-1'), '').kernels
   if (kernel === undefined) throw new Error('the list has none')
-  expect(await debianChangelog(kernel, '6.1.172-1', contextWith())).toBe(CHANGELOG)
+  expect(await debianChangelog(kernel, '6.1.172-1', contextWith())).toBe('linux (6.1.187-1)')
   told = { changelog: '' }
   expect(await debianChangelog(kernel, '6.1.172-1', contextWith())).toBe('')
 })
