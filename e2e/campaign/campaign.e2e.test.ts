@@ -1,9 +1,8 @@
-import { execFileSync, spawnSync } from 'node:child_process'
-import { chmodSync, existsSync, mkdirSync, readdirSync, rmSync } from 'node:fs'
 import { join } from 'node:path'
 import { expect, test } from 'vitest'
-import { CampaignEngine, canCampaign } from './engine.ts'
-import { type Fault, faults, type Outcome } from './faults.ts'
+import { openCampaign } from './campaign.ts'
+import { canCampaign } from './engine.ts'
+import { draw, type Fault, faults, type Outcome } from './faults.ts'
 import { Ledger } from './ledger.ts'
 import { leftovers, type Places } from './leftovers.ts'
 import { exit, Hang, output, Scene, type SceneOptions } from './scene.ts'
@@ -11,36 +10,21 @@ import { settings } from './settings.ts'
 
 /** So many tries have a start after them that is left alone, and what is left after that counts. */
 const TRIES_BETWEEN_STARTS = 4
-const MEMORY_MIB = 512
 /** Engines remove what ended on their own time. */
 const SWEPT_DEADLINE_MS = 30_000
 /** A base image and a template may have to be made. */
 const SETUP_DEADLINE_MS = 600_000
-const TEMPLATES = 'campaign-templates'
 
 test.runIf(canCampaign())('nothing is lost and nothing left, whatever ends when', async () => {
   const { directory, seed, tries, first, seconds } = settings
   const ledger = new Ledger(join(directory, 'ledger.json'))
-  await using engine = await CampaignEngine.start(join(directory, 'engine'))
-  for (const tag of imageTags()) await engine.load(tag)
-  const places = placesOf(engine)
-  const [runDirectory = '', temporary = ''] = places.directories
-  const environment = {
-    DOCKER_HOST: engine.dockerHost,
-    TESTKERNELS_RUN_DIR: runDirectory,
-    TESTKERNELS_CACHE_DIR: places.cacheDirectory,
-    TESTKERNELS_TEMPLATE_VOLUME: TEMPLATES,
-    TMPDIR: temporary,
-    NO_COLOR: '1',
+  await using campaign = await openCampaign()
+  const { places, missing } = campaign
+  for (const { name, needs } of faults) {
+    const why = needs && missing[needs]
+    if (why !== undefined) ledger.notTried(name, `${needs} could not be fetched: ${why}`)
   }
-  const measured = await measure({
-    engine,
-    environment,
-    random: () => 0,
-    lifeMs: { short: 0, long: 0 },
-    startMs: 0,
-    memoryMib: MEMORY_MIB,
-  })
+  const measured = await measure(campaign.scene)
   console.log(
     `a start takes ${measured.startMs} ms, a life ${measured.lifeMs.short} or ${measured.lifeMs.long} ms; TESTKERNELS_FAULTS_SEED=${seed}`,
   )
@@ -51,7 +35,7 @@ test.runIf(canCampaign())('nothing is lost and nothing left, whatever ends when'
   const isLast = (number: number) => number === first + tries - 1 || performance.now() >= until
   for (let number = first; ; number++) {
     const random = numbers(seed, number)
-    const fault = draw(random)
+    const fault = draw(random, campaign.scene.tools)
     const startMs = performance.now()
     await using scene = new Scene({ ...measured, random })
     const outcome = await injected(fault, scene)
@@ -73,36 +57,6 @@ test.runIf(canCampaign())('nothing is lost and nothing left, whatever ends when'
   ledger.writePage()
   expect(found, `TESTKERNELS_FAULTS_SEED=${seed}, and TESTKERNELS_FAULTS_FIRST is the number`).toEqual([])
 })
-
-function placesOf(engine: CampaignEngine): Places {
-  const [run, temporary, cache] = ['run', 'tmp', 'cache'].map((name) => join('/tmp/testkernels-campaign', name)) as [
-    string,
-    string,
-    string,
-  ]
-  // What a campaign left that was ended itself is none of this one's.
-  for (const name of existsSync(temporary) ? readdirSync(temporary) : []) {
-    spawnSync('umount', [join(temporary, name)], { stdio: 'ignore' })
-  }
-  for (const path of [run, temporary]) rmSync(path, { recursive: true, force: true })
-  for (const path of [run, temporary, cache]) mkdirSync(path, { recursive: true })
-  // Users share it, as they do the machine's.
-  for (const path of [run, temporary]) chmodSync(path, 0o1777)
-  return {
-    engine,
-    volumes: [TEMPLATES, `${TEMPLATES}-marks`],
-    directories: [run, temporary],
-    cacheDirectory: cache,
-  }
-}
-
-/** Those of the image that the machine's engine has of this source (support/images.ts). */
-function imageTags(): readonly string[] {
-  const main = join(settings.root, 'dist/cli/main.js')
-  const id = execFileSync(process.execPath, [main, 'build', '--kernel', 'debian:bookworm'], { encoding: 'utf8' }).trim()
-  const inspect = ['image', 'inspect', '--format', '{{json .RepoTags}}', id]
-  return JSON.parse(execFileSync('docker', inspect, { encoding: 'utf8' })) as string[]
-}
 
 /** What is undisturbed, once with what it makes for later, and once to see how long it takes. */
 async function measure(options: SceneOptions): Promise<SceneOptions> {
@@ -150,13 +104,4 @@ function numbers(seed: number, number: number): () => number {
     mixed ^= mixed + Math.imul(mixed ^ (mixed >>> 7), 61 | mixed)
     return ((mixed ^ (mixed >>> 14)) >>> 0) / 2 ** 32
   }
-}
-
-function draw(random: () => number): Fault {
-  const drawn = faults.filter(({ name }) => name.includes(settings.only))
-  // As often in the list as it weighs.
-  const weighed = drawn.flatMap((fault) => Array.from({ length: fault.weight }, () => fault))
-  const fault = weighed[Math.floor(random() * weighed.length)]
-  if (fault === undefined) throw new Error(`there is no fault named like '${settings.only}'`)
-  return fault
 }

@@ -97,6 +97,11 @@ export class CampaignEngine implements AsyncDisposable {
     return () => rmSync(filler)
   }
 
+  /** Where the files of a volume are. */
+  volume(name: string): string {
+    return join(this.#data, 'volumes', name, '_data')
+  }
+
   /** Has the image that the machine's engine has. */
   async load(image: string): Promise<void> {
     const found = await this.docker

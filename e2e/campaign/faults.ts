@@ -1,14 +1,19 @@
 import { execFileSync } from 'node:child_process'
-import { chmodSync, mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs'
+import { chmodSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { exitCodeOf } from '../../src/cli/execute.ts'
 import type { Program } from '../support/program.ts'
-import { exit, failedWithCode, Hang, isUp, output, type Scene, STAYS, up } from './scene.ts'
+import { damageTemplate } from './damage.ts'
+import { exit, failedWithCode, Hang, isUp, output, type RunOptions, type Scene, STAYS, up } from './scene.ts'
+import { settings } from './settings.ts'
+import type { Tools } from './tools.ts'
 
 /** What ends in an orderly way says after 8 s what it waits for. */
 const ORDERLY_MS = 20_000
 /** A silent VM is told of after five ticks of a second; this is for a machine that is slow. */
 const HEARTBEAT_MS = 60_000
+/** One that was damaged is made anew, and one that gives no guest that lives is waited for before. */
+const TEMPLATE_MS = 300_000
 const SIGNALS = ['SIGINT', 'SIGTERM', 'SIGHUP'] as const
 
 export interface Outcome {
@@ -22,6 +27,8 @@ export interface Fault {
   readonly name: string
   /** How often, beside the others. */
   readonly weight: number
+  /** What it cannot be tried without. */
+  readonly needs?: keyof Tools
   /** @throws what did not come, which is a wrong verdict too */
   inject(scene: Scene): Promise<Outcome>
 }
@@ -31,16 +38,16 @@ const right = undefined
 export const faults: readonly Fault[] = [
   {
     name: 'SIGKILL of a process with VMs',
-    weight: 40,
+    weight: 100,
     inject: async (scene) => {
-      const kind = scene.oneOf(['short', 'short', 'long'])
+      const kind = scene.oneOf(['short', 'short', 'short', 'long'])
       for (;;) {
         const life = scene.life(kind)
         const begunMs = performance.now()
         await scene.moment(scene.options.lifeMs[kind])
         life.kill('SIGKILL')
         const { signal, code } = await exit(life)
-        const phase = life.stdout.trim().split('\n').at(-1) || 'before the start'
+        const phase = phaseOf(life)
         if (signal === 'SIGKILL') return { phase }
         if (code !== 0) return { phase, wrong: `ended with ${code}:\n${output(life)}` }
         // It was over before: a life takes less than was thought, and this was no fault.
@@ -66,8 +73,7 @@ export const faults: readonly Fault[] = [
     weight: 3,
     inject: async (scene) => {
       // On the machine's engine, which has the caches; nobody else builds this.
-      const context = mkdtempSync(join(scene.options.environment['TMPDIR'] ?? '', 'context-'))
-      scene.defer(() => rmSync(context, { recursive: true }))
+      const context = scene.directory('context')
       const base = process.env['TESTKERNELS_E2E_BASE'] ?? ''
       writeFileSync(join(context, 'Dockerfile'), `FROM ${base}\nRUN echo ${scene.options.random()} && sleep 60\n`)
       const rootfs = `dockerfile:${join(context, 'Dockerfile')}`
@@ -81,7 +87,7 @@ export const faults: readonly Fault[] = [
   },
   ...SIGNALS.map((signal) => ({
     name: signal,
-    weight: 7,
+    weight: 10,
     inject: async (scene: Scene) => {
       const run = scene.run(STAYS)
       await scene.moment(scene.options.startMs * 1.3)
@@ -169,7 +175,7 @@ export const faults: readonly Fault[] = [
   },
   {
     name: 'no room for a template',
-    weight: 1,
+    weight: 2,
     inject: async (scene) => {
       const { docker } = scene.options.engine
       const name = `campaign-full-${scene.integer(1_000_000)}`
@@ -191,12 +197,75 @@ export const faults: readonly Fault[] = [
     inject: async (scene) => {
       const freeMib = scene.integer(60)
       scene.defer(scene.options.engine.fillDisk(freeMib))
-      const fill = scene.script('fill.mjs', [])
+      const fill = scene.script('fill-engine.mjs', [])
       const { code } = await exit(fill)
       const phase = /^run$/m.test(fill.stdout) ? 'run' : 'start'
-      // What can be said of more than there is room for.
-      const isRight = code === 0 && /^failed \[[A-Z_]+\]|^written with status [1-9]/m.test(fill.stdout)
+      // What can be said of a start is how far it came; a VM that ran was stopped by QEMU.
+      const said = phase === 'start' ? /^failed \[[A-Z_]+\]/m : /^failed \[VM_DIED\].* the disk that holds .* is full/m
+      const isRight = code === 0 && said.test(fill.stdout)
       return { phase, wrong: isRight ? right : `with ${freeMib} MiB left ended with ${code}:\n${output(fill)}` }
+    },
+  },
+  {
+    name: 'full disk of the guest',
+    weight: 3,
+    inject: async (scene) => {
+      const fill = scene.script('fill-scratch.mjs', [String(scene.integer(2_000))])
+      const { code } = await exit(fill, TEMPLATE_MS)
+      const said = [/^overfilled with status 1$/m, /^dockerd answers: OK$/m, /^has room again$/m]
+      const isRight =
+        code === 0 && said.every((line) => line.test(fill.stdout)) && !/^refused with (?!500$)/m.test(fill.stdout)
+      return { phase: 'run', wrong: isRight ? right : `ended with ${code}:\n${output(fill)}` }
+    },
+  },
+  {
+    name: 'damaged template',
+    weight: 2,
+    inject: async (scene) => {
+      // That of the start before it.
+      await exit(scene.run(['true']))
+      const { file, what, isSeen } = damageTemplate(scene)
+      const start = scene.run(['true'])
+      const { code } = await exit(start, TEMPLATE_MS)
+      const isTold = !isSeen || /its template is damaged: .*; it is made anew/.test(output(start))
+      const isRight = code === 0 && isTold
+      return { phase: 'template', wrong: isRight ? right : `${file} ${what}: ended with ${code}:\n${output(start)}` }
+    },
+  },
+  {
+    name: 'a clock that jumps',
+    weight: 4,
+    needs: 'faketime',
+    inject: async (scene) => {
+      const clock = join(scene.directory('clock'), 'offset')
+      const set = (seconds: number) => writeFileSync(clock, `${seconds < 0 ? '' : '+'}${seconds}\n`)
+      set(0)
+      const env = {
+        LD_PRELOAD: scene.options.tools.faketime ?? '',
+        FAKETIME_TIMESTAMP_FILE: clock,
+        // It would look at that every ten seconds.
+        FAKETIME_NO_CACHE: '1',
+        // What is set on a machine is the time of day: nobody's timers, and no file's.
+        FAKETIME_DONT_FAKE_MONOTONIC: '1',
+        NO_FAKE_STAT: '1',
+      }
+      const life = scene.script('life.mjs', ['short'], { env })
+      await scene.moment(scene.options.lifeMs.short)
+      const phase = phaseOf(life)
+      // A second to a month.
+      const seconds = scene.oneOf([1, -1]) * Math.round(10 ** (scene.options.random() * 6.4))
+      set(seconds)
+      const { code } = await exit(life)
+      return { phase, wrong: code === 0 ? right : `after ${seconds} s ended with ${code}:\n${output(life)}` }
+    },
+  },
+  {
+    name: 'a start beside one in another version of Node',
+    weight: 4,
+    needs: 'otherNode',
+    inject: (scene) => {
+      const other = { node: scene.options.tools.otherNode ?? '' }
+      return scene.oneOf([true, false]) ? besides(scene, {}, other) : besides(scene, other, {})
     },
   },
   {
@@ -209,8 +278,7 @@ export const faults: readonly Fault[] = [
     weight: 4,
     inject: (scene) => {
       const uid = 61_500 + scene.integer(100)
-      const cache = mkdtempSync(join(scene.options.environment['TMPDIR'] ?? '', 'cache-'))
-      scene.defer(() => rmSync(cache, { recursive: true }))
+      const cache = scene.directory('cache')
       chmodSync(cache, 0o777)
       chmodSync(scene.options.engine.socketPath, 0o666)
       const other = { uid, env: { TESTKERNELS_CACHE_DIR: cache } }
@@ -220,11 +288,7 @@ export const faults: readonly Fault[] = [
 ]
 
 /** One VM lives while another is started and ended beside it, and is well after that. */
-async function besides(
-  scene: Scene,
-  one: Parameters<Scene['run']>[1],
-  another: Parameters<Scene['run']>[1],
-): Promise<Outcome> {
+async function besides(scene: Scene, one: RunOptions, another: RunOptions): Promise<Outcome> {
   const living = scene.run(['sh', '-c', 'echo up; read line; docker info --format "still {{.Name}}"'], one)
   await up(living)
   const other = scene.run(['true'], another)
@@ -234,6 +298,11 @@ async function besides(
   const ended = await exit(living)
   const isWell = ended.code === 0 && living.stdout.includes('still kernel')
   return { phase: 'run', wrong: isWell ? right : `the first ended with ${ended.code}:\n${output(living)}` }
+}
+
+/** The last that it said it does. */
+function phaseOf(life: Program): string {
+  return life.stdout.trim().split('\n').at(-1) || 'before the start'
 }
 
 /** What cannot work says why, and what can works. */
@@ -265,13 +334,9 @@ async function endsByItself(run: Program, withinMs: number) {
 }
 
 function mounted(scene: Scene, options: string): string {
-  const path = mkdtempSync(join(scene.options.environment['TMPDIR'] ?? '', 'full-'))
-  mkdirSync(path, { recursive: true })
+  const path = scene.directory('full')
   execFileSync('mount', ['-t', 'tmpfs', '-o', options, 'tmpfs', path])
-  scene.defer(() => {
-    execFileSync('umount', [path])
-    rmSync(path, { recursive: true })
-  })
+  scene.defer(() => execFileSync('umount', [path]))
   return path
 }
 
@@ -281,5 +346,19 @@ function killThere(pid: number, signal: NodeJS.Signals): void {
     process.kill(pid, signal)
   } catch {
     // It has ended by itself.
+  }
+}
+
+/** One of those that can be tried. Another number draws the same where all can. */
+export function draw(random: () => number, tools: Tools): Fault {
+  // As often in the list as it weighs.
+  const weighed = faults
+    .filter(({ name }) => name.includes(settings.only))
+    .flatMap((fault) => Array.from({ length: fault.weight }, () => fault))
+  if (!weighed.some(({ needs }) => needs === undefined || tools[needs] !== undefined))
+    throw new Error(`no fault that can be tried is named like '${settings.only}'`)
+  for (;;) {
+    const fault = weighed[Math.floor(random() * weighed.length)]
+    if (fault !== undefined && (fault.needs === undefined || tools[fault.needs] !== undefined)) return fault
   }
 }

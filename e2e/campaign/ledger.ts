@@ -29,6 +29,8 @@ interface Entries {
   readonly source: string
   readonly tries: Tried[]
   readonly sweeps: Swept[]
+  /** Kinds of faults that this machine has not what they need for, and what that is. */
+  readonly notTried: Record<string, string>
   manyFiles?: { readonly files: number; readonly firstMib: number; readonly lastMib: number }
 }
 
@@ -45,7 +47,7 @@ export class Ledger {
     this.#path = path
     const source = sourceDigest()
     const former = existsSync(path) ? (JSON.parse(readFileSync(path, 'utf8')) as Entries) : undefined
-    this.#entries = former?.source === source ? former : { source, tries: [], sweeps: [] }
+    this.#entries = former?.source === source ? former : { source, tries: [], sweeps: [], notTried: {} }
   }
 
   get tries(): readonly Tried[] {
@@ -59,6 +61,11 @@ export class Ledger {
 
   swept(one: Swept): void {
     this.#entries.sweeps.push(one)
+    this.#write()
+  }
+
+  notTried(fault: string, why: string): void {
+    this.#entries.notTried[fault] = why
     this.#write()
   }
 
@@ -81,7 +88,7 @@ export class Ledger {
   }
 }
 
-function tableOf({ tries, sweeps, manyFiles }: Entries): string {
+function tableOf({ tries, sweeps, notTried, manyFiles }: Entries): string {
   const faults = [...new Set(tries.map(({ fault }) => fault))].sort()
   const row = (name: string, those: readonly Tried[]) => {
     const phases = [...new Set(those.map(({ phase }) => phase))].sort()
@@ -103,6 +110,9 @@ function tableOf({ tries, sweeps, manyFiles }: Entries): string {
     row('**together**', tries).replace(/[^|]+\|$/, ' |'),
     '',
     `${sweeps.length} starts after them found ${left.length} things left.`,
+    ...Object.entries(notTried)
+      .filter(([name]) => !faults.includes(name))
+      .flatMap(([name, why]) => ['', `Not tried: ${name}; ${why}.`]),
     ...(manyFiles === undefined
       ? []
       : [

@@ -1,4 +1,4 @@
-import { readdirSync, readFileSync } from 'node:fs'
+import { mkdtempSync, readdirSync, readFileSync, rmSync } from 'node:fs'
 import { join } from 'node:path'
 import { setTimeout as passed } from 'node:timers/promises'
 import { stripVTControlCharacters } from 'node:util'
@@ -7,6 +7,7 @@ import { type Exit, Program } from '../support/program.ts'
 import { type CampaignEngine, CGROUP } from './engine.ts'
 import { MARK } from './leftovers.ts'
 import { settings } from './settings.ts'
+import type { Tools } from './tools.ts'
 
 const main = join(settings.root, 'dist/cli/main.js')
 /** What prints when it is there, and stays. */
@@ -24,6 +25,11 @@ export type Life = 'short' | 'long'
 export interface SceneOptions {
   readonly engine: CampaignEngine
   readonly environment: Readonly<Record<string, string>>
+  readonly tools: Tools
+  /** Of the VMs, in the engine. */
+  readonly image: string
+  /** The engine's volume that they have their templates in. */
+  readonly templates: string
   /** The same numbers for the same try; from 0 to 1. */
   readonly random: () => number
   /** What a life without a fault takes, in milliseconds; the long one has a checkpoint. */
@@ -32,6 +38,18 @@ export interface SceneOptions {
   readonly startMs: number
   /** Of the VMs; templates are for one size. */
   readonly memoryMib: number
+}
+
+export interface ProgramOptions {
+  readonly env?: Readonly<Record<string, string>>
+  readonly uid?: number
+}
+
+export interface RunOptions extends ProgramOptions {
+  /** The command that runs it, with its arguments. @default nobody else */
+  readonly under?: readonly string[]
+  /** Path of the Node that it runs in. @default this one */
+  readonly node?: string
 }
 
 /** What one try has: programs of ours, and a moment. All that it started ends with it. */
@@ -47,7 +65,7 @@ export class Scene implements AsyncDisposable {
   }
 
   /** A program of the campaign's, by whose environment what it leaves is found. */
-  program(argv: readonly string[], { env = {}, uid }: { env?: Record<string, string>; uid?: number } = {}): Program {
+  program(argv: readonly string[], { env = {}, uid }: ProgramOptions = {}): Program {
     const environment = { ...process.env, ...this.options.environment, [MARK]: String(this.#programs.length), ...env }
     const program = new Program(argv, { env: environment, ...(uid !== undefined && { uid, gid: uid }) })
     this.#programs.push(program)
@@ -55,22 +73,33 @@ export class Scene implements AsyncDisposable {
   }
 
   /** `testkernels run`. */
-  run(command: readonly string[], options?: Parameters<Scene['program']>[1] & { under?: readonly string[] }): Program {
+  run(command: readonly string[], { under = [], node = process.execPath, ...options }: RunOptions = {}): Program {
     const entry = ['--kernel', 'debian:bookworm', '--memory-mib', String(this.options.memoryMib)]
-    return this.program([...(options?.under ?? []), process.execPath, main, 'run', ...entry, '--', ...command], options)
+    return this.program([...under, node, main, 'run', ...entry, '--', ...command], options)
   }
 
-  testkernels(args: readonly string[], options?: Parameters<Scene['program']>[1]): Program {
+  testkernels(args: readonly string[], options?: ProgramOptions): Program {
     return this.program([process.execPath, main, ...args], options)
   }
 
   life(kind: Life, memoryMib = this.options.memoryMib): Program {
-    return this.script('life.mjs', [kind], memoryMib)
+    return this.script('life.mjs', [kind], { memoryMib })
   }
 
   /** A file of this directory. */
-  script(name: string, args: readonly string[], memoryMib = this.options.memoryMib): Program {
-    return this.program([process.execPath, join(import.meta.dirname, name), String(memoryMib), ...args])
+  script(
+    name: string,
+    args: readonly string[],
+    { memoryMib = this.options.memoryMib, ...options }: ProgramOptions & { readonly memoryMib?: number } = {},
+  ): Program {
+    return this.program([process.execPath, join(import.meta.dirname, name), String(memoryMib), ...args], options)
+  }
+
+  /** A directory that is gone when the try is over. */
+  directory(name: string): string {
+    const path = mkdtempSync(join(this.options.environment['TMPDIR'] ?? '', `${name}-`))
+    this.defer(() => rmSync(path, { recursive: true }))
+    return path
   }
 
   /** Done when the try is over, whatever came of it. */

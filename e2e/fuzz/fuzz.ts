@@ -36,10 +36,12 @@ export async function fuzz({
   const before = process.memoryUsage.rss()
   const kept = new KeptInputs(join(keptIn, name.replaceAll(/[^\w]+/g, '-')))
   let executions = 0
+  let taking: Promise<void> = Promise.resolve()
   using uncaught = new Uncaught()
   const property = fc.asyncProperty(mutated(seeds), async (input) => {
     executions++
-    await ends(take(input), hangMs)
+    taking = ends(take(input), hangMs)
+    await taking
     await uncaught.none()
   })
   const result = await fc.check(property, {
@@ -57,6 +59,8 @@ export async function fuzz({
       cause: thrown,
     })
   }
+  // The time may have been over in the middle of one.
+  await taking
   const growth = process.memoryUsage.rss() - before
   console.log(`fuzz ${name}: ${executions} executions, ${(growth / 1024 ** 2).toFixed(0)} MiB more`)
   if (growth > MOST_GROWTH_BYTES) throw new Error(`${name}: the process grew by ${growth} bytes`)

@@ -152,9 +152,16 @@ async function connectMonitor(
   try {
     return await orAborted(connectQmp(stream, { signal: gone, log: start.log, entry: plan.entry.name }), signal)
   } catch (thrown) {
-    // One that ends at its start says why, and we hear of it a little later.
-    throw await reasonInTime(signal, thrown)
+    throw await whyLost({ box, signal }, thrown)
   }
+}
+
+/** A QEMU that ends closes its monitor first, and we hear why a little later. One that does not end is ended: it is of no use. */
+export async function whyLost({ box, signal }: Pick<Guest, 'box' | 'signal'>, thrown: unknown): Promise<unknown> {
+  const reason = await reasonInTime(signal, thrown)
+  if (signal.aborted) return reason
+  await box.stop()
+  return await reasonInTime(signal, thrown)
 }
 
 /** Takes as long as they are large, which is no fault of the boot. */

@@ -6,7 +6,7 @@ import { Attempt } from './attempt.ts'
 import type { BootedVm, Guest } from './booted-vm.ts'
 import { connectVm } from './connect.ts'
 import { bootDeadline, restoreDeadline } from './deadlines.ts'
-import { startGuest } from './guest.ts'
+import { startGuest, whyLost } from './guest.ts'
 
 /**
  * Starts a VM from where its template was saved. It is the owner's when its dockerd can be asked.
@@ -34,16 +34,6 @@ async function loadGuest(attempt: Attempt, guest: Guest, stateFile: string): Pro
     await loadState(monitor, stateFile)
     await resume(monitor)
   } catch (thrown) {
-    throw await whyNotLoaded(guest, thrown)
+    throw await whyLost(guest, thrown)
   }
-}
-
-/** A QEMU that cannot load a state says why and ends; its monitor is closed a little before we hear of that. */
-async function whyNotLoaded({ box, signal }: Guest, thrown: unknown): Promise<unknown> {
-  if (signal.aborted) return signal.reason
-  await box.stop()
-  return await new Promise((resolve) => {
-    if (signal.aborted) return resolve(signal.reason)
-    signal.addEventListener('abort', () => resolve(signal.reason ?? thrown), { once: true })
-  })
 }
