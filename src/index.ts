@@ -14,7 +14,7 @@ export {
   type ReportVerdict,
   type SourceKernelOptions,
 } from './options/index.ts'
-export type { ExecResult, WindowSize } from './ssh/index.ts'
+export type { ExecResult, ExitStatus, WindowSize } from './ssh/index.ts'
 export {
   Checkpoint,
   type CopyOptions,
@@ -25,6 +25,8 @@ export {
   KernelVm,
   type KernelVmStartOptions,
   type LogConsumer,
+  type ShellOptions,
+  type ShellStreams,
   type SpareReservation,
   StartedKernelVm,
   type Step,

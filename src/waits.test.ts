@@ -22,6 +22,7 @@ import { connectQmp } from './qemu/qmp.ts'
 import { connectSsh, generateKeyPair } from './ssh/index.ts'
 import { doorStreams, makeDoorSecret, waitForDoor } from './streams/index.ts'
 import { elsewhere } from './testing/no-waits.ts'
+import { openSshSocket } from './vm/attach.ts'
 
 const BEYOND_ANY_DEADLINE_MS = 30 * 60_000
 
@@ -121,11 +122,8 @@ const endAtDeadlines: readonly Wait[] = [
       return connectBuildkit({ kind: 'buildkitd', name: 'builder', dial })
     },
   },
-  {
-    what: 'a destination behind the door',
-    files: [],
-    begin: () => door().open(docker),
-  },
+  { what: 'another process that has a VM', files: ['vm/attach.ts'], begin: (signal) => openSshSocket(path, signal) },
+  { what: 'a destination behind the door', files: [], begin: () => door().open(docker) },
 ]
 
 const endWithSignals: readonly Wait[] = [
@@ -135,14 +133,11 @@ const endWithSignals: readonly Wait[] = [
     begin: (signal) => connectBuildkit({ kind: 'buildkitd', socketPath: path }, { signal }),
   },
   { what: 'a pull', files: [], begin: (signal) => pullImage(engine(), 'registry.example.org/x', { signal }) },
+  { what: 'another process that has a VM', files: [], begin: (signal) => openSshSocket(path, signal) },
   { what: "QEMU's monitor", files: [], begin: (signal) => connectQmp(connect(path), vm(signal)) },
   { what: 'a phase of the guest', files: [], begin: (signal) => control().phase('ready', signal) },
   { what: "the guest's clock", files: [], begin: (signal) => control().setClock(signal) },
-  {
-    what: 'the way into the guest',
-    files: [],
-    begin: (signal) => waitForDoor(door(), docker, signal),
-  },
+  { what: 'the way into the guest', files: [], begin: (signal) => waitForDoor(door(), docker, signal) },
   {
     what: 'an SSH server',
     files: ['ssh/connect.ts'],

@@ -31,6 +31,15 @@ test('a command has its directory, its variables, its user and its input', async
   expect({ exitCode, stdout }).toEqual({ exitCode: 0, stdout: "/var/lib\nnobody\nit's $me\nfrom outside\n" })
 })
 
+test("it starts in its user's home, or at the root where there is none", async () => {
+  const startsIn = async (user: string) => (await vm.exec('pwd', { user })).stdout
+  expect([await startsIn('root'), await startsIn('daemon'), await startsIn('nobody')]).toEqual([
+    '/root\n',
+    '/usr/sbin\n',
+    '/\n',
+  ])
+})
+
 test('what it cannot start from is a status, and its own status and signal are told', async () => {
   expect(await vm.exec(['true'], { cwd: '/no/such' })).toMatchObject({ exitCode: 126 })
   expect(await vm.exec(['true'], { user: 'no-such-user' })).toMatchObject({ exitCode: 126 })
@@ -69,9 +78,9 @@ test('one that takes too long is ended, on a terminal too', async () => {
   expect((await vm.exec('pidof sleep | wc -w')).stdout).toBe('0\n')
 })
 
-const FILES = 10_000
+const FILES = 500
 
-test('a tree of 10,000 files goes there and back, with modes and links', { timeout: 300_000 }, async ({ annotate }) => {
+test('a tree of many files goes there and back, with modes and links', async () => {
   const directory = await mkdtemp(join(tmpdir(), 'tk-files-'))
   const source = join(directory, 'source')
   for (let at = 0; at < FILES; at++) {
@@ -82,18 +91,14 @@ test('a tree of 10,000 files goes there and back, with modes and links', { timeo
   await symlink('../d1/f100', join(source, 'd2/link'))
   await link(join(source, 'd1/f100'), join(source, 'd3/again'))
 
-  const beginMs = performance.now()
   await vm.copyTo(source, '/srv/files')
-  const thereMs = performance.now()
   await vm.copyFrom('/srv/files', join(directory, 'back'))
-  const seconds = (ms: number) => (ms / 1000).toFixed(1)
-  await annotate(`there in ${seconds(thereMs - beginMs)} s, and back in ${seconds(performance.now() - thereMs)} s`)
 
-  const script = `find . -type f | wc -l; stat -c '%a %U %h' d1/f100; readlink d2/link; cat d99/f9999`
-  expect((await vm.exec(script, { cwd: '/srv/files' })).stdout).toBe('10001\n751 root 2\n../d1/f100\n9999\n')
+  const script = `find . -type f | wc -l; stat -c '%a %U %h' d1/f100; readlink d2/link; cat d4/f499`
+  expect((await vm.exec(script, { cwd: '/srv/files' })).stdout).toBe('501\n751 root 2\n../d1/f100\n499\n')
   const back = join(directory, 'back')
-  expect((await readdir(back, { recursive: true })).length).toBe(FILES + 2 + 100)
-  expect(await readFile(join(back, 'd99/f9999'), 'utf8')).toBe('9999\n')
+  expect((await readdir(back, { recursive: true })).length).toBe(FILES + 2 + FILES / 100)
+  expect(await readFile(join(back, 'd4/f499'), 'utf8')).toBe('499\n')
   expect((await stat(join(back, 'd1/f100'))).mode & 0o7777).toBe(0o751)
   expect((await stat(join(back, 'd3/again'))).ino).toBe((await stat(join(back, 'd1/f100'))).ino)
   expect(await readlink(join(back, 'd2/link'))).toBe('../d1/f100')

@@ -1,6 +1,6 @@
 import { fstatSync } from 'node:fs'
 import { Command, Option } from 'commander'
-import { execute, exitOnSignals, exitStatusOf } from './execute.ts'
+import { execute, executePlainly } from './execute.ts'
 import {
   configOption,
   DEFAULT_KERNEL,
@@ -25,6 +25,7 @@ export function commands(): readonly Command[] {
     bisectCommand(),
     buildCommand(),
     reportCommand(),
+    shellCommand(),
     kernelsCommand(),
     pruneCommand(),
     doctorCommand(),
@@ -179,6 +180,19 @@ function inputIsPipe(): boolean {
   return fstatSync(0).isFIFO()
 }
 
+function shellCommand(): Command {
+  return new Command('shell')
+    .description('A login shell in a VM that runs, of any process of this user; its exit status is passed on.')
+    .argument('[name]', 'its hostname, the name of its entry, or its id; by default the only one that runs')
+    .option('--user <name>', "a user of the guest's /etc/passwd", 'root')
+    .action(async (name: string | undefined, { user }: { user: string }, self: Command) => {
+      await execute(self, async (working) => {
+        const { shell } = await import('./shell.ts')
+        return await shell({ name, user: user === 'root' ? undefined : user, ...working })
+      })
+    })
+}
+
 const cacheKinds = ['images', 'templates', 'cache'] as const satisfies readonly CacheKind[]
 
 function pruneCommand(): Command {
@@ -237,15 +251,11 @@ function explainCommand(): Command {
     .description('Print what causes an error, what to do about it, and how it reads.')
     .argument('<code>', 'what an error has in brackets, such as VM_DIED')
     .action(async (code: string) => {
-      const report = (line: string) => void process.stderr.write(`${line}\n`)
-      process.exitCode = await exitStatusOf(
-        async () => {
-          const { explain } = await import('./explain.ts')
-          process.stdout.write(explain(code))
-          return 0
-        },
-        { report },
-      )
+      await executePlainly(async () => {
+        const { explain } = await import('./explain.ts')
+        process.stdout.write(explain(code))
+        return 0
+      })
     })
 }
 
@@ -254,15 +264,10 @@ function doctorCommand(): Command {
     .description('Look at all that a start needs, and say what to do about what is missing.')
     .option('--json', 'print { checks: [{ id, status, message, remedy }] } and nothing else')
     .action(async ({ json }: { json?: true }, self: Command) => {
-      const report = (line: string) => void process.stderr.write(`${line}\n`)
-      const signal = exitOnSignals(report)
-      process.exitCode = await exitStatusOf(
-        async () => {
-          const { doctor } = await import('./doctor.ts')
-          const debug = self.optsWithGlobals()['debug'] === true
-          return await doctor({ form: json ? 'json' : 'text', debug, kernel: DEFAULT_KERNEL, signal })
-        },
-        { signal, report },
-      )
+      await executePlainly(async (signal) => {
+        const { doctor } = await import('./doctor.ts')
+        const debug = self.optsWithGlobals()['debug'] === true
+        return await doctor({ form: json ? 'json' : 'text', debug, kernel: DEFAULT_KERNEL, signal })
+      })
     })
 }

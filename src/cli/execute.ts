@@ -19,19 +19,21 @@ export interface Working extends Terminal {
  */
 export async function execute(command: Command, work: (working: Working) => Promise<number>): Promise<void> {
   const { debug, progress } = command.optsWithGlobals()
+  await executePlainly(async (signal) => {
+    const terminal = openTerminal({ debug: debug === true, progress })
+    try {
+      return await work({ ...terminal, signal })
+    } finally {
+      terminal.progress.end()
+    }
+  })
+}
+
+/** The same for work that says what it has to say itself. Its signal aborts at Ctrl-C. */
+export async function executePlainly(work: (signal: AbortSignal) => Promise<number>): Promise<void> {
   const report = (line: string) => void process.stderr.write(`${line}\n`)
   const signal = exitOnSignals(report)
-  process.exitCode = await exitStatusOf(
-    async () => {
-      const terminal = openTerminal({ debug: debug === true, progress })
-      try {
-        return await work({ ...terminal, signal })
-      } finally {
-        terminal.progress.end()
-      }
-    },
-    { signal, report },
-  )
+  process.exitCode = await exitStatusOf(() => work(signal), { signal, report })
 }
 
 export interface Terminal {

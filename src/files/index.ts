@@ -8,6 +8,7 @@ export {
   makeBriefDirectory,
   makeOwnedDirectory,
   type OwnedDirectory,
+  ownedDirectories,
   ownedPath,
   SOCKET_PATH_MAX_BYTES,
 } from './owned-directory.ts'

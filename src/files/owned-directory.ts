@@ -1,7 +1,7 @@
 import { once } from 'node:events'
 import { mkdtemp, readdir, rename, rm, stat } from 'node:fs/promises'
 import { connect, createServer, type Server } from 'node:net'
-import { join } from 'node:path'
+import { basename, join } from 'node:path'
 
 /** What has no socket yet, or will have none. */
 const NEW_PREFIX = 'testkernels-new-'
@@ -52,22 +52,41 @@ export function ownedPath(parent: string, suffix: string): string {
 
 /**
  * The owned directories of a parent whose owners are no more.
- * @param isOurs whether what this user has there is to be looked at: the parent may be shared, as /tmp is
+ * @param isOurs as `ownedDirectories` has it
  */
 export async function abandonedDirectories(
   parent: string,
   isOurs: (uid: number) => boolean,
 ): Promise<readonly string[]> {
   const abandoned: string[] = []
-  for (const name of await readdir(parent).catch(() => [])) {
-    const path = join(parent, name)
-    const found = NAME.test(name) ? await stat(path).catch(() => undefined) : undefined
-    if (found === undefined || !isOurs(found.uid)) continue
+  for (const { path, modifiedMs } of await ownedDirectories(parent, isOurs)) {
     // One that is being made, or is there for a moment, has no socket.
-    if (name.startsWith(NEW_PREFIX) && Date.now() - found.mtimeMs <= NEW_FOR_MS) continue
+    if (basename(path).startsWith(NEW_PREFIX) && Date.now() - modifiedMs <= NEW_FOR_MS) continue
     if (!(await answers(join(path, ALIVE_SOCKET)))) abandoned.push(path)
   }
   return abandoned
+}
+
+export interface FoundDirectory {
+  readonly path: string
+  readonly modifiedMs: number
+}
+
+/**
+ * The owned directories of a parent, whatever became of their owners.
+ * @param isOurs whether what this user has there is to be looked at: the parent may be shared, as /tmp is
+ */
+export async function ownedDirectories(
+  parent: string,
+  isOurs: (uid: number) => boolean,
+): Promise<readonly FoundDirectory[]> {
+  const owned: FoundDirectory[] = []
+  for (const name of await readdir(parent).catch(() => [])) {
+    const path = join(parent, name)
+    const found = NAME.test(name) ? await stat(path).catch(() => undefined) : undefined
+    if (found !== undefined && isOurs(found.uid)) owned.push({ path, modifiedMs: found.mtimeMs })
+  }
+  return owned
 }
 
 async function listen(path: string): Promise<Server> {

@@ -1,7 +1,9 @@
+import type { Socket } from 'node:net'
 import type { Publisher } from '../host/index.ts'
 import type { Logger } from '../log/index.ts'
-import type { Streams } from '../streams/index.ts'
+import type { Destination, Streams } from '../streams/index.ts'
 import { type DockerForwardOptions, type ForwardedSocket, forwardDocker } from './docker/docker-forward.ts'
+import { carry, type Listener, listenPrivately } from './listen.ts'
 import { PublishedPorts, type PublishedPortsOptions } from './ports/published-ports.ts'
 
 export interface ForwardsOptions {
@@ -13,10 +15,21 @@ export interface ForwardsOptions {
   readonly entry?: string | undefined
 }
 
+export interface SocketForwardOptions {
+  /** Where the socket is made, as for `forwardDocker`. */
+  readonly localPath: string
+  readonly directoryOwner?: number | undefined
+  /** What its connections end at. */
+  readonly destination: Destination
+  /** A client reads this first, and is connected to the guest when it says something. @default nothing, and at once */
+  readonly greeting?: string
+}
+
 /** All sockets and ports of this machine that lead into one VM. */
 export class Forwards implements AsyncDisposable {
   readonly #options: ForwardsOptions
   readonly #open = new Set<ForwardedSocket>()
+  readonly #listeners = new Set<Listener>()
   #ports: PublishedPorts | undefined
   #explained: { readonly reason: unknown } | undefined
 
@@ -44,7 +57,18 @@ export class Forwards implements AsyncDisposable {
     this.#ports = await PublishedPorts.follow({ ...this.#options, ...where })
   }
 
-  /** Sockets that were added, in this order. */
+  /** Makes a socket that only carries bytes. @throws as `listenPrivately` */
+  async addSocket({ localPath, directoryOwner, destination, greeting }: SocketForwardOptions): Promise<void> {
+    const { streams, log, entry } = this.#options
+    const onSocket = (socket: Socket) => {
+      if (greeting === undefined) carry(socket, () => streams.open(destination))
+      else greet(socket, greeting, () => carry(socket, () => streams.open(destination)))
+    }
+    const onError = (error: Error) => log.warn(`${localPath}: ${error.message}`)
+    this.#listeners.add(await listenPrivately({ path: localPath, directoryOwner, entry, onSocket, onError }))
+  }
+
+  /** Sockets for the guest's dockerd that were added, in this order. */
   list(): readonly ForwardedSocket[] {
     return [...this.#open]
   }
@@ -57,12 +81,23 @@ export class Forwards implements AsyncDisposable {
 
   /** Closes all of them. */
   async close(): Promise<void> {
-    const all = this.list()
+    const all = [...this.list(), ...this.#listeners]
     this.#open.clear()
+    this.#listeners.clear()
     await Promise.all([this.#ports?.close(), ...all.map((socket) => socket.close())])
   }
 
   [Symbol.asyncDispose](): Promise<void> {
     return this.close()
   }
+}
+
+/** @param next is called when the client says something; it may have come for the greeting alone */
+function greet(socket: Socket, greeting: string, next: () => void): void {
+  socket.on('error', () => {})
+  socket.write(greeting)
+  socket.once('readable', () => {
+    if (socket.readableLength > 0) next()
+    else socket.destroySoon()
+  })
 }

@@ -3,6 +3,9 @@ import { once } from 'node:events'
 import { chmod, lstat, rename, rm, stat } from 'node:fs/promises'
 import { createServer, type Server, type Socket } from 'node:net'
 import { dirname, join } from 'node:path'
+import type { Duplex } from 'node:stream'
+import { type Logger, silentLogger } from '../log/index.ts'
+import type { Destination, Streams } from '../streams/index.ts'
 import {
   ForwardDirectoryNotPrivateError,
   ForwardListenError,
@@ -63,6 +66,56 @@ export async function listenPrivately(options: ListenOptions): Promise<Listener>
       await close()
     },
   }
+}
+
+export interface LoopbackPort {
+  /** A loopback address of this machine. */
+  readonly address: string
+  readonly port: number
+  /** Where its connections end in the guest. @default the same port */
+  readonly destination?: Destination
+}
+
+/**
+ * Listens at a TCP port of this machine whose connections end in the guest.
+ * @throws what Node throws for an address that cannot be listened at, such as EADDRINUSE
+ */
+export async function listenOnLoopback(
+  { address, port, destination = { kind: 'tcp', port } }: LoopbackPort,
+  streams: Streams,
+  log: Logger = silentLogger,
+): Promise<Listener> {
+  const { server, close } = relayServer((socket) => carry(socket, () => streams.open(destination)))
+  server.listen({ host: address, port, backlog: BACKLOG })
+  await once(server, 'listening')
+  server.on('error', (error) => log.warn(`${address}:${port}: ${error.message}`))
+  return { close }
+}
+
+/** Carries a connection into the guest, whatever is said over it. */
+export function carry(local: Socket, open: () => Promise<Duplex>): void {
+  local.on('error', () => {})
+  open().then(
+    (remote) => splice(local, remote),
+    // Refused in the guest, or no guest: to the client it is a connection that was reset, as the engine's own proxy has it.
+    () => reset(local),
+  )
+}
+
+/** An end passes on as a half-close, back-pressure as it is; a side that breaks breaks the other. */
+function splice(local: Socket, remote: Duplex): void {
+  if (local.destroyed) return void remote.destroy()
+  remote.on('error', () => reset(local))
+  local.once('close', () => remote.destroy())
+  remote.once('close', () => local.destroySoon())
+  local.pipe(remote)
+  remote.pipe(local)
+}
+
+/** A unix socket has no reset: its client reads an end. */
+function reset(socket: Socket): void {
+  if (socket.remoteFamily === undefined) socket.destroy()
+  else socket.resetAndDestroy()
 }
 
 export interface RelayServer {

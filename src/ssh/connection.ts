@@ -1,7 +1,7 @@
 import type { Duplex } from 'node:stream'
 import type { Client } from 'ssh2'
 import type { Logger } from '../log/index.ts'
-import { ChannelOpener } from './channel-opener.ts'
+import { ChannelOpener } from './channels.ts'
 import { SshConnectionClosedError, SshConnectionLostError } from './errors.ts'
 import { type ExecOptions, type ExecResult, exec, type RemoteProcess, type SpawnOptions, spawn } from './spawn.ts'
 

@@ -1,4 +1,4 @@
-export type { Terminal, WindowSize } from './channel-opener.ts'
+export type { Terminal, WindowSize } from './channels.ts'
 export { connectSsh, type SshConnectOptions } from './connect.ts'
 export type { SshConnection } from './connection.ts'
 export {

@@ -4,8 +4,8 @@ import { pipeline } from 'node:stream/promises'
 import type { ClientChannel } from 'ssh2'
 import { orAborted } from '../lifetime/index.ts'
 import { readText } from '../log/index.ts'
-import type { ChannelOpener, Terminal, WindowSize } from './channel-opener.ts'
-import { type ChannelStream, sendSignal } from './channel-stream.ts'
+import type { ChannelOpener, Terminal, WindowSize } from './channels.ts'
+import { type ChannelStream, sendSignal } from './channels.ts'
 import { SshExecFailedError, SshOutputTooLongError } from './errors.ts'
 
 export interface SpawnOptions {

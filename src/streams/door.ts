@@ -52,7 +52,7 @@ export function doorStreams(door: DoorOptions): Streams {
 
 async function request(stream: Duplex, destination: Destination, { secret, entry }: DoorOptions): Promise<void> {
   stream.write(requestLine(secret, destination))
-  const answer = await readAnswer(stream).catch((cause: unknown) => {
+  const answer = await readFirstLine(stream, ANSWER_MAX_BYTES).catch((cause: unknown) => {
     throw lost(entry, cause)
   })
   if (answer === 'ok') return
@@ -91,13 +91,13 @@ export function makeDoorSecret(): string {
 const ANSWER_MAX_BYTES = 256
 
 /**
- * Reads the line with which the guest's end of the door answers. What is behind it stays in the stream.
- * @returns the line without its end; undefined when the stream ends before that
+ * Reads the first line of a stream. What is behind it stays in the stream.
+ * @returns the line without its end; undefined when the stream ends before that, or the line is longer
  * @throws what the stream fails with
  */
-async function readAnswer(stream: Duplex): Promise<string | undefined> {
+export async function readFirstLine(stream: Duplex, maxBytes: number): Promise<string | undefined> {
   let line = Buffer.alloc(0)
-  while (line.length < ANSWER_MAX_BYTES) {
+  while (line.length < maxBytes) {
     const piece: Buffer | null = stream.read()
     if (piece === null) {
       if (stream.readableEnded || stream.destroyed) return undefined

@@ -1,5 +1,5 @@
 export { datagramsIn, frameOf } from './datagrams.ts'
-export { type DoorOptions, doorStreams, makeDoorSecret, waitForDoor } from './door.ts'
+export { type DoorOptions, doorStreams, makeDoorSecret, readFirstLine, waitForDoor } from './door.ts'
 export { SshAccess, sshStreams } from './ssh.ts'
 export {
   type Destination,

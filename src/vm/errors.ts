@@ -50,6 +50,11 @@ export class CopyRefusedError extends TestkernelsError {
   readonly code = 'COPY_REFUSED'
 }
 
+/** No VM of this user runs that has the name, or several do. */
+export class VmNotFoundError extends TestkernelsError {
+  readonly code = 'VM_NOT_FOUND'
+}
+
 /** KVM was asked for by name and no guest runs with it. */
 export class KvmUnavailableError extends TestkernelsError {
   readonly code = 'KVM_UNAVAILABLE'

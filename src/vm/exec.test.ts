@@ -7,7 +7,7 @@ import { text } from 'node:stream/consumers'
 import { afterEach, beforeEach, expect, test } from 'vitest'
 import { connectSsh, type SshConnection } from '../ssh/index.ts'
 import { startTestServer, type TestServer } from '../ssh/testing/server.ts'
-import { type CommandGuest, type ExecOptions, execIn } from './exec.ts'
+import { type CommandGuest, type ExecOptions, execIn, runShell } from './exec.ts'
 
 const EVENT_DEADLINE_MS = 30_000
 let server: TestServer
@@ -120,6 +120,43 @@ test('a terminal has the size and the kind that it is given, and its input does 
   await run(['true'], { tty: { columns: 100, rows: 30 }, env: { TERM: 'vt100' } })
   expect(server.terminals).toEqual(['xterm 80x24', 'vt100 100x30'])
   expect(server.messages.filter((message) => /^Inbound: CHANNEL_EOF/.test(message))).toEqual([])
+})
+
+test('a shell without a terminal reads its commands, and its status is the result', async () => {
+  const [stdin, stdout, stderr] = [new PassThrough(), new PassThrough(), new PassThrough()]
+  const running = runShell(connection, { stdin, stdout, stderr })
+  stdin.end('echo "$((40 + 2))"; echo oops >&2; exit 5\n')
+  expect(await running).toEqual({ exitCode: 5 })
+  expect([stdout, stderr].map((stream) => String(stream.read()))).toEqual(['42\n', 'oops\n'])
+  expect(server.terminals).toEqual([])
+})
+
+test('a shell on a terminal takes keys as they are pressed and follows its size, until it ends', async () => {
+  const raw: boolean[] = []
+  const stdin = Object.assign(new PassThrough(), { isTTY: true, setRawMode: (mode: boolean) => raw.push(mode) })
+  const stdout = Object.assign(new PassThrough(), { isTTY: true, columns: 100, rows: 30 })
+  const running = runShell(connection, { stdin, stdout, stderr: new PassThrough() })
+  await expect.poll(() => server.terminals, { timeout: EVENT_DEADLINE_MS }).toHaveLength(2)
+  expect(raw).toEqual([true])
+  Object.assign(stdout, { columns: 120, rows: 40 })
+  stdout.emit('resize')
+  await expect.poll(() => server.terminals, { timeout: EVENT_DEADLINE_MS }).toHaveLength(3)
+  expect(server.terminals.map((one) => one.replace(/^\S+ /, ''))).toEqual(['100x30', '100x30', '120x40'])
+  stdin.write('exit 3\n')
+  expect(await running).toEqual({ exitCode: 3 })
+  expect(raw).toEqual([true, false])
+  expect([stdin.isPaused(), stdout.listenerCount('resize')]).toEqual([true, 0])
+})
+
+test('a terminal gets its mode back when the connection is lost', async () => {
+  const raw: boolean[] = []
+  const stdin = Object.assign(new PassThrough(), { isTTY: true, setRawMode: (mode: boolean) => raw.push(mode) })
+  const stdout = Object.assign(new PassThrough(), { isTTY: true })
+  const running = runShell(connection, { stdin, stdout, stderr: new PassThrough() })
+  await expect.poll(() => raw, { timeout: EVENT_DEADLINE_MS }).toEqual([true])
+  server.cut()
+  await expect(running).rejects.toMatchObject({ code: 'SSH_CONNECTION_LOST' })
+  expect(raw).toEqual([true, false])
 })
 
 function isRunning(pid: number): boolean {

@@ -1,4 +1,5 @@
 export { judgeKvm } from './accelerator/choose.ts'
+export { type FoundVms, findVms, type RunningVm } from './attach.ts'
 export { abandonedRunDirectories, makeRunDirectory } from './boot/run-directory.ts'
 export { Checkpoint, CheckpointRemovedError } from './checkpoint.ts'
 export type { CopyOptions, CopySource, CopyToOptions } from './copy.ts'
@@ -14,9 +15,10 @@ export {
   KvmUnavailableError,
   NoSignOfLifeError,
   VmDiedError,
+  VmNotFoundError,
   VmNotReadyError,
 } from './errors.ts'
-export type { ExecOptions } from './exec.ts'
+export { type ExecOptions, runShell, type ShellOptions, type ShellStreams } from './exec.ts'
 export * from './image.ts'
 export { reportedError, type VmKernelReport } from './kernel-reports.ts'
 export { KernelVm, type KernelVmStartOptions } from './kernel-vm.ts'

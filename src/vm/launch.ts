@@ -1,6 +1,7 @@
 import { firstFailure, reasonOf } from '../errors/index.ts'
 import { type Logger, silentLogger } from '../log/index.ts'
 import { kernelText } from '../options/index.ts'
+import { offerSsh } from './attach.ts'
 import { bootVm } from './boot/boot.ts'
 import type { BootedVm } from './boot/booted-vm.ts'
 import { wakeDeadline } from './boot/deadlines.ts'
@@ -92,6 +93,7 @@ async function ready(family: Family, booted: BootedVm, start: Start): Promise<St
     reserveSpares: (count) => family.reserve(count),
   })
   try {
+    await offerSsh(booted, entry)
     if (waitStrategy !== undefined) await timeline.time('wait', () => waitUntilReady(vm, waitStrategy, signal))
   } catch (thrown) {
     await vm.stop()

@@ -1,11 +1,11 @@
 import { Readable } from 'node:stream'
 import type { KernelEntry } from '../options/index.ts'
 import type { Accelerator } from '../qemu/index.ts'
-import type { ExecResult } from '../ssh/index.ts'
+import type { ExecResult, ExitStatus } from '../ssh/index.ts'
 import type { BootedVm } from './boot/booted-vm.ts'
 import type { Checkpoint } from './checkpoint.ts'
 import { type CopyOptions, type CopySource, type CopyToOptions, copyFrom, copyTo } from './copy.ts'
-import { type CommandGuest, type ExecOptions, execIn } from './exec.ts'
+import { type CommandGuest, type ExecOptions, execIn, type ShellOptions, shellIn } from './exec.ts'
 import type { VmKernelReport } from './kernel-reports.ts'
 import type { Fork, ForkOptions, Step, Timeline } from './start.ts'
 import { type WorkerEnvironment, workerEnvironment } from './worker-environment.ts'
@@ -136,6 +136,15 @@ export class StartedKernelVm implements AsyncDisposable {
    */
   exec(command: string | readonly string[], options?: ExecOptions): Promise<ExecResult> {
     return execIn(this.#guest, command, options)
+  }
+
+  /**
+   * The guest's login shell on this process's terminal, until it ends. Keys go to the guest as they are pressed, Ctrl-C among them, and its
+   * window follows the terminal's. Without a terminal the shell reads its commands from standard input.
+   * @throws as `exec`
+   */
+  async shell(options: ShellOptions = {}): Promise<ExitStatus> {
+    return await shellIn(this.#guest, options)
   }
 
   /**

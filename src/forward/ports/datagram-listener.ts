@@ -4,7 +4,7 @@ import type { Duplex } from 'node:stream'
 import { reasonOf } from '../../errors/index.ts'
 import { type Logger, silentLogger } from '../../log/index.ts'
 import { datagramsIn, frameOf, type Streams } from '../../streams/index.ts'
-import type { LoopbackListener, LoopbackPort } from './loopback-listener.ts'
+import type { Listener, LoopbackPort } from '../listen.ts'
 
 /** A client who neither sends nor is sent anything for so long is forgotten: as long as the engine's own proxy remembers one. */
 export const CLIENT_IDLE_MS = 90_000
@@ -24,7 +24,7 @@ export async function listenForDatagrams(
   { address, port }: LoopbackPort,
   streams: Streams,
   log: Logger = silentLogger,
-): Promise<LoopbackListener> {
+): Promise<Listener> {
   const socket = createSocket('udp4')
   /** By address and port, the one that was silent for the longest first. */
   const clients = new Map<string, Client>()

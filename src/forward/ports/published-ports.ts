@@ -4,8 +4,8 @@ import type { PortPublishers, Published, Publisher } from '../../host/index.ts'
 import type { Logger } from '../../log/index.ts'
 import type { Streams } from '../../streams/index.ts'
 import { PortNotForwardedError } from '../errors.ts'
+import { type Listener, listenOnLoopback } from '../listen.ts'
 import { listenForDatagrams } from './datagram-listener.ts'
-import { type LoopbackListener, listenForConnections } from './loopback-listener.ts'
 
 export interface PublishedPortsOptions {
   /** Of this machine's loopback, and this VM's alone. */
@@ -34,7 +34,7 @@ export class PublishedPorts {
   readonly #options: PublishedPortsOptions
   readonly #over = new AbortController()
   /** By publisher's id, then by port as `portText` has it. */
-  readonly #open = new Map<string, Map<string, LoopbackListener>>()
+  readonly #open = new Map<string, Map<string, Listener>>()
   /** Why a publisher was ended, for who started it: an event may have told us of its start before he asks. */
   readonly #failures = new Map<string, unknown>()
   /** The last work on each publisher: two at once would open a port twice. */
@@ -109,7 +109,7 @@ export class PublishedPorts {
     const { publishers, log } = this.#options
     const { id } = publisher
     const wanted = forwardable((await publishers.inspect(publisher))?.published ?? [])
-    const open = this.#open.get(id) ?? new Map<string, LoopbackListener>()
+    const open = this.#open.get(id) ?? new Map<string, Listener>()
     for (const [port, listener] of open) {
       if (wanted.has(port)) continue
       open.delete(port)
@@ -135,10 +135,10 @@ export class PublishedPorts {
     if (this.#failures.size > MOST_FAILURES && oldest !== undefined) this.#failures.delete(oldest)
   }
 
-  async #listen({ kind, id }: Publisher, { protocol, port }: ForwardedPort): Promise<LoopbackListener> {
+  async #listen({ kind, id }: Publisher, { protocol, port }: ForwardedPort): Promise<Listener> {
     const { address, streams, log, entry } = this.#options
     try {
-      const listen = protocol === 'udp' ? listenForDatagrams : listenForConnections
+      const listen = protocol === 'udp' ? listenForDatagrams : listenOnLoopback
       const listener = await listen({ address, port }, streams, log)
       log.debug(`port ${portText({ protocol, port })} of ${kind} ${id.slice(0, 12)} is at ${address}`)
       return listener

@@ -1,7 +1,8 @@
-import type { ForwardedSocket } from '../../forward/index.ts'
+import type { ForwardedSocket, Forwards } from '../../forward/index.ts'
 import type { Box } from '../../host/index.ts'
 import type { Disposals } from '../../lifetime/index.ts'
 import type { ControlConnection, DiskRange, QmpConnection } from '../../qemu/index.ts'
+import type { SshKeyPair } from '../../ssh/index.ts'
 import type { SshAccess, Streams } from '../../streams/index.ts'
 import type { ConsoleLog } from '../death/console-log.ts'
 import type { DeathWatch } from '../death/death.ts'
@@ -22,6 +23,13 @@ export interface Guest extends DeathWatch {
   proven(): void
 }
 
+/** What a VM and its owner know each other by: a secret at its door, and the public halves of two pairs over SSH. */
+export interface GuestKeys {
+  readonly doorSecret: string
+  readonly hostKey: SshKeyPair
+  readonly clientKey: SshKeyPair
+}
+
 /** A VM whose dockerd answers, and what hangs on it. */
 export interface BootedVm {
   /** Ends it all: forward, connection, box, directory. */
@@ -30,6 +38,8 @@ export interface BootedVm {
   /** The ways into the guest. */
   readonly streams: Streams
   readonly ssh: SshAccess
+  readonly keys: GuestKeys
+  readonly forwards: Forwards
   readonly docker: ForwardedSocket
   readonly hostname: string
   /** With the sockets of QEMU and of the forwards. */

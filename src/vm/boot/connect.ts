@@ -4,7 +4,7 @@ import { type ForwardedSocket, Forwards, loopbackAddress } from '../../forward/i
 import { dockerdAt } from '../../host/index.ts'
 import { startDeadline } from '../../lifetime/index.ts'
 import { type ControlConnection, type GuestProxy, guestLink } from '../../qemu/index.ts'
-import { connectSsh, dropbearPrivateKey, generateKeyPair, publicKeyLine, type SshKeyPair } from '../../ssh/index.ts'
+import { connectSsh, dropbearPrivateKey, generateKeyPair, publicKeyLine } from '../../ssh/index.ts'
 import {
   type Destination,
   doorStreams,
@@ -17,7 +17,7 @@ import { headlineOf } from '../death/death.ts'
 import { KernelReports } from '../kernel-reports.ts'
 import { DOOR_SOCKET } from '../machine.ts'
 import type { Attempt } from './attempt.ts'
-import type { BootedVm, Guest } from './booted-vm.ts'
+import type { BootedVm, Guest, GuestKeys } from './booted-vm.ts'
 
 export interface Connecting {
   /** That of a restored guest answers already. */
@@ -53,7 +53,8 @@ export async function connectVm(attempt: Attempt, guest: Guest, { dockerd }: Con
     guest.expectEnd()
     if (!gone.aborted) attempt.forgetConsole()
   })
-  return { disposals, guest, streams, ssh, docker, hostname, runDirectory, address, gone, console, kernelReports }
+  const access = { streams, ssh, keys, forwards, docker, address }
+  return { ...access, disposals, guest, hostname, runDirectory, gone, console, kernelReports }
 }
 
 /** What the guest's kernel reports; nothing until it is followed, or asked to settle. */
@@ -65,13 +66,6 @@ export function kernelReportsOf({ plan, start }: Attempt, { control }: Pick<Gues
     port: control.kernelLog,
     log: start.log,
   })
-}
-
-/** What a VM and its owner know each other by: a secret at its door, and the public halves of two pairs over SSH. */
-export interface GuestKeys {
-  readonly doorSecret: string
-  readonly hostKey: SshKeyPair
-  readonly clientKey: SshKeyPair
 }
 
 export function makeGuestKeys(): GuestKeys {
@@ -106,10 +100,10 @@ export async function introduce({ control, keys, hostname, signal }: Introductio
 }
 
 export const dockerSocket = { kind: 'unix', path: '/var/run/docker.sock' } as const satisfies Destination
-const sshServer = { kind: 'tcp', port: guestLink.sshPort } as const satisfies Destination
+export const sshServer = { kind: 'tcp', port: guestLink.sshPort } as const satisfies Destination
 
 /** A guest that swaps, and starts another SSH server meanwhile, takes less. */
-const SSH_DEADLINE_MS = 60_000
+export const SSH_DEADLINE_MS = 60_000
 
 /** The ways into the guest, through its door. */
 export function streamsInto({ plan }: Attempt, { box, gone }: Guest, { doorSecret }: GuestKeys): Streams {

@@ -1,10 +1,11 @@
 import { randomInt } from 'node:crypto'
-import { chown, mkdir, rm } from 'node:fs/promises'
+import { chown, lstat, mkdir, rm } from 'node:fs/promises'
 import { join } from 'node:path'
 import {
   abandonedDirectories,
   makeOwnedDirectory,
   type OwnedDirectory,
+  ownedDirectories,
   ownedPath,
   SOCKET_PATH_MAX_BYTES,
 } from '../../files/index.ts'
@@ -71,6 +72,19 @@ export async function abandonedRunDirectories(runtimeDirectory: string): Promise
   return await abandonedDirectories(runtimeDirectory, isOurs)
 }
 
+/** A socket that VMs of this user have in their run directories, of those that have it, whatever became of their owners. */
+export async function socketsOfVms(runtimeDirectory: string, name: string): Promise<readonly string[]> {
+  const sockets: string[] = []
+  for (const { path } of await ownedDirectories(runtimeDirectory, isOurs)) {
+    const socket = join(path, name)
+    const found = await lstat(socket).catch(() => undefined)
+    // The directory is QEMU's as well, which could put something else in its place.
+    if (found?.isSocket() && found.uid === thisUser().uid) sockets.push(socket)
+  }
+  return sockets
+}
+
+/** The directory may be shared, as /tmp is: what others have there is not ours to remove. */
 function isOurs(owner: number): boolean {
   const { uid } = thisUser()
   return owner === uid || (uid === 0 && owner >= UNUSED_UIDS[0] && owner < UNUSED_UIDS[1])
