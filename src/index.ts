@@ -2,6 +2,7 @@ export { formatError, TestkernelsError } from './errors/index.ts'
 export type { ReportKind } from './kernel-log/index.ts'
 export type { Logger } from './log/index.ts'
 export {
+  type ForwardOptions,
   type GuestInit,
   type KernelCombination,
   type KernelEntry,
@@ -22,6 +23,7 @@ export {
   type CopyToOptions,
   type ExecOptions,
   type ForkOptions,
+  type ForwardAddress,
   KernelVm,
   type KernelVmStartOptions,
   type LogConsumer,

@@ -99,13 +99,13 @@ function runCommand(): Command {
       if (parallel) self.error("error: option '--parallel' needs --matrix")
       if (report !== undefined) self.error("error: option '--report' needs --matrix")
       const { name, image, kernel, config, timings, progress: _, ...rest } = one
-      const options = optionsOfEntry(rest)
       const namesKernel = ['image', ...NAMES_KERNEL].some((option) => self.getOptionValueSource(option) === 'cli')
       // A command would want the input for itself.
       const fromPipe = !namesKernel && command.length === 0 && inputIsPipe()
       await execute(self, async (working) => {
         const { run } = await import('./run.ts')
-        return await run({ name, image: fromPipe ? '-' : image, kernel, config, options, timings, command, ...working })
+        const entry = { name, image: fromPipe ? '-' : image, kernel, config, options: optionsOfEntry(rest) }
+        return await run({ ...entry, timings, command, ...working })
       })
     })
 }

@@ -1,5 +1,5 @@
 import { type Command, InvalidArgumentError, Option } from 'commander'
-import { type GuestInit, progressKinds } from '../options/index.ts'
+import { type GuestInit, parseForward, progressKinds } from '../options/index.ts'
 
 /** What is started where no kernel is named. */
 export const DEFAULT_KERNEL = 'debian:trixie'
@@ -50,6 +50,7 @@ export function entryOptions(): readonly Option[] {
       '--egress <where>',
       'what the guest may reach: all, none, or HOST, CIDR, :PORT; may be repeated',
     ).argParser(egress),
+    repeatable('--forward <[name=][host:]guest>', 'socket or port of the guest to have on this machine'),
     new Option('--memory-mib <mib>', 'memory of the guest in MiB').argParser(wholeNumber),
     new Option('--cpus <number>', 'virtual CPUs').argParser(wholeNumber),
     new Option('--scratch-mib <mib>', "size of the guest's writable disk in MiB").argParser(wholeNumber),
@@ -63,10 +64,14 @@ export function withEntryOptions(command: Command): Command {
   return entryOptions().reduce((all, option) => all.addOption(option), command)
 }
 
-/** The values of `entryOptions` and of `--no-template`, as an entry takes them. They are still to be checked. */
+/**
+ * The values of `entryOptions` and of `--no-template`, as an entry takes them. They are still to be checked.
+ * @throws InvalidOptionError for a forward that is none
+ */
 export function optionsOfEntry(values: Readonly<Record<string, unknown>>): Readonly<Record<string, unknown>> {
-  const { kernelArgument, module, sysctl, ...rest } = values
-  return { ...rest, kernelArguments: kernelArgument, modules: module, sysctls: sysctl }
+  const { kernelArgument, module, sysctl, forward, ...rest } = values
+  const forwards = (forward as readonly string[]).map(parseForward)
+  return { ...rest, kernelArguments: kernelArgument, modules: module, sysctls: sysctl, forwards }
 }
 
 export function repeatable(flags: string, description: string): Option {

@@ -25,6 +25,11 @@ export class ForwardListenError extends TestkernelsError {
   readonly code = 'FORWARD_LISTEN_FAILED'
 }
 
+/** A port of this machine that an entry asks for by number cannot be opened. */
+export class ForwardPortTakenError extends TestkernelsError {
+  readonly code = 'FORWARD_PORT_TAKEN'
+}
+
 /** A port that a container publishes cannot be opened on this machine. */
 export class PortNotForwardedError extends TestkernelsError {
   readonly code = 'PORT_NOT_FORWARDED'

@@ -1,9 +1,12 @@
 import type { Socket } from 'node:net'
+import { join } from 'node:path'
 import type { Publisher } from '../host/index.ts'
 import type { Logger } from '../log/index.ts'
+import { type ForwardOptions, forwardName } from '../options/index.ts'
 import type { Destination, Streams } from '../streams/index.ts'
 import { type DockerForwardOptions, type ForwardedSocket, forwardDocker } from './docker/docker-forward.ts'
-import { carry, type Listener, listenPrivately } from './listen.ts'
+import { ForwardPortTakenError } from './errors.ts'
+import { carry, type Listener, listenOnLoopback, listenPrivately } from './listen.ts'
 import { PublishedPorts, type PublishedPortsOptions } from './ports/published-ports.ts'
 
 export interface ForwardsOptions {
@@ -24,6 +27,24 @@ export interface SocketForwardOptions {
   /** A client reads this first, and is connected to the guest when it says something. @default nothing, and at once */
   readonly greeting?: string
 }
+
+/** Where private sockets are made. */
+export interface ForwardPlace {
+  readonly directory: string
+  readonly directoryOwner: number
+}
+
+/** Where a socket or a port of the guest is on this machine. */
+export type ForwardAddress = {
+  readonly name: string
+  /** As programs take it: the path, or `127.0.0.1:PORT`. */
+  readonly address: string
+} & (
+  | { readonly kind: 'unix'; readonly path: string }
+  | { readonly kind: 'tcp'; readonly host: string; readonly port: number }
+)
+
+const LOOPBACK = '127.0.0.1'
 
 /** All sockets and ports of this machine that lead into one VM. */
 export class Forwards implements AsyncDisposable {
@@ -66,6 +87,36 @@ export class Forwards implements AsyncDisposable {
     }
     const onError = (error: Error) => log.warn(`${localPath}: ${error.message}`)
     this.#listeners.add(await listenPrivately({ path: localPath, directoryOwner, entry, onSocket, onError }))
+  }
+
+  /**
+   * Opens what an entry asks for, for this VM alone. @throws ForwardPortTakenError; as `listenPrivately`
+   */
+  async addForward(forward: ForwardOptions, { directory, directoryOwner }: ForwardPlace): Promise<ForwardAddress> {
+    const { guest, host } = forward
+    const destination: Destination =
+      typeof guest === 'number' ? { kind: 'tcp', port: guest } : { kind: 'unix', path: guest }
+    const name = forwardName(forward)
+    if (host !== undefined || destination.kind === 'tcp') return await this.#addPort(name, host ?? 0, destination)
+    const path = join(directory, `forward-${name}.sock`)
+    await this.addSocket({ localPath: path, directoryOwner, destination })
+    return { name, kind: 'unix', path, address: path }
+  }
+
+  async #addPort(name: string, port: number, destination: Destination): Promise<ForwardAddress> {
+    const { streams, log, entry } = this.#options
+    try {
+      const listener = await listenOnLoopback({ address: LOOPBACK, port, destination }, streams, log)
+      this.#listeners.add(listener)
+      return { name, kind: 'tcp', host: LOOPBACK, port: listener.port, address: `${LOOPBACK}:${listener.port}` }
+    } catch (cause) {
+      throw new ForwardPortTakenError({
+        what: `port ${port} of ${LOOPBACK}, which the forward '${name}' asks for, cannot be opened`,
+        entry,
+        remedy: `leave host out, and one that is free is taken; or end what listens there (\`ss -tlnp sport = :${port}\`)`,
+        cause,
+      })
+    }
   }
 
   /** Sockets for the guest's dockerd that were added, in this order. */

@@ -5,7 +5,8 @@ export {
   ForwardListenError,
   ForwardPathTakenError,
   ForwardPathTooLongError,
+  ForwardPortTakenError,
   PortNotForwardedError,
 } from './errors.ts'
-export { Forwards, type ForwardsOptions } from './forwards.ts'
+export { type ForwardAddress, Forwards, type ForwardsOptions } from './forwards.ts'
 export { loopbackAddress } from './ports/published-ports.ts'

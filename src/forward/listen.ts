@@ -1,7 +1,7 @@
 import { randomBytes } from 'node:crypto'
 import { once } from 'node:events'
 import { chmod, lstat, rename, rm, stat } from 'node:fs/promises'
-import { createServer, type Server, type Socket } from 'node:net'
+import { type AddressInfo, createServer, type Server, type Socket } from 'node:net'
 import { dirname, join } from 'node:path'
 import type { Duplex } from 'node:stream'
 import { type Logger, silentLogger } from '../log/index.ts'
@@ -71,6 +71,7 @@ export async function listenPrivately(options: ListenOptions): Promise<Listener>
 export interface LoopbackPort {
   /** A loopback address of this machine. */
   readonly address: string
+  /** 0 for one that is free. */
   readonly port: number
   /** Where its connections end in the guest. @default the same port */
   readonly destination?: Destination
@@ -84,12 +85,12 @@ export async function listenOnLoopback(
   { address, port, destination = { kind: 'tcp', port } }: LoopbackPort,
   streams: Streams,
   log: Logger = silentLogger,
-): Promise<Listener> {
+): Promise<Listener & { readonly port: number }> {
   const { server, close } = relayServer((socket) => carry(socket, () => streams.open(destination)))
   server.listen({ host: address, port, backlog: BACKLOG })
   await once(server, 'listening')
   server.on('error', (error) => log.warn(`${address}:${port}: ${error.message}`))
-  return { close }
+  return { close, port: (server.address() as AddressInfo).port }
 }
 
 /** Carries a connection into the guest, whatever is said over it. */

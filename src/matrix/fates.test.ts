@@ -39,6 +39,7 @@ function vm(): { death: AbortController; vm: StartedKernelVm } {
   const started = {
     entry: { name: 'v1', kernel: 'debian:bookworm', cgroup: 1 },
     address: '127.93.4.17',
+    forwards: {},
     gone: death.signal,
   }
   return { death, vm: started as unknown as StartedKernelVm }

@@ -111,17 +111,17 @@ export function failAll(directory: string, reason: unknown): void {
   }
 }
 
-export type DescribedVm = Pick<StartedKernelVm, 'entry' | 'dockerHost' | 'address'>
+export type DescribedVm = Pick<StartedKernelVm, 'entry' | 'dockerHost' | 'address' | 'forwards'>
 
 /** A VM, as workers are told of it. */
-export function describeVm({ entry, dockerHost, address }: DescribedVm): ProvidedKernel {
+export function describeVm({ entry, dockerHost, address, forwards }: DescribedVm): ProvidedKernel {
   return {
     name: entry.name,
     kernel: kernelText(entry.kernel),
     cgroup: entry.cgroup,
     dockerHost,
     address,
-    environment: workerEnvironment({ dockerHost, address }),
+    environment: workerEnvironment({ dockerHost, address, forwards }),
   }
 }
 

@@ -46,6 +46,7 @@ async function serve(
       dockerHost: `unix:///${hostname}`,
       entry: { name: 'v2', kernel: 'debian:trixie', cgroup: 2, spares },
       address: '10.1.2.3',
+      forwards: {},
       gone: death.signal,
       fork: fork ?? (async () => vm(`v2-${deaths.size}`)),
       reserveSpares: (count: number) => {

@@ -2,6 +2,7 @@ import * as v from 'valibot'
 import { checkDockerd, type DockerdOptions, dockerdFields } from './daemon.ts'
 import { type EgressOption, egressOption, egressWords } from './egress.ts'
 import { DuplicateEntryError, InvalidOptionError } from './errors.ts'
+import { checkForwards, type ForwardOptions, forwardsOption } from './forwards.ts'
 import {
   type DockerfileOptions,
   dockerfileOptions,
@@ -117,6 +118,11 @@ export interface KernelOptions extends DockerdOptions {
    * `workqueue-lockup`) under software emulation
    */
   readonly kernelReports?: KernelReportsOption
+  /**
+   * Sockets and ports of the guest that this machine has as well, for each VM its own: `[{ guest: '/run/docker/containerd/containerd.sock' }]`.
+   * Tests find them in `TESTKERNELS_FORWARD_CONTAINERD`. @default none. @throws ForwardPortTakenError
+   */
+  readonly forwards?: readonly ForwardOptions[]
   /** Longest wait from the start of the VM to the first answer of its dockerd, in milliseconds. @default 240_000 */
   readonly bootTimeoutMs?: number
 }
@@ -159,6 +165,7 @@ const schema = v.strictObject({
   template: v.optional(v.boolean(), true),
   spares: v.optional(v.union([v.literal('auto'), integer(0)]), 'auto'),
   kernelReports: v.optional(kernelReportsOption, {}),
+  forwards: v.optional(forwardsOption, []),
   bootTimeoutMs: v.optional(integer(1), 240_000),
 })
 
@@ -181,6 +188,7 @@ export function parseKernelEntry(name: string, options: unknown): KernelEntry {
   checkKernelSettings(checked, name)
   checkDockerd(checked, name)
   egressWords(checked.egress, name)
+  checkForwards(checked.forwards, name)
   return Object.freeze({
     name,
     ...checked,

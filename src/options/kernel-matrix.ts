@@ -2,6 +2,7 @@ import { basename } from 'node:path'
 import { isDeepStrictEqual } from 'node:util'
 import { inConfiguration } from '../errors/index.ts'
 import { InvalidOptionError } from './errors.ts'
+import { forwardName } from './forwards.ts'
 import { preloadName } from './guest-images.ts'
 import { isNamedInit, type KernelOptions, type NamedKernelOptions, parseMatrix } from './kernel-entry.ts'
 import { dockerfileLabel, type KernelSpec, kernelText } from './kernel-reference.ts'
@@ -57,7 +58,7 @@ function entriesOf(matrix: KernelMatrixOptions): readonly NamedKernelOptions[] {
 }
 
 /** Their values are lists themselves: only a list of lists is one to choose from. */
-const LISTS = ['init', 'images', 'kernelArguments', 'modules', 'egress']
+const LISTS = ['init', 'images', 'kernelArguments', 'modules', 'egress', 'forwards']
 
 function isAxis(entry: readonly [string, unknown]): entry is [string, readonly unknown[]] {
   const [option, value] = entry
@@ -189,6 +190,8 @@ function label(option: string, value: unknown): string {
       return `egress-${[value].flat().join('-')}`
     case 'proxy':
       return `proxy-${typeof value === 'string' ? value : 'given'}`
+    case 'forwards':
+      return (value as NonNullable<KernelOptions['forwards']>).map(forwardName).join('-') || 'no-forwards'
     case 'template':
       return value ? 'saved' : 'cold'
     case 'spares':

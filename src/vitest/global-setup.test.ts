@@ -26,6 +26,7 @@ function register({ fails, reported = [] }: { fails?: string; reported?: Error[]
       name: entry.name,
       entry,
       dockerHost: `unix:///run/${entry.name}/docker.sock`,
+      forwards: {},
       published: { kind: 'direct', address: '10.1.2.3' },
       gone: new AbortController().signal,
       stop: async () => void running.delete(entry.name),

@@ -198,5 +198,6 @@ function workersOf({ config, vitest }: TestProject): number {
 
 /** A VM that is named and not started: what test files name their tests after. Docker clients find nothing there. */
 export function unstarted(entry: KernelEntry): ProvidedKernel {
-  return describeVm({ entry, dockerHost: 'unix:///nonexistent/testkernels-list.sock', address: '0.0.0.0' })
+  const dockerHost = 'unix:///nonexistent/testkernels-list.sock'
+  return describeVm({ entry, dockerHost, address: '0.0.0.0', forwards: {} })
 }

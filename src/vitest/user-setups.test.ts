@@ -77,9 +77,9 @@ test('what Testcontainers starts in a setup is on the VM of its project, also in
       if (request.method === 'DELETE') response.writeHead(204).end()
       else answerJson(answers)(request, response)
     })
-    const address = '127.0.0.1'
+    const access = { dockerHost: `unix://${vm.address.path}`, address: '127.0.0.1', forwards: {} }
     const setups = new UserSetups(project({ 'a.ts': shared }).project, ['a.ts'])
-    await setups.setUp(describeVm({ entry: { ...entry, name }, dockerHost: `unix://${vm.address.path}`, address }))
+    await setups.setUp(describeVm({ entry: { ...entry, name }, ...access }))
     expect(vm.requests.at(-1), name).toMatch(/^POST \/networks\/create\?/)
     await setups.tearDown()
     expect(vm.requests.at(-1), name).toBe('DELETE /networks/made')

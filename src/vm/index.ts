@@ -1,3 +1,4 @@
+export type { ForwardAddress } from '../forward/index.ts'
 export { judgeKvm } from './accelerator/choose.ts'
 export { type FoundVms, findVms, type RunningVm } from './attach.ts'
 export { abandonedRunDirectories, makeRunDirectory } from './boot/run-directory.ts'

@@ -146,6 +146,11 @@ export class KernelVm {
     return this.#with({ kernelReports })
   }
 
+  /** Sockets and ports of the guest that this machine has as well; in place of those given before. @default none */
+  withForwards(forwards: NonNullable<KernelOptions['forwards']>): KernelVm {
+    return this.#with({ forwards })
+  }
+
   /** Longest wait in milliseconds until the guest's dockerd answers. @default 240_000 */
   withStartupTimeout(bootTimeoutMs: number): KernelVm {
     return this.#with({ bootTimeoutMs })

@@ -228,3 +228,27 @@ test('what starts beside VMs that end after it, or forks the only one, is told t
   expect(await small.leftovers()).toEqual({ boxes: 0, directories: [] })
   await small[Symbol.asyncDispose]()
 })
+
+test('each VM has forwards of its own, and one whose port is taken is ended', async () => {
+  const vm = await fake.launch({ forwards: [{ guest: 8080, name: 'web' }] })
+  await using fork = await vm.fork()
+  const [one, other] = [vm.forwards['web'], fork.forwards['web']]
+  expect(one?.address).not.toBe(other?.address)
+  expect(fork.environment['TESTKERNELS_FORWARD_WEB']).toBe(other?.address)
+  const host = one?.kind === 'tcp' ? one.port : 0
+  await expect(fake.launch({ forwards: [{ guest: 80, host }] })).rejects.toMatchObject({ code: 'FORWARD_PORT_TAKEN' })
+  expect(fake.host.boxes.size).toBe(2)
+  await vm.stop()
+  await using next = await fake.launch({ forwards: [{ guest: 80, host }] })
+  expect(next.forwards['80']?.address).toBe(one?.address)
+})
+
+test('a spare takes no port of this machine before somebody has it', async () => {
+  await using vm = await fake.launch({ forwards: [{ guest: 8080 }] })
+  const host = vm.forwards['8080']?.kind === 'tcp' ? vm.forwards['8080'].port : 0
+  await vm.stop()
+  await using first = await fake.launch({ forwards: [{ guest: 80, host }], spares: 1 })
+  await expect.poll(() => fake.host.boxes.size, { timeout: 30_000 }).toBe(2)
+  // It wakes, and only then the port is asked for.
+  await expect(first.fork()).rejects.toMatchObject({ code: 'FORWARD_PORT_TAKEN' })
+})

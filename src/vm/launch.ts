@@ -1,6 +1,7 @@
 import { firstFailure, reasonOf } from '../errors/index.ts'
+import type { ForwardAddress } from '../forward/index.ts'
 import { type Logger, silentLogger } from '../log/index.ts'
-import { kernelText } from '../options/index.ts'
+import { forwardName, type KernelEntry, kernelText } from '../options/index.ts'
 import { offerSsh } from './attach.ts'
 import { bootVm } from './boot/boot.ts'
 import type { BootedVm } from './boot/booted-vm.ts'
@@ -82,25 +83,34 @@ async function ready(family: Family, booted: BootedVm, start: Start): Promise<St
   const { timeline, signal, log, hostname } = start
   family.add(booted)
   const heartbeat = startHeartbeat(booted, family.plan, log)
-  const vm = new StartedKernelVm({
-    entry,
-    booted,
-    kernelRelease: family.plan.kernelRelease,
-    accelerator: family.plan.machine.accelerator.kind,
-    timeline,
-    fork: (options) => fork(family, options),
-    checkpoint: (options) => checkpoint(family, { booted, heartbeat }, options),
-    reserveSpares: (count) => family.reserve(count),
-  })
   try {
     await offerSsh(booted, entry)
+    const vm = new StartedKernelVm({
+      entry,
+      booted,
+      kernelRelease: family.plan.kernelRelease,
+      accelerator: family.plan.machine.accelerator.kind,
+      forwards: await openForwards(booted, entry),
+      timeline,
+      fork: (options) => fork(family, options),
+      checkpoint: (options) => checkpoint(family, { booted, heartbeat }, options),
+      reserveSpares: (count) => family.reserve(count),
+    })
     if (waitStrategy !== undefined) await timeline.time('wait', () => waitUntilReady(vm, waitStrategy, signal))
+    log.info(`${hostname === entry.name ? '' : `${hostname} is `}ready in ${timeline.summary()}`)
+    return vm
   } catch (thrown) {
-    await vm.stop()
+    await booted.disposals.dispose()
     throw thrown
   }
-  log.info(`${hostname === entry.name ? '' : `${hostname} is `}ready in ${timeline.summary()}`)
-  return vm
+}
+
+/** Not before somebody has the VM: a spare must not take the ports of one that is used. */
+async function openForwards({ forwards, runDirectory }: BootedVm, entry: KernelEntry) {
+  const opened: Record<string, ForwardAddress> = {}
+  const place = { directory: runDirectory.path, directoryOwner: runDirectory.owner.uid }
+  for (const forward of entry.forwards) opened[forwardName(forward)] = await forwards.addForward(forward, place)
+  return Object.freeze(opened)
 }
 
 /** A clone: a spare that wakes up, or one that is started. */

@@ -1,4 +1,5 @@
 import { Readable } from 'node:stream'
+import type { ForwardAddress } from '../forward/index.ts'
 import type { KernelEntry } from '../options/index.ts'
 import type { Accelerator } from '../qemu/index.ts'
 import type { ExecResult, ExitStatus } from '../ssh/index.ts'
@@ -21,6 +22,7 @@ interface StartedParts {
   readonly booted: BootedVm
   readonly kernelRelease: string | undefined
   readonly accelerator: Accelerator['kind']
+  readonly forwards: Readonly<Record<string, ForwardAddress>>
   readonly timeline: Timeline
   readonly fork: Fork<StartedKernelVm>
   readonly checkpoint: (options?: ForkOptions) => Promise<Checkpoint<StartedKernelVm>>
@@ -34,17 +36,20 @@ export class StartedKernelVm implements AsyncDisposable {
   readonly kernelRelease: string | undefined
   /** What runs the guest: KVM, or software emulation. */
   readonly accelerator: Accelerator['kind']
+  /** Where the entry's `forwards` are on this machine, by their names. */
+  readonly forwards: Readonly<Record<string, ForwardAddress>>
   readonly #booted: BootedVm
   readonly #timeline: Timeline
   readonly #fork: Fork<StartedKernelVm>
   readonly #checkpoint: StartedParts['checkpoint']
   readonly #reserveSpares: StartedParts['reserveSpares']
 
-  constructor({ entry, booted, timeline, fork, checkpoint, reserveSpares, ...facts }: StartedParts) {
+  constructor({ entry, booted, forwards, timeline, fork, checkpoint, reserveSpares, ...facts }: StartedParts) {
     this.entry = entry
     this.kernelRelease = facts.kernelRelease
     this.accelerator = facts.accelerator
     this.#booted = booted
+    this.forwards = forwards
     this.#timeline = timeline
     this.#fork = fork
     this.#checkpoint = checkpoint

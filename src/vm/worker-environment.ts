@@ -1,3 +1,6 @@
+import type { ForwardAddress } from '../forward/index.ts'
+import { forwardVariable } from '../options/index.ts'
+
 /** Variables for a process whose Docker clients shall talk to a VM; `undefined` means: must not be set. */
 export type WorkerEnvironment = Readonly<Record<string, string | undefined>>
 
@@ -7,10 +10,12 @@ export interface VmAddresses {
   readonly dockerHost: string
   /** Of this machine or reached from it: containers' ports are there. */
   readonly address: string
+  /** Sockets and ports of the guest that its entry asks for, by name. */
+  readonly forwards: Readonly<Record<string, ForwardAddress>>
 }
 
 /** The environment that points the docker command line, dockerode and Testcontainers at a VM. */
-export function workerEnvironment({ dockerHost, address }: VmAddresses): WorkerEnvironment {
+export function workerEnvironment({ dockerHost, address, forwards }: VmAddresses): WorkerEnvironment {
   return {
     DOCKER_HOST: dockerHost,
     // For a unix socket Testcontainers looks for published ports on localhost.
@@ -22,5 +27,6 @@ export function workerEnvironment({ dockerHost, address }: VmAddresses): WorkerE
     DOCKER_TLS_VERIFY: undefined,
     DOCKER_CERT_PATH: undefined,
     DOCKER_CONTEXT: undefined,
+    ...Object.fromEntries(Object.values(forwards).map((forward) => [forwardVariable(forward.name), forward.address])),
   }
 }
