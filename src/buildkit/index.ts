@@ -21,5 +21,5 @@ export { CacheDirectoryError, SolveCancelledError, SolveError } from './solve/fa
 export type { RemoteImage, RemoteImageRequest } from './solve/remote-image.ts'
 export type { CacheEntry, SolveRequest, SolveResult } from './solve/request.ts'
 export type { PruneOptions, UsageOptions, UsageRecord, Worker } from './store.ts'
-export { type BuildkitdEndpointOptions, buildkitdEndpoint } from './transport/buildkit-host.ts'
 export type { Address, DialAddress, Endpoint, TlsMaterial } from './transport/endpoint.ts'
+export { type BuildkitdEndpointOptions, buildkitdEndpoint } from './transport/open.ts'

@@ -124,3 +124,8 @@ function fromJson(text: string): unknown {
     return undefined
   }
 }
+
+/** The first is the default. */
+export function choice(flags: string, description: string, choices: readonly [string, ...string[]]): Option {
+  return new Option(flags, description).choices(choices).default(choices[0])
+}

@@ -53,7 +53,9 @@ export async function runMatrix({
   const slots = new Slots(order === 'parallel' ? Math.max(2, session.host.cores) : 1)
   const logs = new RunLogs({ cacheDirectory: settings.cacheDirectory, log })
   const results = await Promise.all(
-    entries.map((entry) => runEntry({ entry, session, command, logs, slots, settings, signal })),
+    entries.map((entry) =>
+      runEntry({ entry, session, command, logs, slots, settings, signal, isReported: report !== undefined }),
+    ),
   )
   for (const line of ['', ...summaryLines(results)]) log.info(line)
   if (report !== undefined) {
@@ -77,10 +79,13 @@ interface EntryRun extends Pick<Working, 'settings' | 'signal'> {
   readonly command: readonly string[]
   readonly logs: RunLogs
   readonly slots: Slots
+  /** Whether there is to be a report. */
+  readonly isReported: boolean
 }
 
 /** Never fails: what goes wrong with one entry is its result, and the others go on. */
-async function runEntry({ entry, session, command, logs, slots, settings, signal }: EntryRun): Promise<EntryResult> {
+async function runEntry(run: EntryRun): Promise<EntryResult> {
+  const { entry, session, command, logs, slots, settings, signal, isReported } = run
   const result = { entry: entry.name, kernel: kernelText(entry.kernel) }
   const log = session.log.named(entry.name)
   let fromMs = performance.now()
@@ -98,7 +103,7 @@ async function runEntry({ entry, session, command, logs, slots, settings, signal
       onStarted: (vm) => logs.follow(vm),
       onEnded: async (vm) => {
         await logs.keep(vm)
-        vms.push(await vmRecord({ name: vm.name, kernel: vm }, factsOf(vm), vm.kernelReports))
+        if (isReported) vms.push(await vmRecord({ name: vm.name, kernel: vm }, factsOf(vm), vm.kernelReports))
       },
     })
     return { ...result, outcome, ms: performance.now() - fromMs, vms, output: lines }

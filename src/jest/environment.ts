@@ -56,7 +56,7 @@ export function withKernels(module: EnvironmentModule, request: KernelRequest): 
     override async setup(): Promise<void> {
       await super.setup()
       const lease = leaseVms(this.#provided.sources, { worker: readVariable('JEST_WORKER_ID') ?? '', toError })
-      // Jest calls no teardown of an environment whose setup failed.
+      // Nothing else is called of an environment whose setup failed.
       lease.catch((thrown) => this.#record?.write([thrown], []))
       this.#vms = await lease
       if (request.scope === 'project') this.#point()
@@ -102,7 +102,8 @@ export function withKernels(module: EnvironmentModule, request: KernelRequest): 
         test.errors.push(...errors)
         this.#record?.done(test, fullNameOf(test), told?.({ failed: test.errors.length > 0 }))
       }
-      if ((name === 'test_skip' || name === 'test_todo') && test !== undefined) this.#record?.skipped(fullNameOf(test))
+      if ((name === 'test_skip' || name === 'test_todo') && test !== undefined)
+        this.#record?.skipped(test, fullNameOf(test))
       if (name === 'run_finish') {
         const { errors, told } = await finishFile(this.#vms)
         unhandledErrors.push(...errors)

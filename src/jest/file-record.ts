@@ -16,7 +16,7 @@ export class JestFileRecord {
   readonly #file: string
   readonly #request: KernelRequest
   readonly #startedMs = Date.now()
-  readonly #tests = new Map<CircusTest | string, TestRecord>()
+  readonly #tests = new Map<CircusTest, TestRecord>()
 
   /** @param directory of the records of a project */
   constructor(directory: string, file: string, request: KernelRequest) {
@@ -43,8 +43,8 @@ export class JestFileRecord {
     })
   }
 
-  skipped(fullName: string): void {
-    this.#tests.set(fullName, this.#named(fullName))
+  skipped(test: CircusTest, fullName: string): void {
+    this.#tests.set(test, this.#named(fullName))
   }
 
   /** @param errors what failed outside of tests */

@@ -2,11 +2,22 @@ import { architectures } from '../arch/index.ts'
 import { InvalidOptionError } from './errors.ts'
 
 /** What an entry has its guest's kernel told; all of it is on the kernel's command line. */
-export interface KernelSettings {
-  readonly kernelArguments: readonly string[]
-  readonly modules: readonly string[]
-  readonly sysctls: Readonly<Record<string, string>>
+export interface KernelSettingsOptions {
+  /**
+   * More arguments of the guest's kernel, such as `lsm=landlock,yama,bpf`, `lockdown=integrity` or `panic_on_warn=1`, one each; a value
+   * with blanks as it is, without quotation marks. Those that testkernels needs itself are refused by name. @default none
+   */
+  readonly kernelArguments?: readonly string[]
+  /** Modules of its kernel that are loaded at boot, after its root is there. One that it has not ends the start. @default none */
+  readonly modules?: readonly string[]
+  /**
+   * Set at boot, after those modules are loaded and the rootfs's own sysctl.d is read: `{ 'net.ipv4.ip_forward': '1' }`. One that the
+   * kernel has not, or a value that it refuses, ends the start. @default none
+   */
+  readonly sysctls?: Readonly<Record<string, string>>
 }
+
+export type KernelSettings = Required<KernelSettingsOptions>
 
 /** What is ours to say, and why. The kernel takes `-` and `_` in names for the same. */
 const RESERVED: ReadonlyMap<string, string> = new Map([

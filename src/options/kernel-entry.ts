@@ -13,7 +13,7 @@ import {
   preloadDockerfileOptions,
   type RootfsReference,
 } from './guest-images.ts'
-import { checkKernelSettings } from './kernel-arguments.ts'
+import { checkKernelSettings, type KernelSettingsOptions } from './kernel-arguments.ts'
 import { type KernelReference, type KernelSpec, parseKernelReference } from './kernel-reference.ts'
 import { type KernelReportsOption, kernelReportsOption } from './kernel-reports.ts'
 import { localKernelOptions } from './local-kernel.ts'
@@ -35,7 +35,7 @@ export function isNamedInit(value: unknown): boolean {
 }
 
 /** One row of the matrix, as a user writes it. */
-export interface KernelOptions extends DockerdOptions {
+export interface KernelOptions extends DockerdOptions, KernelSettingsOptions {
   /**
    * The kernel: `debian:SUITE`, such as `debian:bookworm`, or a version of it, `debian:SUITE@VERSION`; `docker-image://REF` of an image
    * with a kernel in it; `dockerfile:PATH` that installs one, or an object with build arguments; of this machine `file:///path/vmlinuz`,
@@ -68,18 +68,6 @@ export interface KernelOptions extends DockerdOptions {
    * @throws KernelUnsuitableError before anything starts
    */
   readonly controllers?: 'all' | 'partial'
-  /**
-   * More arguments of the guest's kernel, such as `lsm=landlock,yama,bpf`, `lockdown=integrity` or `panic_on_warn=1`, one each; a value
-   * with blanks as it is, without quotation marks. Those that testkernels needs itself are refused by name. @default none
-   */
-  readonly kernelArguments?: readonly string[]
-  /** Modules of its kernel that are loaded at boot, after its root is there. One that it has not ends the start. @default none */
-  readonly modules?: readonly string[]
-  /**
-   * Set at boot, after those modules are loaded and the rootfs's own sysctl.d is read: `{ 'net.ipv4.ip_forward': '1' }`. One that the
-   * kernel has not, or a value that it refuses, ends the start. @default none
-   */
-  readonly sysctls?: Readonly<Record<string, string>>
   /**
    * What the guest may reach beyond its container: `all` that this reaches, `none`, or a list of host names, IPv4 addresses and CIDRs, each
    * with a port or a range of ports, or without: `['registry.example.org:443', '10.0.0.0/8', ':53']`. Who connects to it, and what it

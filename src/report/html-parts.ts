@@ -1,7 +1,7 @@
 // Parts of the page that know nothing of the rest of it.
-import { type Cell, frequency } from './compare.ts'
+
 import { html } from './escape.ts'
-import type { ReportedKernelReport, ReportedRun, ReportedVm } from './model.ts'
+import { type Cell, frequency, type ReportedKernelReport, type ReportedRun, type ReportedVm } from './model.ts'
 
 export const accelerators = { kvm: 'KVM', tcg: 'software emulation' } as const
 

@@ -1,4 +1,3 @@
-import { type Cell, columnsOf, compare, describeRow, type Row, type RowKind, rowKinds } from './compare.ts'
 import { cssString, html } from './escape.ts'
 import {
   accelerators,
@@ -13,7 +12,18 @@ import {
   startText,
   waterfall,
 } from './html-parts.ts'
-import type { ReportedResult, ReportedVm, RunReport } from './model.ts'
+import {
+  type Cell,
+  columnsOf,
+  compare,
+  describeRow,
+  type ReportedResult,
+  type ReportedVm,
+  type Row,
+  type RowKind,
+  type RunReport,
+  rowKinds,
+} from './model.ts'
 import { style } from './style.ts'
 
 export const headings: Readonly<Record<RowKind, readonly [heading: string, sum: string]>> = {

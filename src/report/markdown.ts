@@ -1,8 +1,7 @@
-import { type Cell, columnsOf, compare, describeRow, frequency, type Row } from './compare.ts'
 import { markdownBlock, markdownLine } from './escape.ts'
 import { headings } from './html.ts'
 import { accelerators, firstLineOf, hasDetail, runText } from './html-parts.ts'
-import type { RunReport } from './model.ts'
+import { type Cell, columnsOf, compare, describeRow, frequency, type Row, type RunReport } from './model.ts'
 
 /** What a summary has of errors and kernel reports, each; the pages beside it have all. */
 const MOST_BLOCK = 2_000

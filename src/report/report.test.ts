@@ -4,10 +4,10 @@ import { join } from 'node:path'
 import { afterEach, beforeEach, describe, expect, test } from 'vitest'
 import { sampleReport } from '../../fixtures/report/sample-report.ts'
 import { type FileRecord, mergeReports, reportOf, type TestRecord } from './collect.ts'
-import { compare, describeRow } from './compare.ts'
 import { htmlOf } from './html.ts'
 import { mergeDirectories, readReport, writeReport } from './index.ts'
 import { markdownOf } from './markdown.ts'
+import { compare, describeRow } from './model.ts'
 
 const entries = ['v1', 'v2'].map((name) => ({ name, kernel: 'debian:trixie', cgroup: 2 }) as const)
 const run = { id: 'r', runner: 'vitest', machine: 'm', startedMs: 0, endedMs: 1000 } as const

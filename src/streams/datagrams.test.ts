@@ -1,6 +1,6 @@
 import { Readable } from 'node:stream'
 import { expect, test } from 'vitest'
-import { datagramsIn, frameOf } from './datagrams.ts'
+import { datagramsIn, frameOf } from './streams.ts'
 
 async function read(pieces: Iterable<Buffer>): Promise<string[]> {
   const datagrams: string[] = []

@@ -1,10 +1,11 @@
-export { datagramsIn, frameOf } from './datagrams.ts'
 export { type DoorOptions, doorStreams, makeDoorSecret, readFirstLine, waitForDoor } from './door.ts'
 export { SshAccess, sshStreams } from './ssh.ts'
 export {
   type Destination,
   DoorDeniedError,
+  datagramsIn,
   destinationText,
+  frameOf,
   type OpenOptions,
   StreamRefusedError,
   type Streams,

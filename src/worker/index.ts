@@ -3,5 +3,15 @@ export { assignEnvironment, readVariable } from './environment.ts'
 export type { Failure, Fate, ProvidedKernel, Scope, VmFacts, VmSource } from './fate.ts'
 export { type Kernel, kernelOf, type Testcontainers } from './kernel.ts'
 export { type Heard, KernelWatch, type WatchReply, type WatchRequest } from './kernel-watch.ts'
-export { type LeasedVm, type LeaseReply, type LeaseRequest, leaseVms } from './lease-vms.ts'
-export { beginTest, finishFile, type RunningTest, type ToldOfTest, type VmRecord, vmRecord } from './watched-tests.ts'
+export {
+  beginTest,
+  finishFile,
+  type LeasedVm,
+  type LeaseReply,
+  type LeaseRequest,
+  leaseVms,
+  type RunningTest,
+  type ToldOfTest,
+  type VmRecord,
+  vmRecord,
+} from './lease-vms.ts'

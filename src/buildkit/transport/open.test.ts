@@ -1,6 +1,6 @@
 import { PassThrough } from 'node:stream'
 import { expect, test } from 'vitest'
-import { buildkitdEndpoint } from './buildkit-host.ts'
+import { buildkitdEndpoint } from './open.ts'
 
 test.each([
   ['unix:///run/buildkit/buildkitd.sock', { socketPath: '/run/buildkit/buildkitd.sock' }],

@@ -4,8 +4,7 @@ import { createServer } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterEach, beforeEach, expect, test } from 'vitest'
-import type { LeasedVm } from './lease-vms.ts'
-import { askDockerd, beginTest } from './watched-tests.ts'
+import { askDockerd, beginTest, type LeasedVm } from './lease-vms.ts'
 
 let directory: string
 beforeEach(async () => {
