@@ -29,5 +29,4 @@ export const elsewhere: Readonly<Record<string, string>> = {
   'worker/kernel-watch.ts': 'has a deadline (matrix/report-server.test.ts)',
   'worker/lease-vms.ts':
     'ends with the process that has the VMs, and with the hook of the test runner; a dockerd has a deadline (worker/lease-vms.test.ts)',
-  'worker/watched-tests.ts': 'has a deadline (worker/watched-tests.test.ts)',
 }

@@ -5,8 +5,8 @@ import { Duplex } from 'node:stream'
 import { setImmediate } from 'node:timers/promises'
 import { afterEach, beforeEach, expect, test, vi } from 'vitest'
 import { type Destination, datagramsIn, frameOf, type Streams } from '../../streams/index.ts'
+import type { Listener } from '../listen.ts'
 import { CLIENT_IDLE_MS, listenForDatagrams, MOST_CLIENTS } from './datagram-listener.ts'
-import type { LoopbackListener } from './loopback-listener.ts'
 import { loopbackAddress } from './published-ports.ts'
 
 const address = loopbackAddress()
@@ -20,7 +20,7 @@ let open: () => Promise<void>
 let onStream: (guest: Stream) => void
 let server: Server
 let port: number
-let listener: LoopbackListener
+let listener: Listener
 const clients = new Set<Socket>()
 
 const streams: Streams = {
