@@ -82,7 +82,7 @@ test('the state of another bisection, or what is none, is refused until it is gi
   await expect(SavedRuns.open(state, 'another question')).rejects.toThrow('has the state of another bisection')
   await SavedRuns.giveUp(state)
   expect((await SavedRuns.open(state, 'another question')).runs).toEqual([])
-  await writeFile(join(state, 'bisect.json'), '{')
+  await writeFile(join(state, 'testkernels-bisect.json'), '{')
   await expect(SavedRuns.open(state, 'question')).rejects.toMatchObject({ code: 'INVALID_OPTION' })
 })
 

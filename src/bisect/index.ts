@@ -206,7 +206,7 @@ export class SavedRuns {
 
   /** A directory for what kernels are made of. */
   get files(): string {
-    return join(this.#directory, 'files')
+    return join(this.#directory, FILES)
   }
 
   /** In the order in which they ended. */
@@ -234,8 +234,11 @@ export class SavedRuns {
   }
 }
 
+/** Whatever else a directory has that somebody names, this is no file of theirs. */
+const FILES = 'testkernels-bisect-files'
+
 function fileIn(directory: string): string {
-  return join(directory, 'bisect.json')
+  return join(directory, 'testkernels-bisect.json')
 }
 
 function fromJson(text: string): unknown {

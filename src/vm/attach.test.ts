@@ -60,3 +60,22 @@ test('a process that does not answer is told by the id of its VM', async () => {
   server.close()
   await rm(runtimeDirectory, { recursive: true })
 })
+
+test.each([
+  ['not a string', { hostname: 1 }],
+  ["a terminal's orders", { hostname: '\x1b[2J' }],
+  ['no key', { clientKey: {} }],
+])('who says of a VM what is %s is silent', async (_, said) => {
+  const runtimeDirectory = await mkdtemp(join(tmpdir(), 'tk-attach-'))
+  const directory = join(runtimeDirectory, 'testkernels-10-aaaaaa')
+  await mkdir(directory, { mode: 0o700 })
+  const clientKey = { seed: 'AAAA', publicKey: 'AAAA' }
+  const greeting = { name: 'a', hostname: 'a', kernel: 'debian:trixie', hostPublicKey: 'AAAA', clientKey, ...said }
+  const server = createServer((socket) => socket.end(`${JSON.stringify(greeting)}\n`)).listen(
+    join(directory, 'ssh.sock'),
+  )
+  await once(server, 'listening')
+  expect(await findVms(runtimeDirectory, neverAborted())).toEqual({ running: [], silent: ['10-aaaaaa'] })
+  server.close()
+  await rm(runtimeDirectory, { recursive: true })
+})

@@ -1,6 +1,7 @@
 import { once } from 'node:events'
 import { connect, type Socket } from 'node:net'
 import { basename, dirname, join } from 'node:path'
+import * as v from 'valibot'
 import { orAborted, startDeadline } from '../lifetime/index.ts'
 import type { Logger } from '../log/index.ts'
 import { type KernelEntry, kernelText } from '../options/index.ts'
@@ -13,15 +14,22 @@ import { socketsOfVms } from './boot/run-directory.ts'
 /** In the run directory: the guest's SSH server, for other processes of this user. */
 const SSH_SOCKET = 'ssh.sock'
 
-/** What a client reads first at that socket, as a line of JSON: which VM it is, and the keys without which nobody gets in. */
-interface Greeting {
-  readonly name: string
-  readonly hostname: string
-  readonly kernel: string
-  /** In base64. */
-  readonly hostPublicKey: string
-  readonly clientKey: { readonly seed: string; readonly publicKey: string }
-}
+/** A name of an entry, and what a hostname is made of. */
+const label = v.pipe(v.string(), v.regex(/^[A-Za-z0-9][A-Za-z0-9._-]{0,252}$/))
+const base64Text = v.pipe(v.string(), v.base64())
+
+/**
+ * What a client reads first at that socket, as a line of JSON: which VM it is, and the keys without which nobody gets in. It is taken
+ * for no more than it says: who has taken over a QEMU can put a socket of its own there.
+ */
+const greetingLine = v.object({
+  name: label,
+  hostname: label,
+  kernel: v.string(),
+  hostPublicKey: base64Text,
+  clientKey: v.object({ seed: base64Text, publicKey: base64Text }),
+})
+type Greeting = Readonly<v.InferOutput<typeof greetingLine>>
 
 /** Lets other processes of this user into the guest: whoever may open the socket is its owner, as with docker.sock. */
 export async function offerSsh(
@@ -99,7 +107,7 @@ export async function openSshSocket(path: string, signal: AbortSignal): Promise<
   try {
     await once(socket, 'connect', { signal: deadline.signal })
     const line = await orAborted(readFirstLine(socket, GREETING_MAX_BYTES), deadline.signal)
-    return { socket, greeting: JSON.parse(line ?? '') as Greeting }
+    return { socket, greeting: v.parse(greetingLine, JSON.parse(line ?? '')) }
   } catch (thrown) {
     socket.destroy()
     throw deadline.signal.aborted ? deadline.signal.reason : thrown

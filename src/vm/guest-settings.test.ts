@@ -108,3 +108,13 @@ test('other settings are another digest, and so another saved VM; equal ones are
   expect(await words({ debug: true })).toEqual(await words({ debug: true }))
   expect(await words({ debug: false })).not.toEqual(await words({ debug: true }))
 })
+
+test('of the CAs of this machine those that cannot be read are left out, and told; of a chosen directory they are an error', async () => {
+  await writeCertificates(join(directory, 'certs.d'), { 'a.example.org/ca.crt': 'A', 'b.example.org/ca.crt/none': '' })
+  expect(await filesOf()).toEqual({ '/etc/docker/certs.d/a.example.org/ca.crt': 'A' })
+  expect(said.join('\n')).toMatch(/b\.example\.org\/ca\.crt cannot be read, so no guest has it: .*EISDIR/)
+  await expect(settingsOf({ registryCertificates: join(directory, 'certs.d') })).rejects.toMatchObject({
+    code: 'INVALID_OPTION',
+    entry: 'v2',
+  })
+})

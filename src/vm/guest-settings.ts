@@ -1,9 +1,16 @@
 import { createHash } from 'node:crypto'
 import { readdir, readFile } from 'node:fs/promises'
 import { join, resolve } from 'node:path'
+import { reasonOf } from '../errors/index.ts'
 import type { RegistryAccess } from '../host/index.ts'
 import type { Logger } from '../log/index.ts'
-import { type DaemonOptions, faultOfProxy, type KernelEntry, type ProxyAddresses } from '../options/index.ts'
+import {
+  type DaemonOptions,
+  faultOfProxy,
+  InvalidOptionError,
+  type KernelEntry,
+  type ProxyAddresses,
+} from '../options/index.ts'
 import { type GuestFile, type GuestProxy, guestLink } from '../qemu/index.ts'
 
 /** What the guest's dockerd is told beside what its rootfs says. */
@@ -33,7 +40,12 @@ export interface SettingsContext {
 
 /** @returns undefined where there is nothing to tell a guest */
 export async function guestSettings(
-  { daemon, proxy, registryCertificates }: Pick<KernelEntry, 'daemon' | 'proxy' | 'registryCertificates'>,
+  {
+    name,
+    daemon,
+    proxy,
+    registryCertificates,
+  }: Pick<KernelEntry, 'name' | 'daemon' | 'proxy' | 'registryCertificates'>,
   { access, log, certificates = CERTIFICATES }: SettingsContext,
 ): Promise<GuestSettings | undefined> {
   const { environment, proxies } = proxySettings(proxiesOf(proxy, { access, log }))
@@ -41,7 +53,7 @@ export async function guestSettings(
     ...jsonFile(DAEMON_DEFAULTS, inheritedDaemon(access)),
     ...jsonFile(DAEMON_JSON, daemon),
     ...(environment.length === 0 ? [] : [{ path: ENVIRONMENT, content: `${environment.join('\n')}\n` }]),
-    ...(await certificatesIn(registryCertificates, certificates)),
+    ...(await certificatesIn(registryCertificates, { certificates, log, entry: name })),
   ]
   return files.length === 0 ? undefined : { files, proxies }
 }
@@ -119,21 +131,40 @@ function relayedProxy(scheme: 'http' | 'https', url: string | undefined): readon
   return [{ scheme, host: hostname, port: Number(port || 80), credentials: Buffer.from(user).toString('base64') }]
 }
 
-/** The CAs of a directory like /etc/docker/certs.d. Keys of clients stay where they are. */
-async function certificatesIn(chosen: string, inherited: string): Promise<readonly GuestFile[]> {
+/**
+ * The CAs of a directory like /etc/docker/certs.d. Keys of clients stay where they are. Of this machine's own, what cannot be read is left
+ * out with a warning: its dockerd does as much.
+ * @throws InvalidOptionError for what cannot be read in a directory that the entry names
+ */
+async function certificatesIn(
+  chosen: string,
+  {
+    certificates,
+    log,
+    entry,
+  }: { readonly certificates: string; readonly log: Pick<Logger, 'warn'>; readonly entry: string },
+): Promise<readonly GuestFile[]> {
   if (chosen === 'none') return []
-  const directory = chosen === 'inherit' ? inherited : resolve(chosen)
-  const hosts = await readdir(directory, { withFileTypes: true }).catch((thrown) => {
-    // That this machine has none, or for others alone, is as it may be.
-    if (chosen === 'inherit') return []
-    throw thrown
-  })
+  const directory = chosen === 'inherit' ? certificates : resolve(chosen)
+  const unreadable = (path: string) => (cause: NodeJS.ErrnoException) => {
+    if (chosen === 'inherit') {
+      // That this machine has none is as it may be.
+      if (path !== directory) log.warn(`${path} cannot be read, so no guest has it: ${reasonOf(cause)}`)
+      return undefined
+    }
+    const what = `${path} of the option 'registryCertificates' cannot be read`
+    throw new InvalidOptionError({ what, entry, remedy: 'let this user read it, or name another directory', cause })
+  }
   const files: GuestFile[] = []
-  for (const host of hosts.map(({ name }) => name).sort()) {
-    const names = await readdir(join(directory, host)).catch(() => [])
+  const hosts = (await readdir(directory, { withFileTypes: true }).catch(unreadable(directory))) ?? []
+  for (const { name: host } of hosts
+    .filter((one) => !one.isFile())
+    .sort((one, other) => (one.name < other.name ? -1 : 1))) {
+    const names = (await readdir(join(directory, host)).catch(unreadable(join(directory, host)))) ?? []
     for (const name of names.filter((one) => one.endsWith('.crt')).sort()) {
-      const content = await readFile(join(directory, host, name), 'utf8')
-      files.push({ path: `${CERTIFICATES}/${host}/${name}`, content })
+      const path = join(directory, host, name)
+      const content = await readFile(path, 'utf8').catch(unreadable(path))
+      if (content !== undefined) files.push({ path: `${CERTIFICATES}/${host}/${name}`, content })
     }
   }
   return files

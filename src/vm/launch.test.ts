@@ -3,6 +3,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterEach, beforeEach, expect, test, vi } from 'vitest'
 import { ContainerNotStartedError } from '../host/index.ts'
+import { formatVmLabels, vmLabels } from '../image/labels.ts'
 import { createLogger } from '../log/index.ts'
 import { FakeSession } from './testing/fake-session.ts'
 
@@ -82,6 +83,20 @@ test('what its dockerd is told, a guest that boots waits for; a saved one has it
   )
   expect(new Set(told.filter((digest) => digest !== undefined)).size).toBe(2)
   await using _cold = await fake.launch({ daemon, template: false })
+})
+
+test.each([
+  ['testkernels', true],
+  ['systemd', true],
+  [['sleep', 'infinity'], false],
+] as const)('the guest of an image that says init %j waits for its settings: %s', async (init, waits) => {
+  const kernel = { release: '6.1.0', modules: 'present', config: { version: [6, 1], options: {} } } as const
+  const facts = { kernel, init, ...(init === 'systemd' && { systemd: { version: 252 } }) }
+  const labels = { ...vmLabels, ...formatVmLabels('key', facts) }
+  const image = { id: 'sha256:fake', labels, sizeBytes: 0 }
+  await using session = await FakeSession.open({ image, program: fake.image.play })
+  await using _vm = await session.launch({ daemon: { debug: true }, template: false })
+  expect(session.host.specs.at(-1)?.command?.join(' ').includes('testkernels.settings=')).toBe(waits)
 })
 
 test("a proxy's password is told to guests that run, and is in nothing that is kept, shown or logged", async () => {

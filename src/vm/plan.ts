@@ -68,10 +68,10 @@ export async function planVm(request: VmRequest, start: Start): Promise<VmPlan> 
   // An image that was made for one cgroup version is taken for the other as well.
   if (facts !== undefined) checkSystemd(facts.systemd, { entry: entry.name, init: facts.init, cgroup: entry.cgroup })
   const { transport } = chooseDrivers(facts?.kernel, entry.machine)
-  const settings =
-    facts?.init === undefined
-      ? await guestSettings(entry, { access: await session.host.registryAccess(), log: start.log })
-      : undefined
+  const hasDockerd = typeof facts?.init !== 'object'
+  const settings = hasDockerd
+    ? await guestSettings(entry, { access: await session.host.registryAccess(), log: start.log })
+    : undefined
   const machine = machineOf(entry, {
     arch: session.host.arch,
     transport,
@@ -85,9 +85,7 @@ export async function planVm(request: VmRequest, start: Start): Promise<VmPlan> 
   const settled = { session, entry, image, ...parts, logConsumer, waitStrategy }
   // A command of the user's may be over before it is saved, and would go on from its middle in each clone.
   const template =
-    entry.template && typeof facts?.init !== 'object'
-      ? await locateTemplate({ ...settled, imageId: stored?.id ?? image }, start)
-      : undefined
+    entry.template && hasDockerd ? await locateTemplate({ ...settled, imageId: stored?.id ?? image }, start) : undefined
   return { ...settled, template, origin: 'image' }
 }
 

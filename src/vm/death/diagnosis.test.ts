@@ -22,8 +22,8 @@ afterEach(async () => {
   await fake[Symbol.asyncDispose]()
 })
 
-/** A monitor that says what it is told to. */
-function watched() {
+/** A monitor that says what it is told to. @param status of its guest when it is first asked */
+function watched(status = 'running') {
   let say: (event: QmpEvent) => void = () => {}
   const lost: Diagnosis[] = []
   const watch = watchQemu(
@@ -32,6 +32,7 @@ function watched() {
       onEvent(listener) {
         say = listener
       },
+      execute: async () => ({ status }),
     },
     { onLost: (diagnosis) => lost.push(diagnosis), log },
   )
@@ -67,6 +68,11 @@ test('a start that runs out of disk fails with that, and does not wait for its d
     })
     .toBe(0)
   await failed
+})
+
+test('a disk that was full before anybody listened is told as well', async () => {
+  const { lost } = watched('io-error')
+  await expect.poll(() => lost).toMatchObject([{ verdict: 'lost', why: expect.stringContaining('is full') }])
 })
 
 test('a QEMU that shuts down says why its VM died', async () => {

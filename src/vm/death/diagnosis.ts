@@ -92,9 +92,12 @@ export interface QemuWatch {
   heardOut(): Promise<unknown>
 }
 
-/** Hears what QEMU says by itself, from the first moment of a guest to its last: a disk that fails, and why it shuts down. */
+/**
+ * Hears what QEMU says by itself, from the first moment of a guest to its last: a disk that fails, and why it shuts down. A guest that
+ * boots was running before anybody listened: of a disk that was full by then its status tells.
+ */
 export function watchQemu(
-  monitor: Pick<QmpConnection, 'gone' | 'onEvent'>,
+  monitor: Pick<QmpConnection, 'gone' | 'onEvent' | 'execute'>,
   { onLost, log }: QemuWatchOptions,
 ): QemuWatch {
   let shutdownReason: string | undefined
@@ -113,6 +116,13 @@ export function watchQemu(
     if (event === 'BLOCK_IO_ERROR' && v.is(diskError, data)) takeDiskError(v.parse(diskError, data))
     if (event === 'SHUTDOWN' && v.is(shutdown, data)) shutdownReason = data.reason
   })
+  monitor.execute('query-status').then(
+    (answer) => {
+      if (v.is(runState, answer) && answer.status === 'io-error') onLost(diskFull)
+    },
+    // It has ended, which others tell.
+    () => {},
+  )
   return {
     get shutdownReason() {
       return shutdownReason
