@@ -55,6 +55,12 @@ test('with a tap device the guest is in the network of its container', async () 
   expect(await program.exit).toEqual(endedBySigterm)
 })
 
+test('without a tap device nothing is started that TESTKERNELS_EGRESS is to hold', async () => {
+  await using container = start('--env', 'TESTKERNELS_EGRESS=none')
+  expect(await container.program.exit).toEqual({ code: 1, signal: null })
+  expect(container.program.stderr).toContain('cannot hold the guest to TESTKERNELS_EGRESS without a tap device')
+})
+
 test('docker stop ends it while it boots, too', async () => {
   await using container = start()
   const { name, program } = container
