@@ -28,6 +28,7 @@ test.each([
   [{ pidfile: '/run/x.pid' }, '"pidfile", which is not yours'],
   [{ 'exec-opts': ['native.cgroupdriver=systemd'] }, 'native.cgroupdriver=systemd in "exec-opts"'],
   [{ 'storage-driver': 'zfs' }, 'has the "storage-driver" zfs'],
+  [{ labels: ['x'.repeat(65_536)] }, "option 'daemon' has more than 65535 bytes of JSON"],
   [{ debug: undefined }, "option 'daemon' must be keys of daemon.json with values that JSON can have"],
   [{ 'max-concurrent-downloads': 1n }, 'values that JSON can have'],
   [{ 'shutdown-timeout': Number.NaN }, 'values that JSON can have'],

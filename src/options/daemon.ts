@@ -54,6 +54,9 @@ const daemonOption = v.pipe(
   v.check(isJson, 'keys of daemon.json with values that JSON can have'),
 )
 
+/** More does not fit where the guest merges it with the rootfs's (images/guest/agent/daemon-json.c). */
+const MOST_BYTES = 65_535
+
 /** Of the schema of an entry. */
 export const dockerdFields = {
   daemon: v.optional(daemonOption, {}),
@@ -145,6 +148,8 @@ function checkDaemon(daemon: DaemonOptions, init: string | readonly string[], en
     const why = RESERVED.get(key)
     if (why !== undefined) refuse(`has ${JSON.stringify(key)}, which is not yours to give: ${why}`, 'leave it out')
   }
+  if (Buffer.byteLength(JSON.stringify(daemon)) > MOST_BYTES)
+    refuse(`has more than ${MOST_BYTES} bytes of JSON`, 'leave out what its daemon does not need')
   const { 'exec-opts': runtimeOptions, 'storage-driver': driver } = daemon
   const asksForSystemd = Array.isArray(runtimeOptions) && runtimeOptions.includes('native.cgroupdriver=systemd')
   if (asksForSystemd && init !== 'systemd')

@@ -3,6 +3,7 @@
 #include <fcntl.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #define DAEMON_JSON "/etc/docker/daemon.json"
@@ -10,6 +11,7 @@
 #define DEFAULTS TOOLS "/etc/daemon-defaults.json"
 #define OVERRIDES TOOLS "/etc/daemon.json"
 
+// The host refuses more (src/options/daemon.ts).
 #define MAX_BYTES 65536
 
 // A key of an object, and its value.
@@ -29,6 +31,12 @@ static bool read_object(const char *path, char *content) {
   // dockerd takes an empty file for an empty object.
   if (!content[strspn(content, " \t\r\n")]) strcpy(content, "{}");
   return length > 0;
+}
+
+// What is not there fits as well.
+static bool fits(const char *path) {
+  struct stat file;
+  return stat(path, &file) != 0 || file.st_size < MAX_BYTES;
 }
 
 static const char *text(void) {
@@ -116,6 +124,11 @@ static void merge(const char *path, bool goes_before) {
   static char own[MAX_BYTES], given[MAX_BYTES];
   char file_path[] = DAEMON_JSON;
   if (!read_object(path, given)) return;
+  // What is cut short must not be written back.
+  if (!fits(path) || !fits(DAEMON_JSON)) {
+    control_event("warning", "no room to merge what this VM has for " DAEMON_JSON ": it stays as it is");
+    return;
+  }
   read_object(DAEMON_JSON, own);
   make_directories(file_path);
   FILE *file = fopen(DAEMON_JSON ".new", "we");
