@@ -1,7 +1,20 @@
 # Where the agent looks for what dockerd said (images/guest/agent/command.c); systemd says how it ended.
 journalctl --unit docker.service --lines 60 --output cat --no-pager >/var/log/dockerd.log 2>/dev/null
-case ${MONITOR_EXIT_CODE:-} in
-  exited) echo "failed status $MONITOR_EXIT_STATUS" ;;
-  killed | dumped) echo "failed signal $MONITOR_EXIT_STATUS" ;;
-  *) echo "failed ${MONITOR_SERVICE_RESULT:-for good}" ;;
-esac >/.testkernels/orders
+
+# systemd may have another result for it where a unit's cgroup is delegated, as that of docker.service is: the kernel's log tells, too.
+was_out_of_memory() {
+  pid=$(systemctl show --property ExecMainPID --value docker.service)
+  [ "${MONITOR_SERVICE_RESULT:-}" = oom-kill ] || /.testkernels/bin/dmesg | /.testkernels/bin/grep -q "Killed process $pid ("
+}
+
+how() {
+  # In the words of images/guest/agent/main.c, for which the host has a remedy.
+  if was_out_of_memory; then echo out of memory; return; fi
+  case ${MONITOR_EXIT_CODE:-} in
+    exited) echo "status $MONITOR_EXIT_STATUS" ;;
+    killed | dumped) echo "signal $MONITOR_EXIT_STATUS" ;;
+    *) echo "${MONITOR_SERVICE_RESULT:-for good}" ;;
+  esac
+}
+
+echo "failed $(how)" >/.testkernels/orders
