@@ -50,6 +50,9 @@ static void mount_data_root(void) {
   if (strncmp(path, DATA, strlen(DATA)) == 0 && strchr("/", path[strlen(DATA)])) return;
   make_directories(path);
   mkdir(path, 0755);
+  // systemd may have started dockerd before.
+  struct stat there, data;
+  if (stat(path, &there) == 0 && stat(DATA, &data) == 0 && there.st_dev == data.st_dev && there.st_ino == data.st_ino) return;
   if (mount(DATA, path, NULL, MS_BIND, NULL) != 0) control_event("warning", "cannot mount dockerd's data-root");
 }
 
