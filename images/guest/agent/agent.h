@@ -126,7 +126,10 @@ const char *power_read(int initctl);
 int service_open(void);
 // Whether it is open: whether the agent is a service.
 bool service_is_agent(void);
-// Reads what was written, and calls `handle` once for each line: `up`; `failed HOW` of dockerd; `rebooted`, `powered off` or `halted`.
+// Has the agent, where it is a service, send a warning of dockerd's process, which has no port.
+void service_warn(const char *text);
+// Reads what was written, and calls `handle` once for each line: `up`; `failed HOW` of dockerd; `warning TEXT`; `rebooted`, `powered off`
+// or `halted`.
 void service_read(void (*handle)(const char *order));
 
 // ---- out-of-memory.c ----

@@ -71,6 +71,8 @@ void control_replay_phases(void) {
 }
 
 void control_event(const char *event, const char *text) {
+  // In dockerd's process, where systemd starts it.
+  if (port < 0 && !service_is_agent() && strcmp(event, "warning") == 0) service_warn(text);
   char line[16384];
   size_t at = snprintf(line, sizeof line, "{\"%s\":\"", event);
   for (; *text && at < sizeof line - 16; text++) {

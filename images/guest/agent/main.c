@@ -105,15 +105,16 @@ static void reap(void) {
 static void obey(const char *order) {
   if (strcmp(order, "up") == 0) is_up = true;
   else if (strncmp(order, "failed ", 7) == 0) end_with_command(order + 7);
+  else if (strncmp(order, "warning ", 8) == 0) control_event("warning", order + 8);
   else end_guest(order);
 }
 
 static bool runs(void) { return service_is_agent() ? is_up : command > 0; }
 
 int main(int argc, char *argv[]) {
-  if (argc > 2 && strcmp(argv[1], "dockerd") == 0) {
+  if (argc > 1 && strcmp(argv[1], "dockerd") == 0) {
     command_become_dockerd(argv + 2);
-    perror(argv[2]);
+    perror(argc > 2 ? argv[2] : "testkernels: no program given");
     return 127;
   }
   bool is_service = argc > 1 && strcmp(argv[1], "service") == 0;

@@ -1,6 +1,7 @@
 #include "agent.h"
 
 #include <fcntl.h>
+#include <stdio.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -17,6 +18,13 @@ int service_open(void) {
 }
 
 bool service_is_agent(void) { return orders >= 0; }
+
+void service_warn(const char *text) {
+  int agent = open(ORDERS, O_WRONLY | O_NONBLOCK | O_CLOEXEC);
+  if (agent < 0) return;
+  dprintf(agent, "warning %s\n", text);
+  close(agent);
+}
 
 // A line is written as a whole, because it is shorter than PIPE_BUF.
 void service_read(void (*handle)(const char *order)) {
