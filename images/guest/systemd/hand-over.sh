@@ -45,14 +45,41 @@ make_machine_id() {
   tr -d - </proc/sys/kernel/random/uuid >$root/etc/machine-id
 }
 
-# UNIT: where the rootfs has it, and does not mask it.
+unit_directories='etc/systemd/system usr/local/lib/systemd/system usr/lib/systemd/system lib/systemd/system'
+
+# UNIT: where the rootfs has it, and does not mask it with an empty file or a link to /dev/null. Its links lead to paths of the rootfs.
 find_unit() {
-  for dir in etc/systemd/system usr/local/lib/systemd/system usr/lib/systemd/system lib/systemd/system; do
-    if [ -s "$root/$dir/$1" ]; then
-      echo "/$dir/$1"
-      return
-    fi
+  for dir in $unit_directories; do
+    [ -e "$root/$dir/$1" ] || [ -L "$root/$dir/$1" ] || continue
+    path=$(chroot $root $tools/bin/readlink -f "/$dir/$1") || return 0
+    [ ! -s "$root$path" ] || echo "$path"
+    return 0
   done
+}
+
+# UNIT: its drop-ins in the order in which systemd reads them, whatever directory they are in. One goes before those of its name in
+# later directories.
+list_drop_ins() {
+  for dir in $unit_directories; do
+    for path in "$root/$dir/$1.d"/*.conf; do
+      [ ! -r "$path" ] || echo "${path##*/} $path"
+    done
+  done | sort -s -k 1,1 | awk '!seen[$1]++ { print $2 }'
+}
+
+# FILE...: what the last ExecStart says, without what systemd reads in front of a program, and without the name that one with an @ is run by.
+find_command() {
+  awk '
+    sub(/^ExecStart[ \t]*=[ \t]*/, "") {
+      line = $0
+      while (sub(/\\$/, " ", line) && (getline next_line) > 0) line = line next_line
+      if (line != "") command = line
+    }
+    END {
+      if (command ~ /^[-:+!]*@/) sub(/[ \t]+[^ \t]+/, "", command)
+      sub(/^[-@:+!]*/, "", command)
+      print command
+    }' "$@"
 }
 
 # TARGET UNIT [PATH]
@@ -61,7 +88,7 @@ want() {
   ln -s "${3:-../$2}" "$units/$1.wants/$2"
 }
 
-# The distribution's unit with the distribution's command, which the agent adds our flags to (images/guest/agent/command.c).
+# The rootfs's unit with the rootfs's command, which the agent adds our flags to (images/guest/agent/command.c).
 start_dockerd() {
   unit=$(find_unit docker.service)
   if [ -z "$unit" ]; then
@@ -69,13 +96,17 @@ start_dockerd() {
     echo started >$root$tools/etc/ready
     return
   fi
-  command=$(awk 'sub(/^ExecStart=/, "") { line = $0; while (sub(/\\$/, " ", line) && (getline next_line) > 0) line = line next_line; print line; exit }' "$root$unit")
+  command=$(find_command "$root$unit" $(list_drop_ins docker.service))
+  [ -n "$command" ] || fatal "$unit of the rootfs has no ExecStart, which the agent starts dockerd by"
   mkdir -p $units/docker.service.d
-  cat >$units/docker.service.d/00-testkernels.conf <<DROP_IN
+  # The last of the drop-ins: those of the rootfs are in it. From systemd 254 on a unit that is started again had failed in between, with all
+  # that OnFailure has, unless RestartMode is direct; older ones do not know it, and say so.
+  cat >$units/docker.service.d/zz-testkernels.conf <<DROP_IN
 [Unit]
 OnFailure=testkernels-dockerd-failed.service
 
 [Service]
+RestartMode=direct
 SyslogIdentifier=dockerd
 ExecStart=
 ExecStart=$tools/bin/agent dockerd $command
