@@ -47,6 +47,13 @@ export async function runService(guest: Guest, name: string, ...options: string[
   await listening(guest, name, 1)
 }
 
+/** Says its own name to who connects. */
+export const greeter = ['sh', '-c', 'while :; do hostname | nc -l -p 80; done']
+
+export function runGreeter(of: Guest, name: string, ...options: string[]): Promise<string> {
+  return docker(of, ['run', '--detach', '--name', name, '--hostname', name, ...options, fixtureImage, ...greeter])
+}
+
 /** Comes back when the service has begun to listen for so many times. */
 export async function listening(guest: Guest, name: string, starts: number): Promise<void> {
   const said = async () => (await docker(guest, ['logs', name])).split('\n').filter((line) => line === 'listening')

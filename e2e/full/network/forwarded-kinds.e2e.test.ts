@@ -1,0 +1,77 @@
+// More kinds of ports of containers where the VM's own address is out of reach: at a loopback address of the VM's, open when a start is answered.
+
+import { createSocket } from 'node:dgram'
+import { once } from 'node:events'
+import { connect } from 'node:net'
+import { KernelVm, type StartedKernelVm } from 'testkernels'
+import { afterAll, beforeAll, expect, test, vi } from 'vitest'
+import { docker } from '../../support/docker.ts'
+import { fixtureImage, fixtureTar } from '../../support/env.ts'
+import { dial, greeter, runGreeter } from '../../support/service.ts'
+
+/** For what comes by itself, which takes its time under emulation, that of a swarm above all. */
+const deadline = { timeout: 200_000 }
+let vm: StartedKernelVm
+
+beforeAll(async () => {
+  vi.stubEnv('TESTKERNELS_PORTS', 'forwarded')
+  vm = await start('forwarded')
+})
+afterAll(async () => {
+  await vm?.stop()
+  vi.unstubAllEnvs()
+})
+
+function start(name: string): Promise<StartedKernelVm> {
+  return new KernelVm({ name, kernel: 'debian:bookworm', images: [fixtureTar] }).start()
+}
+
+test('ports that dockerd chooses, and all of a range, lead to their container', async () => {
+  await runGreeter(vm, 'chosen', '--publish', '80')
+  await runGreeter(vm, 'ranged', '--publish', '8100-8102:80-82')
+  const chosen = Number((await docker(vm, ['port', 'chosen', '80/tcp'])).split(/[:\n]/)[1])
+  await expect.poll(() => dial(vm.address, chosen), deadline).toBe('chosen')
+  await expect.poll(() => dial(vm.address, 8100), deadline).toBe('ranged')
+  await docker(vm, ['rm', '--force', 'chosen', 'ranged'])
+})
+
+test("what is published at one address of the guest, or over IPv6 alone, is the guest's own", async () => {
+  await runGreeter(vm, 'own', '--publish', '127.0.0.1:8096:80', '--publish', '[::]:8098:80')
+  for (const port of [8096, 8098]) await expect(dial(vm.address, port)).rejects.toMatchObject({ code: 'ECONNREFUSED' })
+  await docker(vm, ['rm', '--force', 'own'])
+})
+
+test("a swarm's service is reached at its ports, and they go with it", async () => {
+  await docker(vm, ['swarm', 'init', '--advertise-addr', '192.0.2.2'])
+  const ports = ['--publish', '8097:80', '--publish', '80']
+  await docker(vm, ['service', 'create', '--detach', '--name', 'web', ...ports, fixtureImage, ...greeter])
+  // At once: the swarm takes connections when one of its tasks runs.
+  ;(await connected(8097)).destroy()
+  await expect.poll(() => dial(vm.address, 8097), deadline).toMatch(/^[0-9a-f]{12}$/)
+  const published = ['service', 'inspect', '--format', '{{range .Endpoint.Ports}}{{.PublishedPort}} {{end}}', 'web']
+  const chosen =
+    (await docker(vm, published))
+      .split(' ')
+      .map(Number)
+      .find((port) => port !== 8097) ?? 0
+  await expect.poll(() => dial(vm.address, chosen), deadline).toMatch(/^[0-9a-f]{12}$/)
+  await docker(vm, ['service', 'rm', 'web'])
+  for (const port of [8097, chosen])
+    await expect.poll(() => dial(vm.address, port).catch(({ code }) => code), deadline).toBe('ECONNREFUSED')
+  await docker(vm, ['swarm', 'leave', '--force'])
+})
+
+async function connected(port: number) {
+  const socket = connect({ host: vm.address, port })
+  await once(socket, 'connect')
+  return socket
+}
+
+test('a UDP port that is taken here fails the start by name', async () => {
+  const taken = createSocket('udp4').bind(8095, vm.address)
+  await once(taken, 'listening')
+  const failed = await runGreeter(vm, 'taken', '--publish', '8095:80/udp').catch(({ stderr }) => String(stderr))
+  expect(failed).toMatch(/Error response from daemon: .*UDP port 8095, which the container [0-9a-f]{12} publishes/)
+  taken.close()
+  await docker(vm, ['rm', '--force', 'taken'])
+})
