@@ -3,8 +3,8 @@ import { createReadStream } from 'node:fs'
 import Docker from 'dockerode'
 import { KernelVm, type StartedKernelVm } from 'testkernels'
 import { afterAll, beforeAll, expect, test } from 'vitest'
-import { docker } from '../support/docker.ts'
-import { fixtureImage, fixtureTar } from '../support/env.ts'
+import { docker } from '../../support/docker.ts'
+import { fixtureImage, fixtureTar } from '../../support/env.ts'
 
 const engine = new Docker()
 /** Longer than any answer of a neighbour takes. */

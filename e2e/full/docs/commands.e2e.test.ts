@@ -3,10 +3,10 @@ import { mkdir, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import Docker from 'dockerode'
 import { afterAll, beforeAll, expect, test } from 'vitest'
-import { fixtureImage, fixtureTar } from '../support/env.ts'
-import { loadTar } from '../support/load-tar.ts'
-import { blocks, projectOf, root, writeFiles } from '../support/pages.ts'
-import { Run } from '../support/run.ts'
+import { fixtureImage, fixtureTar } from '../../support/env.ts'
+import { loadTar } from '../../support/load-tar.ts'
+import { blocks, projectOf, root, writeFiles } from '../../support/pages.ts'
+import { Run } from '../../support/run.ts'
 
 const engine = new Docker()
 /** Two templates are made for it, with an image in each. */
