@@ -8,8 +8,8 @@ test('SIGTERM ends the command, then the VM', async ({ annotate }) => {
   await using run = await testkernels([...bookworm, '--', 'sh', '-c', 'echo up; exec sleep 1000'])
   await run.program.printed('stdout', /^up$/m)
   const qemus = await run.qemus()
-  // QEMU's control port and monitor, the door, and the guest's dockerd.
-  expect(run.sockets).toHaveLength(4)
+  // QEMU's control port and monitor, the door, the guest's dockerd, and its SSH server for `testkernels shell`.
+  expect(run.sockets).toHaveLength(5)
   run.program.kill('SIGTERM')
   await annotate(`nothing left after ${await run.gone(qemus)} ms`)
   expect(await run.program.exit).toEqual({ code: 143, signal: null })
