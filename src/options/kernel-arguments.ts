@@ -23,6 +23,7 @@ export type KernelSettings = Required<KernelSettingsOptions>
 const RESERVED: ReadonlyMap<string, string> = new Map([
   ...reasonFor("the guest's console is how its end is explained", ['console']),
   ...reasonFor('it is how the end of a guest is noticed', ['panic', 'reboot']),
+  ...reasonFor("the kernel's log is read for its reports", ['log_buf_len']),
   ...reasonFor("the guest's devices are found by it", ['acpi']),
   ...reasonFor("the guest's network is set up by its init", ['ip']),
   ...reasonFor("the option 'cgroup' sees to it", [

@@ -45,8 +45,8 @@ test('a disk with images comes last, and a clone has an empty one in its place',
 test('tells the kernel its console, the TSC rate and the cgroup version', () => {
   const cmdline = after('-append', qemuArguments(machine))
   expect(cmdline).toBe(
-    'tsc_early_khz=2596134 tsc=reliable console=ttyS0 panic=-1 reboot=t testkernels.cgroup=1 cgroup_enable=memory swapaccount=1 ' +
-      'systemd.unified_cgroup_hierarchy=0 systemd.legacy_systemd_cgroup_controller=1 SYSTEMD_CGROUP_ENABLE_LEGACY_FORCE=1',
+    'tsc_early_khz=2596134 tsc=reliable console=ttyS0 panic=-1 log_buf_len=2M reboot=t testkernels.cgroup=1 ' +
+      'cgroup_enable=memory swapaccount=1 systemd.unified_cgroup_hierarchy=0 systemd.legacy_systemd_cgroup_controller=1 SYSTEMD_CGROUP_ENABLE_LEGACY_FORCE=1',
   )
 })
 

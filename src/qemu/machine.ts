@@ -139,6 +139,8 @@ function boot(machine: Hardware, devices: readonly Device[], kernelArguments: re
     ...[accelerator(machine.accelerator, machine.arch), ...devices].flatMap(({ kernel }) => kernel ?? []),
     // A panic ends QEMU at once, by a reset that -no-reboot turns into an exit.
     'panic=-1',
+    // A log that is written faster than it is read waits there for a second: a report in it must not be written over.
+    'log_buf_len=2M',
     ...machine.arch.qemu.kernelArguments,
     ...kernelArguments,
   ]

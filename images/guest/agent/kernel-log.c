@@ -10,6 +10,7 @@
 
 // The kernel's own; others are programs, which can write to the log as well.
 #define FACILITY_KERNEL 0
+#define LEVEL_DEBUG 7
 // Escaped as JSON it is no longer than a line of control.c.
 #define BATCH_BYTES 6144
 #define TEXT_BYTES 1000
@@ -51,24 +52,34 @@ static long long now_ms(void) {
   return now.tv_sec * 1000LL + now.tv_nsec / 1000000;
 }
 
-static bool may_begin_report(const char *text) {
-  for (size_t at = 0; at < sizeof headlines / sizeof *headlines; at++)
-    if (strstr(text, headlines[at])) return true;
+// One pass for all: of a flood each line is looked at, and the ring waits for nobody. No report begins with a line for debugging.
+static bool may_begin_report(unsigned level, const char *text) {
+  static bool begins[256];
+  if (level >= LEVEL_DEBUG) return false;
+  if (!begins[(unsigned char)headlines[0][0]])
+    for (size_t at = 0; at < sizeof headlines / sizeof *headlines; at++) begins[(unsigned char)headlines[at][0]] = true;
+  for (; *text; text++) {
+    if (!begins[(unsigned char)*text]) continue;
+    for (size_t at = 0; at < sizeof headlines / sizeof *headlines; at++)
+      if (strncmp(text, headlines[at], strlen(headlines[at])) == 0) return true;
+  }
   return false;
 }
 
-static bool is_told(const char *text) {
-  long long now = now_ms();
-  long refill = (now - refilled_ms) * LINES_A_SECOND / 1000;
-  if (refill > 0) {
-    allowed = allowed + refill > BURST_LINES ? BURST_LINES : allowed + refill;
-    refilled_ms = now;
-  }
-  if (may_begin_report(text)) of_report = LINES_OF_A_REPORT;
+static bool is_told(unsigned level, const char *text) {
+  if (may_begin_report(level, text)) of_report = LINES_OF_A_REPORT;
   if (allowed > 0) allowed--;
   else if (of_report <= 0) return false;
   if (of_report > 0) of_report--;
   return true;
+}
+
+static void refill(void) {
+  long long now = now_ms();
+  long more = (now - refilled_ms) * LINES_A_SECOND / 1000;
+  if (more <= 0) return;
+  allowed = allowed + more > BURST_LINES ? BURST_LINES : allowed + more;
+  refilled_ms = now;
 }
 
 static bool has_room(void) {
@@ -77,17 +88,22 @@ static bool has_room(void) {
 
 // A record is `PRIORITY,SEQUENCE,MICROSECONDS,FLAGS;TEXT`, and then lines of properties. The kernel has escaped what is not printable.
 static void take(char *record) {
-  unsigned priority;
-  unsigned long long sequence, microseconds;
-  char *text = strchr(record, ';');
-  if (!text || sscanf(record, "%u,%llu,%llu", &priority, &sequence, &microseconds) != 3) return;
+  char *at = record;
+  unsigned priority = strtoul(at, &at, 10);
+  if (*at++ != ',') return;
+  unsigned long long sequence = strtoull(at, &at, 10);
+  if (*at++ != ',') return;
+  unsigned long long microseconds = strtoull(at, &at, 10);
+  char *text = strchr(at, ';');
+  if (!text) return;
   if (has_read && sequence > through + 1) overwritten += sequence - through - 1;
   through = sequence;
   has_read = true;
   if (priority >> 3 != FACILITY_KERNEL) return;
   text++;
-  text[strcspn(text, "\n")] = 0;
-  if (!is_told(text)) left_out++;
+  char *end = strchr(text, '\n');
+  if (end) *end = 0;
+  if (!is_told(priority & 7, text)) left_out++;
   else
     used += snprintf(queue + used, sizeof queue - used, "%u %llu %llu %.*s\n", priority & 7, sequence, microseconds, TEXT_BYTES,
                      text);
@@ -96,6 +112,7 @@ static void take(char *record) {
 // Returns whether there is no more.
 static bool read_records(void) {
   char record[8192 + 1];
+  refill();
   for (int count = 0; count < RECORDS_A_TURN && has_room(); count++) {
     ssize_t length = read(kmsg, record, sizeof record - 1);
     // Written over while nobody read: the next read goes on with the oldest that is left.
