@@ -137,7 +137,7 @@ export function exitOnSignals(report: (line: string) => void): AbortSignal {
   return controller.signal
 }
 
-export function stillEnding(waits: readonly string[]): string {
+function stillEnding(waits: readonly string[]): string {
   const what = waits.map((wait) => `\n  waiting for ${wait}`).join('')
   return `still ending; once more ends at once${what}`
 }

@@ -14,7 +14,7 @@ import {
 } from './errors.ts'
 
 /** A client is refused (at a unix socket with EAGAIN) when more than this wait to be taken; Node's own 511 is few while we are busy. */
-export const BACKLOG = 4096
+const BACKLOG = 4096
 
 export interface PrivacyOptions {
   /** Who may own the directory beside this process's user: as who the VM's QEMU runs, which makes sockets there as well. */
@@ -119,7 +119,7 @@ function reset(socket: Socket): void {
   else socket.resetAndDestroy()
 }
 
-export interface RelayServer {
+interface RelayServer {
   /** Listens nowhere yet. */
   readonly server: Server
   /** Takes no more connections and ends those that are there. */
@@ -127,7 +127,7 @@ export interface RelayServer {
 }
 
 /** A server whose connections go on elsewhere: each direction ends by itself, and nothing is read before there is a place for it. */
-export function relayServer(onSocket: (socket: Socket) => void): RelayServer {
+function relayServer(onSocket: (socket: Socket) => void): RelayServer {
   const sockets = new Set<Socket>()
   const server = createServer({ allowHalfOpen: true, noDelay: true, pauseOnConnect: true }, (socket) => {
     sockets.add(socket)

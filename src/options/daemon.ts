@@ -2,6 +2,7 @@ import { isDeepStrictEqual } from 'node:util'
 import * as v from 'valibot'
 import { InvalidOptionError } from './errors.ts'
 import { existingPath } from './guest-images.ts'
+import { reasonFor } from './kernel-arguments.ts'
 
 /** What the guest's dockerd is told, and what it reaches registries by. */
 export interface DockerdOptions {
@@ -81,10 +82,6 @@ const RESERVED: ReadonlyMap<string, string> = new Map([
   // Not every dockerd knows it, and a password in it would be saved.
   ...reasonFor("the option 'proxy' sees to it", ['proxies']),
 ])
-
-function reasonFor(why: string, keys: readonly string[]): readonly (readonly [string, string])[] {
-  return keys.map((key) => [key, why])
-}
 
 /** `init` of the entry: a name of what is PID 1, or a command. */
 type Checked = Required<DockerdOptions> & { readonly init: string | readonly string[] }

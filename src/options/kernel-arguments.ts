@@ -39,7 +39,8 @@ const RESERVED: ReadonlyMap<string, string> = new Map([
   ]),
 ])
 
-function reasonFor(why: string, names: readonly string[]): readonly (readonly [string, string])[] {
+/** Entries of a table of what is not the user's to give: one reason for several names. */
+export function reasonFor(why: string, names: readonly string[]): readonly (readonly [string, string])[] {
   return names.map((name) => [name, why])
 }
 

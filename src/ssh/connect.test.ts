@@ -2,22 +2,14 @@ import { once } from 'node:events'
 import { type AddressInfo, createServer } from 'node:net'
 import { duplexPair } from 'node:stream'
 import { expect, test } from 'vitest'
-import { connectSsh, type SshConnectOptions } from './connect.ts'
+import type { SshConnectOptions } from './connect.ts'
 import { generateKeyPair } from './keys.ts'
-import { dialPort, startTestServer, type TestServer } from './testing/server.ts'
+import { connectToTestServer, dialPort, startTestServer, type TestServer } from './testing/server.ts'
 
 const connectDeadlineMs = 10_000
 
 function connectTo(server: TestServer, more: Partial<SshConnectOptions> = {}) {
-  return connectSsh({
-    dial: server.dial,
-    server: 'the test server',
-    user: 'root',
-    hostPublicKey: server.hostKey.publicKey,
-    clientKey: server.clientKey,
-    signal: AbortSignal.timeout(connectDeadlineMs),
-    ...more,
-  })
+  return connectToTestServer(server, AbortSignal.timeout(connectDeadlineMs), more)
 }
 
 test('authenticates with the one key and tries nothing else', async () => {

@@ -6,9 +6,8 @@ import { join } from 'node:path'
 import { Readable } from 'node:stream'
 import { buffer, text } from 'node:stream/consumers'
 import { afterEach, beforeEach, expect, test } from 'vitest'
-import { connectSsh } from './connect.ts'
 import type { SshConnection } from './connection.ts'
-import { startTestServer, type TestServer } from './testing/server.ts'
+import { connectToTestServer, startTestServer, type TestServer } from './testing/server.ts'
 
 const eventDeadlineMs = 10_000
 /** More than the 2 MiB that ssh2 buffers: from then on it owes the server room for data. */
@@ -18,14 +17,7 @@ let connection: SshConnection
 
 beforeEach(async () => {
   server = await startTestServer()
-  connection = await connectSsh({
-    dial: server.dial,
-    server: 'the test server',
-    user: 'root',
-    hostPublicKey: server.hostKey.publicKey,
-    clientKey: server.clientKey,
-    signal: AbortSignal.timeout(eventDeadlineMs),
-  })
+  connection = await connectToTestServer(server, AbortSignal.timeout(eventDeadlineMs))
 })
 
 afterEach(async () => {

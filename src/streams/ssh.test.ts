@@ -4,8 +4,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { text } from 'node:stream/consumers'
 import { afterEach, beforeEach, expect, test } from 'vitest'
-import { connectSsh } from '../ssh/index.ts'
-import { startTestServer, type TestServer } from '../ssh/testing/server.ts'
+import { connectToTestServer, startTestServer, type TestServer } from '../ssh/testing/server.ts'
 import { SshAccess, sshStreams } from './ssh.ts'
 
 let server: TestServer
@@ -17,9 +16,7 @@ beforeEach(async () => {
   connects = 0
   access = new SshAccess((signal) => {
     connects++
-    const { dial, hostKey, clientKey } = server
-    const hostPublicKey = hostKey.publicKey
-    return connectSsh({ dial, server: 'the test server', user: 'root', hostPublicKey, clientKey, signal })
+    return connectToTestServer(server, signal)
   })
 })
 

@@ -15,8 +15,8 @@ import { createServer } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterEach, beforeEach, expect, test } from 'vitest'
-import { connectSsh, type SshConnection } from '../ssh/index.ts'
-import { startTestServer, type TestServer } from '../ssh/testing/server.ts'
+import type { SshConnection } from '../ssh/index.ts'
+import { connectToTestServer, startTestServer, type TestServer } from '../ssh/testing/server.ts'
 import { copyFrom, copyTo } from './copy.ts'
 import type { CommandGuest } from './exec.ts'
 
@@ -33,14 +33,7 @@ let target: string
 /** Commands run in this machine's shell: the guest is only said to be one. */
 beforeEach(async () => {
   server = await startTestServer()
-  connection = await connectSsh({
-    dial: server.dial,
-    server: 'the test server',
-    user: 'root',
-    hostPublicKey: server.hostKey.publicKey,
-    clientKey: server.clientKey,
-    signal: AbortSignal.timeout(EVENT_DEADLINE_MS),
-  })
+  connection = await connectToTestServer(server, AbortSignal.timeout(EVENT_DEADLINE_MS))
   guest = { ssh: { connection: async () => connection }, gone: new AbortController().signal, entry: 'v2' }
   directory = await mkdtemp(join(tmpdir(), 'tk-copy-'))
   source = join(directory, "it's a source")

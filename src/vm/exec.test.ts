@@ -5,8 +5,8 @@ import { join } from 'node:path'
 import { PassThrough, Writable } from 'node:stream'
 import { text } from 'node:stream/consumers'
 import { afterEach, beforeEach, expect, test } from 'vitest'
-import { connectSsh, type SshConnection } from '../ssh/index.ts'
-import { startTestServer, type TestServer } from '../ssh/testing/server.ts'
+import type { SshConnection } from '../ssh/index.ts'
+import { connectToTestServer, startTestServer, type TestServer } from '../ssh/testing/server.ts'
 import { type CommandGuest, type ExecOptions, execIn, runShell } from './exec.ts'
 
 const EVENT_DEADLINE_MS = 30_000
@@ -18,14 +18,7 @@ const vm = new AbortController()
 /** Commands run in this machine's shell: the guest is only said to be one. */
 beforeEach(async () => {
   server = await startTestServer()
-  connection = await connectSsh({
-    dial: server.dial,
-    server: 'the test server',
-    user: 'root',
-    hostPublicKey: server.hostKey.publicKey,
-    clientKey: server.clientKey,
-    signal: AbortSignal.timeout(EVENT_DEADLINE_MS),
-  })
+  connection = await connectToTestServer(server, AbortSignal.timeout(EVENT_DEADLINE_MS))
   guest = { ssh: { connection: async () => connection }, gone: vm.signal, entry: 'v2' }
 })
 

@@ -53,7 +53,7 @@ export function createVertex({ op, inputs = [], platform, metadata = {} }: Verte
   return { digest: digestOf(bytes), bytes, inputs, metadata }
 }
 
-export function toInput({ vertex, index }: Output): { digest: string; index: bigint } {
+function toInput({ vertex, index }: Output): { digest: string; index: bigint } {
   return { digest: vertex.digest, index: BigInt(index) }
 }
 

@@ -2,6 +2,8 @@ import { spawn } from 'node:child_process'
 import { once } from 'node:events'
 import { type AddressInfo, connect, createServer, type NetConnectOpts, type Socket } from 'node:net'
 import ssh2, { type AcceptConnection, type RejectConnection, type ServerChannel, type Session } from 'ssh2'
+import { connectSsh, type SshConnectOptions } from '../connect.ts'
+import type { SshConnection } from '../connection.ts'
 import { generateKeyPair, opensshPrivateKey, publicKeyBlob, type SshKeyPair } from '../keys.ts'
 
 /** An SSH server in this process, with this machine's shell and sockets behind it. */
@@ -26,6 +28,16 @@ export interface TestServerOptions {
   readonly dropFirst?: number
   /** Whether commands are run, or asked for in vain, as of a guest that hangs. @default 'run' */
   readonly commands?: 'run' | 'hang'
+}
+
+/** Connects as its one client. @param signal bounds the connecting */
+export function connectToTestServer(
+  { dial, hostKey, clientKey }: TestServer,
+  signal: AbortSignal,
+  more: Partial<SshConnectOptions> = {},
+): Promise<SshConnection> {
+  const hostPublicKey = hostKey.publicKey
+  return connectSsh({ dial, server: 'the test server', user: 'root', hostPublicKey, clientKey, signal, ...more })
 }
 
 export async function startTestServer({
