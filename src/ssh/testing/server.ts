@@ -125,7 +125,8 @@ function serveSession(session: Session, terminals: string[]): void {
   })
   session.on('exec', (accept, _reject, { command }) => {
     const channel = accept()
-    const program = spawn('/bin/sh', ['-c', command])
+    // As every SSH server does; a CI job has none of its own.
+    const program = spawn('/bin/sh', ['-c', command], { env: { ...process.env, SHELL: '/bin/sh' } })
     channel.on('error', () => {})
     program.stdin.on('error', () => {})
     channel.pipe(program.stdin)
