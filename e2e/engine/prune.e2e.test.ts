@@ -5,12 +5,11 @@ import { afterEach, beforeAll, expect, test } from 'vitest'
 import { type Engine, newRun, prune, runLabels } from '../../src/engine/index.ts'
 import { baseImage } from '../support/env.ts'
 import { Program } from '../support/program.ts'
+import { thingsOf } from '../support/things.ts'
 import { engineGid, isPublic, isRoot, NOBODY } from '../support/users.ts'
 
 const runAttached = join(import.meta.dirname, 'run-attached.mjs')
 const main = join(import.meta.dirname, '../../dist/cli/main.js')
-/** What was not started for a minute is nobody's. */
-const ABANDONED_DEADLINE_MS = 180_000
 const GONE_DEADLINE_MS = 60_000
 
 /** Who starts a program. */
@@ -68,16 +67,9 @@ async function startOwner(somebody: Somebody): Promise<Owner> {
   const [id = ''] = await program.printed('stdout', /\w{64}/)
   const kill = async () => {
     await program[Symbol.asyncDispose]()
-    await expect.poll(() => thingsOf(run), { timeout: GONE_DEADLINE_MS }).not.toContain(`container ${id}`)
+    await expect.poll(() => thingsOf(engine, run), { timeout: GONE_DEADLINE_MS }).not.toContain(`container ${id}`)
   }
   return { run, things: [`container ${id}`, `volume ${volume}`], kill }
-}
-
-async function thingsOf(run: string): Promise<readonly string[]> {
-  const filters = { label: [`testkernels.run=${run}`] }
-  const containers = await engine.docker.listContainers({ all: true, filters })
-  const { Volumes: volumes } = await engine.docker.listVolumes({ filters })
-  return [...containers.map(({ Id }) => `container ${Id}`), ...(volumes ?? []).map(({ Name }) => `volume ${Name}`)]
 }
 
 test.each([me, ...others])(
@@ -88,55 +80,20 @@ test.each([me, ...others])(
     for (const somebody of [me, ...others]) living.push(await startOwner(somebody))
     await killed.kill()
     // His container goes by itself, and his volume does not.
-    expect(await thingsOf(killed.run)).toEqual([expect.stringMatching(/^volume /)])
+    expect(await thingsOf(engine, killed.run)).toEqual([expect.stringMatching(/^volume /)])
 
     const program = start([main, 'prune'], pruner)
     expect((await program.exit).code, program.stderr).toBe(0)
 
     expect(program.stderr).toContain(`removed ${killed.things[1]}`)
-    expect(await thingsOf(killed.run)).toEqual([])
-    for (const { run, things } of living) expect(await thingsOf(run)).toEqual(things)
+    expect(await thingsOf(engine, killed.run)).toEqual([])
+    for (const { run, things } of living) expect(await thingsOf(engine, run)).toEqual(things)
   },
 )
-
-test('what was made and never started stays for a minute, in which it may be, and goes then', async () => {
-  const run = newRun()
-  const labels = runLabels(run)
-  const volume = `testkernels-e2e-${run}`
-  const { docker } = engine
-  const container = await docker.createContainer({
-    Image: baseImage,
-    Cmd: ['true'],
-    Labels: labels,
-    HostConfig: {
-      Mounts: [
-        {
-          Type: 'volume',
-          Source: volume,
-          Target: '/volume',
-          VolumeOptions: { NoCopy: false, Labels: labels, DriverConfig: { Name: '', Options: {} } },
-        },
-      ],
-    },
-  })
-  cleanUps.push(
-    () => docker.getVolume(volume).remove(),
-    () => container.remove({ force: true }),
-  )
-  const made = [`container ${container.id}`, `volume ${volume}`]
-  expect(await thingsOf(run)).toEqual(made)
-  await prune(engine)
-  expect(await thingsOf(run)).toEqual(made)
-  const left = async () => {
-    await prune(engine)
-    return await thingsOf(run)
-  }
-  await expect.poll(left, { timeout: ABANDONED_DEADLINE_MS, interval: 5_000 }).toEqual([])
-})
 
 test('prunes that run at the same time do not get in each other’s way', async () => {
   const killed = await startOwner(me)
   await killed.kill()
   await Promise.all([prune(engine), prune(engine), prune(engine)])
-  expect(await thingsOf(killed.run)).toEqual([])
+  expect(await thingsOf(engine, killed.run)).toEqual([])
 })

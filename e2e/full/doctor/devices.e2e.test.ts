@@ -6,12 +6,12 @@ import { join } from 'node:path'
 import { text } from 'node:stream/consumers'
 import Docker from 'dockerode'
 import { afterEach, beforeEach, expect, test } from 'vitest'
-import { baseImage } from '../support/env.ts'
-import { canIsolate, startIsolatedEngine } from '../support/isolated-engine.ts'
-import { Program } from '../support/program.ts'
-import { testkernels } from '../support/run.ts'
+import { baseImage } from '../../support/env.ts'
+import { canIsolate, startIsolatedEngine } from '../../support/isolated-engine.ts'
+import { Program } from '../../support/program.ts'
+import { testkernels } from '../../support/run.ts'
 
-const main = join(import.meta.dirname, '../../dist/cli/main.js')
+const main = join(import.meta.dirname, '../../../dist/cli/main.js')
 const MOUNT_DEADLINE_MS = 30_000
 const GONE_DEADLINE_MS = 60_000
 const canMount = canIsolate && spawnSync('unshare', ['--mount', 'test', '-c', '/dev/fuse']).status === 0

@@ -1,7 +1,7 @@
 // Templates that are not what was saved.
 import { KernelVm, type Logger } from 'testkernels'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
-import { TemplateVolume } from '../support/templates.ts'
+import { TemplateVolume } from '../../support/templates.ts'
 
 const lines: string[] = []
 const log: Logger = { info: keep, warn: (line) => keep(`warning: ${line}`), debug: () => {}, named: () => log }

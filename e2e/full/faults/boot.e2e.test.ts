@@ -3,7 +3,7 @@ import { rm } from 'node:fs/promises'
 import { join } from 'node:path'
 import Docker from 'dockerode'
 import { expect, test } from 'vitest'
-import { cacheDirectory, testkernels } from '../support/run.ts'
+import { cacheDirectory, testkernels } from '../../support/run.ts'
 
 const docker = new Docker()
 const CONSOLE_DEADLINE_MS = 60_000

@@ -3,10 +3,10 @@ import { createServer } from 'node:http'
 import type { AddressInfo } from 'node:net'
 import { Readable } from 'node:stream'
 import { expect, test } from 'vitest'
-import { architectures } from '../../src/arch/index.ts'
-import { aptMirror } from '../../src/image/base/apt-mirror.ts'
-import { bootstrap } from '../../src/image/base/bootstrap.ts'
-import { parseMirror } from '../../src/image/base/debian-mirror.ts'
+import { architectures } from '../../../src/arch/index.ts'
+import { aptMirror } from '../../../src/image/base/apt-mirror.ts'
+import { bootstrap } from '../../../src/image/base/bootstrap.ts'
+import { parseMirror } from '../../../src/image/base/debian-mirror.ts'
 
 const BOOTSTRAP_DEADLINE_MS = 600_000
 const upstream = await aptMirror()

@@ -2,8 +2,8 @@
 import Docker from 'dockerode'
 import { KernelVm } from 'testkernels'
 import { expect, test } from 'vitest'
-import { testkernels } from '../support/run.ts'
-import { TemplateVolume } from '../support/templates.ts'
+import { testkernels } from '../../support/run.ts'
+import { TemplateVolume } from '../../support/templates.ts'
 
 const mirror = 'https://mirror.example.org/'
 
