@@ -12,8 +12,6 @@ import type { Tools } from './tools.ts'
 const ORDERLY_MS = 20_000
 /** A silent VM is told of after five ticks of a second; this is for a machine that is slow. */
 const HEARTBEAT_MS = 60_000
-/** One that was damaged is made anew, and one that gives no guest that lives is waited for before. */
-const TEMPLATE_MS = 300_000
 const SIGNALS = ['SIGINT', 'SIGTERM', 'SIGHUP'] as const
 
 export interface Outcome {
@@ -104,13 +102,8 @@ export const faults: readonly Fault[] = [
       const wasUp = isUp(run)
       const phase = wasUp ? 'run' : 'start'
       killThere(qemu, 'SIGKILL')
-      if (!wasUp) {
-        // It may be started again, and be well.
-        await Promise.race([up(run), exit(run)]).catch(() => {})
-        if (isUp(run) && (await endsByItself(run, 1_000)) === undefined) {
-          return { ...(await endedInOrder(run, 'SIGTERM')), phase }
-        }
-      }
+      // It may be started again, and be well.
+      if (!wasUp && (await isWellAfter(run))) return { ...(await endedInOrder(run, 'SIGTERM')), phase }
       return { phase, wrong: failedWithCode(run, await exit(run)) }
     },
   },
@@ -152,8 +145,11 @@ export const faults: readonly Fault[] = [
     inject: async (scene: Scene) => {
       const run = scene.run(STAYS)
       await scene.moment(scene.options.startMs * 1.3)
-      const phase = isUp(run) ? 'run' : 'start'
+      const wasUp = isUp(run)
+      const phase = wasUp ? 'run' : 'start'
       await scene.options.engine.restart(signal)
+      // One that had not come to the engine yet finds the new one.
+      if (!wasUp && (await isWellAfter(run))) return { ...(await endedInOrder(run, 'SIGTERM')), phase }
       return { phase, wrong: failedWithCode(run, await exit(run)) }
     },
   })),
@@ -211,7 +207,7 @@ export const faults: readonly Fault[] = [
     weight: 3,
     inject: async (scene) => {
       const fill = scene.script('fill-scratch.mjs', [String(scene.integer(2_000))])
-      const { code } = await exit(fill, TEMPLATE_MS)
+      const { code } = await exit(fill)
       const said = [/^overfilled with status 1$/m, /^dockerd answers: OK$/m, /^has room again$/m]
       const isRight =
         code === 0 && said.every((line) => line.test(fill.stdout)) && !/^refused with (?!500$)/m.test(fill.stdout)
@@ -226,7 +222,7 @@ export const faults: readonly Fault[] = [
       await exit(scene.run(['true']))
       const { file, what, isSeen } = damageTemplate(scene)
       const start = scene.run(['true'])
-      const { code } = await exit(start, TEMPLATE_MS)
+      const { code } = await exit(start)
       const isTold = !isSeen || /its template is damaged: .*; it is made anew/.test(output(start))
       const isRight = code === 0 && isTold
       return { phase: 'template', wrong: isRight ? right : `${file} ${what}: ended with ${code}:\n${output(start)}` }
@@ -321,6 +317,12 @@ async function endedInOrder(run: Program, signal: NodeJS.Signals): Promise<Outco
 function notThatOf(signal: NodeJS.Signals, ended: Awaited<ReturnType<typeof exit>>, run: Program): string | undefined {
   if (ended.code === exitCodeOf(signal) || (ended.signal === signal && output(run) === '')) return right
   return `ended with ${ended.signal ?? ended.code} after ${signal}:\n${output(run)}`
+}
+
+/** Whether what was hit before its VM was up comes up all the same, and stays. */
+async function isWellAfter(run: Program): Promise<boolean> {
+  await Promise.race([up(run), exit(run)]).catch(() => {})
+  return isUp(run) && (await endsByItself(run, 1_000)) === undefined
 }
 
 /** How it ended, or undefined where it goes on. */

@@ -14,7 +14,7 @@ const main = join(settings.root, 'dist/cli/main.js')
 export const STAYS = ['sh', '-c', 'echo up; exec sleep 1000']
 const UP = /^up$/m
 /** Longer than anything here takes on a slow machine. */
-const DEADLINE_MS = 120_000
+const DEADLINE_MS = 600_000
 const OUTPUT_DEADLINE_MS = 10_000
 
 /** Something that did not come to an end. */

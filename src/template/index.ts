@@ -11,6 +11,7 @@ export {
   describeUnusable,
   type Making,
   makingOf,
+  mayBeUnusable,
   saved,
   TemplateNotMadeError,
   TemplateUnusableError,

@@ -1,3 +1,4 @@
+import { constants } from 'node:os'
 import { TestkernelsError } from '../errors/index.ts'
 import type { Box, BoxExit, Lines } from '../host/index.ts'
 import { orAborted } from '../lifetime/index.ts'
@@ -51,6 +52,16 @@ export async function makingOf(
 /** images/runner/template ends with it when a template cannot be restored. */
 const UNUSABLE_STATUS = 79
 const SAID = /^testkernels: template: (.*)$/
+
+/** 128 and the number of a signal that others send: a QEMU that fails by itself has another. */
+const ENDED_BY_OTHERS = ['SIGINT', 'SIGKILL', 'SIGTERM'].map(
+  (signal) => 128 + constants.signals[signal as NodeJS.Signals],
+)
+
+/** Whether the end of a box may be its template's fault: not where its host went away, nor where somebody ended it, such as the OOM killer. */
+export function mayBeUnusable({ exitCode, oomKilled }: BoxExit): boolean {
+  return exitCode !== undefined && !oomKilled && !ENDED_BY_OTHERS.includes(exitCode)
+}
 
 /**
  * The error for a container that ended before its guest was restored.

@@ -188,6 +188,23 @@ test('a start that is called off ends what it began, with the reason', async () 
   expect(await readdir(join(fake.session.settings.cacheDirectory, 'consoles'))).toEqual([])
 })
 
+test('a template that QEMU cannot restore is made anew', async () => {
+  await (await fake.launch()).stop()
+  fake.image.fates.push({ kind: 'dies', ms: 0 })
+  await using _vm = await fake.launch()
+  expect(fake.image.made).toBe(2)
+})
+
+test.each([
+  [137, 'QEMU was killed by SIGKILL'],
+  [143, 'QEMU was killed by SIGTERM'],
+])('a QEMU that is ended with %i while it restores says nothing of its template', async (status, reason) => {
+  await (await fake.launch()).stop()
+  fake.image.fates.push({ kind: 'dies', ms: 0, status })
+  await expect(fake.launch()).rejects.toMatchObject({ code: 'VM_DIED', message: expect.stringContaining(reason) })
+  expect(fake.image.made).toBe(1)
+})
+
 test('a host that starts no box is the error', async () => {
   const error = new ContainerNotStartedError({ what: 'no', remedy: 'none' })
   fake.image.fates.push({ kind: 'refused', error })

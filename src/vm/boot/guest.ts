@@ -11,7 +11,7 @@ import {
   type QmpConnection,
   qemuArguments,
 } from '../../qemu/index.ts'
-import { describeUnusable, type TemplateUse } from '../../template/index.ts'
+import { describeUnusable, mayBeUnusable, type TemplateUse } from '../../template/index.ts'
 import type { ConsoleLog } from '../death/console-log.ts'
 import { describeDeath, describeUnresolved, watchForDeath } from '../death/death.ts'
 import { lostVm, type QemuWatch, watchQemu } from '../death/diagnosis.ts'
@@ -110,7 +110,7 @@ export async function guestIn(
     const { stderr } = box
     const unresolved = describeUnresolved(exit, { stderr: stderr.kept, entry: entry.name })
     if (unresolved !== undefined) return unresolved
-    if (restoring) return describeUnusable(exit, { stderr, entry: entry.name })
+    if (restoring && mayBeUnusable(exit)) return describeUnusable(exit, { stderr, entry: entry.name })
     return describeDeath({
       exit,
       entry,

@@ -11,8 +11,8 @@ export type Fate =
   | { readonly kind: 'late'; readonly ms: number }
   /** It is not started. */
   | { readonly kind: 'refused'; readonly error: Error }
-  /** It ends after so many milliseconds, whatever it is about. */
-  | { readonly kind: 'dies'; readonly ms: number }
+  /** It ends after so many milliseconds with this status, whatever it is about. @default status: 1 */
+  | { readonly kind: 'dies'; readonly ms: number; readonly status?: number }
   /** It falls silent after so many answers. */
   | { readonly kind: 'hangs'; readonly answers: number }
 
@@ -58,7 +58,7 @@ export class FakeImage {
 
   #supervise(box: FakeBox, fate: Fate): void {
     if (fate.kind === 'refused') throw fate.error
-    if (fate.kind === 'dies') endLater(box, fate.ms)
+    if (fate.kind === 'dies') endLater(box, fate)
     const run = () => this.#runUnlessEnded(box, fate)
     if (fate.kind === 'late') setTimeout(run, fate.ms)
     else run()
@@ -119,8 +119,8 @@ function phasesOf({ spec }: FakeBox): readonly string[] {
   return ['init', 'command', ...(awaitsSettings ? [] : ['ready'])]
 }
 
-function endLater(box: FakeBox, ms: number): void {
-  const timer = setTimeout(() => box.exit(1), ms)
+function endLater(box: FakeBox, { ms, status = 1 }: { readonly ms: number; readonly status?: number }): void {
+  const timer = setTimeout(() => box.exit(status), ms)
   box.ended.addEventListener('abort', () => clearTimeout(timer))
 }
 
