@@ -11,6 +11,7 @@ const layers = [
 ]
 // Layers 0, 1, 4 and 5 are small stacks of their own: these few pairs may look sideways, in this direction only.
 const stacked = {
+  files: ['errors'],
   lifetime: ['errors'],
   log: ['errors'],
   options: ['arch'],

@@ -5,12 +5,12 @@ import { join } from 'node:path'
 
 export {
   abandonedDirectories,
+  DirectoryUnusableError,
+  directoryUnusable,
   makeBriefDirectory,
   makeOwnedDirectory,
   type OwnedDirectory,
   ownedDirectories,
-  ownedPath,
-  SOCKET_PATH_MAX_BYTES,
 } from './owned-directory.ts'
 
 /**

@@ -1,7 +1,8 @@
 import { once } from 'node:events'
-import { mkdtemp, readdir, rename, rm, stat } from 'node:fs/promises'
+import { mkdir, mkdtemp, readdir, rename, rm, stat } from 'node:fs/promises'
 import { connect, createServer, type Server } from 'node:net'
 import { basename, join } from 'node:path'
+import { TestkernelsError } from '../errors/index.ts'
 
 /** What has no socket yet, or will have none. */
 const NEW_PREFIX = 'testkernels-new-'
@@ -9,44 +10,85 @@ const NAME = /^testkernels-(new|\d+)-\w{6}$/
 /** Answers as long as the owner lives: the kernel closes it when that process ends, for whatever reason, and whatever its namespaces are. */
 const ALIVE_SOCKET = 'alive.sock'
 /** What fits into the address of a unix socket, on the system with the shortest. */
-export const SOCKET_PATH_MAX_BYTES = 103
+const SOCKET_PATH_MAX_BYTES = 103
 /** It takes milliseconds. */
 const NEW_FOR_MS = 60_000
+
+/** A directory of ours on this machine cannot be written, or its path is too long for a socket. */
+export class DirectoryUnusableError extends TestkernelsError {
+  readonly code = 'DIRECTORY_UNUSABLE'
+}
+
+/** Where a directory is made, and what for. */
+export interface DirectoryPlace {
+  /** It is made where it is not there. */
+  readonly parent: string
+  /** What is in it, as in `the directory /tmp for the sockets of VMs`. */
+  readonly purpose: string
+  /** The environment variable that names another parent. */
+  readonly variable: string
+}
+
+/** Why nothing can be made in it. */
+export function directoryUnusable(
+  { parent, purpose, variable }: DirectoryPlace,
+  why: string,
+  cause?: unknown,
+): DirectoryUnusableError {
+  return new DirectoryUnusableError({
+    what: `the directory ${parent} for ${purpose} ${why}`,
+    remedy: `set ${variable} to a directory that this user can write, with a short path such as /tmp`,
+    cause,
+  })
+}
 
 /** A private directory (0700) that goes when it is disposed; when its owner is killed, with the next sweep. */
 export interface OwnedDirectory extends AsyncDisposable {
   readonly path: string
 }
 
-/** @throws Error when its path is too long; what the system says of a parent that cannot be written */
-export async function makeOwnedDirectory(parent: string): Promise<OwnedDirectory> {
+/**
+ * @param longestSocket of the names of the sockets that it gets
+ * @throws DirectoryUnusableError, before anything is made
+ */
+export async function makeOwnedDirectory(place: DirectoryPlace, longestSocket: string): Promise<OwnedDirectory> {
+  const { parent } = place
   // libuv 1.46, for one, cuts a longer one off and makes the socket somewhere else.
-  if (Buffer.byteLength(join(parent, `${NEW_PREFIX}XXXXXX`, ALIVE_SOCKET)) > SOCKET_PATH_MAX_BYTES)
-    throw new Error(`${parent} is too long a path for sockets in it`)
-  const made = await makeBriefDirectory(parent)
+  const longest = [join(parent, `${NEW_PREFIX}XXXXXX`, ALIVE_SOCKET), join(ownedPath(parent, 'XXXXXX'), longestSocket)]
+  if (longest.some((path) => Buffer.byteLength(path) > SOCKET_PATH_MAX_BYTES))
+    throw directoryUnusable(place, 'has too long a path')
+  const made = await makeBriefDirectory(place)
   let alive: Server | undefined
   try {
     alive = await listen(join(made, ALIVE_SOCKET))
     const path = ownedPath(parent, made.slice(-6))
     await rename(made, path)
     return { path, [Symbol.asyncDispose]: () => remove(path, alive) }
-  } catch (thrown) {
+  } catch (cause) {
     await remove(made, alive)
-    throw thrown
+    throw directoryUnusable(place, 'cannot be written', cause)
   }
 }
 
-/** A private directory for a moment. If its owner is killed in that, it goes with the next sweep that comes a minute later. */
-export async function makeBriefDirectory(parent: string): Promise<string> {
-  // Private from the start: mkdtemp's mode is 0700.
-  return await mkdtemp(join(parent, NEW_PREFIX))
+/**
+ * A private directory for a moment. If its owner is killed in that, it goes with the next sweep that comes a minute later.
+ * @throws DirectoryUnusableError
+ */
+export async function makeBriefDirectory(place: DirectoryPlace): Promise<string> {
+  try {
+    await mkdir(place.parent, { recursive: true })
+    // Private from the start: mkdtemp's mode is 0700.
+    return await mkdtemp(join(place.parent, NEW_PREFIX))
+  } catch (cause) {
+    throw directoryUnusable(place, 'cannot be written', cause)
+  }
 }
 
 /**
  * Where an owned directory is. For people it has the number of its process, by which nothing is decided.
  * @param suffix six characters that make it unique
  */
-export function ownedPath(parent: string, suffix: string): string {
+function ownedPath(parent: string, suffix: string): string {
   return join(parent, `testkernels-${process.pid}-${suffix}`)
 }
 

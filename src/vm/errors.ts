@@ -60,11 +60,6 @@ export class KvmUnavailableError extends TestkernelsError {
   readonly code = 'KVM_UNAVAILABLE'
 }
 
-/** A directory of ours on this machine cannot be written, or its path is too long for a socket. */
-export class DirectoryUnusableError extends TestkernelsError {
-  readonly code = 'DIRECTORY_UNUSABLE'
-}
-
 /** The machine has too little memory for a VM, and no other of this process ended meanwhile and gave some back. */
 export class MemoryShortError extends TestkernelsError {
   readonly code = 'MEMORY_SHORT'

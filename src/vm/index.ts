@@ -8,7 +8,6 @@ export {
   BootTimeoutError,
   CopyFailedError,
   CopyRefusedError,
-  DirectoryUnusableError,
   DockerdFailedError,
   EgressUnresolvedError,
   ExecTimeoutError,

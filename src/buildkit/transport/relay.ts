@@ -12,9 +12,15 @@ export interface Relay extends AsyncDisposable {
   readonly failure: unknown
 }
 
-/** Needed because grpc-js opens its own sockets and takes no others. Only this user may enter the directory of the socket. */
+const SOCKET = 'buildkitd.sock'
+
+/**
+ * Needed because grpc-js opens its own sockets and takes no others. Only this user may enter the directory of the socket.
+ * @throws DirectoryUnusableError
+ */
 export async function startRelay(dial: () => Promise<Duplex>): Promise<Relay> {
-  const directory = await makeOwnedDirectory(tmpdir())
+  const place = { parent: tmpdir(), purpose: 'the sockets of builds', variable: 'TMPDIR' }
+  const directory = await makeOwnedDirectory(place, SOCKET)
   const open = new Set<Duplex>()
   let failure: unknown
   const connect = async (near: Socket) => {
@@ -34,7 +40,7 @@ export async function startRelay(dial: () => Promise<Duplex>): Promise<Relay> {
     near.pipe(far).pipe(near)
   }
   const server = createServer(connect)
-  const socketPath = join(directory.path, 'buildkitd.sock')
+  const socketPath = join(directory.path, SOCKET)
   server.listen(socketPath)
   await once(server, 'listening')
   return {

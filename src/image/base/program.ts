@@ -83,7 +83,8 @@ async function* wholeOutput(child: ChildProcess, ended: Promise<string | undefin
  * of it, and leaves its mounts, whereas one that cannot write its output any more cleans up.
  */
 async function openUnnamedFile() {
-  const directory = await makeBriefDirectory(tmpdir())
+  const place = { parent: tmpdir(), purpose: 'what programs say', variable: 'TMPDIR' }
+  const directory = await makeBriefDirectory(place)
   try {
     return await open(join(directory, 'file'), 'w+', 0o600)
   } finally {

@@ -1,17 +1,16 @@
 import { randomInt } from 'node:crypto'
-import { chown, lstat, mkdir, rm } from 'node:fs/promises'
+import { chown, lstat, rm } from 'node:fs/promises'
 import { join } from 'node:path'
 import {
   abandonedDirectories,
+  DirectoryUnusableError,
+  directoryUnusable,
   makeOwnedDirectory,
   type OwnedDirectory,
   ownedDirectories,
-  ownedPath,
-  SOCKET_PATH_MAX_BYTES,
 } from '../../files/index.ts'
 import { thisUser, type UserIds } from '../../host/index.ts'
 import { Disposals } from '../../lifetime/index.ts'
-import { DirectoryUnusableError } from '../errors.ts'
 import { CONTROL_SOCKET } from '../machine.ts'
 
 /** Nobody's (systemd's documentation, "Users, Groups, UIDs and GIDs", has them as unused). */
@@ -28,23 +27,15 @@ export interface RunDirectory extends OwnedDirectory {
  * @throws DirectoryUnusableError, before anything is started
  */
 export async function makeRunDirectory(runtimeDirectory: string, owner = thisUser()): Promise<RunDirectory> {
-  const unusable = (why: string, cause?: unknown) =>
-    new DirectoryUnusableError({
-      what: `the directory ${runtimeDirectory} for the sockets of VMs ${why}`,
-      remedy: 'set TESTKERNELS_RUN_DIR to a directory that this user can write, with a short path such as /tmp',
-      cause,
-    })
-  const longest = join(ownedPath(runtimeDirectory, 'XXXXXX'), CONTROL_SOCKET)
-  if (Buffer.byteLength(longest) > SOCKET_PATH_MAX_BYTES) throw unusable('has too long a path')
+  const place = { parent: runtimeDirectory, purpose: 'the sockets of VMs', variable: 'TESTKERNELS_RUN_DIR' }
   try {
-    await mkdir(runtimeDirectory, { recursive: true })
     await using made = new Disposals()
-    const directory = made.use('run directory', await makeOwnedDirectory(runtimeDirectory))
+    const directory = made.use('run directory', await makeOwnedDirectory(place, CONTROL_SOCKET))
     const given = await give(directory.path, owner)
     made.move()
     return { ...directory, owner: given }
   } catch (cause) {
-    throw unusable('cannot be written', cause)
+    throw cause instanceof DirectoryUnusableError ? cause : directoryUnusable(place, 'cannot be written', cause)
   }
 }
 

@@ -3,10 +3,9 @@ import { createReadStream, createWriteStream, existsSync, type WriteStream } fro
 import { chmod, mkdir, rm } from 'node:fs/promises'
 import { dirname, join } from 'node:path'
 import { visible } from '../../errors/index.ts'
-import { removeOlder } from '../../files/index.ts'
+import { DirectoryUnusableError, removeOlder } from '../../files/index.ts'
 import { readLines } from '../../log/index.ts'
 import type { Settings } from '../../options/index.ts'
-import { DirectoryUnusableError } from '../errors.ts'
 
 const KEPT_LINES = 200
 const LINES_BEFORE_REASON = 20
