@@ -17,7 +17,8 @@ const volumesOf = (spec: BoxSpec | undefined) => (spec?.mounts ?? []).filter((mo
 const checkpointsRemoved = () => fake.host.removed.filter((name) => name.startsWith('testkernels-checkpoint-'))
 
 test('a checkpoint whose copy never answers is none, when the time of a boot is up', async () => {
-  const vm = await fake.launch({ bootTimeoutMs: 1_000 })
+  // Enough for the VM itself on a machine that has much else to do.
+  const vm = await fake.launch({ bootTimeoutMs: 5_000 })
   fake.image.fates.push({ kind: 'hangs', answers: 0 })
   await expect(vm.checkpoint()).rejects.toMatchObject({ code: 'TEMPLATE_NOT_MADE' })
   expect(checkpointsRemoved()).toHaveLength(1)
