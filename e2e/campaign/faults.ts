@@ -191,6 +191,8 @@ export const faults: readonly Fault[] = [
     name: 'full disk of the engine',
     weight: 4,
     inject: async (scene) => {
+      // What the try before left goes with a start, and would give room back.
+      await exit(scene.run(['true']))
       const freeMib = scene.integer(60)
       scene.defer(scene.options.engine.fillDisk(freeMib))
       const fill = scene.script('fill-engine.mjs', [])
