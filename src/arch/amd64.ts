@@ -73,6 +73,8 @@ export const amd64: Architecture = {
     // The smallest: less to load, and all that a virtual machine has.
     debianFlavour: 'cloud-amd64',
     readRelease,
+    // A microvm has no ports for the configuration of PCI devices.
+    pciOptions: ['PCI_MMCONFIG'],
     needs: [
       { of: 'guest', options: 'ACPI PCI', purpose: "finding the machine's devices; ACPI alone cannot read its tables" },
       { of: 'feature', options: 'SERIAL_8250_CONSOLE', purpose: 'a console, which tells why a guest died' },

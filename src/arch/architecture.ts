@@ -58,6 +58,8 @@ export interface KernelNames {
    * @throws what reading throws
    */
   readonly readRelease: (vmlinuz: string) => string | undefined
+  /** Kernel options, without `CONFIG_`, that it takes to find anything on the machine's PCI bus, beside those of virtio. */
+  readonly pciOptions: readonly string[]
   /** What a guest wants of its kernel on this machine. */
   readonly needs: readonly MachineNeed[]
 }

@@ -54,7 +54,7 @@ export async function planKernel(request: VmImageRequest) {
   })
   const planned: KeyedIngredient = { ...ingredient, key: keyOf(arch, ingredient) }
   const planImage = async (facts: KernelFacts): Promise<ImagePlan> => {
-    const drivers = chooseDrivers(facts, request.machine)
+    const drivers = chooseDrivers(facts, { arch, machine: request.machine })
     const context = { ...request, tools: withTools, base }
     const root = await rootfs(request.rootfs, context)
     const image = vmImage({

@@ -67,7 +67,7 @@ export async function planVm(request: VmRequest, start: Start): Promise<VmPlan> 
   const facts = parseVmLabels(stored?.labels ?? {})
   // An image that was made for one cgroup version is taken for the other as well.
   if (facts !== undefined) checkSystemd(facts.systemd, { entry: entry.name, init: facts.init, cgroup: entry.cgroup })
-  const { transport } = chooseDrivers(facts?.kernel, entry.machine)
+  const { transport } = chooseDrivers(facts?.kernel, { arch: session.host.arch, machine: entry.machine })
   const hasDockerd = typeof facts?.init !== 'object'
   const settings = hasDockerd
     ? await guestSettings(entry, { access: await session.host.registryAccess(), log: start.log })

@@ -1,6 +1,6 @@
-import type { Transport } from '../../arch/index.ts'
+import type { Architecture, Transport } from '../../arch/index.ts'
 import type { MachineOption } from '../../options/index.ts'
-import { hasOption, type KernelFacts } from './kernel-facts.ts'
+import { hasOption, isBefore, type KernelFacts, type KernelVersion, versionOf } from './kernel-facts.ts'
 
 /** What a VM is made of depends on these drivers of its kernel. */
 export interface Drivers {
@@ -18,19 +18,24 @@ export type WritableFileSystem = 'ext4' | 'xfs' | 'btrfs'
 interface Choice<Name extends string> {
   readonly name: Name
   readonly options: readonly string[]
+  /** The first kernel whose driver will do. @default every one that has it */
+  readonly since?: KernelVersion
 }
 
 /** The best is the first. */
 type Choices<Name extends string> = readonly [Choice<Name>, ...Choice<Name>[]]
 
 /** Without PCI there is less to look through at a boot. */
-const transports: Choices<Transport> = [
+const transportsOf = ({ kernel }: Architecture): Choices<Transport> => [
   { name: 'mmio', options: ['VIRTIO_MMIO'] },
-  { name: 'pci', options: ['PCI', 'VIRTIO_PCI'] },
+  { name: 'pci', options: ['PCI', 'VIRTIO_PCI', ...kernel.pciOptions] },
 ]
 
+/** Up to 5.3 its driver was in staging, under the same name, and its format not settled. */
+const EROFS: KernelVersion = [5, 4]
+
 const readOnly: Choices<ReadOnlyFileSystem> = [
-  { name: 'erofs', options: ['EROFS_FS'] },
+  { name: 'erofs', options: ['EROFS_FS'], since: EROFS },
   // No kernel mounts one without the compression that it names, although nothing in ours is compressed.
   { name: 'squashfs', options: ['SQUASHFS', 'SQUASHFS_ZLIB'] },
   { name: 'ext4', options: ['EXT4_FS'] },
@@ -42,26 +47,36 @@ const writable: Choices<WritableFileSystem> = [
   { name: 'btrfs', options: ['BTRFS_FS'] },
 ]
 
+export interface MachineRequest {
+  readonly arch: Architecture
+  readonly machine: MachineOption
+}
+
 /** The options of which the preflight asks for one set of each; the machine that an entry names must be there. */
-export function driverOptions(machine: MachineOption) {
+export function driverOptions({ arch, machine }: MachineRequest) {
   const text = (choices: readonly Choice<string>[]) => choices.map(({ options }) => options.join(' ')).join(' | ')
   return {
-    transport: text(transports.filter(({ name }) => machine === 'auto' || name === machine)),
-    disks: text(readOnly),
+    transport: text(transportsOf(arch).filter(({ name }) => machine === 'auto' || name === machine)),
+    disks: [
+      { since: EROFS, options: text(readOnly) },
+      { until: EROFS, options: text(readOnly.filter(({ since }) => since === undefined)) },
+    ],
     scratch: text(writable),
   }
 }
 
 /** The best that the kernel has; of a kernel whose config is not known, the best there is. */
-export function chooseDrivers(facts: KernelFacts | undefined, machine: MachineOption): Drivers {
+export function chooseDrivers(facts: KernelFacts | undefined, { arch, machine }: MachineRequest): Drivers {
+  const version = facts && versionOf(facts)
   const best = <Name extends string>([first, ...others]: Choices<Name>): Name => {
-    const isThere = ({ options }: Choice<Name>) => options.every((option) => facts && hasOption(facts, option))
+    const isThere = ({ options, since }: Choice<Name>) =>
+      options.every((option) => facts && hasOption(facts, option)) && !(since && version && isBefore(version, since))
     if (facts?.config === undefined || isThere(first)) return first.name
     // The preflight has refused a kernel that has none of them.
     return (others.find(isThere) ?? first).name
   }
   return {
-    transport: machine === 'auto' ? best(transports) : machine,
+    transport: machine === 'auto' ? best(transportsOf(arch)) : machine,
     disks: best(readOnly),
     scratch: best(writable),
   }

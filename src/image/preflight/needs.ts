@@ -1,7 +1,6 @@
 import type { Architecture } from '../../arch/index.ts'
-import type { MachineOption } from '../../options/index.ts'
-import { driverOptions } from './drivers.ts'
-import { isBefore, type KernelVersion } from './kernel-facts.ts'
+import { driverOptions, type MachineRequest } from './drivers.ts'
+import { isBefore, type KernelFacts, type KernelVersion, knowsOption, versionOf } from './kernel-facts.ts'
 
 /** Something that a guest wants of its kernel. */
 export interface Need {
@@ -19,6 +18,11 @@ export interface Need {
   readonly since?: KernelVersion
   /** The first kernel that has the option no more: there it is always on, or part of another. */
   readonly until?: KernelVersion
+  /**
+   * Only of kernels whose config names the first of the options, on or off. It became part of another option in some version, and
+   * distributions' kernels of an older number (RHEL 8's 4.18) may have that already: `until` would refuse them.
+   */
+  readonly ifKnown?: true
 }
 
 /**
@@ -30,12 +34,16 @@ export interface Need {
 export type NeedLevel = 'guest' | 'dockerd' | 'controller' | 'feature'
 
 /** The sets of options of which one will do. */
-export function alternativesOf({ options }: Need): readonly (readonly string[])[] {
+export function alternativesOf({ options }: Pick<Need, 'options'>): readonly (readonly string[])[] {
   return options.split('|').map((set) => set.trim().split(/\s+/))
 }
 
 /** Whether kernels of this version have the options at all. One whose version is unknown is taken for a new one. */
-export function concerns({ since, until }: Need, version: KernelVersion | undefined): boolean {
+export function concerns(need: Need, facts: KernelFacts): boolean {
+  const { since, until, ifKnown } = need
+  const [first = ''] = alternativesOf(need)[0] ?? []
+  if (ifKnown === true && !knowsOption(facts, first)) return false
+  const version = versionOf(facts)
   if (version === undefined) return until === undefined
   return (since === undefined || !isBefore(version, since)) && (until === undefined || isBefore(version, until))
 }
@@ -49,7 +57,9 @@ const guest = ({ transport, disks, scratch }: ReturnType<typeof driverOptions>):
   { of: 'guest', options: 'VIRTIO_BLK', purpose: 'the disks' },
   { of: 'guest', options: 'VIRTIO_NET', purpose: 'the network' },
   { of: 'guest', options: 'VIRTIO_CONSOLE', purpose: 'the port that the guest is controlled by' },
-  { of: 'guest', options: disks, purpose: 'the disks with the rootfs and the kernel files' },
+  ...disks.map(
+    (need) => ({ ...need, of: 'guest', purpose: 'the disks with the rootfs and the kernel files' }) as const,
+  ),
   { of: 'guest', options: scratch, purpose: 'the writable disk' },
   { of: 'guest', options: 'OVERLAY_FS', purpose: "the guest's root, and dockerd's images" },
   { of: 'guest', options: 'NET UNIX INET', purpose: 'sockets' },
@@ -69,6 +79,9 @@ const guest = ({ transport, disks, scratch }: ReturnType<typeof driverOptions>):
   },
 ]
 
+const IPTABLES = "iptables in the guest's rootfs, on nftables or of its own"
+const WAY_OUT = 'the way out of a container'
+
 const dockerd: readonly Need[] = [
   { of: 'dockerd', options: 'NAMESPACES NET_NS PID_NS IPC_NS UTS_NS', purpose: 'the namespaces of a container' },
   { of: 'dockerd', options: 'POSIX_MQUEUE', purpose: '/dev/mqueue of a container' },
@@ -78,16 +91,31 @@ const dockerd: readonly Need[] = [
   {
     of: 'dockerd',
     // What the rootfs has decides; nftables is what distributions ship.
-    options: 'NF_TABLES NF_TABLES_IPV4 NFT_COMPAT | IP_NF_IPTABLES IP_NF_FILTER IP_NF_NAT',
-    purpose: "iptables in the guest's rootfs, on nftables or of its own",
+    options: 'NF_TABLES NF_TABLES_IPV4 NFT_COMPAT NFT_NAT | IP_NF_IPTABLES IP_NF_FILTER IP_NF_NAT',
+    purpose: IPTABLES,
   },
   {
     of: 'dockerd',
     // iptables on nftables counts in every rule; later kernels always can.
     until: [5, 17],
     options: 'NFT_COUNTER | IP_NF_IPTABLES IP_NF_FILTER IP_NF_NAT',
-    purpose: "iptables in the guest's rootfs, on nftables or of its own",
+    purpose: IPTABLES,
   },
+  // In NFT_NAT and NFT_MASQ from 5.1 on.
+  {
+    of: 'dockerd',
+    ifKnown: true,
+    options: 'NFT_CHAIN_NAT_IPV4 | IP_NF_IPTABLES IP_NF_FILTER IP_NF_NAT',
+    purpose: IPTABLES,
+  },
+  {
+    of: 'dockerd',
+    ifKnown: true,
+    options: 'NFT_MASQ_IPV4 | NETFILTER_XT_TARGET_MASQUERADE | IP_NF_TARGET_MASQUERADE',
+    purpose: WAY_OUT,
+  },
+  // In NF_CONNTRACK from 4.19 on.
+  { of: 'dockerd', ifKnown: true, options: 'NF_CONNTRACK_IPV4', purpose: WAY_OUT },
   {
     of: 'dockerd',
     until: [7, 3],
@@ -99,7 +127,7 @@ const dockerd: readonly Need[] = [
     of: 'dockerd',
     // The second is its name up to 5.1; the third does without xtables.
     options: 'NETFILTER_XT_TARGET_MASQUERADE | IP_NF_TARGET_MASQUERADE | NFT_MASQ',
-    purpose: 'the way out of a container',
+    purpose: WAY_OUT,
   },
   { of: 'dockerd', options: 'NETFILTER_XT_NAT | NFT_NAT', purpose: 'published ports' },
   {
@@ -130,6 +158,8 @@ const controllers: readonly Need[] = [
   { of: 'controller', cgroup: 1, options: 'CGROUP_CPUACCT', purpose: 'docker stats' },
   { of: 'controller', cgroup: 1, options: 'CGROUP_FREEZER', purpose: 'docker pause' },
 ]
+
+const IPV6_RULES = 'the rules of networks with IPv6'
 
 const features: readonly Need[] = [
   { of: 'feature', options: 'SECCOMP SECCOMP_FILTER', purpose: "docker's filter of system calls" },
@@ -166,7 +196,14 @@ const features: readonly Need[] = [
     of: 'feature',
     options:
       'NF_TABLES NF_TABLES_IPV6 NFT_COMPAT | IP6_NF_IPTABLES IP6_NF_FILTER IP6_NF_NAT IP6_NF_MANGLE IP6_NF_RAW IP6_NF_TARGET_MASQUERADE',
-    purpose: 'the rules of networks with IPv6',
+    purpose: IPV6_RULES,
+  },
+  // In NFT_NAT from 5.1 on.
+  {
+    of: 'feature',
+    ifKnown: true,
+    options: 'NFT_CHAIN_NAT_IPV6 | IP6_NF_IPTABLES IP6_NF_FILTER IP6_NF_NAT',
+    purpose: IPV6_RULES,
   },
   {
     of: 'feature',
@@ -185,12 +222,12 @@ const features: readonly Need[] = [
   { of: 'feature', options: 'EXT4_FS_POSIX_ACL EXT4_FS_SECURITY', purpose: 'ACLs and file capabilities in images' },
 ]
 
-/** Our own list of what a guest on this machine wants of its kernel, from 5.10 on. */
-export function needsOn({ kernel }: Architecture, machine: MachineOption): readonly Need[] {
-  return [...guest(driverOptions(machine)), ...kernel.needs, ...dockerd, ...controllers, ...features]
+/** Our own list of what a guest on this machine wants of its kernel, from 4.18 on. */
+export function needsOn(request: MachineRequest): readonly Need[] {
+  return [...guest(driverOptions(request)), ...request.arch.kernel.needs, ...dockerd, ...controllers, ...features]
 }
 
 /** Every option that the list asks for. */
 export function neededOptions(arch: Architecture): ReadonlySet<string> {
-  return new Set(needsOn(arch, 'auto').flatMap((need) => alternativesOf(need).flat()))
+  return new Set(needsOn({ arch, machine: 'auto' }).flatMap((need) => alternativesOf(need).flat()))
 }

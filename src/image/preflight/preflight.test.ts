@@ -134,6 +134,8 @@ test('the machine that an entry names must be there, whatever other the kernel c
   expect(message).toContain("leave out machine: 'mmio'")
   const withoutPci = factsOf('bookworm-6.1', turnOff('VIRTIO_PCI'))
   expect(refusal(withoutPci, { machine: 'pci' }).message).toContain('lacks CONFIG_VIRTIO_PCI, which')
+  const withoutWayToPci = factsOf('bookworm-6.1', turnOff('PCI_MMCONFIG'))
+  expect(refusal(withoutWayToPci, { machine: 'pci' }).message).toContain('lacks CONFIG_PCI_MMCONFIG, which')
 })
 
 test('what dockerd alone needs is nothing to a guest with another command', () => {
@@ -150,7 +152,7 @@ test('CGROUP_DEVICE is for v1, CGROUP_BPF for v2', () => {
   expect(refusal(withoutDevice, { cgroup: 1 }).message).toContain('CONFIG_CGROUP_DEVICE')
 })
 
-test.each(['5.10.0', '6.0.0', '6.1.0', '6.12.0', '7.2.0'])(
+test.each(['4.18.0', '5.4.0', '5.10.0', '6.0.0', '6.1.0', '6.12.0', '7.2.0'])(
   'what we build of %s has all of the list, and on cgroup v1 with the fragment for it',
   (release) => {
     const factsOf = (...names: string[]): KernelFacts => {
@@ -169,7 +171,7 @@ test.each(['5.10.0', '6.0.0', '6.1.0', '6.12.0', '7.2.0'])(
 
 /** What moby's list asks for and ours does not. */
 const leftOut = {
-  'gone before 5.10':
+  'on whenever one of our list is, or a part of later ones that 4.18 has as well':
     'DEVPTS_MULTIPLE_INSTANCES NF_NAT_IPV4 NF_NAT_NEEDED MEMCG_SWAP_ENABLED MEMCG_KMEM RESOURCE_COUNTERS NETPRIO_CGROUP IOSCHED_CFQ CFQ_GROUP_IOSCHED INET_XFRM_MODE_TRANSPORT EXT3_FS_XATTR',
   "the guest's dockerd uses overlay2":
     'EXT3_FS EXT3_FS_POSIX_ACL EXT3_FS_SECURITY EXT4_USE_FOR_EXT2 BTRFS_FS_POSIX_ACL',
@@ -198,6 +200,39 @@ test.each(['PROC_SYSCTL', 'NF_TABLES_IPV4', 'NFT_COUNTER'])(
 test('swap was an option up to 6.0', () => {
   expect(refusal(factsOf('bullseye-5.10', turnOff('MEMCG_SWAP'))).message).toContain('CONFIG_MEMCG_SWAP')
   expect(check(factsOf('bookworm-6.1'))).toEqual([])
+})
+
+test('a kernel of before 5.1 has NAT by protocol, and is asked for it', () => {
+  const old = (...options: string[]) => factsOf('mainline-4.19', turnOffAll(...options))
+  const ownTables = ['IP_NF_IPTABLES', 'IP_NF_TARGET_MASQUERADE']
+  expect(check(old(), { cgroup: 1 })).toEqual([])
+  expect(check(old('NFT_CHAIN_NAT_IPV4'), { cgroup: 1 })).toEqual([])
+  expect(refusal(old('NFT_CHAIN_NAT_IPV4', ...ownTables)).output).toContain(
+    "CONFIG_NFT_CHAIN_NAT_IPV4, or CONFIG_IP_NF_IPTABLES (iptables in the guest's rootfs",
+  )
+  expect(refusal(old('NFT_MASQ_IPV4', ...ownTables)).output).toContain('CONFIG_NFT_MASQ_IPV4, or')
+})
+
+test('one of an old number that has it in one, as those of distributions do, is not asked for it', () => {
+  const without = (name: string) => (config: string) =>
+    config.replaceAll(new RegExp(`^.*CONFIG_${name}\\b.*\n`, 'gm'), '')
+  const edit = (config: string) =>
+    ['NFT_CHAIN_NAT_IPV4', 'NFT_MASQ_IPV4', 'IP_NF_IPTABLES'].reduce((text, name) => without(name)(text), config)
+  expect(check(factsOf('mainline-4.19', edit), { cgroup: 1 })).toEqual([])
+})
+
+test('EROFS counts from 5.4 on: before, it was a driver in staging of that name', () => {
+  const { output } = refusal(factsOf('mainline-4.19', turnOff('EXT4_FS')))
+  expect(output?.split('\n')).toContain(
+    'CONFIG_SQUASHFS CONFIG_SQUASHFS_ZLIB, or CONFIG_EXT4_FS (the disks with the rootfs and the kernel files)',
+  )
+})
+
+test('an old kernel on cgroup v2 gets a warning of controllers of which no config says that they are there', () => {
+  expect(check(factsOf('mainline-4.19'))).toEqual([
+    'warning: the kernel mainline-4.19-test (k) is 4.19: on cgroup v2 there is docker run --cpuset-cpus from 5.0 on, docker pause from 5.2 on, unless the distribution has brought it to an older one, as RHEL 8 has',
+  ])
+  expect(check(factsOf('mainline-4.19'), { runs: 'command' })).toHaveLength(1)
 })
 
 test('one of several ways to do it is enough, and the usual one is named when there is none', () => {

@@ -3,7 +3,7 @@ import { TestkernelsError } from '../../errors/index.ts'
 import type { Logger } from '../../log/index.ts'
 import type { MachineOption } from '../../options/index.ts'
 import { driverOptions } from './drivers.ts'
-import { hasOption, type KernelFacts, parseVersion } from './kernel-facts.ts'
+import { hasOption, isBefore, type KernelFacts, type KernelVersion, versionOf } from './kernel-facts.ts'
 import { alternativesOf, concerns, type Need, needsOn } from './needs.ts'
 
 /** The kernel's config shows that a guest of this entry cannot work. */
@@ -48,6 +48,24 @@ export function preflight(facts: KernelFacts, request: PreflightRequest): void {
   const of = (level: string) => shortcomings.filter(({ need }) => need.of === level).map(describe)
   if (of('controller').length > 0) log.warn(`${named} goes without ${of('controller').join(', ')}`)
   if (of('feature').length > 0) log.debug(`${named} goes without ${of('feature').join(', ')}`)
+  warnOfAge(named, facts, request)
+}
+
+/** What cgroup v2 got after 4.18, for which there is no option. */
+const LATER_ON_V2: readonly { readonly what: string; readonly since: KernelVersion }[] = [
+  { what: 'docker run --cpuset-cpus', since: [5, 0] },
+  { what: 'docker pause', since: [5, 2] },
+]
+
+function warnOfAge(named: string, facts: KernelFacts, { cgroup, log }: PreflightRequest): void {
+  const version = versionOf(facts)
+  if (version === undefined || cgroup === 1) return
+  const later = LATER_ON_V2.filter(({ since }) => isBefore(version, since)).map(
+    ({ what, since }) => `${what} from ${since.join('.')} on`,
+  )
+  if (later.length === 0) return
+  const unless = 'unless the distribution has brought it to an older one, as RHEL 8 has'
+  log.warn(`${named} is ${version.join('.')}: on cgroup v2 there is ${later.join(', ')}, ${unless}`)
 }
 
 function namesOf(shortcomings: readonly Shortcoming[]): string {
@@ -92,13 +110,11 @@ interface MissingOption {
 
 /** All needs that the kernel does not meet; none for a kernel whose config is not known. */
 export function examine(facts: KernelFacts, { arch, machine, cgroup, runs }: GuestPurpose): Shortcoming[] {
-  const { release, config } = facts
-  if (config === undefined) return []
-  const version = config.version ?? parseVersion(release)
-  return needsOn(arch, machine)
+  if (facts.config === undefined) return []
+  return needsOn({ arch, machine })
     .filter((need) => need.cgroup === undefined || need.cgroup === cgroup)
     .filter((need) => runs === 'dockerd' || need.of === 'guest' || need.of === 'controller')
-    .filter((need) => concerns(need, version))
+    .filter((need) => concerns(need, facts))
     .flatMap((need) => {
       const sets = alternativesOf(need).map((set) => missingOf(set, facts))
       const [missing = [], ...others] = sets
@@ -109,14 +125,14 @@ export function examine(facts: KernelFacts, { arch, machine, cgroup, runs }: Gue
 function missingOf(set: readonly string[], facts: KernelFacts): MissingOption[] {
   return set
     .filter((name) => !hasOption(facts, name))
-    .map((name) => ({ name, why: facts.config?.options[name] === undefined ? 'off' : 'module-absent' }))
+    .map((name) => ({ name, why: facts.config?.options[name] === 'm' ? 'module-absent' : 'off' }))
 }
 
 /** What the fragment `cgroup-v1` turns on (images/kernel/fragments). */
 const CGROUP_V1 = ['MEMCG_V1', 'CPUSETS_V1']
 
 /** What somebody can do about them. */
-function remedyFor(refused: readonly Shortcoming[], { machine }: PreflightRequest): string {
+function remedyFor(refused: readonly Shortcoming[], { arch, machine }: PreflightRequest): string {
   const missing = refused.flatMap((shortcoming) => shortcoming.missing)
   const off = missing.filter(({ why }) => why === 'off').map(({ name }) => name)
   const remedies: string[] = []
@@ -128,7 +144,7 @@ function remedyFor(refused: readonly Shortcoming[], { machine }: PreflightReques
     )
   if (off.some((name) => !CGROUP_V1.includes(name)))
     remedies.push("turn them on in the kernel's config, or take a kernel of Debian's, which have them")
-  if (machine !== 'auto' && refused.some(({ need }) => need.options === driverOptions(machine).transport))
+  if (machine !== 'auto' && refused.some(({ need }) => need.options === driverOptions({ arch, machine }).transport))
     remedies.push(`leave out machine: '${machine}', for a machine that the kernel has drivers for`)
   if (refused.every(({ need }) => need.of === 'controller'))
     remedies.push("with controllers: 'partial' the guest starts without them")
