@@ -74,16 +74,6 @@ test('says when the kernel killed for want of memory', async () => {
   expect(await container.exited).toEqual({ exitCode: 137, oomKilled: true })
 })
 
-test('gives the address that the container has', async () => {
-  await using container = await start(`hostname -I; ${UNTIL_STDIN_ENDS}`)
-  const [line] = await container.stdout[Symbol.asyncIterator]()
-    .next()
-    .then(({ value }) => [value])
-  expect(line?.trim()).toBe(container.ipAddress)
-  await using none = await start(UNTIL_STDIN_ENDS, { network: 'none' })
-  expect(none.ipAddress).toBeUndefined()
-})
-
 test('the program has the listed capabilities and no other, a read-only root, and no way to gain more', async () => {
   const container = await start('grep -E "CapEff|CapBnd|NoNewPrivs" /proc/self/status; touch /file || echo read-only', {
     capabilities: ['NET_ADMIN'],

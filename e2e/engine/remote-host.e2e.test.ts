@@ -62,3 +62,18 @@ test('a socket that never comes is waited for until the signal aborts', async ()
   abort.abort(new Error('enough'))
   await expect(dialling).rejects.toThrow('enough')
 })
+
+test('a box has an address where its host is this machine, and it has a network', async () => {
+  const options = { signal: AbortSignal.timeout(DEADLINE_MS), log }
+  const spec = { image: await vmImage(), entry: 'local', entrypoint: ['sh', '-c', 'hostname -I; cat >/dev/null', 'sh'] }
+  const local = dockerHost(engine, readSettings())
+  await using box = await local.run({ ...spec, network: 'reachable' }, options)
+  for await (const line of box.stdout) {
+    expect(line.trim()).toBe(box.address)
+    break
+  }
+  await using secluded = await local.run(spec, options)
+  expect(secluded.address).toBeUndefined()
+  await using far = await host.run({ ...spec, network: 'reachable' }, options)
+  expect(far.address).toBeUndefined()
+})

@@ -11,7 +11,6 @@ import type { ContainerOptions } from './container-options.ts'
 import {
   attachToContainer,
   createContainer,
-  inspectContainer,
   REMOVAL_TIMEOUT_MS,
   removeContainer,
   startContainer,
@@ -27,8 +26,6 @@ import { statusOf } from './request.ts'
  */
 export interface AttachedContainer extends AsyncDisposable {
   readonly id: string
-  /** `undefined` on the networks `none` and `host`. */
-  readonly ipAddress: string | undefined
   readonly stdout: LineStream
   readonly stderr: LineStream
   /**
@@ -106,15 +103,15 @@ async function runOnce(
   }
 
   const id = await acquire('container', createContainer(engine, options), (made) => removeContainer(engine, made))
-  const fate = await acquire('events', followContainer(engine, id), ({ unfollow }) => unfollow())
-  const stdin = await acquire('attach stream', attachToContainer(engine, id), (stream) => stream.destroy())
+  const [fate, stdin] = await Promise.all([
+    acquire('events', followContainer(engine, id), ({ unfollow }) => unfollow()),
+    acquire('attach stream', attachToContainer(engine, id), (stream) => stream.destroy()),
+  ])
   const stdout = new LineBuffer()
   const stderr = new LineBuffer()
   const outputEnded = readOutput(stdin, { stdout, stderr })
   await attempt(startContainer(engine, id))
-  // One that is there no more has ended already: that is for `exited` to tell.
-  const { ipAddress } = (await attempt(inspectContainer(engine, id))) ?? {}
-  log.debug(`container ${id.slice(0, 12)} of ${options.image} runs${ipAddress === undefined ? '' : ` at ${ipAddress}`}`)
+  log.debug(`container ${id.slice(0, 12)} of ${options.image} runs`)
 
   starting.move()
   const exited = fate.exited.then(async (exit) => {
@@ -130,7 +127,6 @@ async function runOnce(
   }
   return {
     id,
-    ipAddress,
     stdout,
     stderr,
     send: (chunks) => send(chunks, { stdin, exited }),

@@ -7,6 +7,7 @@ export {
   resolveEngineAddress,
 } from './address.ts'
 export { type AttachedContainer, type RunOptions, runAttached } from './attached-container.ts'
+export { dialEngine } from './client.ts'
 export { type ConnectOptions, connectEngine, type Engine, type EngineClient, engineClient } from './connect.ts'
 export type { ContainerExit } from './container-events.ts'
 export type { BindMount, ContainerMount, ContainerOptions, TmpfsMount, VolumeMount } from './container-options.ts'
@@ -66,4 +67,3 @@ export {
   removeVolume,
 } from './prune.ts'
 export { type PullOptions, type PushOptions, pullImage, pushImage, type RegistryCredentials } from './registry.ts'
-export { dialEngine } from './request.ts'

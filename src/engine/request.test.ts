@@ -1,8 +1,9 @@
 import { once } from 'node:events'
+import { createServer as createHttpServer } from 'node:http'
 import { createServer } from 'node:https'
 import type { AddressInfo } from 'node:net'
-import { afterAll, beforeAll, describe, expect, test } from 'vitest'
-import { answerJson, goodInfo } from '../../fixtures/engine/fake-engine.ts'
+import { afterAll, beforeAll, describe, expect, test, vi } from 'vitest'
+import { answerJson, goodInfo, startFakeEngine } from '../../fixtures/engine/fake-engine.ts'
 import { createAuthority } from '../buildkit/testing/certificates.ts'
 import type { EngineAddress, EngineTls } from './address.ts'
 import { createClient } from './client.ts'
@@ -51,3 +52,46 @@ describe.each(Object.entries(clients))('%s', (_, ask) => {
     expect(await ask(at({ verify: 'skip', ...client }))).toMatchObject({ ServerVersion: '20.10.24' })
   })
 })
+
+describe('connections', () => {
+  test("to another machine are used again, by dockerode's questions as by ours, and closed when nobody has any", async () => {
+    const plain = createHttpServer(answerJson({ '/info': goodInfo })).listen(0, '127.0.0.1')
+    await once(plain, 'listening')
+    const connections = countConnections(plain)
+    const address = { kind: 'tcp', host: '127.0.0.1', port: (plain.address() as AddressInfo).port } as const
+    vi.useFakeTimers({ toFake: ['setTimeout', 'clearTimeout'] })
+    try {
+      for (const ask of Object.values(clients)) await ask(address)
+      expect(connections).toMatchObject({ made: 1, open: 1 })
+      vi.runAllTimers()
+      vi.useRealTimers()
+      await expect.poll(() => connections.open).toBe(0)
+      await requestJson(address, { path: '/info' })
+      expect(connections.made).toBe(2)
+    } finally {
+      vi.useRealTimers()
+      plain.closeAllConnections()
+      plain.close()
+    }
+  })
+
+  test('to this machine are made for each question', async () => {
+    const sockets = new Set<unknown>()
+    await using fake = await startFakeEngine((request, response) => {
+      sockets.add(request.socket)
+      answerJson({ '/info': goodInfo })(request, response)
+    })
+    for (const ask of Object.values(clients)) await ask(fake.address)
+    expect(sockets.size).toBe(2)
+  })
+})
+
+function countConnections(of: NodeJS.EventEmitter): { made: number; open: number } {
+  const connections = { made: 0, open: 0 }
+  of.on('connection', (socket: NodeJS.EventEmitter) => {
+    connections.made++
+    connections.open++
+    socket.once('close', () => connections.open--)
+  })
+  return connections
+}

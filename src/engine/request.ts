@@ -5,48 +5,13 @@ import {
   IncomingMessage,
   type OutgoingHttpHeaders,
 } from 'node:http'
-import { connect, isIP } from 'node:net'
 import type { Duplex } from 'node:stream'
-import { connect as connectTls } from 'node:tls'
-import { waitingFor } from '../lifetime/index.ts'
 import { readLines, readText } from '../log/index.ts'
 import type { EngineAddress } from './address.ts'
-import { EngineSilentError } from './errors.ts'
-import { dialOverSsh } from './ssh.ts'
+import { agentOf } from './client.ts'
 
 /** An engine with ten thousand images lists them in less. */
 const ANSWER_MAX_BYTES = 64 * 1024 * 1024
-
-/** An engine that is busy with ten starts of containers at once, on a slow disk, takes a third of it. */
-const ANSWER_DEADLINE_MS = 60_000
-/** What may be gigabytes of files. */
-const REMOVAL_DEADLINE_MS = 300_000
-/** Answered when the work is done, however long that takes: who asks has a deadline of his own, or a signal. */
-const ANSWERED_WHEN_DONE = /^\/(containers\/[^/]+\/wait|images\/(load|create|get)|images\/.+\/push|build)(\?|$)/
-const REMOVAL = /^\/(images|volumes)\//
-
-/**
- * Ends a request to which the engine does not answer: one that is stopped takes every connection, and says nothing for ever.
- */
-export function limitAnswer(request: ClientRequest): void {
-  const { method, path } = request
-  const what = `${method} ${path.split('?', 1)[0]}`
-  const wait = waitingFor(`the Docker engine to answer ${what}`)
-  const ms = method === 'DELETE' && REMOVAL.test(path) ? REMOVAL_DEADLINE_MS : ANSWER_DEADLINE_MS
-  const silent = () =>
-    request.destroy(
-      new EngineSilentError({
-        what: `the Docker engine did not answer ${what} within ${ms / 1000} s`,
-        remedy: 'see whether `docker info` answers, and restart the engine if it does not',
-      }),
-    )
-  const timer = ANSWERED_WHEN_DONE.test(path) ? undefined : setTimeout(silent, ms)
-  const end = () => {
-    clearTimeout(timer)
-    wait[Symbol.dispose]()
-  }
-  for (const event of ['response', 'upgrade', 'close']) request.once(event, end)
-}
 
 /** A question to the engine whose answer is one JSON document. */
 export interface EngineRequest {
@@ -71,8 +36,7 @@ export class EngineRefusal extends Error {
 }
 
 /**
- * Asks the engine without dockerode, whose loading takes longer than all that a command asks when there is nothing to do. One
- * connection a request: on a local socket it costs nothing, and an idle one may have been closed meanwhile.
+ * Asks the engine without dockerode, whose loading takes longer than all that a command asks when there is nothing to do.
  * @throws EngineRefusal; what Node throws for a connection that fails
  */
 export async function requestJson<T>(address: EngineAddress, request: EngineRequest): Promise<T> {
@@ -134,13 +98,12 @@ function send(address: EngineAddress, request: EngineRequest, headers: OutgoingH
   const { method = 'GET', path, query, body, signal } = request
   const search = query === undefined ? '' : `?${new URLSearchParams(query)}`
   const asked = httpRequest({
-    createConnection: () => dialEngine(address),
+    agent: agentOf(address),
     headers: { Host: 'docker', ...(body !== undefined && { 'Content-Type': 'application/json' }), ...headers },
     method,
     path: path + search,
     ...(signal && { signal }),
   })
-  limitAnswer(asked)
   return asked.end(body === undefined ? undefined : JSON.stringify(body))
 }
 
@@ -168,20 +131,6 @@ export function errorCodeOf(error: unknown): string | undefined {
 
 function property(value: unknown, key: string): unknown {
   return typeof value === 'object' && value !== null ? (value as Record<string, unknown>)[key] : undefined
-}
-
-/**
- * Connects to an engine; the socket may be written to at once. The one place that knows what an address means: our own questions,
- * dockerode's, and what is attached to or run in containers, all go over sockets of this.
- */
-export function dialEngine(address: EngineAddress): Duplex {
-  if (address.kind === 'unix') return connect({ path: address.path })
-  if (address.kind === 'ssh') return dialOverSsh(address)
-  const { host, port, tls } = address
-  if (tls === undefined) return connect({ host, port })
-  const { verify, ...certificates } = tls
-  const named = isIP(host) === 0 && { servername: host }
-  return connectTls({ host, port, ...named, ...certificates, rejectUnauthorized: verify === 'verify' })
 }
 
 /** Far more than any message has, in characters; a longer one is no message. */

@@ -5,6 +5,7 @@ import { delimiter, join } from 'node:path'
 import { text } from 'node:stream/consumers'
 import { afterEach, beforeEach, expect, test, vi } from 'vitest'
 import { connectEngine } from './connect.ts'
+import { requestJson } from './request.ts'
 import { dialOverSsh, sshArguments } from './ssh.ts'
 
 const lab = { kind: 'ssh', host: 'lab' } as const
@@ -105,4 +106,13 @@ test('a machine without ssh is told how to get it', async () => {
     code: 'ENGINE_UNREACHABLE',
     remedy: expect.stringContaining('openssh-client'),
   })
+})
+
+test('requests that follow each other go through one', async () => {
+  const answer = 'HTTP/1.1 200 OK\\r\\nApi-Version: 1.41\\r\\nContent-Length: 2\\r\\n\\r\\n{}'
+  await fakeSsh(`echo started >> ${directory}/starts
+while read -r line; do test "$line" != "$(printf '\\r')" || printf '${answer}'; done`)
+  const address = { ...lab }
+  for (const path of ['/info', '/version']) expect(await requestJson(address, { path })).toEqual({})
+  expect(await readFile(join(directory, 'starts'), 'utf8')).toBe('started\n')
 })

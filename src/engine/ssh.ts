@@ -1,5 +1,6 @@
 import { type ChildProcessWithoutNullStreams, spawn } from 'node:child_process'
 import { mkdirSync } from 'node:fs'
+import type { Socket } from 'node:net'
 import { join } from 'node:path'
 import { Duplex } from 'node:stream'
 
@@ -50,7 +51,7 @@ export function sshArguments({ host, user, port, path, controlDirectory }: SshAd
 }
 
 /** Connects to an engine with the machine's own `ssh`: its configuration, agent, known hosts and jump hosts are the user's. */
-export function dialOverSsh(address: SshAddress): Duplex {
+export function dialOverSsh(address: SshAddress): ProgramStream {
   if (address.controlDirectory !== undefined) mkdirSync(address.controlDirectory, { recursive: true, mode: 0o700 })
   return new ProgramStream(spawn('ssh', sshArguments(address), { stdio: 'pipe' }), 'ssh')
 }
@@ -86,6 +87,23 @@ class ProgramStream extends Duplex {
       if (program.stdout.readableEnded) setImmediate(silent)
       else program.stdout.once('end', () => setImmediate(silent))
     })
+  }
+
+  /** As a socket's: whether it keeps this process alive. */
+  ref(): this {
+    for (const handle of this.#handles) handle.ref()
+    return this
+  }
+
+  unref(): this {
+    for (const handle of this.#handles) handle.unref()
+    return this
+  }
+
+  get #handles(): readonly { ref(): unknown; unref(): unknown }[] {
+    const { stdin, stdout, stderr } = this.#program
+    // Node's pipes are sockets, which its types do not say.
+    return [this.#program, ...([stdin, stdout, stderr] as unknown as Socket[])]
   }
 
   override _read(): void {

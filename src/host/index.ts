@@ -11,4 +11,4 @@ export {
 } from './box.ts'
 export * from './docker/index.ts'
 export type { Builder, Host, PruneOptions, RegistryAccess, RunOptions } from './host.ts'
-export type { Images, RegistryOptions } from './images.ts'
+export type { Images, RegistryOptions, StoredImage } from './images.ts'

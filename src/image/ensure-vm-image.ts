@@ -1,3 +1,4 @@
+import type { StoredImage } from '../host/index.ts'
 import { kernelLabel } from '../options/index.ts'
 import { storedBaseImage } from './base/base-image.ts'
 import { formatVmLabels, KERNEL_LABEL, kernelFactsIn } from './labels.ts'
@@ -12,6 +13,8 @@ export interface VmImage {
   /** Tag in the engine's store; its last part is the digest of the graph. */
   readonly ref: string
   readonly origin: 'store' | 'built'
+  /** What the engine said of it, where it was asked. */
+  readonly stored?: StoredImage
 }
 
 /**
@@ -42,7 +45,8 @@ export async function ensureVmImage(request: VmImageRequest): Promise<VmImage> {
   request.onKernel(facts)
   const plan = await planImage(facts)
   const wanted = request.cache.solve === 'always' && request.cache.to.length > 0
-  if (!wanted && (await request.host.images.inspect(plan.ref)) !== undefined) return { ref: plan.ref, origin: 'store' }
+  const stored = wanted ? undefined : await request.host.images.inspect(plan.ref)
+  if (stored !== undefined) return { ref: plan.ref, origin: 'store', stored }
   request.log.info(`building the image of kernel ${kernelLabel(request.kernel)} (${plan.ref})`)
   // Loaded only now, and gRPC with it: most calls end a line above.
   const { buildImage } = await import('./build.ts')

@@ -13,8 +13,11 @@ export async function saveState(qmp: QmpCommands, file: string): Promise<void> {
 
 /** Loads the device state into a QEMU that was started for it. The guest stays stopped. @throws QemuCommandError */
 export async function loadState(qmp: QmpCommands, file: string): Promise<void> {
-  await setIgnoreShared(qmp, true)
-  await migrated(qmp, () => qmp.execute('migrate-incoming', { uri: `file:${file}` }))
+  // Together, because each answer takes a round trip: QEMU does them in turn, and a guest that it loaded in another way does not run.
+  await Promise.all([
+    setIgnoreShared(qmp, true),
+    migrated(qmp, () => qmp.execute('migrate-incoming', { uri: `file:${file}` })),
+  ])
 }
 
 /** Stops the guest's CPUs. @throws QemuCommandError */

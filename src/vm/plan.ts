@@ -1,5 +1,12 @@
 import type { Readable } from 'node:stream'
-import { checkSystemd, chooseDrivers, describeTransport, type Preload, parseVmLabels } from '../image/index.ts'
+import {
+  checkSystemd,
+  chooseDrivers,
+  describeTransport,
+  type Preload,
+  parseVmLabels,
+  type VmImage,
+} from '../image/index.ts'
 import type { KernelEntry } from '../options/index.ts'
 import type { Machine } from '../qemu/index.ts'
 import { type TemplateLocation, templateKey } from '../template/index.ts'
@@ -57,13 +64,16 @@ export function hasTemplate(plan: VmPlan): plan is TemplatePlan {
 export async function planVm(request: VmRequest, start: Start): Promise<VmPlan> {
   const { session, entry, logConsumer, waitStrategy } = request
   const { timeline } = start
-  const image = request.image ?? (await timeline.time('image', () => prepareImage({ session, entry }, start))).ref
+  const { ref: image, stored: known }: Pick<VmImage, 'ref' | 'stored'> =
+    request.image === undefined
+      ? await timeline.time('image', () => prepareImage({ session, entry }, start))
+      : { ref: request.image }
   const { accelerator, why } = await timeline.time('accelerator', () =>
     chooseAccelerator({ session, entry, image, ...start }),
   )
   const preloads =
     entry.preload.length === 0 ? [] : await timeline.time('preload', () => preparePreloads({ session, entry }, start))
-  const stored = await session.host.images.inspect(image)
+  const stored = known ?? (await session.host.images.inspect(image))
   const facts = parseVmLabels(stored?.labels ?? {})
   // An image that was made for one cgroup version is taken for the other as well.
   if (facts !== undefined) checkSystemd(facts.systemd, { entry: entry.name, init: facts.init, cgroup: entry.cgroup })

@@ -77,7 +77,7 @@ export async function viewEngine({ settings, log, signal }: OpenHostOptions): Pr
 /** The machine of an engine that is known to answer. */
 export function dockerHost(engine: Engine, settings: Settings): Host {
   const run = newRun()
-  const machine = engine.locality === 'local' ? localMachine(engine.arch) : remoteMachine(engine)
+  const machine = engine.locality === 'local' ? localMachine(engine) : remoteMachine(engine)
   const place = formatAddress(engine.address)
   return {
     arch: engine.arch,

@@ -2,19 +2,20 @@ import { createHash } from 'node:crypto'
 import { readFile, stat } from 'node:fs/promises'
 import { join } from 'node:path'
 import type { Architecture } from '../../arch/index.ts'
+import { type Engine, inspectContainer } from '../../engine/index.ts'
 import { type DockerMachine, dialSocket, dialWhenThere } from './machine.ts'
 
 /** The engine runs on this machine: containers have our directories, and can be reached at their addresses. */
-export function localMachine(arch: Architecture): DockerMachine {
+export function localMachine(engine: Engine): DockerMachine {
   return {
     availableMib,
-    processor: () => processor(arch),
+    processor: () => processor(engine.arch),
     boot: async () => (await readOrEmpty('/proc/sys/kernel/random/boot_id')).trim(),
     kvm,
     mountSockets: ({ directory, target }) => ({ kind: 'bind', source: directory, target, access: 'read-write' }),
     dial: (_, { directory }, { name, signal }) =>
       dialWhenThere(() => dialSocket(join(directory, name), signal), signal),
-    addressOf: ({ ipAddress }) => ipAddress,
+    addressOf: async ({ id }) => (await inspectContainer(engine, id))?.ipAddress,
     removeSockets: async () => {},
   }
 }

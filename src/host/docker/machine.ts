@@ -16,8 +16,8 @@ export interface DockerMachine {
   mountSockets(mount: SocketsMount, labels: Readonly<Record<string, string>>): ContainerMount
   /** Connects to a socket in a container, waiting for it until the signal aborts. */
   dial(container: AttachedContainer, sockets: SocketsMount, socket: DialledSocket): Promise<Duplex>
-  /** Where the container's ports are reached from here; undefined where they are not. */
-  addressOf(container: AttachedContainer): string | undefined
+  /** Where the container's ports are reached from here; undefined where they are not, and for one that has ended. */
+  addressOf(container: AttachedContainer): Promise<string | undefined>
   /** What of a box's sockets is on the machine when the box is no more. */
   removeSockets(sockets: SocketsMount): Promise<unknown>
 }

@@ -29,7 +29,7 @@ export function remoteMachine(engine: Engine): DockerMachine {
     }),
     dial: ({ id }, { target, owner = thisUser() }, { name, signal }) =>
       dialWhenThere(() => dialWithin(engine, id, { path: `${target}/${name}`, owner, signal }), signal),
-    addressOf: () => undefined,
+    addressOf: async () => undefined,
     removeSockets: (sockets) => removeVolume(engine, volumeOf(sockets)),
   }
 }

@@ -1,4 +1,5 @@
 import { type ContainerMount, type Engine, imageLabels, runAttached, runLabels } from '../../engine/index.ts'
+import { orAborted } from '../../lifetime/index.ts'
 import type { Settings } from '../../options/index.ts'
 import type { Box, BoxSpec, Mount, SocketsMount } from '../box.ts'
 import type { RunOptions } from '../host.ts'
@@ -42,15 +43,22 @@ export async function runBox(host: BoxHost, spec: BoxSpec, { signal, log }: RunO
     stopping ??= stop()
     return stopping
   }
+  const isReachable = network === 'reachable' && ports !== 'forwarded'
+  const address = isReachable ? await orAborted(machine.addressOf(container), signal).catch(stopAndThrow) : undefined
   return {
     stdout: container.stdout,
     stderr: container.stderr,
     exited: container.exited,
-    address: ports === 'forwarded' ? undefined : machine.addressOf(container),
+    address,
     dial: (name, until) => machine.dial(container, socketsOf(sockets, spec), { name, signal: until }),
     send: container.send,
     stop: stopOnce,
     [Symbol.asyncDispose]: async () => void (await stopOnce()),
+  }
+
+  async function stopAndThrow(thrown: unknown): Promise<never> {
+    await stopOnce()
+    throw thrown
   }
 }
 

@@ -130,15 +130,22 @@ export async function guestIn(
   )
   const signal = AbortSignal.any([calledOff, gone])
   const images = restoring ? [] : await copyImages(box, attempt, { signal, deadline })
-  const port = await timeline.time('qemu', () => box.dial(CONTROL_SOCKET, signal))
-  control = connectControl(port, { log, entry: entry.name, onFault: end })
-  resources.defer('control port', control.close)
-  const monitor = await timeline.time('monitor', () => connectMonitor(box, attempt, { gone, signal }))
+  const openControl = async () => {
+    const port = await timeline.time('qemu', () => box.dial(CONTROL_SOCKET, signal))
+    control = connectControl(port, { log, entry: entry.name, onFault: end })
+    resources.defer('control port', control.close)
+    return control
+  }
+  // Together: QEMU makes both sockets when it starts, and each takes round trips where the box is far away.
+  const [port, monitor] = await Promise.all([
+    openControl(),
+    timeline.time('monitor', () => connectMonitor(box, attempt, { gone, signal })),
+  ])
   qemu = watchQemu(monitor, { onLost: (diagnosis) => lose(lostVm(diagnosis, entry)), log })
   const proven = () => {
     restoring = false
   }
-  return { control, monitor, box, images, gone, expectEnd, lose, signal, proven }
+  return { control: port, monitor, box, images, gone, expectEnd, lose, signal, proven }
 }
 
 /** A session with the monitor of the guest's QEMU, for as long as the VM lives: QEMU has one at a time, and says there what happens. */
