@@ -1,6 +1,6 @@
 import { Agent, type ClientRequest } from 'node:http'
 import { createRequire } from 'node:module'
-import { connect, isIP } from 'node:net'
+import { connect, isIP, type Socket } from 'node:net'
 import type { Duplex } from 'node:stream'
 import { connect as connectTls } from 'node:tls'
 import { inspect } from 'node:util'
@@ -142,7 +142,13 @@ export type EngineConnection = Duplex & { ref(): unknown; unref(): unknown }
 export function dialEngine(address: EngineAddress): EngineConnection {
   if (address.kind === 'unix') return connect({ path: address.path })
   if (address.kind === 'ssh') return dialOverSsh(address)
-  const { host, port, tls } = address
+  return dialOverTcp(address).setKeepAlive(true, SILENT_MS)
+}
+
+/** A machine that was silent for so long is asked once a second whether it is there; Node gives it ten seconds. */
+const SILENT_MS = 35_000
+
+function dialOverTcp({ host, port, tls }: Extract<EngineAddress, { kind: 'tcp' }>): Socket {
   if (tls === undefined) return connect({ host, port })
   const { verify, ...certificates } = tls
   const named = isIP(host) === 0 && { servername: host }

@@ -1,12 +1,13 @@
 import { once } from 'node:events'
+import { readFileSync } from 'node:fs'
 import { createServer as createHttpServer } from 'node:http'
 import { createServer } from 'node:https'
-import type { AddressInfo } from 'node:net'
+import type { AddressInfo, Socket } from 'node:net'
 import { afterAll, beforeAll, describe, expect, test, vi } from 'vitest'
 import { answerJson, goodInfo, startFakeEngine } from '../../fixtures/engine/fake-engine.ts'
 import { createAuthority } from '../buildkit/testing/certificates.ts'
 import type { EngineAddress, EngineTls } from './address.ts'
-import { createClient } from './client.ts'
+import { createClient, dialEngine } from './client.ts'
 import { requestJson } from './request.ts'
 
 const authority = createAuthority('the authority')
@@ -75,6 +76,16 @@ describe('connections', () => {
     }
   })
 
+  test('to another machine are asked by the system whether it is there', async () => {
+    const connection = dialEngine(at({ verify: 'verify', ca: authority.cert, ...client })) as Socket
+    try {
+      await once(connection, 'secureConnect')
+      await expect.poll(() => keepAliveTimerS(connection.localPort ?? 0), { timeout: 30_000 }).toBeLessThanOrEqual(35)
+    } finally {
+      connection.destroy()
+    }
+  })
+
   test('to this machine are made for each question', async () => {
     const sockets = new Set<unknown>()
     await using fake = await startFakeEngine((request, response) => {
@@ -94,4 +105,12 @@ function countConnections(of: NodeJS.EventEmitter): { made: number; open: number
     socket.once('close', () => connections.open--)
   })
   return connections
+}
+
+/** Until the system asks the other end of a connection whether it is there, in seconds; undefined while it does not mean to (proc(5)). */
+function keepAliveTimerS(localPort: number): number | undefined {
+  const local = localPort.toString(16).toUpperCase().padStart(4, '0')
+  const row = new RegExp(`^ *\\d+: [0-9A-F]{8}:${local} .* 02:([0-9A-F]{8}) `, 'm')
+  const ticks = row.exec(readFileSync('/proc/self/net/tcp', 'utf8'))?.[1]
+  return ticks === undefined ? undefined : Number.parseInt(ticks, 16) / 100
 }

@@ -29,7 +29,8 @@ async function fakeSsh(script: string): Promise<void> {
 
 test('says what the docker command line says, and asks nothing', () => {
   expect(sshArguments(lab)).toEqual([
-    ...['-o', 'ConnectTimeout=30', '-o', 'BatchMode=yes', '-T', '--', 'lab'],
+    ...['-o', 'ConnectTimeout=30', '-o', 'BatchMode=yes'],
+    ...['-o', 'ServerAliveInterval=15', '-o', 'ServerAliveCountMax=3', '-T', '--', 'lab'],
     ...['docker', 'system', 'dial-stdio'],
   ])
   const all = sshArguments({ ...lab, user: 'me', port: 2222, path: '/run/docker.sock' }).join(' ')

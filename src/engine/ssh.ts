@@ -23,6 +23,9 @@ const STDERR_CHARACTERS = 2_000
 const CONNECT_TIMEOUT_S = 30
 /** How long the first connection stays when the last that goes over it has ended. */
 const PERSIST_S = 60
+/** A host that leaves so many questions, so far apart, without an answer is gone: OpenSSH asks none by itself, and waits for hours. */
+const ALIVE_QUESTIONS = 3
+const ALIVE_INTERVAL_S = 15
 /** `sun_path` without its NUL byte on the system with the shortest; ssh makes the socket under a name 17 characters longer. */
 const CONTROL_PATH_MAX_BYTES = 103 - 17
 /** OpenSSH's `%C`, a SHA-1 in hexadecimal. */
@@ -30,8 +33,8 @@ const CONTROL_NAME_BYTES = 40
 
 /**
  * The arguments of `ssh` for one connection to the engine: those of the docker command line
- * (https://github.com/docker/cli, cli/connhelper), and two of our own. Nothing is asked on the terminal, where a test runner has its
- * display; and connections share one, because a start makes a dozen.
+ * (https://github.com/docker/cli, cli/connhelper), and three of our own. Nothing is asked on the terminal, where a test runner has its
+ * display; a host that falls silent is noticed; and connections share one, because a start makes a dozen.
  */
 export function sshArguments({ host, user, port, path, controlDirectory }: SshAddress): readonly string[] {
   const control = controlDirectory === undefined ? undefined : join(controlDirectory, '%C')
@@ -42,8 +45,9 @@ export function sshArguments({ host, user, port, path, controlDirectory }: SshAd
     Buffer.byteLength(control) - 2 + CONTROL_NAME_BYTES <= CONTROL_PATH_MAX_BYTES
       ? ['-o', 'ControlMaster=auto', '-o', `ControlPath=${control}`, '-o', `ControlPersist=${PERSIST_S}`]
       : []
+  const alive = ['-o', `ServerAliveInterval=${ALIVE_INTERVAL_S}`, '-o', `ServerAliveCountMax=${ALIVE_QUESTIONS}`]
   return [
-    ...['-o', `ConnectTimeout=${CONNECT_TIMEOUT_S}`, '-o', 'BatchMode=yes', ...shared, '-T'],
+    ...['-o', `ConnectTimeout=${CONNECT_TIMEOUT_S}`, '-o', 'BatchMode=yes', ...alive, ...shared, '-T'],
     ...(user === undefined ? [] : ['-l', user]),
     ...(port === undefined ? [] : ['-p', String(port)]),
     ...['--', host, 'docker', ...(path === undefined ? [] : ['--host', `unix://${path}`]), 'system', 'dial-stdio'],
