@@ -1,5 +1,5 @@
 // An engine that is reached over SSH: this machine's, through a server in a container, taken for that of another machine.
-import { execFile } from 'node:child_process'
+import { execFile, spawn } from 'node:child_process'
 import { chmod, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises'
 import { connect } from 'node:net'
 import { tmpdir } from 'node:os'
@@ -8,6 +8,7 @@ import { text } from 'node:stream/consumers'
 import { promisify } from 'node:util'
 import { KernelVm, type StartedKernelVm } from 'testkernels'
 import { afterAll, beforeAll, expect, test, vi } from 'vitest'
+import { connectEngine, containerEvents } from '../../../src/engine/index.ts'
 import { docker } from '../../support/docker.ts'
 import { fixtureImage, fixtureTar } from '../../support/env.ts'
 import { testkernels } from '../../support/run.ts'
@@ -15,6 +16,7 @@ import { testkernels } from '../../support/run.ts'
 const run = promisify(execFile)
 const IMAGE = 'testkernels-e2e/sshd'
 const BUILD_DEADLINE_MS = 240_000
+const DEADLINE_MS = 60_000
 /** The base image is there once an image of a VM was built. */
 const dockerfile = `FROM testkernels/base:trixie
 RUN apt-get update && apt-get install -y --no-install-recommends openssh-server docker-cli && mkdir -p /run/sshd
@@ -60,10 +62,18 @@ afterAll(async () => {
   await rm(directory, { recursive: true, force: true })
 })
 
+/** How `ssh` proves who it is to each name of the server. */
+const proofs = {
+  lab: () => `IdentityFile ${directory}/key`,
+  'lab-by-agent': () => `IdentityFile none\nIdentityAgent ${directory}/agent.sock`,
+  'lab-by-password': () => 'PreferredAuthentications password,keyboard-interactive',
+}
+
 /** An `ssh` with a configuration of its own: OpenSSH's is in the home of the user, whatever HOME says. */
 async function configureSsh(port: string): Promise<void> {
-  const lines = ['Host lab', 'HostName 127.0.0.1', `Port ${port}`, 'User root', `IdentityFile ${directory}/key`]
-  await writeFile(join(directory, 'config'), [...lines, `UserKnownHostsFile ${directory}/known_hosts`, ''].join('\n'))
+  const server = ['HostName 127.0.0.1', `Port ${port}`, 'User root', `UserKnownHostsFile ${directory}/known_hosts`]
+  const hosts = Object.entries(proofs).map(([name, proof]) => [`Host ${name}`, ...server, proof(), ''].join('\n'))
+  await writeFile(join(directory, 'config'), hosts.join('\n'))
   await writeFile(join(directory, 'ssh'), `#!/bin/sh\nexec /usr/bin/ssh -F ${directory}/config "$@"\n`)
   await chmod(join(directory, 'ssh'), 0o755)
 }
@@ -96,6 +106,50 @@ test('testkernels run ends with nothing left on the engine', async () => {
   })
   expect(await far.program.exit).toEqual({ code: 0, signal: null })
   expect(far.program.stdout).toContain('Kernel Version: 6.1')
+})
+
+test('a key that only an agent has', async () => {
+  const agent = spawn('ssh-agent', ['-D', '-a', join(directory, 'agent.sock')], { stdio: 'ignore' })
+  try {
+    await expect.poll(() => addKey(join(directory, 'key')), { timeout: DEADLINE_MS }).toBe('added')
+    const { version } = await connectEngine({ address: { kind: 'ssh', host: 'lab-by-agent' } })
+    expect(version).toBe(await here('version', '--format', '{{.Server.Version}}'))
+  } finally {
+    agent.kill()
+  }
+})
+
+async function addKey(key: string): Promise<'added' | 'no agent'> {
+  const env = { ...process.env, SSH_AUTH_SOCK: join(directory, 'agent.sock') }
+  return await run('ssh-add', ['-q', key], { env }).then(
+    () => 'added',
+    () => 'no agent',
+  )
+}
+
+test('a host that wants a password is refused, and nothing is asked', async () => {
+  await here('exec', server, 'sh', '-c', 'echo root:secret | chpasswd')
+  await expect(connectEngine({ address: { kind: 'ssh', host: 'lab-by-password' } })).rejects.toMatchObject({
+    code: 'ENGINE_UNREACHABLE',
+    message: expect.stringContaining('Permission denied'),
+  })
+})
+
+test('a host that falls silent is noticed, and connected to anew when it is back', { timeout: 300_000 }, async () => {
+  const controlDirectory = await mkdtemp(join(directory, 'control-'))
+  const address = { kind: 'ssh', host: 'lab', controlDirectory } as const
+  // A stream on which nothing comes.
+  const events = await containerEvents(await connectEngine({ address }), { events: ['rename'] })
+  events.on('error', () => {}).resume()
+  const lost = new Promise((resolve) => events.once('close', resolve))
+  await here('pause', server)
+  try {
+    await lost
+    expect(events.complete).toBe(false)
+  } finally {
+    await here('unpause', server)
+  }
+  await connectEngine({ address })
 })
 
 test('a key that the host does not know is refused, and nothing is asked', async () => {
