@@ -15,6 +15,7 @@ import { createClient } from './engine/client.ts'
 import { execStream } from './engine/exec-stream.ts'
 import { type Engine, pullImage, pushImage } from './engine/index.ts'
 import { requestJson } from './engine/request.ts'
+import { openHostPort } from './forward/host-ports.ts'
 import { dialSocket, dialWhenThere } from './host/docker/machine.ts'
 import { silentLogger } from './log/index.ts'
 import { connectControl } from './qemu/index.ts'
@@ -123,6 +124,14 @@ const endAtDeadlines: readonly Wait[] = [
     },
   },
   { what: 'another process that has a VM', files: ['vm/attach.ts'], begin: (signal) => openSshSocket(path, signal) },
+  {
+    what: 'a container that is offered a port of this machine',
+    files: ['forward/host-ports.ts'],
+    begin: () => {
+      const { signal } = new AbortController()
+      return openHostPort({ port: 80, dial: (until) => dialSocket(path, until), gone: signal, log: silentLogger })
+    },
+  },
   { what: 'a destination behind the door', files: [], begin: () => door().open(docker) },
 ]
 

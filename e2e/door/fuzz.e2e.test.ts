@@ -5,10 +5,10 @@ import { fuzzSeeded } from './fuzz.ts'
 const LINES = 1_000_000
 
 test.each([1, 20_261_127])(
-  'reads requests and datagrams as what they say, and nothing else (seed %i)',
+  'reads requests, datagrams and questions as what they say, and nothing else (seed %i)',
   async (seed) => {
     expect(await fuzzSeeded({ seed, lines: LINES })).toMatch(
-      new RegExp(`^${LINES} lines, \\d+ of them requests, and \\d+ datagrams$`, 'm'),
+      new RegExp(`^${LINES} lines, \\d+ of them requests, \\d+ datagrams, and \\d+ answers$`, 'm'),
     )
   },
 )

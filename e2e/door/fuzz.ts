@@ -8,13 +8,15 @@ import { connect, unique } from '../buildkit/support.ts'
 import { toolsState } from './support.ts'
 
 const fuzzer = join(import.meta.dirname, '../../fixtures/door/fuzz.c')
+/** With what they refer to. */
+const PARSERS = ['request', 'frames', 'names', 'loop', 'support'].map((name) => `/door/${name}.c`).join(' ')
 const CHECKS = '-g -O1 -Wall -Wextra -Werror -fno-sanitize-recover=all'
 
 /** The parsers with a driver that draws lines and streams from a seed: any compiler will do. @returns what it printed */
 export async function fuzzSeeded({ seed, lines }: { seed: number; lines: number }): Promise<string> {
   const { tools, arch } = await toolsState()
   return await output(tools, arch, [
-    `gcc ${CHECKS} -fsanitize=address,undefined -DSEEDED -I/door -o /tmp/fuzz /fuzz/fuzz.c /door/request.c /door/frames.c`,
+    `gcc ${CHECKS} -fsanitize=address,undefined -DSEEDED -I/door -o /tmp/fuzz /fuzz/fuzz.c ${PARSERS}`,
     `/tmp/fuzz ${seed} ${lines}`,
   ])
 }
@@ -29,7 +31,7 @@ export async function fuzzGuided({ seconds }: { seconds: number }): Promise<stri
     packages: ['clang', 'libclang-rt-dev'],
   })
   return await output(withClang, arch, [
-    `clang ${CHECKS} -fsanitize=fuzzer,address,undefined -I/door -o /tmp/fuzz /fuzz/fuzz.c /door/request.c /door/frames.c`,
+    `clang ${CHECKS} -fsanitize=fuzzer,address,undefined -I/door -o /tmp/fuzz /fuzz/fuzz.c ${PARSERS}`,
     // Lines that are nearly right are a beginning: chance alone would not find 64 digits.
     'mkdir /tmp/corpus; secret=$(printf "%064d" 7)',
     'for end in "unix /var/run/docker.sock" "tcp 61022" "tcp 65536" "udp 53" "tcp 0" "unix x" "unix" ""; do printf "%s %s" $secret "$end" >"/tmp/corpus/$(echo "$end" | tr -c a-z0-9 _)"; done',

@@ -19,6 +19,8 @@ import { engineUnderTest } from '../engine/support.ts'
 const EVENT_DEADLINE_MS = 30_000
 /** A port of the loopback device that nothing else uses. */
 const PORT = 61_923
+/** Where ports of this machine are for the guest: another address of the loopback device. */
+export const HOST_ADDRESS = '127.77.0.1'
 
 /** The state that images are compiled in, as VMs' images have it. */
 export async function toolsState(): Promise<{
@@ -61,7 +63,8 @@ export class Door implements AsyncDisposable {
     this.service = join(directory, 'service.sock')
     const stdio = ['pipe', 'inherit', 'inherit'] as const
     this.#guest = spawn(join(programs, 'guest'), ['127.0.0.1', String(PORT), '127.0.0.1'], { stdio: [...stdio] })
-    this.#box = spawn(join(programs, 'box'), [this.path, '127.0.0.1', String(PORT)], { stdio: [...stdio] })
+    const boxArguments = [this.path, '127.0.0.1', String(PORT), this.hostPortsPath, HOST_ADDRESS]
+    this.#box = spawn(join(programs, 'box'), boxArguments, { stdio: [...stdio] })
     this.#server = createServer({ allowHalfOpen: true }, (socket) => {
       this.sockets.add(socket)
       socket.on('error', () => {})
@@ -83,8 +86,8 @@ export class Door implements AsyncDisposable {
     }
     await until(() => existsSync(door.path))
     await door.#callOnce()
-    // Both have the same descriptors at rest, and not while there is a connection.
-    await until(() => door.descriptors.box === door.descriptors.guest)
+    // At rest the box's end has one descriptor more, for its second socket, and not while there is a connection.
+    await until(() => door.descriptors.box === door.descriptors.guest + 1)
     return door
   }
 
@@ -102,6 +105,11 @@ export class Door implements AsyncDisposable {
     return join(this.#directory, 'door.sock')
   }
 
+  /** Where the owner offers ports of this machine. */
+  get hostPortsPath(): string {
+    return join(this.#directory, 'host-ports.sock')
+  }
+
   /** An order to the guest's end, as its agent gives it. */
   order(line: string): void {
     this.#guest.stdin?.write(`${line}\n`)
@@ -114,8 +122,8 @@ export class Door implements AsyncDisposable {
   }
 
   /** A connection without a word on it. */
-  async dial(): Promise<Socket> {
-    const socket = dial({ path: this.path, allowHalfOpen: true })
+  async dial(path = this.path): Promise<Socket> {
+    const socket = dial({ path, allowHalfOpen: true })
     socket.on('error', () => {})
     await once(socket, 'connect')
     return socket

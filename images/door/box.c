@@ -1,6 +1,8 @@
-// The container's end of the door: door SOCKET ADDRESS PORT
+// The container's end of the door: door SOCKET ADDRESS PORT HOST-SOCKET HOST-ADDRESS [NAME-SERVER...]
+// Connections at SOCKET go on to the guest's end, at ADDRESS and PORT. At HOST-SOCKET the owner opens ports of HOST-ADDRESS, which lead back
+// to it (host-ports.c), and at each NAME-SERVER that address has a name (names.c).
 // Runs as QEMU's user, and neither knows nor needs the secret: it reads nothing of what it carries. Who may come in is decided by the
-// mode of its socket (0600), and in the guest.
+// mode of its sockets (0600), and in the guest.
 #include "door.h"
 
 #include <arpa/inet.h>
@@ -14,6 +16,7 @@
 #include <unistd.h>
 
 static struct sockaddr_in guest = {.sin_family = AF_INET};
+static struct listener entrance;
 
 static void go_on(int connection, const struct sockaddr_storage *peer) {
   (void)peer;
@@ -28,18 +31,32 @@ static void go_on(int connection, const struct sockaddr_storage *peer) {
   close(connection);
 }
 
-int main(int argc, char **argv) {
+static int open_privately(const char *path) {
   struct sockaddr_un here = {.sun_family = AF_UNIX};
-  if (argc != 4 || strlen(argv[1]) >= sizeof here.sun_path || inet_pton(AF_INET, argv[2], &guest.sin_addr) != 1) {
-    fprintf(stderr, "usage: door SOCKET ADDRESS PORT\n");
+  errno = ENAMETOOLONG;
+  if (strlen(path) >= sizeof here.sun_path) return -1;
+  strcpy(here.sun_path, path);
+  return listener_open((struct sockaddr *)&here, sizeof here, 0600);
+}
+
+int main(int argc, char **argv) {
+  struct in_addr host, server;
+  if (argc < 6 || inet_pton(AF_INET, argv[2], &guest.sin_addr) != 1 || inet_pton(AF_INET, argv[5], &host) != 1) {
+    fprintf(stderr, "usage: door SOCKET ADDRESS PORT HOST-SOCKET HOST-ADDRESS [NAME-SERVER...]\n");
     return 2;
   }
-  strcpy(here.sun_path, argv[1]);
   guest.sin_port = htons(atoi(argv[3]));
   signal(SIGPIPE, SIG_IGN);
   raise_descriptor_limit();
-  int listener = listener_open((struct sockaddr *)&here, sizeof here, 0600);
+  int listener = open_privately(argv[1]);
   need(listener >= 0, argv[1]);
-  listener_start(listener, go_on);
+  listener_start(&entrance, listener, go_on);
+  int owner = open_privately(argv[4]);
+  need(owner >= 0, argv[4]);
+  host_ports_start(owner, host);
+  for (int at = 6; at < argc; at++) {
+    // A guest without the name is still a guest.
+    if (inet_pton(AF_INET, argv[at], &server) != 1 || names_start(server, host) < 0) perror(argv[at]);
+  }
   loop_run();
 }

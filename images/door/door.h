@@ -1,8 +1,10 @@
-// The door: the owner's way into the guest without SSH. One program on each end of the link between container and guest:
-//   box.c    a unix socket in the run directory; each connection goes on over the link as it is
+// The door: the owner's way into the guest without SSH, and the guest's to ports of the owner's machine. One program on each end of the link
+// between container and guest:
+//   box.c    a unix socket in the run directory; each connection goes on over the link as it is. Beside it host-ports.c and names.c
 //   guest.c  reads one line of each (request.c), and goes on to a socket of the guest
 // What they share is below, one concern a file. Both are one thread around one epoll.
 #pragma once
+#include <netinet/in.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -25,6 +27,8 @@ struct request {
 };
 // Reads a line without its line feed; false for one that is no request.
 bool request_parse(const char *line, size_t length, struct request *request);
+// Reads the digits of a port, of which there is one way to write each: the first is not 0.
+bool port_parse(const char *text, size_t length, uint16_t *port);
 // Takes the same time wherever the two differ.
 bool secret_equals(const char *one, const char *other);
 
@@ -47,10 +51,18 @@ _Noreturn void loop_run(void);
 
 // ---- listener.c: takes connections ----
 typedef void take_connection(int connection, const struct sockaddr_storage *peer);
+struct listener {
+  struct watch watch;
+  take_connection *take;
+  // It is full of connections, and we are out of descriptors: being told of it again and again helps nobody.
+  bool waits;
+  struct listener *next;
+};
 // Listens at the address; -1 with errno if it cannot. `mode` is that of the file of a unix socket.
 int listener_open(const struct sockaddr *address, socklen_t length, mode_t mode);
-void listener_start(int listener, take_connection *take);
-void listener_stop(void);
+// Takes its connections from now on, unless it does already.
+void listener_start(struct listener *listener, int fd, take_connection *take);
+void listener_stop(struct listener *listener);
 // There may be room again for connections that had to wait.
 void listener_retry(void);
 
@@ -79,6 +91,19 @@ void frame_begin(uint8_t *head, size_t length);
 void datagrams_carry(int stream, int socket);
 // Ends all of them.
 void datagrams_end_all(void);
+
+// ---- host-ports.c: ports of the owner's machine, for the guest ----
+// Takes connections of the owner at `listener`. Each begins with the digits of a port and a line feed, and is answered by `listening` when
+// that port of `address` is open, and by `connected` when somebody of the guest has connected to it: the bytes behind that are his. Or by
+// `error REASON`.
+void host_ports_start(int listener, struct in_addr address);
+
+// ---- names.c: the name of that address ----
+// Answers those who ask for host.testkernels.internal; -1 with errno where it cannot listen.
+int names_start(struct in_addr server, struct in_addr address);
+// Makes the answer of a question in its place. @returns its length, which is at most NAMES_MORE_BYTES more; 0 for no question of ours
+size_t names_answer(uint8_t *message, size_t length, struct in_addr address);
+#define NAMES_MORE_BYTES 16
 
 // ---- support.c ----
 // Ends the program when what it cannot do without fails.

@@ -27,7 +27,8 @@ struct visitor {
 
 static struct visitor *visitors;
 static struct in_addr admitted_peer;
-static int listener;
+static int entrance;
+static struct listener listener;
 static char secret[SECRET_LENGTH];
 
 static void forget_visitor(struct visitor *visitor) {
@@ -136,7 +137,7 @@ static void receive(int connection, const struct sockaddr_storage *peer) {
 }
 
 static void forget(void) {
-  listener_stop();
+  listener_stop(&listener);
   explicit_bzero(secret, sizeof secret);
   while (visitors) turn_away(visitors, "denied", "the guest has another owner");
   pair_end_all();
@@ -148,7 +149,7 @@ static void obey(char *line) {
   if (strncmp(line, "admit ", 6) != 0 || strlen(line + 6) != SECRET_LENGTH) return;
   forget();
   memcpy(secret, line + 6, SECRET_LENGTH);
-  listener_start(listener, receive);
+  listener_start(&listener, entrance, receive);
 }
 
 static void read_orders(struct watch *watch, uint32_t events) {
@@ -182,10 +183,10 @@ int main(int argc, char **argv) {
   here.sin_port = htons(atoi(argv[2]));
   signal(SIGPIPE, SIG_IGN);
   raise_descriptor_limit();
-  listener = listener_open((struct sockaddr *)&here, sizeof here, 0);
-  need(listener >= 0, argv[1]);
+  entrance = listener_open((struct sockaddr *)&here, sizeof here, 0);
+  need(entrance >= 0, argv[1]);
   // Its connections inherit it.
-  setsockopt(listener, IPPROTO_TCP, TCP_NODELAY, &one, sizeof one);
+  setsockopt(entrance, IPPROTO_TCP, TCP_NODELAY, &one, sizeof one);
   fcntl(0, F_SETFL, O_NONBLOCK);
   loop_watch(&orders, EPOLLIN);
   loop_run();

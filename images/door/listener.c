@@ -8,10 +8,7 @@
 // As many as may wait to be taken: a client of a unix socket is refused when there are more. (The C library's SOMAXCONN may be 128.)
 #define BACKLOG 4096
 
-static struct watch watched = {.fd = -1};
-static take_connection *take_one;
-// The listener is full of connections, and we are out of descriptors: being told of it again and again helps nobody.
-static bool waits;
+static struct listener *listeners;
 
 int listener_open(const struct sockaddr *address, socklen_t length, mode_t mode) {
   int one = 1;
@@ -31,31 +28,39 @@ int listener_open(const struct sockaddr *address, socklen_t length, mode_t mode)
 
 // One at a time: we are told again of those that are left.
 static void accept_one(struct watch *watch, uint32_t events) {
+  struct listener *listener = (struct listener *)watch;
   struct sockaddr_storage peer = {0};
   socklen_t length = sizeof peer;
   (void)events;
   int connection = accept4(watch->fd, (struct sockaddr *)&peer, &length, SOCK_CLOEXEC | SOCK_NONBLOCK);
-  if (connection >= 0) return take_one(connection, &peer);
+  if (connection >= 0) return listener->take(connection, &peer);
   // One that was gone before it was taken says nothing of those behind it.
   if (errno == EINTR || errno == ECONNABORTED || errno == EAGAIN) return;
-  waits = true;
+  listener->waits = true;
   loop_want(watch, 0);
 }
 
-void listener_start(int listener, take_connection *take) {
-  if (watched.ready) return;
-  watched = (struct watch){.fd = listener, .ready = accept_one};
-  take_one = take;
-  waits = false;
-  loop_watch(&watched, EPOLLIN);
+void listener_start(struct listener *listener, int fd, take_connection *take) {
+  if (listener->watch.ready) return;
+  *listener = (struct listener){.watch = {.fd = fd, .ready = accept_one}, .take = take, .next = listeners};
+  listeners = listener;
+  loop_watch(&listener->watch, EPOLLIN);
 }
 
-void listener_stop(void) {
-  if (watched.ready) loop_unwatch(&watched);
+void listener_stop(struct listener *listener) {
+  if (!listener->watch.ready) return;
+  loop_unwatch(&listener->watch);
+  for (struct listener **at = &listeners; *at; at = &(*at)->next) {
+    if (*at != listener) continue;
+    *at = listener->next;
+    return;
+  }
 }
 
 void listener_retry(void) {
-  if (!waits || !watched.ready) return;
-  waits = false;
-  loop_want(&watched, EPOLLIN);
+  for (struct listener *listener = listeners; listener; listener = listener->next) {
+    if (!listener->waits) continue;
+    listener->waits = false;
+    loop_want(&listener->watch, EPOLLIN);
+  }
 }

@@ -14,16 +14,15 @@ static bool parse_path(const char *text, size_t length, struct request *request)
   return true;
 }
 
-// One way to write each port: digits, the first of which is not 0.
-static bool parse_port(const char *text, size_t length, struct request *request) {
-  unsigned port = 0;
+bool port_parse(const char *text, size_t length, uint16_t *port) {
+  unsigned value = 0;
   if (length == 0 || length > 5 || text[0] == '0') return false;
   for (size_t at = 0; at < length; at++) {
     if (text[at] < '0' || text[at] > '9') return false;
-    port = port * 10 + (text[at] - '0');
+    value = value * 10 + (text[at] - '0');
   }
-  if (port > UINT16_MAX) return false;
-  request->port = port;
+  if (value > UINT16_MAX) return false;
+  *port = value;
   return true;
 }
 
@@ -41,10 +40,10 @@ bool request_parse(const char *line, size_t length, struct request *request) {
   const char *path = behind(" unix ", destination, end);
   if (path) return parse_path(path, end - path, request);
   const char *port = behind(" tcp ", destination, end);
-  if (port) return parse_port(port, end - port, request);
+  if (port) return port_parse(port, end - port, &request->port);
   port = behind(" udp ", destination, end);
   request->datagrams = true;
-  return port && parse_port(port, end - port, request);
+  return port && port_parse(port, end - port, &request->port);
 }
 
 bool secret_equals(const char *one, const char *other) {

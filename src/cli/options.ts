@@ -51,6 +51,7 @@ export function entryOptions(): readonly Option[] {
       'what the guest may reach: all, none, or HOST, CIDR, :PORT; may be repeated',
     ).argParser(egress),
     repeatable('--forward <[name=][host:]guest>', 'socket or port of the guest to have on this machine'),
+    repeatable('--host-port <port>', 'port of this machine that the guest reaches at host.testkernels.internal'),
     new Option('--memory-mib <mib>', 'memory of the guest in MiB').argParser(wholeNumber),
     new Option('--cpus <number>', 'virtual CPUs').argParser(wholeNumber),
     new Option('--scratch-mib <mib>', "size of the guest's writable disk in MiB").argParser(wholeNumber),
@@ -69,9 +70,10 @@ export function withEntryOptions(command: Command): Command {
  * @throws InvalidOptionError for a forward that is none
  */
 export function optionsOfEntry(values: Readonly<Record<string, unknown>>): Readonly<Record<string, unknown>> {
-  const { kernelArgument, module, sysctl, forward, ...rest } = values
+  const { kernelArgument, module, sysctl, forward, hostPort, ...rest } = values
   const forwards = (forward as readonly string[]).map(parseForward)
-  return { ...rest, kernelArguments: kernelArgument, modules: module, sysctls: sysctl, forwards }
+  const hostPorts = (hostPort as readonly string[]).map(Number)
+  return { ...rest, kernelArguments: kernelArgument, modules: module, sysctls: sysctl, forwards, hostPorts }
 }
 
 export function repeatable(flags: string, description: string): Option {

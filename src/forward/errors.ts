@@ -30,6 +30,11 @@ export class ForwardPortTakenError extends TestkernelsError {
   readonly code = 'FORWARD_PORT_TAKEN'
 }
 
+/** A port of this machine cannot be opened for a guest. */
+export class HostPortNotOpenedError extends TestkernelsError {
+  readonly code = 'HOST_PORT_NOT_OPENED'
+}
+
 /** A port that a container publishes cannot be opened on this machine. */
 export class PortNotForwardedError extends TestkernelsError {
   readonly code = 'PORT_NOT_FORWARDED'

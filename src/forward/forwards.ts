@@ -6,6 +6,7 @@ import { type ForwardOptions, forwardName } from '../options/index.ts'
 import type { Destination, Streams } from '../streams/index.ts'
 import { type DockerForwardOptions, type ForwardedSocket, forwardDocker } from './docker/docker-forward.ts'
 import { ForwardPortTakenError } from './errors.ts'
+import { type HostPortOptions, openHostPort } from './host-ports.ts'
 import { carry, type Listener, listenOnLoopback, listenPrivately } from './listen.ts'
 import { PublishedPorts, type PublishedPortsOptions } from './ports/published-ports.ts'
 
@@ -46,7 +47,7 @@ export type ForwardAddress = {
 
 const LOOPBACK = '127.0.0.1'
 
-/** All sockets and ports of this machine that lead into one VM. */
+/** All sockets and ports of this machine that lead into one VM, and those that its guest may reach here. */
 export class Forwards implements AsyncDisposable {
   readonly #options: ForwardsOptions
   readonly #open = new Set<ForwardedSocket>()
@@ -117,6 +118,11 @@ export class Forwards implements AsyncDisposable {
         cause,
       })
     }
+  }
+
+  /** Lets the guest connect to a port of this machine. @throws as `openHostPort` */
+  async addHostPort(options: Pick<HostPortOptions, 'port' | 'dial' | 'gone'>): Promise<void> {
+    this.#listeners.add(await openHostPort({ ...this.#options, ...options }))
   }
 
   /** Sockets for the guest's dockerd that were added, in this order. */

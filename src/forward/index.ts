@@ -6,6 +6,7 @@ export {
   ForwardPathTakenError,
   ForwardPathTooLongError,
   ForwardPortTakenError,
+  HostPortNotOpenedError,
   PortNotForwardedError,
 } from './errors.ts'
 export { type ForwardAddress, Forwards, type ForwardsOptions } from './forwards.ts'

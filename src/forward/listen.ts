@@ -104,7 +104,7 @@ export function carry(local: Socket, open: () => Promise<Duplex>): void {
 }
 
 /** An end passes on as a half-close, back-pressure as it is; a side that breaks breaks the other. */
-function splice(local: Socket, remote: Duplex): void {
+export function splice(local: Socket, remote: Duplex): void {
   if (local.destroyed) return void remote.destroy()
   remote.on('error', () => reset(local))
   local.once('close', () => remote.destroy())

@@ -56,3 +56,10 @@ test.each<[string, ForwardOptions]>([
 test.each(['', 'x.sock', 'a:b', '5432:', '=80'])('%j on the command line is none', (text) => {
   expect(() => parseForward(text)).toThrow(`'${text}' is no forward`)
 })
+
+test('ports of this machine are ports, each once', () => {
+  const hostPorts = (ports: unknown) => parseKernelEntry('v2', { kernel: 'debian:trixie', hostPorts: ports }).hostPorts
+  expect(hostPorts([5432, 8080, 5432])).toEqual([5432, 8080])
+  expect(() => hostPorts([65_536])).toThrow("option 'hostPorts.0' must be")
+  expect(() => hostPorts(5432)).toThrow("option 'hostPorts' must be")
+})

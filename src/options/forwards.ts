@@ -28,6 +28,18 @@ export const forwardsOption = v.array(
   }),
 )
 
+/** Ports of this machine that a guest may reach; naming one twice says nothing more. */
+export const hostPortsOption = v.pipe(
+  v.array(port),
+  v.transform((ports) => [...new Set(ports)]),
+)
+
+/** @throws InvalidOptionError for what is no TCP port */
+export function checkHostPort(value: number, entry?: string): void {
+  if (v.is(port, value)) return
+  throw new InvalidOptionError({ what: `${value} is no port`, entry, remedy: 'give a whole number from 1 to 65535' })
+}
+
 /** What a forward is called. */
 export function forwardName({ guest, name }: ForwardOptions): string {
   if (name !== undefined) return name

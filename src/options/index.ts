@@ -2,7 +2,7 @@ export { type CacheReference, parseCacheReference } from './cache-reference.ts'
 export { type DaemonOptions, faultOfProxy, type ProxyAddresses, type ProxyOption } from './daemon.ts'
 export { type EgressOption, egressWords } from './egress.ts'
 export { DuplicateEntryError, InvalidOptionError, UnknownKernelError } from './errors.ts'
-export { type ForwardOptions, forwardName, forwardVariable, parseForward } from './forwards.ts'
+export { checkHostPort, type ForwardOptions, forwardName, forwardVariable, parseForward } from './forwards.ts'
 export {
   type DebianRootfs,
   type DockerfileOptions,

@@ -2,7 +2,7 @@ import * as v from 'valibot'
 import { checkDockerd, type DockerdOptions, dockerdFields } from './daemon.ts'
 import { type EgressOption, egressOption, egressWords } from './egress.ts'
 import { DuplicateEntryError, InvalidOptionError } from './errors.ts'
-import { checkForwards, type ForwardOptions, forwardsOption } from './forwards.ts'
+import { checkForwards, type ForwardOptions, forwardsOption, hostPortsOption } from './forwards.ts'
 import {
   type DockerfileOptions,
   dockerfileOptions,
@@ -111,6 +111,8 @@ export interface KernelOptions extends DockerdOptions, KernelSettingsOptions {
    * Tests find them in `TESTKERNELS_FORWARD_CONTAINERD`. @default none. @throws ForwardPortTakenError
    */
   readonly forwards?: readonly ForwardOptions[]
+  /** TCP ports of this machine's localhost that the guest has at `host.testkernels.internal`. @default none. @throws HostPortNotOpenedError */
+  readonly hostPorts?: readonly number[]
   /** Longest wait from the start of the VM to the first answer of its dockerd, in milliseconds. @default 240_000 */
   readonly bootTimeoutMs?: number
 }
@@ -154,6 +156,7 @@ const schema = v.strictObject({
   spares: v.optional(v.union([v.literal('auto'), integer(0)]), 'auto'),
   kernelReports: v.optional(kernelReportsOption, {}),
   forwards: v.optional(forwardsOption, []),
+  hostPorts: v.optional(hostPortsOption, []),
   bootTimeoutMs: v.optional(integer(1), 240_000),
 })
 

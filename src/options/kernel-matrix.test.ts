@@ -55,6 +55,10 @@ test('a name has the kernel and what comes from lists, and stays when a list gro
     'trixie-egress-none',
     'trixie-egress-10.0.0.0-8-53',
   ])
+  expect(names({ kernel, hostPorts: [[5432, 8080], []] })).toEqual([
+    'trixie-host-ports-5432-8080',
+    'trixie-host-ports-none',
+  ])
   expect(names({ kernel, template: [true, false], spares: ['auto', 1] })).toEqual([
     'trixie-saved-auto-spares',
     'trixie-saved-1-spares',

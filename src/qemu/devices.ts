@@ -10,6 +10,8 @@ export const guestLink = {
   guestAddress: '192.0.2.2',
   /** Leads to the machine of the container, as the engine's other containers reach it. */
   gatewayAddress: '192.0.2.9',
+  /** Where the container has the ports of the owner's machine that its guest may reach: `host.testkernels.internal`. */
+  ownerAddress: '192.0.2.10',
   /**
    * The guest's SSH server listens here on its loopback device, and its door here on the link. High and unusual, because every other
    * port belongs to what tests publish in the guest; these two lead nowhere at the container's address.

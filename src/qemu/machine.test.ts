@@ -95,6 +95,11 @@ test.each(['guest/init', 'runner/entrypoint'])('images/%s holds the addresses of
   expect(script).toContain(guestLink.guestAddress)
 })
 
+test('what starts the door, and what makes its network, agree on where the machine of the owner is', () => {
+  const read = (file: string) => readFileSync(new URL(`../../images/${file}`, import.meta.url), 'utf8')
+  for (const file of ['runner/entrypoint', 'runner/supervise']) expect(read(file)).toContain(guestLink.ownerAddress)
+})
+
 test('both ends of the door know where they meet, and SSH is where only the door leads to', () => {
   const read = (file: string) => readFileSync(new URL(`../../images/${file}`, import.meta.url), 'utf8')
   const { hostAddress, guestAddress, doorPort, sshPort } = guestLink

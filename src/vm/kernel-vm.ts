@@ -151,6 +151,11 @@ export class KernelVm {
     return this.#with({ forwards })
   }
 
+  /** Ports of this machine that the guest reaches at `host.testkernels.internal`; in place of those given before. @default none */
+  withHostPorts(hostPorts: readonly number[]): KernelVm {
+    return this.#with({ hostPorts: [...hostPorts] })
+  }
+
   /** Longest wait in milliseconds until the guest's dockerd answers. @default 240_000 */
   withStartupTimeout(bootTimeoutMs: number): KernelVm {
     return this.#with({ bootTimeoutMs })

@@ -187,6 +187,18 @@ test('each VM has forwards of its own, and one whose port is taken is ended', as
   expect(next.forwards['80']?.address).toBe(one?.address)
 })
 
+test('ports of this machine are open to a guest as soon as somebody has it, and to its forks', async () => {
+  await using vm = await fake.launch({ hostPorts: [5432, 8080, 5432], spares: 1 })
+  expect(fake.image.hostPorts.toSorted()).toEqual([5432, 8080])
+  await vm.exposeHostPort(40_123)
+  expect(fake.image.hostPorts.at(-1)).toBe(40_123)
+  await expect.poll(() => fake.host.boxes.size, { timeout: 30_000 }).toBe(2)
+  expect(fake.image.hostPorts).toHaveLength(3)
+  await using _fork = await vm.fork()
+  expect(fake.image.hostPorts.slice(3).toSorted()).toEqual([5432, 8080])
+  await expect(vm.exposeHostPort(0)).rejects.toMatchObject({ code: 'INVALID_OPTION', what: '0 is no port' })
+})
+
 test('a spare takes no port of this machine before somebody has it', async () => {
   await using vm = await fake.launch({ forwards: [{ guest: 8080 }] })
   const host = vm.forwards['8080']?.kind === 'tcp' ? vm.forwards['8080'].port : 0

@@ -5,6 +5,7 @@ import { forwardName, type KernelEntry, kernelText } from '../options/index.ts'
 import { offerSsh } from './attach.ts'
 import { bootVm } from './boot/boot.ts'
 import type { BootedVm } from './boot/booted-vm.ts'
+import { offerHostPort } from './boot/connect.ts'
 import { wakeDeadline } from './boot/deadlines.ts'
 import { restoreVm } from './boot/restore.ts'
 import { sweepRunDirectories } from './boot/run-directory.ts'
@@ -95,6 +96,7 @@ async function ready(family: Family, booted: BootedVm, start: Start): Promise<St
       fork: (options) => fork(family, options),
       checkpoint: (options) => checkpoint(family, { booted, heartbeat }, options),
       reserveSpares: (count) => family.reserve(count),
+      exposeHostPort: (port) => offerHostPort(booted, port),
     })
     if (waitStrategy !== undefined) await timeline.time('wait', () => waitUntilReady(vm, waitStrategy, signal))
     log.info(`${hostname === entry.name ? '' : `${hostname} is `}ready in ${timeline.summary()}`)
@@ -106,10 +108,12 @@ async function ready(family: Family, booted: BootedVm, start: Start): Promise<St
 }
 
 /** Not before somebody has the VM: a spare must not take the ports of one that is used. */
-async function openForwards({ forwards, runDirectory }: BootedVm, entry: KernelEntry) {
+async function openForwards(booted: BootedVm, entry: KernelEntry) {
+  const { forwards, runDirectory } = booted
   const opened: Record<string, ForwardAddress> = {}
   const place = { directory: runDirectory.path, directoryOwner: runDirectory.owner.uid }
   for (const forward of entry.forwards) opened[forwardName(forward)] = await forwards.addForward(forward, place)
+  await Promise.all(entry.hostPorts.map((port) => offerHostPort(booted, port)))
   return Object.freeze(opened)
 }
 

@@ -2,10 +2,11 @@ import { type KernelEntry, kernelWords } from '../options/index.ts'
 import { imagePaths, type Machine } from '../qemu/index.ts'
 import { type GuestSettings, settingsWords } from './guest-settings.ts'
 
-/** Names of the sockets in the run directory that the container makes: two of QEMU's, and its end of the door. The first is the longest. */
+/** Names of the sockets in the run directory that the container makes: two of QEMU's, and two of the door. The last is the longest. */
 export const CONTROL_SOCKET = 'control.sock'
 export const MONITOR_SOCKET = 'monitor.sock'
 export const DOOR_SOCKET = 'door.sock'
+export const HOST_PORTS_SOCKET = 'host-ports.sock'
 
 /** What of a machine is settled by more than its entry. */
 type MachineChoice = Required<Pick<Machine, 'arch' | 'transport' | 'accelerator' | 'preload'>> & {

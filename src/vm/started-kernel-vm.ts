@@ -1,6 +1,6 @@
 import { Readable } from 'node:stream'
 import type { ForwardAddress } from '../forward/index.ts'
-import type { KernelEntry } from '../options/index.ts'
+import { checkHostPort, type KernelEntry } from '../options/index.ts'
 import type { Accelerator } from '../qemu/index.ts'
 import type { ExecResult, ExitStatus } from '../ssh/index.ts'
 import type { BootedVm } from './boot/booted-vm.ts'
@@ -27,6 +27,7 @@ interface StartedParts {
   readonly fork: Fork<StartedKernelVm>
   readonly checkpoint: (options?: ForkOptions) => Promise<Checkpoint<StartedKernelVm>>
   readonly reserveSpares: (count: number) => SpareReservation
+  readonly exposeHostPort: (port: number) => Promise<void>
 }
 
 /** A VM whose dockerd answers. It lives until `stop()`, or until this process ends. */
@@ -43,8 +44,19 @@ export class StartedKernelVm implements AsyncDisposable {
   readonly #fork: Fork<StartedKernelVm>
   readonly #checkpoint: StartedParts['checkpoint']
   readonly #reserveSpares: StartedParts['reserveSpares']
+  readonly #exposeHostPort: StartedParts['exposeHostPort']
 
-  constructor({ entry, booted, forwards, timeline, fork, checkpoint, reserveSpares, ...facts }: StartedParts) {
+  constructor({
+    entry,
+    booted,
+    forwards,
+    timeline,
+    fork,
+    checkpoint,
+    reserveSpares,
+    exposeHostPort,
+    ...facts
+  }: StartedParts) {
     this.entry = entry
     this.kernelRelease = facts.kernelRelease
     this.accelerator = facts.accelerator
@@ -54,6 +66,7 @@ export class StartedKernelVm implements AsyncDisposable {
     this.#fork = fork
     this.#checkpoint = checkpoint
     this.#reserveSpares = reserveSpares
+    this.#exposeHostPort = exposeHostPort
   }
 
   get name(): string {
@@ -171,6 +184,16 @@ export class StartedKernelVm implements AsyncDisposable {
    */
   copyFrom(source: string, target: string, options?: CopyOptions): Promise<void> {
     return copyFrom(this.#guest, source, target, options)
+  }
+
+  /**
+   * Lets the guest and its containers connect to a TCP port of this machine's localhost, at that port of `host.testkernels.internal`, for as
+   * long as the VM lives: for a server of a test, whose port is known when it listens. Forks do not have it.
+   * @throws InvalidOptionError; HostPortNotOpenedError; VmDiedError
+   */
+  async exposeHostPort(port: number): Promise<void> {
+    checkHostPort(port, this.name)
+    await this.#exposeHostPort(port)
   }
 
   /**

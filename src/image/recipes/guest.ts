@@ -96,9 +96,11 @@ export function doorPrograms(tools: State, arch: Architecture): State {
 cd /src
 # The kernel's headers come from the C library beside musl's; musl's own go first.
 headers="-idirafter /usr/include -idirafter /usr/include/$(gcc -print-multiarch)"
-for end in box guest; do
-  musl-gcc $headers -static -Os -Wall -Wextra -Werror -s -o /out/$end $end.c request.c pair.c frames.c datagrams.c listener.c loop.c support.c
-done`,
+compile() {
+  musl-gcc $headers -static -Os -Wall -Wextra -Werror -s -o /out/$1 $1.c request.c pair.c listener.c loop.c support.c $2
+}
+compile box 'host-ports.c names.c'
+compile guest 'frames.c datagrams.c'`,
       mounts: [llb.bind('/src', sources('door', { arch }), { selector: '/src' }), llb.output('/out')],
     })
     .mountOutput('/out')

@@ -15,7 +15,7 @@ import {
 } from '../../streams/index.ts'
 import { headlineOf } from '../death/death.ts'
 import { KernelReports } from '../kernel-reports.ts'
-import { DOOR_SOCKET } from '../machine.ts'
+import { DOOR_SOCKET, HOST_PORTS_SOCKET } from '../machine.ts'
 import type { Attempt } from './attempt.ts'
 import type { BootedVm, Guest, GuestKeys } from './booted-vm.ts'
 
@@ -164,6 +164,15 @@ export async function forwardDocker(
   signal.throwIfAborted()
   gone.addEventListener('abort', () => forwards.explain(headlineOf(gone.reason)), { once: true })
   return { forwards, docker }
+}
+
+/** Lets the guest connect to a port of this machine. @throws HostPortNotOpenedError; the reason of a VM that is gone */
+export async function offerHostPort(
+  { forwards, guest: { box, gone } }: Pick<BootedVm, 'forwards' | 'guest'>,
+  port: number,
+): Promise<void> {
+  const dial = (signal: AbortSignal) => box.dial(HOST_PORTS_SOCKET, signal)
+  await forwards.addHostPort({ port, dial, gone })
 }
 
 /** For a box whose ports cannot be reached from this machine. Gives the address of this machine at which they are. */

@@ -11,7 +11,7 @@ import {
 } from '../../files/index.ts'
 import { thisUser, type UserIds } from '../../host/index.ts'
 import { Disposals } from '../../lifetime/index.ts'
-import { CONTROL_SOCKET } from '../machine.ts'
+import { HOST_PORTS_SOCKET } from '../machine.ts'
 
 /** Nobody's (systemd's documentation, "Users, Groups, UIDs and GIDs", has them as unused). */
 const UNUSED_UIDS = [60_578, 61_184] as const
@@ -30,7 +30,7 @@ export async function makeRunDirectory(runtimeDirectory: string, owner = thisUse
   const place = { parent: runtimeDirectory, purpose: 'the sockets of VMs', variable: 'TESTKERNELS_RUN_DIR' }
   try {
     await using made = new Disposals()
-    const directory = made.use('run directory', await makeOwnedDirectory(place, CONTROL_SOCKET))
+    const directory = made.use('run directory', await makeOwnedDirectory(place, HOST_PORTS_SOCKET))
     const given = await give(directory.path, owner)
     made.move()
     return { ...directory, owner: given }

@@ -19,6 +19,14 @@ export function serveDoor(socket: Socket, credentials: FakeCredentials): void {
   socket.on('readable', take)
 }
 
+/** Opens a port of the owner's machine for a guest (images/door/host-ports.c), to which nobody connects. */
+export function serveHostPorts(socket: Socket, onPort: (port: number) => void): void {
+  socket.once('data', (line: Buffer) => {
+    onPort(Number(line))
+    socket.write('listening\n')
+  })
+}
+
 /** What is behind the line stays in the socket. */
 function readLine(socket: Socket): string | undefined {
   const piece: Buffer | null = socket.read()

@@ -1,7 +1,8 @@
 import type { Mount } from '../../host/index.ts'
 import type { FakeBox } from '../../host/testing/fake-host.ts'
 import { guestLink, imagePaths } from '../../qemu/index.ts'
-import { FakeCredentials, serveDoor, serveSsh } from './fake-guest-access.ts'
+import { HOST_PORTS_SOCKET } from '../machine.ts'
+import { FakeCredentials, serveDoor, serveHostPorts, serveSsh } from './fake-guest-access.ts'
 import { type FakeQemu, playQemu } from './fake-qemu.ts'
 
 /** What becomes of one VM's box. */
@@ -25,6 +26,8 @@ export class FakeImage {
   readonly #locks = new Map<string, (() => void)[]>()
   /** The lines that guests were told over their control ports. */
   readonly told: string[] = []
+  /** Ports of the owner's machine that guests were offered. */
+  readonly hostPorts: number[] = []
   /** How many templates were made. */
   made = 0
   /** Those that were started, in this order. */
@@ -109,6 +112,7 @@ export class FakeImage {
     const answers = fate.kind === 'hangs' && { answers: fate.answers }
     this.qemus.push(playQemu(box, { phases, onControl, onQuit, ...answers }))
     box.listen('door.sock', (socket) => serveDoor(socket, credentials))
+    box.listen(HOST_PORTS_SOCKET, (socket) => serveHostPorts(socket, (port) => this.hostPorts.push(port)))
     box.listen(guestLink.sshPort, (socket) => serveSsh(socket, credentials))
   }
 }
