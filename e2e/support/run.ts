@@ -52,9 +52,9 @@ export class Run implements AsyncDisposable {
 
   /** The entries whose VMs were started, from the lines that say so, in alphabetical order. */
   get booted(): string[] {
-    // Test runners in a terminal erase what was on a line before they write it.
+    // Test runners in a terminal erase what was on a line before they write it. The command line has all lines for its own.
     const output = stripVTControlCharacters(this.program.stdout + this.program.stderr)
-    return [...output.matchAll(/^testkernels \[(.+)\] starting /gm)].map(([, name]) => name ?? '').sort()
+    return [...output.matchAll(/^(?:testkernels )?\[(.+)\] starting /gm)].map(([, name]) => name ?? '').sort()
   }
 
   /** Our containers of this program, in whatever state. */

@@ -2,20 +2,21 @@
 import { mkdtemp, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import Docker from 'dockerode'
 import { afterAll, beforeAll, expect, test } from 'vitest'
+import { removingImages } from '../../support/docker.ts'
 import { testkernels } from '../../support/run.ts'
 
 const VERSIONS = 10
 /** Kernels are fetched and booted without KVM. */
 const TIMEOUT_MS = 1_800_000
-const docker = new Docker()
 let directory: string
+let images: AsyncDisposable
 /** From the oldest to the newest. */
 let kernels: readonly { readonly reference: string; readonly version: string; readonly package: string }[]
 
 beforeAll(async () => {
   directory = await mkdtemp(join(tmpdir(), 'tk-bisect-'))
+  images = await removingImages('testkernels/vm:bookworm-6.1.*')
   await using run = await testkernels(['kernels', '--suite', 'bookworm', '--json'])
   expect((await run.program.exit).code).toBe(0)
   const listed: typeof kernels = JSON.parse(run.program.stdout).kernels
@@ -24,9 +25,7 @@ beforeAll(async () => {
 })
 
 afterAll(async () => {
-  const reference = ['testkernels/vm:bookworm-6.1.*']
-  for (const { Id } of await docker.listImages({ filters: { reference } }))
-    await docker.getImage(Id).remove({ force: true })
+  await images[Symbol.asyncDispose]()
   await rm(directory, { recursive: true })
 })
 

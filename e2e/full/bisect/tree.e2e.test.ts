@@ -6,6 +6,7 @@ import { join } from 'node:path'
 import { promisify } from 'node:util'
 import Docker from 'dockerode'
 import { afterAll, beforeAll, expect, test } from 'vitest'
+import { removingImages } from '../../support/docker.ts'
 import { fixtureImage, fixtureTar } from '../../support/env.ts'
 import { kernelImage, makeKernelImages } from '../../support/kernel-images.ts'
 import { testkernels } from '../../support/run.ts'
@@ -18,6 +19,7 @@ const run = promisify(execFile)
 const docker = new Docker()
 let directory: string
 let tree: string
+let images: AsyncDisposable
 
 const git = async (...args: readonly string[]) => (await run('git', ['-C', tree, ...args])).stdout.trim()
 
@@ -29,6 +31,7 @@ async function commit(message: string): Promise<void> {
 
 beforeAll(async () => {
   directory = await mkdtemp(join(tmpdir(), 'tk-bisect-'))
+  images = await removingImages('testkernels/vm:tree-*')
   tree = join(directory, 'linux')
   await cp(join(import.meta.dirname, '../../../fixtures/kernel-stand-in'), tree, { recursive: true })
   const script = `
@@ -54,9 +57,7 @@ beforeAll(async () => {
 })
 
 afterAll(async () => {
-  const reference = ['testkernels/vm:tree-*']
-  for (const { Id } of await docker.listImages({ filters: { reference } }))
-    await docker.getImage(Id).remove({ force: true })
+  await images[Symbol.asyncDispose]()
   await docker.getImage(kernelImage(LAYOUT)).remove({ force: true })
   await rm(directory, { recursive: true })
 })
