@@ -1,9 +1,8 @@
 import { Client } from '@grpc/grpc-js'
 import { Disposals, startDeadline, waitingFor } from '../lifetime/index.ts'
 import { type Logger, silentLogger } from '../log/index.ts'
-import { unreachable } from './connection-errors.ts'
-import type { CallOptions } from './grpc.ts'
-import { type RemoteImage, type RemoteImageRequest, remoteImage } from './solve/remote-image.ts'
+import { type CallOptions, unreachable } from './grpc.ts'
+import { type RemoteImage, type RemoteImageRequest, remoteImage } from './solve/as-frontend.ts'
 import type { SolveRequest, SolveResult } from './solve/request.ts'
 import { solve } from './solve/solve.ts'
 import {

@@ -1,7 +1,6 @@
 import type { Client } from '@grpc/grpc-js'
-import { explainCallFailure } from './connection-errors.ts'
 import { Control, type UsageRecord as UsageRecordMessage } from './gen/control_pb.ts'
-import { type CallOptions, callServerStream, callUnary } from './grpc.ts'
+import { type CallOptions, callServerStream, callUnary, explainCallFailure } from './grpc.ts'
 import type { Platform } from './llb/definition.ts'
 
 /** One piece of the build cache. */

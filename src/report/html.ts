@@ -10,6 +10,7 @@ import {
   pre,
   runText,
   startText,
+  style,
   waterfall,
 } from './html-parts.ts'
 import {
@@ -24,7 +25,6 @@ import {
   type RunReport,
   rowKinds,
 } from './model.ts'
-import { style } from './style.ts'
 
 export const headings: Readonly<Record<RowKind, readonly [heading: string, sum: string]>> = {
   differs: ['Fails on some kernels and not on others', 'differ between kernels'],

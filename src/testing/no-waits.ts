@@ -1,7 +1,6 @@
 /** Files of src that talk to others and are in no list of waits.test.ts, and why. */
 export const elsewhere: Readonly<Record<string, string>> = {
   'bisect/git-tree.ts': 'is the git of this machine, which ends with the signal (bisect/git-tree.test.ts)',
-  'buildkit/connection-errors.ts': 'reads errors',
   'buildkit/grpc.ts': 'gives each call the signal of who calls (e2e/buildkit/cancel)',
   'buildkit/session/blobs.ts': 'answers, and does not ask',
   'buildkit/session/content-stores.ts': 'answers, and does not ask',

@@ -1,10 +1,12 @@
+import { randomBytes } from 'node:crypto'
 import type { DescMessage, MessageInitShape, MessageShape } from '@bufbuild/protobuf'
 import { type Client, Metadata } from '@grpc/grpc-js'
-import { isServiceError } from '../connection-errors.ts'
 import { Control, type SolveResponse } from '../gen/control_pb.ts'
 import { LLBBridge, type ResultSchema } from '../gen/gateway_pb.ts'
-import { callUnary, type Method } from '../grpc.ts'
+import { callUnary, isServiceError, type Method } from '../grpc.ts'
 import { definitionMessage } from '../llb/index.ts'
+import type { Attachable } from '../session/services.ts'
+import { openSession } from '../session/session.ts'
 import { type ImageConfig, ociImageConfig } from './image-config.ts'
 import { cacheMessages, type SolveRequest } from './request.ts'
 
@@ -75,4 +77,48 @@ export async function configuredResult(
   const metadata = { 'containerimage.config': Buffer.from(JSON.stringify(ociImageConfig(imageConfig))) }
   // Without a result it is the empty graph.
   return result === undefined ? { metadata } : { result: result.result, metadata }
+}
+
+export interface RemoteImageRequest {
+  readonly ref: string
+  /** Such as credentials for the registry. */
+  readonly attachables?: readonly Attachable[] | undefined
+  readonly signal?: AbortSignal | undefined
+}
+
+/** What a registry says of an image that is not pulled for it. */
+export interface RemoteImage {
+  /** `sha256:…` of its manifest. */
+  readonly digest: string
+  readonly labels: Readonly<Record<string, string>>
+}
+
+/** @returns undefined when there is no such image, or no such registry */
+export async function remoteImage(client: Client, request: RemoteImageRequest): Promise<RemoteImage | undefined> {
+  const { ref: name, attachables = [], signal } = request
+  signal?.throwIfAborted()
+  await using session = await openSession(client, attachables)
+  const ref = randomBytes(16).toString('hex')
+  let image: RemoteImage | undefined
+  try {
+    await solveAsFrontend(client, {
+      ref,
+      message: { ref, session: session.id },
+      signal,
+      serve: async (ask) => {
+        // Not what the engine may have under that name: it can be of another time.
+        const resolved = await ask(LLBBridge.method.resolveImageConfig, { ref: name, resolveMode: 'pull' })
+        image = { digest: resolved.digest, labels: labelsIn(resolved.config) }
+        return {}
+      },
+    })
+  } catch {
+    signal?.throwIfAborted()
+  }
+  return image
+}
+
+function labelsIn(config: Uint8Array): Record<string, string> {
+  const parsed = JSON.parse(Buffer.from(config).toString()) as { config?: { Labels?: Record<string, string> | null } }
+  return parsed.config?.Labels ?? {}
 }
