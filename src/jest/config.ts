@@ -37,7 +37,7 @@ export type KernelProjectOptions = Omit<
  */
 export function kernelProjects(matrix: KernelMatrix, options: KernelProjectOptions = {}): JestProject[] {
   return inConfiguration(() =>
-    matrixRows(matrix).map((row) => project(row.name, { rows: [row], scope: 'project' }, options)),
+    matrixRows(matrix).map((row, place) => project(row.name, { rows: [row], place, scope: 'project' }, options)),
   )
 }
 
@@ -46,11 +46,13 @@ export function kernelProjects(matrix: KernelMatrix, options: KernelProjectOptio
  * @throws InvalidOptionError; UnknownKernelError; DuplicateEntryError
  */
 export function kernelSuite(name: string, matrix: KernelMatrix, options: KernelProjectOptions = {}): JestProject {
-  return inConfiguration(() => project(name, { rows: matrixRows(matrix), scope: 'suite' }, options))
+  return inConfiguration(() => project(name, { rows: matrixRows(matrix), place: 0, scope: 'suite' }, options))
 }
 
 interface Asked {
   readonly rows: readonly NamedKernelOptions[]
+  /** Of the first of them in the matrix. */
+  readonly place: number
   readonly scope: Scope
 }
 

@@ -103,8 +103,9 @@ export async function writeJestReport(projects: readonly ReportedProject[], root
   if (first?.request.kernelReport === undefined) return
   // Not at the top: workers have no use for it.
   const { endedRun, reportOf, writeReport } = await import('../report/index.ts')
-  // Projects may share entries.
-  const rows = new Map(projects.flatMap(({ request }) => request.rows.map((row) => [row.name, row])))
+  // In the order of the matrix, and not in that in which Jest sets projects up. Projects may share entries.
+  const inOrder = projects.map(({ request }) => request).toSorted((one, other) => one.place - other.place)
+  const rows = new Map(inOrder.flatMap((request) => request.rows.map((row) => [row.name, row])))
   const entries = parseMatrix([...rows.values()])
   const files = (await Promise.all(projects.map(({ records }) => readRecords(records, rootDir)))).flat()
   const report = reportOf({

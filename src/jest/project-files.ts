@@ -12,6 +12,8 @@ export interface KernelRequest {
   /** Tells projects apart. */
   readonly id: string
   readonly rows: readonly NamedKernelOptions[]
+  /** Of the first of them in the matrix. */
+  readonly place: number
   readonly scope: Scope
   readonly isolation: Isolation
   /** The directory of a report of the run, from the root of Jest's configuration. */

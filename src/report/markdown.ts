@@ -61,7 +61,11 @@ function kernelTable({ entries, vms, tests }: RunReport): string {
     const own = vms.filter(({ entry }) => entry === name)
     const all = (values: readonly (string | undefined)[]) =>
       [...new Set(values.filter((value) => value !== undefined))].map(markdownLine).join(', ') || '—'
-    const last = tests.flatMap(({ results }) => results.findLast(({ entry }) => entry === name) ?? [])
+    // What failed outside of its tests, a file is told for; else it is no test.
+    const last = tests.flatMap((test) => {
+      const result = test.results.findLast(({ entry }) => entry === name)
+      return result === undefined || (test.name === '' && result.verdict !== 'failed') ? [] : result
+    })
     const count = (verdict: string) => last.filter((one) => one.verdict === verdict).length
     const cells = [
       `**${markdownLine(name)}**<br>${markdownLine(kernel)}, cgroup v${cgroup}`,

@@ -180,7 +180,7 @@ export function frequency({ tries, failures }: Pick<Cell, 'tries' | 'failures'>)
 }
 
 /**
- * `fails always on trixie, never on bookworm`; for one that was tried once on each entry, `fails on trixie, not on bookworm`: that is
+ * `fails always on trixie; never on bookworm`; for one that was tried once on each entry, `fails on trixie; not on bookworm`: that is
  * not always.
  */
 export function describeRow({ cells }: Pick<Row, 'cells'>): string {

@@ -143,6 +143,13 @@ describe('pages', () => {
     expect(markdownOf(report, 5)).toBe('')
   })
 
+  test('a file is counted among its tests where something failed outside of them', () => {
+    const report = of([told('', 'v1', failed), told('', 'v2'), told('a', 'v1'), told('a', 'v2')])
+    const summary = markdownOf(report, 1e6)
+    expect(summary).toMatch(/\*\*v1\*\*.*\| 1 passed, 1 failed, 0 skipped \|/)
+    expect(summary).toMatch(/\*\*v2\*\*.*\| 1 passed, 0 failed, 0 skipped \|/)
+  })
+
   test('what a page has of details is bounded', () => {
     const error = 'e'.repeat(16_000)
     const tests = Array.from({ length: 1000 }, (_, at) => told(`t${at}`, 'v1', { ...failed, errors: [error] }))

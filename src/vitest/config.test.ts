@@ -13,6 +13,7 @@ const kernels = {
 test('one project for each entry, named after it, that asks for it alone', () => {
   const projects = kernelProjects(kernels, { include: ['test/*.vm.test.ts'] })
   expect(projects.map(({ test }) => test?.name)).toEqual(['v1', 'v2'])
+  expect(projects.map(({ test }) => test?.provide?.testkernelsRequest?.place)).toEqual([0, 1])
   const [v1] = projects
   expect(v1?.test).toMatchObject({ include: ['test/*.vm.test.ts'] })
   expect(v1?.test?.provide?.testkernelsRequest).toMatchObject({

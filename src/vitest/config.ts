@@ -36,7 +36,7 @@ export function kernelProjects(
   matrix: KernelMatrix,
   options: KernelProjectOptions = {},
 ): TestProjectInlineConfiguration[] {
-  return rowsOf(matrix).map((row) => project(row.name, { rows: [row], scope: 'project' }, options))
+  return rowsOf(matrix).map((row, place) => project(row.name, { rows: [row], place, scope: 'project' }, options))
 }
 
 /**
@@ -48,7 +48,7 @@ export function kernelSuite(
   matrix: KernelMatrix,
   options: KernelProjectOptions = {},
 ): TestProjectInlineConfiguration {
-  return project(name, { rows: rowsOf(matrix), scope: 'suite' }, options)
+  return project(name, { rows: rowsOf(matrix), place: 0, scope: 'suite' }, options)
 }
 
 /** Checked here, in the configuration: a mistake is an error before anything starts. */
@@ -56,7 +56,7 @@ function rowsOf(matrix: KernelMatrix): readonly NamedKernelOptions[] {
   return inConfiguration(() => matrixRows(matrix))
 }
 
-type Asked = Pick<KernelRequest, 'rows' | 'scope'>
+type Asked = Pick<KernelRequest, 'rows' | 'place' | 'scope'>
 
 function project(
   name: string,

@@ -61,6 +61,8 @@ export function kernels(): Kernel[] {
 /** What a project asks for; put into its configuration by `kernelProjects` and `kernelSuite`. */
 export interface KernelRequest {
   readonly rows: readonly NamedKernelOptions[]
+  /** Of the first of them in the matrix. */
+  readonly place: number
   readonly scope: Scope
   readonly isolation: Isolation
   readonly onTestsRerun: OnTestsRerun

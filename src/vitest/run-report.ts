@@ -44,8 +44,9 @@ function askedFor(modules: readonly TestModule[]): ReadonlyMap<string, readonly 
 }
 
 function collected(asked: readonly Asked[], run: EndedRun) {
-  // Projects may share entries.
-  const rows = new Map(asked.flatMap(({ request }) => request.rows.map((row) => [row.name, row])))
+  // In the order of the matrix, and not in that in which test files ended. Projects may share entries.
+  const inOrder = asked.map(({ request }) => request).toSorted((one, other) => one.place - other.place)
+  const rows = new Map(inOrder.flatMap((request) => request.rows.map((row) => [row.name, row])))
   return reportOf({
     run: endedRun('vitest', run.startedMs),
     entries: parseMatrix([...rows.values()]).map(({ name, kernel, cgroup }) => ({
