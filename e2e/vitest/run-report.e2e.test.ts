@@ -119,7 +119,13 @@ test('Jest leaves records of its test files, of which a report is made', { timeo
   await using run = await jest('fake-kernel', ['report.test'], { env: { FATE, RECORDS: records } })
   await run.program.exit
   const rows = [{ name: 'fake', kernel: 'debian:trixie' }]
-  const asked = { place: 0, scope: 'project', isolation: 'project', kernelReport: 'report' } as const
+  const asked = {
+    place: 0,
+    scope: 'project',
+    isolation: 'project',
+    retryOn: 'same-vm',
+    kernelReport: 'report',
+  } as const
   const request = { id: 'fake', rows, ...asked }
   await writeJestReport([{ request, records, startedMs: Date.now() }], directory)
 

@@ -9,6 +9,7 @@ import {
   type ProjectOptions,
   parseIsolation,
   parseKernelReport,
+  parseRetryOn,
   readSettings,
 } from '../options/index.ts'
 import type { Scope } from '../worker/index.ts'
@@ -58,11 +59,12 @@ interface Asked {
 
 function project(name: string, asked: Asked, options: KernelProjectOptions): JestProject {
   refuseGlobalHooks(name, options)
-  const { testTimeout: testTimeoutMs, testEnvironment = 'node', isolation, kernelReport, ...others } = options
+  const { testTimeout: testTimeoutMs, testEnvironment = 'node', isolation, kernelReport, retryOn, ...others } = options
   const report = parseKernelReport(name, kernelReport)
   const wanted = {
     ...asked,
     isolation: parseIsolation(name, isolation),
+    retryOn: parseRetryOn(name, retryOn, asked.rows),
     ...(report !== undefined && { kernelReport: report }),
     ...(testTimeoutMs !== undefined && { testTimeoutMs }),
   }

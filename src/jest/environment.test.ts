@@ -24,7 +24,7 @@ test('what needs a VM ends with it; what comes after tests, and what needs none,
   const before = hook('beforeAll')
   const after = hook('afterAll')
   const root = block('ROOT', [block('on v1', [needing], [before, after]), block('on v2', [other])])
-  makeTestsAbortable(root, (name) => (name.includes('v1') ? [v1.signal] : []))
+  makeTestsAbortable(root, (name) => (name.includes('v1') ? [{ gone: v1.signal }] : []))
   expect([after.fn, other.fn]).toEqual([never, never])
   const running = [needing.fn?.(), before.fn?.()]
   v1.abort(new Error('panic'))
@@ -36,7 +36,7 @@ test('a test that calls back is told by calling back; a generator is left alone'
   const calling = testCalled('calls', (done: unknown) => done)
   const generator = function* () {}
   const generating = testCalled('generates', generator)
-  makeTestsAbortable(block('ROOT', [calling, generating]), () => [gone])
+  makeTestsAbortable(block('ROOT', [calling, generating]), () => [{ gone }])
   const told: unknown[] = []
   calling.fn?.((reason: unknown) => told.push(reason))
   expect(told).toEqual([gone.reason])
@@ -55,7 +55,7 @@ test.each([
   { project: 600_000, jest: 1000, holds: 600_000 },
   { project: 7, jest: undefined, holds: 7 },
 ])("of a project's time limit $project and Jest's $jest holds $holds", async ({ project, jest, holds }) => {
-  const request = { id: 'id', rows: [], place: 0, scope: 'suite', isolation: 'project' } as const
+  const request = { id: 'id', rows: [], place: 0, scope: 'suite', isolation: 'project', retryOn: 'same-vm' } as const
   const Environment = withKernels(PlainEnvironment, {
     ...request,
     ...(project !== undefined && { testTimeoutMs: project }),

@@ -13,6 +13,7 @@ import {
   type ProvidedKernel,
   type RunningTest,
   readVariable,
+  renewVms,
   type TestFunction,
 } from '../worker/index.ts'
 import { JestFileRecord } from './file-record.ts'
@@ -37,6 +38,8 @@ export function withKernels(module: EnvironmentModule, request: KernelRequest): 
     readonly #testTimeoutMs: number | undefined
     #vms: readonly LeasedVm[] = []
     readonly #running = new Map<CircusTest, RunningTest>()
+    /** What went wrong when fresh VMs took the place of those on which a test failed. */
+    readonly #renewed = new Map<CircusTest, readonly unknown[]>()
     readonly #provided: ProvidedToProject
     /** Undefined where there is to be no report of the run. */
     readonly #record: JestFileRecord | undefined
@@ -65,7 +68,7 @@ export function withKernels(module: EnvironmentModule, request: KernelRequest): 
     override async handleTestEvent(event: CircusEvent, state: CircusState): Promise<void> {
       if (event.name === 'setup' && this.#testTimeoutMs !== undefined) state.testTimeout = this.#testTimeoutMs
       if (event.name === 'run_start')
-        makeTestsAbortable(state.rootDescribeBlock, (fullName) => this.#neededBy(fullName).map(({ gone }) => gone))
+        makeTestsAbortable(state.rootDescribeBlock, (fullName) => this.#neededBy(fullName))
       await this.#watch(event, state)
       await super.handleTestEvent?.(event, state)
     }
@@ -91,6 +94,7 @@ export function withKernels(module: EnvironmentModule, request: KernelRequest): 
 
     /** What a kernel reports during a test, with its hooks, is the test's failure; what it reports between them, the file's. */
     async #watch({ name, test }: CircusEvent, { unhandledErrors }: CircusState): Promise<void> {
+      if (name === 'test_retry' && test !== undefined && !test.concurrent) await this.#renewVmsOf(test)
       if (name === 'test_started' && test !== undefined) {
         const fullName = fullNameOf(test)
         this.#running.set(test, await beginTest(fullName, this.#neededBy(fullName)))
@@ -99,7 +103,8 @@ export function withKernels(module: EnvironmentModule, request: KernelRequest): 
         const running = this.#running.get(test)
         this.#running.delete(test)
         const { errors, told } = (await running?.end()) ?? { errors: [], told: undefined }
-        test.errors.push(...errors)
+        test.errors.push(...errors, ...(this.#renewed.get(test) ?? []))
+        this.#renewed.delete(test)
         this.#record?.done(test, fullNameOf(test), told?.({ failed: test.errors.length > 0 }))
       }
       if ((name === 'test_skip' || name === 'test_todo') && test !== undefined)
@@ -109,6 +114,12 @@ export function withKernels(module: EnvironmentModule, request: KernelRequest): 
         unhandledErrors.push(...errors)
         if (this.#record !== undefined) this.#record.write(unhandledErrors, await told())
       }
+    }
+
+    /** What goes wrong with it is the failure of the try that follows; Jest takes what is thrown here for the end of the file. */
+    async #renewVmsOf(test: CircusTest): Promise<void> {
+      const errors = await renewVms(this.#neededBy(fullNameOf(test))).catch((thrown) => [thrown])
+      this.#renewed.set(test, errors)
     }
 
     #neededBy(fullName: string): readonly LeasedVm[] {
@@ -146,7 +157,7 @@ function toError({ title, message }: Failure): Error {
  */
 export function makeTestsAbortable(
   block: DescribeBlock,
-  vmsOf: (fullName: string) => readonly AbortSignal[],
+  vmsOf: (fullName: string) => readonly Pick<LeasedVm, 'gone'>[],
   parents: readonly string[] = [],
 ): void {
   const names = (name: string) => [...parents, name].join(' > ')
@@ -159,7 +170,7 @@ export function makeTestsAbortable(
   }
 }
 
-function makeAbortable(holder: { fn?: TestFunction }, vms: readonly AbortSignal[]): void {
+function makeAbortable(holder: { fn?: TestFunction }, vms: readonly Pick<LeasedVm, 'gone'>[]): void {
   const { fn } = holder
   // Jest runs generators as it did before there were promises. They are rare, and have their timeout.
   if (vms.length === 0 || fn === undefined || fn.constructor.name === 'GeneratorFunction') return

@@ -33,7 +33,9 @@ export class JestFileRecord {
     const failed = test.errors.length > 0
     this.#tests.set(test, {
       ...this.#named(fullName),
-      ...told,
+      hostnames: [...(former?.hostnames ?? []), ...(told?.hostnames ?? [])],
+      reports: [...(former?.reports ?? []), ...(told?.reports ?? [])],
+      console: (former?.console ?? '') + (told?.console ?? ''),
       verdict: failed ? 'failed' : 'passed',
       startedMs: former?.startedMs ?? test.startedAt ?? Date.now(),
       ms: (former?.ms ?? 0) + (test.duration ?? 0),

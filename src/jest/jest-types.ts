@@ -45,6 +45,8 @@ export interface CircusTest {
   readonly type: 'test'
   readonly name: string
   readonly parent: DescribeBlock
+  /** Whether it runs beside others. */
+  readonly concurrent?: boolean
   readonly errors: unknown[]
   /** Of its last try: in milliseconds since 1970, and in milliseconds. */
   readonly startedAt?: number | null

@@ -52,6 +52,7 @@ export async function setUp(request: KernelRequest, { maxWorkers }: Workers): Pr
   const lease = await thread.lease({
     rows: request.rows,
     isolation: request.isolation,
+    retryOn: request.retryOn,
     owner: request.isolation === 'project' ? undefined : request.id,
     workers: maxWorkers,
   })

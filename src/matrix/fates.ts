@@ -5,7 +5,7 @@ import { reasonOf, titleOf, visible } from '../errors/index.ts'
 import { DirectoryUnusableError, replaceFile } from '../files/index.ts'
 import { type Logger, silentLogger } from '../log/index.ts'
 import { kernelText } from '../options/index.ts'
-import { type StartedKernelVm, workerEnvironment } from '../vm/index.ts'
+import { type StartedKernelVm, type VmAddresses, workerEnvironment } from '../vm/index.ts'
 import type { Failure, Fate, ProvidedKernel, VmFacts } from '../worker/index.ts'
 import type { VmLease } from './vm-leases.ts'
 
@@ -51,9 +51,13 @@ export class Fates {
   /**
    * Writes down whether the VM starts, and how it dies if it does. Where that is not possible any more, because a disk is full, workers
    * read that it is so: that was written before.
+   * @param addresses where workers reach it, once it has started. @default the VM's own addresses
    * @throws DirectoryUnusableError where nothing can be written from the start
    */
-  async follow({ started }: Pick<VmLease, 'started'>): Promise<FateFile> {
+  async follow(
+    { started }: Pick<VmLease, 'started'>,
+    addresses: (vm: StartedKernelVm) => VmAddresses | undefined = (vm) => vm,
+  ): Promise<FateFile> {
     // It may fail before the directory is there.
     started.catch(() => {})
     const directory = await this.#directory()
@@ -63,14 +67,22 @@ export class Fates {
     } catch (cause) {
       throw unwritable(directory, cause)
     }
-    return { path, written: this.#record(started, (fate) => this.#write(path, fate)) }
+    return { path, written: this.#record(started, addresses, (fate) => this.#write(path, fate)) }
   }
 
-  async #record(started: Promise<StartedKernelVm>, write: (fate: Fate) => Promise<void>): Promise<void> {
+  async #record(
+    started: Promise<StartedKernelVm>,
+    addresses: (vm: StartedKernelVm) => VmAddresses | undefined,
+    write: (fate: Fate) => Promise<void>,
+  ): Promise<void> {
     try {
       const vm = await started
       const reports = await this.#reports.socketFor(vm)
-      const ready = { kernel: describeVm(vm), facts: factsOf(vm), ...(reports !== undefined && { reports }) }
+      const ready = {
+        kernel: describeVm({ entry: vm.entry, ...addressesOf(addresses(vm) ?? vm) }),
+        facts: factsOf(vm),
+        ...(reports !== undefined && { reports }),
+      }
       await write(ready)
       const tellDeath = () => write({ ...ready, failure: failureOf(vm.gone.reason) })
       if (vm.gone.aborted) await tellDeath()
@@ -123,6 +135,11 @@ export function describeVm({ entry, dockerHost, address, forwards }: DescribedVm
     address,
     environment: workerEnvironment({ dockerHost, address, forwards }),
   }
+}
+
+/** Of a VM they are getters, which a spread does not see. */
+function addressesOf({ dockerHost, address, forwards }: VmAddresses): VmAddresses {
+  return { dockerHost, address, forwards }
 }
 
 /** The same, for a report of the run. */

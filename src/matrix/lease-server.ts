@@ -4,21 +4,24 @@ import { join } from 'node:path'
 import { followLines } from '../log/index.ts'
 import type { Isolation } from '../options/index.ts'
 import type { SpareReservation, StartedKernelVm } from '../vm/index.ts'
-import type { LeaseReply, LeaseRequest } from '../worker/index.ts'
+import type { LeaseReply, LeaseRequest, RetryRequest } from '../worker/index.ts'
 import type { FateFile, Fates } from './fates.ts'
+import type { Retries } from './retries.ts'
 import type { RunLogs } from './run-logs.ts'
 import { RUN_MEMORY_WAIT_MS, type VmLease } from './vm-leases.ts'
 
 export interface LeaseServerOptions {
   /** The first VM of each entry, which nobody else leases. */
   readonly firsts: readonly Pick<VmLease, 'started'>[]
-  /** Whether a VM is its worker's for good, or that of one test file. */
-  readonly isolation: Exclude<Isolation, 'project'>
+  /** Whether a VM is its worker's for good, or that of one test file; `project` where workers ask for retries alone. */
+  readonly isolation: Isolation
   /** How many workers the test runner has at the most. */
   readonly workers: number
   readonly directory: () => Promise<string>
   readonly fates: Pick<Fates, 'follow'>
   readonly logs: Pick<RunLogs, 'follow' | 'keep'>
+  /** Makes the entrance by which a test file's failed tests are tried again on fresh VMs. @default they are tried again where they are */
+  readonly retriesFor?: ((first: Promise<StartedKernelVm>) => Retries) | undefined
 }
 
 /** A VM that one worker has. */
@@ -43,6 +46,7 @@ export class LeaseServer implements AsyncDisposable {
   readonly #server: Server
   readonly #connections = new Set<Socket>()
   readonly #leases = new Set<WorkersLease>()
+  readonly #retries = new Set<Retries>()
   readonly #ofWorkers = new Map<string, WorkersLease>()
   readonly #firstsLeased = new Set<number>()
   /** By the index of the entry. */
@@ -81,6 +85,7 @@ export class LeaseServer implements AsyncDisposable {
   async #end(): Promise<void> {
     this.#server.close()
     for (const connection of this.#connections) connection.destroy()
+    await Promise.all([...this.#retries].map((retries) => this.#endRetries(retries)))
     await Promise.all([
       ...[...this.#spares.values()].map((reservation) => reservation[Symbol.asyncDispose]()),
       ...[...this.#leases].map((lease) => this.#release(lease)),
@@ -96,6 +101,8 @@ export class LeaseServer implements AsyncDisposable {
   /** A worker that has a VM asks for another one at its next file; one that has none yet, for its first. */
   #usableSpares(index: number): number {
     const { isolation, workers } = this.#options
+    // There is a retry where a test fails, and for that no memory is held.
+    if (isolation === 'project') return 0
     const leased = [...this.#leases].filter((lease) => lease.index === index).length
     if (isolation === 'file') return Math.min(Math.max(leased, 1), workers)
     return leased < workers ? 1 : 0
@@ -105,20 +112,46 @@ export class LeaseServer implements AsyncDisposable {
     this.#connections.add(connection)
     connection.unref()
     connection.once('close', () => this.#connections.delete(connection))
-    let isAsked = false
+    let lease: Pick<WorkersLease, 'started' | 'fate'> | undefined
+    let retries: Retries | undefined
     const onLine = (line: string) => {
-      if (isAsked) return
-      isAsked = true
-      const lease = this.#leaseFor(JSON.parse(line) as LeaseRequest)
-      if (this.#options.isolation === 'file') connection.once('close', () => void this.#release(lease))
-      void tellWhenWritten(lease, connection)
+      const request = JSON.parse(line) as LeaseRequest | RetryRequest
+      if (lease === undefined && 'index' in request) {
+        lease = this.#leaseFor(request, connection)
+        retries = this.#retriesOf(lease, connection)
+        void tellWhenWritten(retries?.own ?? lease.fate, connection)
+      } else if (retries !== undefined && 'do' in request) {
+        void tellWhenWritten(request.do === 'retry' ? retries.retry() : retries.goBack(), connection)
+      }
     }
     // A worker may be killed at any time. Whoever asks for something else is not answered.
     followLines(connection, { onLine, onFailure: () => {} }, { overlong: 'throw' })
   }
 
-  #leaseFor({ index, worker }: LeaseRequest): WorkersLease {
-    if (this.#options.isolation === 'file') return this.#lease(index)
+  #retriesOf({ started }: Pick<WorkersLease, 'started'>, connection: Socket): Retries | undefined {
+    const retries = this.#options.retriesFor?.(started)
+    if (retries === undefined) return undefined
+    this.#retries.add(retries)
+    connection.once('close', () => void this.#endRetries(retries))
+    return retries
+  }
+
+  async #endRetries(retries: Retries): Promise<void> {
+    await retries[Symbol.asyncDispose]()
+    this.#retries.delete(retries)
+  }
+
+  #leaseFor({ index, worker }: LeaseRequest, connection: Socket): Pick<WorkersLease, 'started' | 'fate'> {
+    const { isolation } = this.#options
+    if (isolation === 'project') {
+      const started = this.#first(index)
+      return { started, fate: this.#options.fates.follow({ started }) }
+    }
+    if (isolation === 'file') {
+      const lease = this.#lease(index)
+      connection.once('close', () => void this.#release(lease))
+      return lease
+    }
     const key = `${index} ${worker}`
     const former = this.#ofWorkers.get(key)
     if (former !== undefined) return former
@@ -140,16 +173,20 @@ export class LeaseServer implements AsyncDisposable {
   }
 
   async #start(index: number, signal: AbortSignal): Promise<StartedKernelVm> {
-    const { firsts, logs } = this.#options
-    const first = await firsts[index]?.started
-    if (first === undefined) throw new Error(`there is no entry ${index}`)
+    const first = await this.#first(index)
     if (!this.#firstsLeased.has(index) && !first.gone.aborted) {
       this.#firstsLeased.add(index)
       return first
     }
     const vm = await first.fork({ signal, memoryWaitMs: this.#memoryWaitMs })
-    await logs.follow(vm)
+    await this.#options.logs.follow(vm)
     return vm
+  }
+
+  async #first(index: number): Promise<StartedKernelVm> {
+    const first = await this.#options.firsts[index]?.started
+    if (first === undefined) throw new Error(`there is no entry ${index}`)
+    return first
   }
 
   /**
@@ -185,7 +222,7 @@ export class LeaseServer implements AsyncDisposable {
 }
 
 /** Told when there is something to read, so that nobody has to look twice. */
-async function tellWhenWritten({ fate }: WorkersLease, connection: Socket): Promise<void> {
+async function tellWhenWritten(fate: Promise<FateFile>, connection: Socket): Promise<void> {
   try {
     const { path, written } = await fate
     await written

@@ -28,8 +28,8 @@ async function answer(request: ThreadRequest): Promise<ThreadReply> {
     leases.delete(id)
     return { kind: 'released', id }
   }
-  const { rows, isolation, owner, workers } = request
-  const lease = await leaseForProject(session, { entries: parseMatrix(rows), isolation, owner, workers })
+  const { rows, isolation, retryOn, owner, workers } = request
+  const lease = await leaseForProject(session, { entries: parseMatrix(rows), isolation, retryOn, owner, workers })
   leases.set(id, lease)
   for (const { started } of lease.vms) started.catch(() => tell({ kind: 'failed', id }))
   return { kind: 'leased', id, sources: lease.sources, directory: await session.directory() }

@@ -9,7 +9,7 @@ import { SessionThread } from './session-thread.ts'
 
 let directory: string
 let lines: string[]
-const wanted = { rows: [], isolation: 'project', owner: undefined, workers: 1 } as const
+const wanted = { rows: [], isolation: 'project', retryOn: 'same-vm', owner: undefined, workers: 1 } as const
 
 beforeEach(async () => {
   directory = await mkdtemp(join(tmpdir(), 'tk-thread-'))

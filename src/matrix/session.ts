@@ -1,8 +1,9 @@
 import { readFileSync, rmSync } from 'node:fs'
 import { join } from 'node:path'
 import { createProgress } from '../buildkit/progress/index.ts'
+import { loopbackAddress } from '../forward/index.ts'
 import { createLogger, LineSplitter } from '../log/index.ts'
-import { type Isolation, type KernelEntry, readSettings } from '../options/index.ts'
+import { type Isolation, type KernelEntry, type RetryOn, readSettings } from '../options/index.ts'
 import {
   launchVm,
   makeRunDirectory,
@@ -16,6 +17,7 @@ import type { VmSource } from '../worker/index.ts'
 import { Fates } from './fates.ts'
 import { LeaseServer } from './lease-server.ts'
 import { ReportServers } from './report-server.ts'
+import { Retries } from './retries.ts'
 import { RunLogs } from './run-logs.ts'
 import { RUN_MEMORY_WAIT_MS, type StartEntry, type VmLease, VmLeases } from './vm-leases.ts'
 
@@ -25,6 +27,8 @@ export interface TestSession {
   readonly fates: Fates
   readonly logs: Pick<RunLogs, 'follow' | 'keep'>
   readonly reports: ReportServers
+  /** The entrance to a VM, by which failed tests are tried again on forks of it. */
+  readonly retriesFor: (first: Promise<StartedKernelVm>) => Retries
   /** For what only workers of this process may open. */
   readonly directory: () => Promise<string>
 }
@@ -33,6 +37,7 @@ export interface TestSession {
 export interface ProjectWants {
   readonly entries: readonly KernelEntry[]
   readonly isolation: Isolation
+  readonly retryOn: RetryOn
   /** Whose VMs they are, where no other project shall have them as well. */
   readonly owner: string | undefined
   /** How many workers run its tests at the most. */
@@ -67,8 +72,8 @@ export function testSession(write: (line: string) => void): TestSession {
 
 /** Starts the VMs that a project needs, or shares those that are there; does not wait for them. */
 export async function leaseForProject(
-  { vms, fates, logs, reports, directory }: TestSession,
-  { entries, isolation, owner, workers }: ProjectWants,
+  { vms, fates, logs, reports, retriesFor, directory }: TestSession,
+  { entries, isolation, retryOn, owner, workers }: ProjectWants,
 ): Promise<ProjectLease> {
   const leases = entries.map((entry) => vms.lease(entry, owner))
   const release = async () => {
@@ -78,16 +83,17 @@ export async function leaseForProject(
     if (unclaimed !== undefined) throw unclaimed
   }
   try {
-    if (isolation === 'project') {
+    if (isolation === 'project' && retryOn === 'same-vm') {
       const sources = leases.map(
         async (lease) => ({ kind: 'project', name: lease.name, fate: (await fates.follow(lease)).path }) as const,
       )
       return { vms: leases, sources: await Promise.all(sources), release }
     }
-    const server = await LeaseServer.open({ firsts: leases, isolation, workers, directory, fates, logs })
+    const parts = { firsts: leases, isolation, workers, directory, fates, logs }
+    const server = await LeaseServer.open({ ...parts, ...(retryOn === 'fresh-vm' && { retriesFor }) })
     return {
       vms: leases,
-      sources: leases.map(({ name }, index) => ({ kind: 'server', name, socket: server.socket, index })),
+      sources: leases.map(({ name }, index) => ({ kind: 'server', name, socket: server.socket, index, retryOn })),
       release: async () => {
         await server[Symbol.asyncDispose]()
         await release()
@@ -119,8 +125,12 @@ function openTestSession(write: (line: string) => void): TestSession {
     await logs.keep(vm)
   }
   const vms = new VmLeases(startIn(session, logs), { beforeEnd: keep })
-  const follow = (vm: StartedKernelVm) => logs.follow(vm)
-  return { vms, fates: new Fates(directory, { log, reports }), logs: { follow, keep }, reports, directory }
+  const following = { follow: (vm: StartedKernelVm) => logs.follow(vm), keep }
+  const fates = new Fates(directory, { log, reports })
+  const makeDirectory = () => makeRunDirectory(settings.runtimeDirectory)
+  const retriesFor = (first: Promise<StartedKernelVm>) =>
+    new Retries({ first, makeDirectory, address: loopbackAddress(), fates, logs: following })
+  return { vms, fates, logs: following, reports, retriesFor, directory }
 }
 
 function startIn(session: () => Promise<Session>, logs: RunLogs): StartEntry {

@@ -47,6 +47,8 @@ export {
   parseIsolation,
   parseKernelReport,
   parseOnTestsRerun,
+  parseRetryOn,
+  type RetryOn,
   TEST_TIMEOUT_MS,
 } from './project-options.ts'
 export {

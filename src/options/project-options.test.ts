@@ -1,10 +1,11 @@
 import { expect, test } from 'vitest'
 import { InvalidOptionError } from './errors.ts'
-import { parseIsolation, parseOnTestsRerun } from './project-options.ts'
+import { parseIsolation, parseOnTestsRerun, parseRetryOn } from './project-options.ts'
 
 test('what is not said is what a project has always had', () => {
   expect(parseIsolation('vm')).toBe('project')
   expect(parseOnTestsRerun('vm')).toBe('keep')
+  expect(parseRetryOn('vm')).toBe('same-vm')
 })
 
 test('another word is refused, with the project and the choices', () => {
@@ -13,4 +14,13 @@ test('another word is refused, with the project and the choices', () => {
     /project vm has isolation: "test"[\s\S]+'project' or 'worker' or 'file'/,
   )
   expect(() => parseOnTestsRerun('vm', true)).toThrow(/onTestsRerun: true[\s\S]+'keep' or 'reset'/)
+})
+
+test('fresh VMs for retries are refused where a forward has a port of this machine, which one VM can have', () => {
+  const row = (host?: number) => ({ name: 'v1', forwards: [{ guest: 5432, ...(host !== undefined && { host }) }] })
+  expect(parseRetryOn('vm', 'fresh-vm', [row()])).toBe('fresh-vm')
+  expect(parseRetryOn('vm', 'same-vm', [row(5432)])).toBe('same-vm')
+  expect(() => parseRetryOn('vm', 'fresh-vm', [row(), row(5432)])).toThrow(
+    /project vm has retryOn: 'fresh-vm', and a forward of v1 names a port of this machine/,
+  )
 })

@@ -1,4 +1,5 @@
 import { InvalidOptionError } from './errors.ts'
+import type { NamedKernelOptions } from './kernel-entry.ts'
 
 /**
  * How many tests have a VM to themselves. `project`: one VM for an entry, which all projects that name the same entry share. `worker`: one
@@ -8,6 +9,9 @@ export type Isolation = 'project' | 'worker' | 'file'
 
 /** What becomes of the VMs in watch mode before the tests run again. */
 export type OnTestsRerun = 'keep' | 'reset'
+
+/** Which VM a test that failed is tried again on. */
+export type RetryOn = 'same-vm' | 'fresh-vm'
 
 /** What projects of every test runner take, beside its own options. */
 export interface ProjectOptions {
@@ -23,6 +27,12 @@ export interface ProjectOptions {
    * @default none
    */
   readonly kernelReport?: string
+  /**
+   * Which VM a test is tried again on, where the test runner tries it again: the one that it failed on, or each time a fork of its own,
+   * which is as the first VM was at its start. The tests after it go on with the VM that they had.
+   * @default 'same-vm'
+   */
+  readonly retryOn?: RetryOn
 }
 
 /** Longest wait for a test where nobody says another, in milliseconds. Test runners' own 5 s is less than one `docker run` under emulation. */
@@ -36,6 +46,24 @@ export function parseIsolation(project: string, value: unknown = 'project'): Iso
 /** @throws InvalidOptionError */
 export function parseOnTestsRerun(project: string, value: unknown = 'keep'): OnTestsRerun {
   return oneOf(['keep', 'reset'], { project, option: 'onTestsRerun', value })
+}
+
+/**
+ * @param rows of the project
+ * @throws InvalidOptionError
+ */
+export function parseRetryOn(
+  project: string,
+  value: unknown = 'same-vm',
+  rows: readonly Pick<NamedKernelOptions, 'name' | 'forwards'>[] = [],
+): RetryOn {
+  const retryOn = oneOf(['same-vm', 'fresh-vm'], { project, option: 'retryOn', value })
+  const taken = rows.find(({ forwards = [] }) => forwards.some(({ host }) => host !== undefined))
+  if (retryOn === 'same-vm' || taken === undefined) return retryOn
+  throw new InvalidOptionError({
+    what: `project ${project} has retryOn: 'fresh-vm', and a forward of ${taken.name} names a port of this machine: two VMs cannot have it`,
+    remedy: 'leave host out of the forward, and a port that is free is taken, or leave retryOn out',
+  })
 }
 
 /** @throws InvalidOptionError */

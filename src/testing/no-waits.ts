@@ -27,5 +27,6 @@ export const elsewhere: Readonly<Record<string, string>> = {
   'worker/fate.ts': 'is a timer',
   'worker/kernel-watch.ts': 'has a deadline (matrix/report-server.test.ts)',
   'worker/lease-vms.ts':
-    'ends with the process that has the VMs, and with the hook of the test runner; a dockerd has a deadline (worker/lease-vms.test.ts)',
+    'ends with the process that has the VMs, which has a deadline for a boot, and with the hook of the test runner',
+  'worker/running-test.ts': 'has a deadline for a dockerd (worker/running-test.test.ts)',
 }

@@ -9,6 +9,7 @@ import {
   parseIsolation,
   parseKernelReport,
   parseOnTestsRerun,
+  parseRetryOn,
 } from '../options/index.ts'
 import type { KernelRequest } from './kernels.ts'
 import { kernelPlugin, moduleBeside } from './plugin.ts'
@@ -61,7 +62,7 @@ type Asked = Pick<KernelRequest, 'rows' | 'place' | 'scope'>
 function project(
   name: string,
   asked: Asked,
-  { isolation, onTestsRerun, kernelReport, ...options }: KernelProjectOptions,
+  { isolation, onTestsRerun, kernelReport, retryOn, ...options }: KernelProjectOptions,
 ): TestProjectInlineConfiguration {
   const setups = asArray(options.globalSetup)
   const request = inConfiguration(() => ({
@@ -69,6 +70,7 @@ function project(
     isolation: parseIsolation(name, isolation),
     onTestsRerun: parseOnTestsRerun(name, onTestsRerun),
     kernelReport: parseKernelReport(name, kernelReport),
+    retryOn: parseRetryOn(name, retryOn, asked.rows),
   }))
   const hasOneVm = request.scope === 'project' && request.isolation === 'project'
   return {

@@ -185,10 +185,10 @@ function scopeOf(project: TestProject) {
 }
 
 function wantedBy(project: TestProject): ProjectWants {
-  const { isolation = 'project', onTestsRerun = 'keep' } = requestOf(project) ?? {}
+  const { isolation = 'project', onTestsRerun = 'keep', retryOn = 'same-vm' } = requestOf(project) ?? {}
   const isForAll = isolation === 'project' && onTestsRerun === 'keep'
   const owner = isForAll ? undefined : project.name
-  return { entries: entriesOf(project), isolation, owner, workers: workersOf(project) }
+  return { entries: entriesOf(project), isolation, retryOn, owner, workers: workersOf(project) }
 }
 
 /** Vitest 3 has no number where nobody named one; then there are no more than cores. */

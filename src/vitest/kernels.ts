@@ -1,5 +1,5 @@
 import { TestkernelsError } from '../errors/index.ts'
-import type { Isolation, NamedKernelOptions, OnTestsRerun } from '../options/index.ts'
+import type { Isolation, NamedKernelOptions, OnTestsRerun, RetryOn } from '../options/index.ts'
 import {
   type Kernel,
   kernelOf,
@@ -70,6 +70,7 @@ export interface KernelRequest {
   readonly globalSetup: readonly string[]
   /** The directory of a report of the run, from the root of the configuration. */
   readonly kernelReport: string | undefined
+  readonly retryOn: RetryOn
 }
 
 /** What workers get. */

@@ -33,7 +33,7 @@ export default class KernelTestRunner extends TestRunner {
 
   /** What comes before a test ends with its VM as well. What comes after, stays: there may be more to clean up. */
   override async onBeforeRunSuite(suite: RunnerTestSuite): Promise<void> {
-    const vms = gone(this.#neededBy(suite))
+    const vms = this.#neededBy(suite)
     // None in a file whose setup failed, as when its VM did not start.
     const found = hooksOf(suite) as Record<'beforeAll' | 'beforeEach', TestFunction[]> | undefined
     const { beforeAll = [], beforeEach = [] } = found ?? {}
@@ -50,8 +50,14 @@ export default class KernelTestRunner extends TestRunner {
     this.#running.set(test, await beginTest(fullName(test), this.#neededBy(test)))
   }
 
+  /** Before its `beforeEach`. Tests that run beside others have their VM together, and it cannot be taken from under those. */
+  override async onBeforeTryTask(test: RunnerTestCase, options?: { readonly retry: number }): Promise<void> {
+    await super.onBeforeTryTask(test)
+    if (options !== undefined && options.retry > 0 && !test.concurrent) await this.#running.get(test)?.retry()
+  }
+
   async runTask(test: RunnerTestCase): Promise<void> {
-    await abortable(functionOf(test), gone(this.#neededBy(test)))()
+    await abortable(functionOf(test), this.#neededBy(test))()
   }
 
   /** Of a test that skips itself, Vitest tells no more. Its own runner has no such method. */
@@ -93,10 +99,6 @@ export default class KernelTestRunner extends TestRunner {
 
 function reportMeta({ meta }: RunnerTask): ReportMeta {
   return meta as ReportMeta
-}
-
-function gone(vms: readonly LeasedVm[]): readonly AbortSignal[] {
-  return vms.map((vm) => vm.gone)
 }
 
 /** Vitest has settled its result, and has not told anybody yet. */

@@ -1,7 +1,7 @@
 export type { ForwardAddress } from '../forward/index.ts'
 export { judgeKvm } from './accelerator/choose.ts'
 export { type FoundVms, findVms, type RunningVm } from './attach.ts'
-export { abandonedRunDirectories, makeRunDirectory } from './boot/run-directory.ts'
+export { abandonedRunDirectories, makeRunDirectory, type RunDirectory } from './boot/run-directory.ts'
 export { Checkpoint, CheckpointRemovedError } from './checkpoint.ts'
 export type { CopyOptions, CopySource, CopyToOptions } from './copy.ts'
 export {
@@ -28,4 +28,10 @@ export { bootNeedsMib, CLONE_NEEDS_MIB } from './pool/admission.ts'
 export { type ForkOptions, type Step, Timeline } from './start.ts'
 export { type SpareReservation, StartedKernelVm } from './started-kernel-vm.ts'
 export { type UntilReady, Wait, WaitStrategy } from './wait.ts'
-export { type WorkerEnvironment, workerEnvironment } from './worker-environment.ts'
+export {
+  type Entrance,
+  type EntrancePlace,
+  type VmAddresses,
+  type WorkerEnvironment,
+  workerEnvironment,
+} from './worker-environment.ts'

@@ -1,7 +1,6 @@
 import { firstFailure, reasonOf } from '../errors/index.ts'
-import type { ForwardAddress } from '../forward/index.ts'
 import { type Logger, silentLogger } from '../log/index.ts'
-import { forwardName, type KernelEntry, kernelText } from '../options/index.ts'
+import { type KernelEntry, kernelText } from '../options/index.ts'
 import { offerSsh } from './attach.ts'
 import { bootVm } from './boot/boot.ts'
 import type { BootedVm } from './boot/booted-vm.ts'
@@ -12,6 +11,7 @@ import { sweepRunDirectories } from './boot/run-directory.ts'
 import { Checkpoint } from './checkpoint.ts'
 import { consoleDirectory, sweepConsoleLogs } from './death/console-log.ts'
 import { type Heartbeat, startHeartbeat } from './death/heartbeat.ts'
+import { openEntrance, openForwards } from './entrance.ts'
 import { Family } from './family.ts'
 import { hasTemplate, planVm, type TemplatePlan, type VmPlan, type VmRequest } from './plan.ts'
 import { bootNeedsMib, CLONE_NEEDS_MIB, type Turn, type Waiting } from './pool/admission.ts'
@@ -91,8 +91,9 @@ async function ready(family: Family, booted: BootedVm, start: Start): Promise<St
       booted,
       kernelRelease: family.plan.kernelRelease,
       accelerator: family.plan.machine.accelerator.kind,
-      forwards: await openForwards(booted, entry),
+      forwards: await ownForwards(booted, entry),
       timeline,
+      openEntrance: (place) => openEntrance(booted, { entry, log }, place),
       fork: (options) => fork(family, options),
       checkpoint: (options) => checkpoint(family, { booted, heartbeat }, options),
       reserveSpares: (count) => family.reserve(count),
@@ -108,13 +109,12 @@ async function ready(family: Family, booted: BootedVm, start: Start): Promise<St
 }
 
 /** Not before somebody has the VM: a spare must not take the ports of one that is used. */
-async function openForwards(booted: BootedVm, entry: KernelEntry) {
+async function ownForwards(booted: BootedVm, entry: KernelEntry) {
   const { forwards, runDirectory } = booted
-  const opened: Record<string, ForwardAddress> = {}
   const place = { directory: runDirectory.path, directoryOwner: runDirectory.owner.uid }
-  for (const forward of entry.forwards) opened[forwardName(forward)] = await forwards.addForward(forward, place)
+  const opened = await openForwards(forwards, entry, place)
   await Promise.all(entry.hostPorts.map((port) => offerHostPort(booted, port)))
-  return Object.freeze(opened)
+  return opened
 }
 
 /** A clone: a spare that wakes up, or one that is started. */

@@ -9,7 +9,7 @@ import { type CopyOptions, type CopySource, type CopyToOptions, copyFrom, copyTo
 import { type CommandGuest, type ExecOptions, execIn, type ShellOptions, shellIn } from './exec.ts'
 import type { VmKernelReport } from './kernel-reports.ts'
 import type { Fork, ForkOptions, Step, Timeline } from './start.ts'
-import { type WorkerEnvironment, workerEnvironment } from './worker-environment.ts'
+import { type Entrance, type EntrancePlace, type WorkerEnvironment, workerEnvironment } from './worker-environment.ts'
 
 /** Clones that are kept ready for `fork()` until it is disposed, whatever VMs end before. */
 export interface SpareReservation extends AsyncDisposable {
@@ -24,6 +24,7 @@ interface StartedParts {
   readonly accelerator: Accelerator['kind']
   readonly forwards: Readonly<Record<string, ForwardAddress>>
   readonly timeline: Timeline
+  readonly openEntrance: (place: EntrancePlace) => Promise<Entrance>
   readonly fork: Fork<StartedKernelVm>
   readonly checkpoint: (options?: ForkOptions) => Promise<Checkpoint<StartedKernelVm>>
   readonly reserveSpares: (count: number) => SpareReservation
@@ -41,32 +42,24 @@ export class StartedKernelVm implements AsyncDisposable {
   readonly forwards: Readonly<Record<string, ForwardAddress>>
   readonly #booted: BootedVm
   readonly #timeline: Timeline
+  readonly #openEntrance: StartedParts['openEntrance']
   readonly #fork: Fork<StartedKernelVm>
   readonly #checkpoint: StartedParts['checkpoint']
   readonly #reserveSpares: StartedParts['reserveSpares']
   readonly #exposeHostPort: StartedParts['exposeHostPort']
 
-  constructor({
-    entry,
-    booted,
-    forwards,
-    timeline,
-    fork,
-    checkpoint,
-    reserveSpares,
-    exposeHostPort,
-    ...facts
-  }: StartedParts) {
+  constructor({ entry, booted, forwards, timeline, fork, checkpoint, reserveSpares, ...parts }: StartedParts) {
     this.entry = entry
-    this.kernelRelease = facts.kernelRelease
-    this.accelerator = facts.accelerator
+    this.kernelRelease = parts.kernelRelease
+    this.accelerator = parts.accelerator
     this.#booted = booted
     this.forwards = forwards
     this.#timeline = timeline
+    this.#openEntrance = parts.openEntrance
     this.#fork = fork
     this.#checkpoint = checkpoint
     this.#reserveSpares = reserveSpares
-    this.#exposeHostPort = exposeHostPort
+    this.#exposeHostPort = parts.exposeHostPort
   }
 
   get name(): string {
@@ -219,6 +212,15 @@ export class StartedKernelVm implements AsyncDisposable {
    */
   reserveSpares(count: number): SpareReservation {
     return this.#reserveSpares(count)
+  }
+
+  /**
+   * Opens the guest's dockerd, the entry's `forwards` and what containers publish at one more place of this machine, until what this returns is
+   * disposed: for clients that keep an address while the VM behind it changes.
+   * @throws ForwardPortTakenError; PortNotForwardedError; ForwardListenError and its kin
+   */
+  openEntrance(place: EntrancePlace): Promise<Entrance> {
+    return this.#openEntrance(place)
   }
 
   get #guest(): CommandGuest {

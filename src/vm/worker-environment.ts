@@ -14,6 +14,19 @@ export interface VmAddresses {
   readonly forwards: Readonly<Record<string, ForwardAddress>>
 }
 
+/** Where an entrance is. One that takes the place of another has the same, so that clients notice nothing. */
+export interface EntrancePlace {
+  /** For its sockets: of this user, with mode 0700. */
+  readonly directory: string
+  /** For ports that containers publish: of this machine's loopback, and nobody else's. */
+  readonly address: string
+  /** What the one before had for the entry's `forwards`: ports of this machine, which are taken again. @default none */
+  readonly former?: VmAddresses['forwards'] | undefined
+}
+
+/** One more way into a VM, beside its own, until it is disposed. */
+export interface Entrance extends VmAddresses, AsyncDisposable {}
+
 /** The environment that points the docker command line, dockerode and Testcontainers at a VM. */
 export function workerEnvironment({ dockerHost, address, forwards }: VmAddresses): WorkerEnvironment {
   return {

@@ -2,20 +2,18 @@ import { expect, test, vi } from 'vitest'
 import { abortable, abortableWithCallback, neededBy } from './abortable.ts'
 
 const never = () => new Promise<void>(() => {})
+const vmOf = ({ signal }: AbortController) => ({ gone: signal })
 
 test('a function ends with the reason when its VM is gone', async () => {
   const vm = new AbortController()
-  const running = abortable(never, [vm.signal])()
+  const running = abortable(never, [vmOf(vm)])()
   vm.abort(new Error('panic'))
   await expect(running).rejects.toThrow('panic')
 })
 
 test('of several VMs the first that is gone counts', async () => {
   const vms = [new AbortController(), new AbortController()]
-  const running = abortable(
-    never,
-    vms.map(({ signal }) => signal),
-  )()
+  const running = abortable(never, vms.map(vmOf))()
   vms[1]?.abort(new Error('second'))
   vms[0]?.abort(new Error('first'))
   await expect(running).rejects.toThrow('second')
@@ -24,28 +22,35 @@ test('of several VMs the first that is gone counts', async () => {
 test('it is not called when its VM was gone before', async () => {
   const run = vi.fn()
   const gone = AbortSignal.abort(new Error('panic'))
-  await expect(abortable(run, [gone])()).rejects.toThrow('panic')
+  await expect(abortable(run, [{ gone }])()).rejects.toThrow('panic')
   const done = vi.fn()
-  abortableWithCallback(run, [gone])(done)
+  abortableWithCallback(run, [{ gone }])(done)
   expect(done).toHaveBeenCalledWith(gone.reason)
   expect(run).not.toHaveBeenCalled()
 })
 
+test('what counts is the VM that is there when it is called', async () => {
+  const vm = { gone: AbortSignal.abort(new Error('panic')) }
+  const run = abortable(async () => 'ran', [vm])
+  vm.gone = new AbortController().signal
+  expect(await run()).toBe('ran')
+})
+
 test('result, error, `this`, arguments and shape stay', async () => {
-  const { signal } = new AbortController()
+  const vm = vmOf(new AbortController())
   const run = Object.assign(
     function (this: unknown, a: number, b: number) {
       return [this, a, b]
     },
     { mark: 1 },
   )
-  const wrapped = abortable(run, [signal])
+  const wrapped = abortable(run, [vm])
   expect(wrapped).toHaveLength(2)
   expect(wrapped.mark).toBe(1)
   expect(await wrapped.call('self', 1, 2)).toEqual(['self', 1, 2])
   const failing = abortable(() => {
     throw new Error('own')
-  }, [signal])
+  }, [vm])
   await expect(failing()).rejects.toThrow('own')
   expect(abortable(run, [])).toBe(run)
 })
@@ -58,7 +63,7 @@ test('a callback is called once, by the function or by the death', () => {
     (callback: () => void) => {
       finish = callback
     },
-    [vm.signal],
+    [vmOf(vm)],
   )
   expect(wrapped).toHaveLength(1)
   wrapped(done)
@@ -67,7 +72,7 @@ test('a callback is called once, by the function or by the death', () => {
   expect(done.mock.calls).toEqual([[vm.signal.reason]])
 
   const alive = new AbortController()
-  abortableWithCallback((callback: () => void) => callback(), [alive.signal])(done)
+  abortableWithCallback((callback: () => void) => callback(), [vmOf(alive)])(done)
   alive.abort()
   expect(done.mock.calls).toEqual([[vm.signal.reason], []])
 })

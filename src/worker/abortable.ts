@@ -1,17 +1,20 @@
 import { orAborted } from '../lifetime/index.ts'
 import type { ProvidedKernel, Scope } from './fate.ts'
+import type { LeasedVm } from './lease-vms.ts'
 
 // biome-ignore lint/suspicious/noExplicitAny: a test runner's functions take what they take
 export type TestFunction = (this: any, ...args: any[]) => unknown
+
+type VmAtHand = Pick<LeasedVm, 'gone'>
 
 /**
  * The same function, which ends when a VM that it needs is gone: with the reason, at once, and without being called when the VM
  * was gone before.
  */
-export function abortable<F extends TestFunction>(run: F, vms: readonly AbortSignal[]): F {
+export function abortable<F extends TestFunction>(run: F, vms: readonly VmAtHand[]): F {
   if (vms.length === 0) return run
-  const gone = AbortSignal.any([...vms])
   const wrapped = async function (this: unknown, ...args: unknown[]) {
+    const gone = goneOf(vms)
     gone.throwIfAborted()
     return await orAborted(Promise.resolve(run.apply(this, args)), gone)
   }
@@ -19,9 +22,9 @@ export function abortable<F extends TestFunction>(run: F, vms: readonly AbortSig
 }
 
 /** The same for a function that says by calling back that it is done. */
-export function abortableWithCallback<F extends TestFunction>(run: F, vms: readonly AbortSignal[]): F {
-  const gone = AbortSignal.any([...vms])
+export function abortableWithCallback<F extends TestFunction>(run: F, vms: readonly VmAtHand[]): F {
   const wrapped = function (this: unknown, done: TestFunction) {
+    const gone = goneOf(vms)
     if (gone.aborted) return void done(gone.reason)
     const fail = () => done(gone.reason)
     gone.addEventListener('abort', fail, { once: true })
@@ -32,6 +35,11 @@ export function abortableWithCallback<F extends TestFunction>(run: F, vms: reado
     return run.call(this, Object.assign(finish, done))
   }
   return sameShape(wrapped as F, run)
+}
+
+/** Of the VMs that tests are on at this moment: a test that is tried again may be on others. */
+function goneOf(vms: readonly VmAtHand[]): AbortSignal {
+  return AbortSignal.any(vms.map(({ gone }) => gone))
 }
 
 /** Runners look at how many parameters a function has, and put marks on it. */

@@ -1,6 +1,7 @@
 import { readFileSync } from 'node:fs'
 import { Socket } from 'node:net'
 import { keepAlive, orAborted } from '../lifetime/index.ts'
+import type { RetryOn } from '../options/index.ts'
 import type { Step, WorkerEnvironment } from '../vm/index.ts'
 
 /** One running VM, as workers are told of it; plain data. */
@@ -35,6 +36,8 @@ export interface LeaseServerSource {
   readonly socket: string
   /** Which of the entries there. */
   readonly index: number
+  /** Whether it has a fresh one for each test that is tried again. */
+  readonly retryOn: RetryOn
 }
 
 /** An error, as it goes to workers: what is printed of it. */

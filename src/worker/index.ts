@@ -3,15 +3,13 @@ export { assignEnvironment, readVariable } from './environment.ts'
 export type { Failure, Fate, ProvidedKernel, Scope, VmFacts, VmSource } from './fate.ts'
 export { type Kernel, kernelOf, type Testcontainers } from './kernel.ts'
 export { type Heard, KernelWatch, type WatchReply, type WatchRequest } from './kernel-watch.ts'
+export { type LeasedVm, type LeaseReply, type LeaseRequest, leaseVms, type RetryRequest } from './lease-vms.ts'
 export {
   beginTest,
   finishFile,
-  type LeasedVm,
-  type LeaseReply,
-  type LeaseRequest,
-  leaseVms,
   type RunningTest,
+  renewVms,
   type ToldOfTest,
   type VmRecord,
   vmRecord,
-} from './lease-vms.ts'
+} from './running-test.ts'

@@ -1,11 +1,7 @@
-import { closeSync, openSync, readSync, statSync } from 'node:fs'
-import { get } from 'node:http'
 import { connect, type Socket } from 'node:net'
-import { json } from 'node:stream/consumers'
 import { TestkernelsError } from '../errors/index.ts'
 import { followLines } from '../log/index.ts'
-import type { FileRecord, TestRecord } from '../report/index.ts'
-import type { VmKernelReport } from '../vm/index.ts'
+import type { RetryOn } from '../options/index.ts'
 import {
   type Failure,
   FateWatch,
@@ -22,7 +18,7 @@ export class VmNotLeasedError extends TestkernelsError {
   readonly code = 'VM_NOT_LEASED'
 }
 
-/** A VM that tests of this worker may use. */
+/** A VM that tests of this worker may use. What it is reached by stays; all else is of the VM that tests are on now. */
 export interface LeasedVm {
   readonly name: string
   readonly kernel: ProvidedKernel
@@ -32,6 +28,14 @@ export interface LeasedVm {
   readonly watch: KernelWatch | undefined
   /** Aborts when the VM is not there any more; its reason says why. */
   readonly gone: AbortSignal
+  /** Which VM a test that failed is tried again on. */
+  readonly retryOn: RetryOn
+  /** Whether tests are on a fresh VM now. */
+  readonly isFresh: boolean
+  /** From now on tests are on a fresh VM, in place of the one before. @throws why there is none */
+  renew(): Promise<void>
+  /** From now on tests are on the VM again that they were on before; on the fresh one for good, where that has died. */
+  goBack(): Promise<void>
   /** It is not needed any more. */
   release(): void
 }
@@ -48,6 +52,11 @@ export interface LeaseRequest {
   readonly index: number
   /** Tells the test runner's workers apart. */
   readonly worker: string
+}
+
+/** What it asks there later, where tests are tried again on fresh VMs; answered as a lease is. */
+export interface RetryRequest {
+  readonly do: 'retry' | 'go back'
 }
 
 /** The answer, in one line of JSON. */
@@ -67,162 +76,171 @@ export async function leaseVms(sources: readonly VmSource[], options: LeaseOptio
 }
 
 async function lease(source: VmSource, { worker, toError = withoutFrames }: LeaseOptions): Promise<LeasedVm> {
-  const { fate: path, release: releaseVm } =
-    source.kind === 'server' ? await askServer(source, worker) : { fate: source.fate, release: () => {} }
-  const fate = new FateWatch(path, toError)
-  let watch: KernelWatch | undefined
-  const release = () => {
-    watch?.close()
-    fate.close()
-    releaseVm()
+  if (source.kind === 'project') {
+    const own = await followVm(source.fate, toError)
+    return new Lease({ name: source.name, own, follow: (path) => followVm(path, toError) })
   }
+  const server = new LeaseConnection(source)
   try {
-    const kernel = await fate.ready()
-    if (fate.reports !== undefined) watch = new KernelWatch(fate.reports, toError)
-    return { name: source.name, kernel, facts: fate.facts, watch, gone: fate.gone, release }
+    const own = await followVm(await server.ask({ index: source.index, worker }), toError)
+    const { name, retryOn } = source
+    return new Lease({ name, own, follow: (path) => followVm(path, toError), server, retryOn })
   } catch (thrown) {
-    release()
+    server.close()
     throw thrown
   }
 }
 
-async function askServer(
-  { socket: path, index, name }: LeaseServerSource,
-  worker: string,
-): Promise<{ readonly fate: string; readonly release: () => void }> {
-  const socket = connect(path)
-  const release = () => void socket.destroy()
+/** A VM that a worker hears of. */
+interface FollowedVm extends Pick<LeasedVm, 'kernel' | 'facts' | 'watch' | 'gone'> {
+  /** Of its fate. */
+  readonly path: string
+  close(): void
+}
+
+async function followVm(path: string, toError: (failure: Failure) => Error): Promise<FollowedVm> {
+  const fate = new FateWatch(path, toError)
   try {
-    const request: LeaseRequest = { index, worker }
-    socket.write(`${JSON.stringify(request)}\n`)
-    const { fate } = JSON.parse(await firstLine(socket)) as LeaseReply
-    // A worker lives for the sake of its tests, and not of this connection.
-    socket.unref()
-    return { fate, release }
-  } catch (cause) {
-    release()
-    throw new VmNotLeasedError({
-      what: 'the process that has the VMs leased none',
-      entry: name,
-      cause,
-      remedy: 'see whether the test run was ended meanwhile',
-    })
-  }
-}
-
-function firstLine(socket: Socket): Promise<string> {
-  return new Promise((resolve, reject) => {
-    const onEnd = () => reject(new Error('it closed the connection'))
-    // For good: a connection that breaks later is no news, the VM's fate is.
-    followLines(socket, { onLine: resolve, onFailure: reject, onEnd }, { overlong: 'throw' })
-  })
-}
-
-/** What a worker tells a report of the run of a test, beside how it ended. */
-export type ToldOfTest = Pick<TestRecord, 'reports' | 'console' | 'hostnames'>
-
-/** What it tells of the VMs of a test file. */
-export type VmRecord = FileRecord['vms'][number]
-
-/** A test that runs, with all VMs that it is on. */
-export interface RunningTest {
-  /** Why it failed all the same, and what a report tells of it. */
-  end(): Promise<{ readonly errors: readonly Error[]; readonly told: (of: { failed: boolean }) => ToldOfTest }>
-  /** It did not run after all. */
-  leave(): void
-}
-
-/** Has the VMs know that a test runs on them. */
-export async function beginTest(name: string, vms: readonly LeasedVm[]): Promise<RunningTest> {
-  const marks = vms.map(({ facts }) => ({ facts, from: sizeOf(facts?.consolePath) }))
-  const watched = await Promise.all(vms.flatMap(({ watch }) => watch?.begin(name) ?? []))
-  return {
-    end: async () => {
-      const heard = await Promise.all(watched.map((one) => one.end()))
-      return {
-        errors: heard.flatMap(({ errors }) => errors),
-        told: ({ failed }) => ({
-          hostnames: marks.flatMap(({ facts }) => facts?.hostname ?? []),
-          reports: heard.flatMap(({ reports }) => reports),
-          console: failed ? marks.map(({ facts, from }) => tail(facts?.consolePath, from)).join('') : '',
-        }),
-      }
-    },
-    leave: () => {
-      for (const one of watched) one.leave()
-    },
-  }
-}
-
-/** The tests of a file are over. */
-export async function finishFile(
-  vms: readonly LeasedVm[],
-): Promise<{ readonly errors: readonly Error[]; readonly told: () => Promise<readonly VmRecord[]> }> {
-  const heard = await Promise.all(vms.map(async (vm) => ({ vm, ...(await vm.watch?.finish()) })))
-  return {
-    errors: heard.flatMap(({ errors = [] }) => errors),
-    told: async () =>
-      await Promise.all(
-        heard.flatMap(({ vm, reports = [] }) => (vm.facts === undefined ? [] : vmRecord(vm, vm.facts, reports))),
-      ),
-  }
-}
-
-/** What a report of the run tells of a VM that is there. Asks its dockerd. */
-export async function vmRecord(
-  { name, kernel }: { readonly name: string; readonly kernel: Pick<ProvidedKernel, 'dockerHost'> },
-  { consolePath, steps, ...facts }: VmFacts,
-  reports: readonly VmKernelReport[],
-): Promise<VmRecord> {
-  const dockerd = await askDockerd(kernel.dockerHost)
-  return { entry: name, ...facts, ...dockerd, steps: [...steps], reports: [...reports], console: tail(consolePath, 0) }
-}
-
-/** Most of a console that is read, in bytes: the end of it. */
-const MOST_CONSOLE = 16 * 1024
-
-/** In bytes. */
-function sizeOf(path: string | undefined): number {
-  return (path !== undefined && statSync(path, { throwIfNoEntry: false })?.size) || 0
-}
-
-/** What came on a console since it had so many bytes. A line whose beginning is not there is left out. */
-function tail(path: string | undefined, from: number): string {
-  const size = sizeOf(path)
-  if (path === undefined || size <= from) return ''
-  const start = Math.max(from, size - MOST_CONSOLE)
-  const file = openSync(path, 'r')
-  try {
-    const bytes = Buffer.alloc(size - start)
-    const text = bytes.toString('utf8', 0, readSync(file, bytes, 0, bytes.length, start))
-    return start > from ? text.slice(text.indexOf('\n') + 1) : text
-  } finally {
-    closeSync(file)
-  }
-}
-
-/** A guest that is too busy to answer must not hold up the end of a test file. */
-const INFO_DEADLINE_MS = 5_000
-
-/** What the guest's dockerd says of itself; nothing where there is none, or none that answers. */
-export async function askDockerd(
-  dockerHost: string,
-  deadlineMs = INFO_DEADLINE_MS,
-): Promise<Pick<VmRecord, 'dockerd' | 'cgroup'>> {
-  try {
-    const socketPath = dockerHost.replace('unix://', '')
-    const signal = AbortSignal.timeout(deadlineMs)
-    const response = await new Promise<NodeJS.ReadableStream>((resolve, reject) => {
-      get({ socketPath, path: '/info', signal, agent: false }, resolve).on('error', reject)
-    })
-    const { ServerVersion, CgroupVersion, CgroupDriver } = (await json(response)) as Record<string, string | undefined>
-    if (ServerVersion === undefined) return {}
-    const driver = CgroupDriver ?? 'none'
-    return {
-      dockerd: ServerVersion,
-      ...(CgroupVersion !== undefined && { cgroup: { version: CgroupVersion, driver } }),
+    const kernel = await fate.ready()
+    const watch = fate.reports === undefined ? undefined : new KernelWatch(fate.reports, toError)
+    const close = () => {
+      watch?.close()
+      fate.close()
     }
-  } catch {
-    return {}
+    return { path, kernel, facts: fate.facts, watch, gone: fate.gone, close }
+  } catch (thrown) {
+    fate.close()
+    throw thrown
+  }
+}
+
+interface LeaseParts {
+  readonly name: string
+  readonly own: FollowedVm
+  readonly follow: (path: string) => Promise<FollowedVm>
+  /** Who leased it. @default it is the project's */
+  readonly server?: LeaseConnection
+  readonly retryOn?: RetryOn
+}
+
+class Lease implements LeasedVm {
+  readonly name: string
+  readonly kernel: ProvidedKernel
+  readonly retryOn: RetryOn
+  readonly #follow: LeaseParts['follow']
+  readonly #server: LeaseConnection | undefined
+  #own: FollowedVm
+  #fresh: FollowedVm | undefined
+  /** Whether a fresh VM was asked for, even if there is none. */
+  #isAway = false
+
+  constructor({ name, own, follow, server, retryOn = 'same-vm' }: LeaseParts) {
+    this.name = name
+    this.kernel = own.kernel
+    this.retryOn = retryOn
+    this.#follow = follow
+    this.#server = server
+    this.#own = own
+  }
+
+  get facts(): VmFacts | undefined {
+    return this.#current.facts
+  }
+
+  get watch(): KernelWatch | undefined {
+    return this.#current.watch
+  }
+
+  get gone(): AbortSignal {
+    return this.#current.gone
+  }
+
+  get isFresh(): boolean {
+    return this.#fresh !== undefined
+  }
+
+  get #current(): FollowedVm {
+    return this.#fresh ?? this.#own
+  }
+
+  async renew(): Promise<void> {
+    if (this.#server === undefined || this.retryOn === 'same-vm') return
+    this.#leaveFresh()
+    this.#isAway = true
+    this.#fresh = await this.#follow(await this.#server.ask({ do: 'retry' }))
+  }
+
+  async goBack(): Promise<void> {
+    if (this.#server === undefined || !this.#isAway) return
+    const path = await this.#server.ask({ do: 'go back' })
+    this.#isAway = false
+    this.#leaveFresh()
+    if (path === this.#own.path) return
+    this.#own.close()
+    this.#own = await this.#follow(path)
+  }
+
+  release(): void {
+    this.#leaveFresh()
+    this.#own.close()
+    this.#server?.close()
+  }
+
+  #leaveFresh(): void {
+    this.#fresh?.close()
+    this.#fresh = undefined
+  }
+}
+
+/** A connection to a lease server. What it leased is leased as long as it is open. */
+class LeaseConnection {
+  readonly #socket: Socket
+  readonly #entry: string
+  #waiting: { readonly resolve: (line: string) => void; readonly reject: (cause: unknown) => void } | undefined
+
+  constructor({ socket, name }: LeaseServerSource) {
+    this.#entry = name
+    this.#socket = connect(socket)
+    const onFailure = (cause: unknown) => this.#waiting?.reject(cause)
+    // For good: a connection that breaks when nothing is asked is no news, the VM's fate is.
+    followLines(
+      this.#socket,
+      {
+        onLine: (line) => this.#waiting?.resolve(line),
+        onFailure,
+        onEnd: () => onFailure(new Error('it closed the connection')),
+      },
+      { overlong: 'throw' },
+    )
+  }
+
+  /** One at a time. @returns the path of the file that says what becomes of the VM @throws VmNotLeasedError */
+  async ask(request: LeaseRequest | RetryRequest): Promise<string> {
+    try {
+      this.#socket.ref()
+      const answered = new Promise<string>((resolve, reject) => {
+        this.#waiting = { resolve, reject }
+        if (this.#socket.destroyed) reject(new Error('it closed the connection'))
+      })
+      this.#socket.write(`${JSON.stringify(request)}\n`)
+      const { fate } = JSON.parse(await answered) as LeaseReply
+      // A worker lives for the sake of its tests, and not of this connection.
+      this.#socket.unref()
+      return fate
+    } catch (cause) {
+      this.close()
+      throw new VmNotLeasedError({
+        what: 'the process that has the VMs leased none',
+        entry: this.#entry,
+        cause,
+        remedy: 'see whether the test run was ended meanwhile',
+      })
+    } finally {
+      this.#waiting = undefined
+    }
+  }
+
+  close(): void {
+    this.#socket.destroy()
   }
 }

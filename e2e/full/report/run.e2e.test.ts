@@ -4,7 +4,8 @@ import { tmpdir } from 'node:os'
 import { join, relative } from 'node:path'
 import { afterEach, beforeEach, expect, test } from 'vitest'
 import { readReport } from '../../../src/report/index.ts'
-import { compare } from '../../../src/report/model.ts'
+import { compare, describeRow, frequency } from '../../../src/report/model.ts'
+import { fixtureTar } from '../../support/env.ts'
 import { jest } from '../../support/jest.ts'
 import { vitest } from '../../support/run.ts'
 
@@ -73,6 +74,38 @@ test.each(runners)(
       expect(page).toContain(dockerd)
     }
     expect(await readFile(join(directory, 'report.md'), 'utf8')).toContain('fails on v1; not on v2')
+    await run.gone()
+  },
+)
+
+test.each(runners)(
+  '$runner: tried again on fresh VMs, what was left from before is told from what a kernel does not have',
+  async ({ start }) => {
+    const env = { REPORT: relative(fixture, directory), RETRY_ON: 'fresh-vm', FIXTURE_TAR: fixtureTar }
+    await using run = await start('run-report', ['retry'], { env })
+    expect(await run.program.exit, run.program.stderr).toEqual({ code: 1, signal: null })
+
+    const report = await readReport(directory)
+    const rows = compare(report)
+    expect(rows.map(({ kind, name, cells }) => [kind, name, ...cells.map((cell) => cell && frequency(cell))])).toEqual([
+      ['differs', 'has cgroup v2', 'always', 'never'],
+      ['flaky', 'is alone', '1 of 2', '1 of 2'],
+      ['passes', 'leaves a volume', 'never', 'never'],
+      ['passes', 'is on the VM from before', 'never', 'never'],
+    ])
+    expect(rows[0] && describeRow(rows[0])).toBe('fails always on v1; never on v2')
+    const vmsOf = (name: string, on: string) =>
+      report.tests
+        .find((one) => one.name === name)
+        ?.results.find(({ entry }) => entry === on)
+        ?.vms.map((id) => report.vms.find((vm) => vm.id === id))
+    for (const { name: entry } of report.entries) {
+      const tried = vmsOf('is alone', entry)
+      expect(tried).toMatchObject([{ hostname: entry }, { hostname: expect.stringMatching(`^${entry}-[0-9a-f]{6}$`) }])
+      expect(tried?.[1]).toMatchObject({ release: tried?.[0]?.release, dockerd: tried?.[0]?.dockerd })
+      expect(vmsOf('is on the VM from before', entry)).toMatchObject([{ hostname: entry }])
+    }
+    expect(vmsOf('has cgroup v2', 'v1')).toHaveLength(2)
     await run.gone()
   },
 )

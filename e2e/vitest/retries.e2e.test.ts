@@ -1,0 +1,69 @@
+// Which VM a test is on that is tried again, in both test runners: on VMs that are none. On real ones it is in e2e/full/report.
+import { mkdir, mkdtemp, rm } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { afterEach, beforeEach, expect, test } from 'vitest'
+import { writeJestReport } from '../../src/jest/file-record.ts'
+import { cleanUp, serve } from '../../src/matrix/testing/lease-service.ts'
+import { type RunReport, readReport } from '../../src/report/index.ts'
+import { jest } from '../support/jest.ts'
+import { vitest } from '../support/run.ts'
+
+let directory: string
+
+beforeEach(async () => {
+  directory = await mkdtemp(join(tmpdir(), 'tk-retries-'))
+})
+afterEach(async () => {
+  await cleanUp()
+  await rm(directory, { recursive: true })
+})
+
+/** How often each test failed, and the VMs that it was on. */
+function triesOf(report: RunReport) {
+  const hostnames = (ids: readonly string[]) => ids.map((id) => id.replace(/.*\//, ''))
+  return Object.fromEntries(
+    report.tests.flatMap(({ name, results }) =>
+      results.map(({ verdict, tries, failures, vms }) => [
+        name,
+        [verdict, `${failures} of ${tries}`, ...hostnames(vms)],
+      ]),
+    ),
+  )
+}
+
+const expected = {
+  passes: ['passed', '0 of 1', 'v2'],
+  'fails twice': ['passed', '2 of 3', 'v2', 'v2-1', 'v2-2'],
+  'passes as well': ['passed', '0 of 1', 'v2'],
+  'fails always': ['failed', '3 of 3', 'v2', 'v2-3', 'v2-4'],
+  'passes beside others': ['passed', '0 of 1', 'v2'],
+}
+
+test('Vitest', { timeout: 120_000 }, async () => {
+  const { server, living, entrances } = await serve('project', { retryOn: 'fresh-vm' })
+  const env = { FATES: '{"fake":""}', LEASES: server.socket, REPORT: directory }
+  await using run = await vitest('fake-kernel', ['retry.test'], { env })
+  expect(await run.program.exit, run.program.stderr).toEqual({ code: 1, signal: null })
+  expect(triesOf(await readReport(directory))).toMatchObject(expected)
+  await expect.poll(() => [[...living], entrances]).toEqual([['v2'], []])
+})
+
+test('Jest', { timeout: 120_000 }, async () => {
+  const { server, living, entrances } = await serve('project', { retryOn: 'fresh-vm' })
+  const records = join(directory, 'records')
+  await mkdir(records)
+  await using run = await jest('fake-kernel', ['retry.test'], { env: { LEASES: server.socket, RECORDS: records } })
+  expect(await run.program.exit, run.program.stderr).toEqual({ code: 1, signal: null })
+  const rows = [{ name: 'fake', kernel: 'debian:trixie' }]
+  const asked = {
+    place: 0,
+    scope: 'project',
+    isolation: 'project',
+    retryOn: 'fresh-vm',
+    kernelReport: directory,
+  } as const
+  await writeJestReport([{ request: { id: 'fake', rows, ...asked }, records, startedMs: Date.now() }], directory)
+  expect(triesOf(await readReport(directory))).toMatchObject(expected)
+  await expect.poll(() => [[...living], entrances]).toEqual([['v2'], []])
+})

@@ -1,0 +1,114 @@
+import { once } from 'node:events'
+import { mkdtemp, readdir, rm, stat } from 'node:fs/promises'
+import { createServer as createHttpServer, get } from 'node:http'
+import { connect, createServer, type Server } from 'node:net'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { text } from 'node:stream/consumers'
+import { afterEach, beforeEach, expect, test } from 'vitest'
+import { loopbackAddress } from '../forward/index.ts'
+import { silentLogger } from '../log/index.ts'
+import { parseKernelEntry } from '../options/index.ts'
+import type { Streams } from '../streams/index.ts'
+import { openEntrance } from './entrance.ts'
+import type { Entrance } from './worker-environment.ts'
+
+const entry = parseKernelEntry('v1', {
+  kernel: 'debian:trixie',
+  forwards: [{ guest: 5432, name: 'database' }, { guest: '/run/own.sock' }],
+})
+let directory: string
+const servers: Server[] = []
+
+beforeEach(async () => {
+  directory = await mkdtemp(join(tmpdir(), 'tk-entrance-'))
+})
+afterEach(async () => {
+  for (const server of servers.splice(0)) server.close()
+  await rm(directory, { recursive: true })
+})
+
+async function listening(server: Server, path: string): Promise<string> {
+  servers.push(server.listen(path))
+  await once(server, 'listening')
+  return path
+}
+
+/** A guest with a dockerd in which nothing runs, and services that say their guest's name. */
+async function startGuest(name: string) {
+  const dockerd = createHttpServer(({ url = '' }, response) => {
+    if (url.includes('/events')) return response.writeHead(200).flushHeaders()
+    if (url.includes('/services')) return void response.writeHead(503).end('{"message":"this is no swarm"}')
+    response.end(url.includes('/containers/json') ? '[]' : JSON.stringify({ Name: name }))
+  })
+  const docker = await listening(dockerd, join(directory, `${name}-dockerd`))
+  const services = createServer((socket) => void socket.end(name))
+  const others = await listening(services, join(directory, `${name}-services`))
+  const death = new AbortController()
+  const streams: Streams = {
+    open: async (destination) => {
+      const isDocker = destination.kind === 'unix' && destination.path === '/var/run/docker.sock'
+      const stream = connect({ path: isDocker ? docker : others, allowHalfOpen: true })
+      await once(stream, 'connect')
+      return stream
+    },
+  }
+  return {
+    streams,
+    gone: death.signal,
+    die: (why: Error) => death.abort(why),
+    stop: () => dockerd.closeAllConnections(),
+  }
+}
+
+function asked(entrance: Entrance): Promise<string> {
+  const socketPath = entrance.dockerHost.replace('unix://', '')
+  return new Promise((resolve, reject) => {
+    const request = get({ socketPath, path: '/info', agent: false }, (response) => resolve(text(response)))
+    request.on('error', reject)
+  })
+}
+
+async function saidAt(entrance: Entrance, forward: string): Promise<string> {
+  const at = entrance.forwards[forward]
+  if (at === undefined) throw new Error(`${forward} is not forwarded`)
+  return await text(connect(at.kind === 'tcp' ? { host: at.host, port: at.port } : { path: at.path }))
+}
+
+test('one after another they lead to other guests, and what clients know of them is the same', async () => {
+  const address = loopbackAddress()
+  const [first, second] = [await startGuest('first'), await startGuest('second')]
+  const known: unknown[] = []
+  let former: Entrance['forwards'] | undefined
+  for (const [guest, name] of [
+    [first, 'first'],
+    [second, 'second'],
+    [first, 'first'],
+  ] as const) {
+    await using entrance = await openEntrance(guest, { entry, log: silentLogger }, { directory, address, former })
+    known.push([entrance.dockerHost, entrance.address, entrance.forwards])
+    former = entrance.forwards
+    expect(JSON.parse(await asked(entrance))).toEqual({ Name: name })
+    expect(await saidAt(entrance, 'database')).toBe(name)
+    expect(await saidAt(entrance, 'own')).toBe(name)
+    expect((await stat(entrance.dockerHost.replace('unix://', ''))).mode & 0o777).toBe(0o600)
+  }
+  expect(known).toEqual([known[0], known[0], known[0]])
+  // Its own sockets are gone.
+  expect((await readdir(directory)).sort()).toEqual([
+    'first-dockerd',
+    'first-services',
+    'second-dockerd',
+    'second-services',
+  ])
+  for (const guest of [first, second]) guest.stop()
+})
+
+test('one whose guest dies says so', async () => {
+  const guest = await startGuest('first')
+  const place = { directory, address: loopbackAddress() }
+  await using entrance = await openEntrance(guest, { entry, log: silentLogger }, place)
+  guest.die(new Error('kernel panic'))
+  expect(await asked(entrance)).toContain('kernel panic')
+  guest.stop()
+})

@@ -1,0 +1,49 @@
+import { join } from 'node:path'
+import { type ForwardAddress, type ForwardPlace, Forwards } from '../forward/index.ts'
+import { dockerdAt, thisUser } from '../host/index.ts'
+import type { Logger } from '../log/index.ts'
+import { forwardName, type KernelEntry } from '../options/index.ts'
+import type { BootedVm } from './boot/booted-vm.ts'
+import { dockerSocket } from './boot/connect.ts'
+import { headlineOf } from './death/death.ts'
+import type { Entrance, EntrancePlace, VmAddresses } from './worker-environment.ts'
+
+/** @throws ForwardPortTakenError, PortNotForwardedError; as `listenPrivately` */
+export async function openEntrance(
+  { streams, gone }: Pick<BootedVm, 'streams' | 'gone'>,
+  { entry, log }: { readonly entry: KernelEntry; readonly log: Logger },
+  { directory, address, former = {} }: EntrancePlace,
+): Promise<Entrance> {
+  const forwards = new Forwards({ streams, ports: 'forwarded', log, entry: entry.name })
+  try {
+    const place = { directory, directoryOwner: thisUser().uid }
+    const docker = await forwards.addDocker({
+      remotePath: dockerSocket.path,
+      localPath: join(directory, 'docker.sock'),
+      directoryOwner: place.directoryOwner,
+    })
+    await forwards.addPublishedPorts({ address, publishers: dockerdAt(docker.path).publishers })
+    const opened = await openForwards(forwards, entry, { ...place, former })
+    gone.addEventListener('abort', () => forwards.explain(headlineOf(gone.reason)), { once: true })
+    return { dockerHost: docker.dockerHost, address, forwards: opened, [Symbol.asyncDispose]: () => forwards.close() }
+  } catch (thrown) {
+    await forwards.close()
+    throw thrown
+  }
+}
+
+/** Opens what an entry asks for. @throws ForwardPortTakenError; as `listenPrivately` */
+export async function openForwards(
+  forwards: Forwards,
+  entry: KernelEntry,
+  { former = {}, ...place }: ForwardPlace & Pick<EntrancePlace, 'former'>,
+): Promise<VmAddresses['forwards']> {
+  const opened: Record<string, ForwardAddress> = {}
+  for (const forward of entry.forwards) {
+    const name = forwardName(forward)
+    const taken = former[name]
+    const again = taken?.kind === 'tcp' ? { ...forward, host: taken.port } : forward
+    opened[name] = await forwards.addForward(again, place)
+  }
+  return Object.freeze(opened)
+}

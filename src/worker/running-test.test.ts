@@ -1,0 +1,114 @@
+import { once } from 'node:events'
+import { appendFile, mkdtemp, rm, writeFile } from 'node:fs/promises'
+import { createServer } from 'node:net'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { afterEach, beforeEach, expect, test } from 'vitest'
+import type { LeasedVm } from './lease-vms.ts'
+import { askDockerd, beginTest, finishFile } from './running-test.ts'
+
+let directory: string
+beforeEach(async () => {
+  directory = await mkdtemp(join(tmpdir(), 'tk-watched-'))
+})
+afterEach(() => rm(directory, { recursive: true }))
+
+test('a failed test is told with what came on the console while it ran, cut to its last whole lines', async () => {
+  const consolePath = join(directory, 'console')
+  await writeFile(consolePath, 'before\n')
+  const facts = { hostname: 'v1-3fa2', accelerator: 'kvm', steps: [], consolePath } as const
+  const leased: Partial<LeasedVm> = { facts, retryOn: 'same-vm', isFresh: false, goBack: async () => {} }
+  const vm = leased as LeasedVm
+  const [failing, passing, loud] = await Promise.all(['a', 'b', 'c'].map((name) => beginTest(name, [vm])))
+  await appendFile(consolePath, 'during\n')
+  const toldOf = async (one: typeof failing, failed: boolean) => (await one?.end())?.told({ failed })
+  expect(await toldOf(failing, true)).toEqual({ hostnames: ['v1-3fa2'], reports: [], console: 'during\n' })
+  expect(await toldOf(passing, false)).toMatchObject({ console: '' })
+  await appendFile(consolePath, `${'x'.repeat(99)}\n`.repeat(1000))
+  const end = (await toldOf(loud, true))?.console ?? ''
+  expect(end.length).toBeLessThanOrEqual(16 * 1024)
+  expect(end).toMatch(/^(?:x{99}\n)+$/)
+})
+
+/** A VM in whose place fresh ones are put, each with a console of its own that goes with it. */
+class RenewedVm {
+  readonly name = 'v1'
+  readonly kernel = { dockerHost: `unix://${join(directory, 'none.sock')}` }
+  readonly retryOn = 'fresh-vm'
+  readonly gone = new AbortController().signal
+  watch = undefined
+  #fresh = 0
+  #consoles = 0
+
+  get isFresh(): boolean {
+    return this.#fresh > 0
+  }
+
+  get facts() {
+    const hostname = this.isFresh ? `v1-${this.#fresh}` : 'v1'
+    return { hostname, accelerator: 'kvm', steps: [], consolePath: join(directory, hostname) }
+  }
+
+  async say(text: string): Promise<void> {
+    await appendFile(this.facts.consolePath, text)
+  }
+
+  async renew(): Promise<void> {
+    if (this.isFresh) await rm(this.facts.consolePath)
+    this.#fresh = ++this.#consoles
+  }
+
+  async goBack(): Promise<void> {
+    if (this.isFresh) await rm(this.facts.consolePath)
+    this.#fresh = 0
+  }
+}
+
+test('a test that is tried again is told with all VMs that it was on, and the tests after it are on the first', async () => {
+  const vm = new RenewedVm()
+  const leased = [vm as unknown as LeasedVm]
+  await vm.say('boot\n')
+  const test = await beginTest('a', leased)
+  await vm.say('first\n')
+  await test.retry()
+  await vm.say('second\n')
+  await test.retry()
+  await vm.say('third\n')
+  const { told, errors } = await test.end()
+  expect(errors).toEqual([])
+  expect(told({ failed: true })).toEqual({
+    hostnames: ['v1', 'v1-1', 'v1-2'],
+    reports: [],
+    console: 'first\nsecond\nthird\n',
+  })
+  // What failed are the tries before the last.
+  expect(told({ failed: false }).console).toBe('first\nsecond\n')
+  expect(vm.isFresh).toBe(false)
+  const file = await finishFile(leased)
+  expect((await file.told()).map(({ hostname, console }) => [hostname, console])).toEqual([
+    ['v1-1', 'second\n'],
+    ['v1-2', 'third\n'],
+    ['v1', 'boot\nfirst\n'],
+  ])
+})
+
+test('where there is no fresh VM, the try fails with the reason, and the test is over as any other', async () => {
+  const vm = new RenewedVm()
+  vm.renew = () => Promise.reject(new Error('the disk is full'))
+  const test = await beginTest('a', [vm as unknown as LeasedVm])
+  await expect(test.retry()).rejects.toThrow('the disk is full')
+  expect((await test.end()).told({ failed: true }).hostnames).toEqual(['v1'])
+})
+
+test('a dockerd that says nothing is not waited for for ever, and one that is not there not at all', async () => {
+  const path = join(directory, 'docker.sock')
+  const server = createServer((socket) => void socket.resume())
+  server.listen(path)
+  await once(server, 'listening')
+  const asked = once(server, 'connection')
+  expect(await askDockerd(`unix://${path}`, 50)).toEqual({})
+  const [socket] = await asked
+  socket.destroy()
+  server.close()
+  expect(await askDockerd(`unix://${join(directory, 'none.sock')}`)).toEqual({})
+})
