@@ -29,6 +29,36 @@ const mistakes: Readonly<
     script: 'mkdir /out/boot; head -c 4000M /dev/zero | xz -0 >/out/boot/vmlinux.xz',
     says: /\/boot\/vmlinux\.xz unpacks to more than 1024 MiB, which no kernel does/,
   },
+  // Each of these holds what it is to hold, and more than any kernel behind it.
+  'a vmlinux.zst with an ELF that goes on': {
+    script: `
+      mkdir /out/boot
+      { elf_of boot/vmlinuz-$V; head -c 1100M /dev/zero; } | zstd -q >/out/boot/vmlinux.zst`,
+    says: /\/boot\/vmlinux\.zst unpacks to more than 1024 MiB, which no kernel does/,
+  },
+  'an image whose payload goes on': {
+    // Looked into for the config, which is nowhere else. Its head says how long the payload is.
+    script: `
+      mkdir /out/boot
+      image=boot/vmlinuz-$V made=/out/boot/vmlinuz
+      bytes=$(stat -c %s $image)
+      head -c $(($(setup_bytes $image) + $(number $image 584 4))) $image >$made
+      { elf_of $image; head -c 1100M /dev/zero; } | zstd -q >/tmp/bomb
+      cat /tmp/bomb >>$made
+      truncate -s ">$bytes" $made
+      length=$(stat -c %s /tmp/bomb)
+      for shift in 0 8 16 24; do printf "\\\\$(printf %o $((length >> shift & 255)))"; done |
+        dd of=$made bs=1 seek=588 conv=notrunc`,
+    says: /what is in \/boot\/vmlinuz unpacks to more than 1024 MiB, which no kernel does/,
+  },
+  'a module that goes on': {
+    script: `
+      cp -a boot lib /out/
+      module=$(find /out/lib -name dummy.ko)
+      { cat $module; head -c 1100M /dev/zero; } | zstd -q >$module.zst
+      rm $module`,
+    says: /a module of the kernel 6\.1\.\S+ cannot be unpacked/,
+  },
   'modules of another version': {
     script: 'cp -a boot lib /out/; mv /out/lib/modules/$V /out/lib/modules/5.9.0',
     says: /the kernel is 6\.1\.\S+, and there are only modules of 5\.9\.0/,
