@@ -9,7 +9,9 @@ import { toolsState } from './support.ts'
 
 const fuzzer = join(import.meta.dirname, '../../fixtures/door/fuzz.c')
 /** With what they refer to. */
-const PARSERS = ['request', 'frames', 'names', 'loop', 'support'].map((name) => `/door/${name}.c`).join(' ')
+const PARSERS = ['request', 'frames', 'names', 'pair', 'listener', 'loop', 'support']
+  .map((name) => `/door/${name}.c`)
+  .join(' ')
 const CHECKS = '-g -O1 -Wall -Wextra -Werror -fno-sanitize-recover=all'
 
 /** The parsers with a driver that draws lines and streams from a seed: any compiler will do. @returns what it printed */

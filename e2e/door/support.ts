@@ -58,12 +58,12 @@ export class Door implements AsyncDisposable {
   readonly #guest: ChildProcess
   readonly #server: Server
 
-  private constructor(programs: string, directory: string) {
+  private constructor(programs: string, directory: string, nameServers: readonly string[]) {
     this.#directory = directory
     this.service = join(directory, 'service.sock')
     const stdio = ['pipe', 'inherit', 'inherit'] as const
     this.#guest = spawn(join(programs, 'guest'), ['127.0.0.1', String(PORT), '127.0.0.1'], { stdio: [...stdio] })
-    const boxArguments = [this.path, '127.0.0.1', String(PORT), this.hostPortsPath, HOST_ADDRESS]
+    const boxArguments = [this.path, '127.0.0.1', String(PORT), this.hostPortsPath, HOST_ADDRESS, ...nameServers]
     this.#box = spawn(join(programs, 'box'), boxArguments, { stdio: [...stdio] })
     this.#server = createServer({ allowHalfOpen: true }, (socket) => {
       this.sockets.add(socket)
@@ -73,8 +73,9 @@ export class Door implements AsyncDisposable {
     })
   }
 
-  static async open(programs: string, directory: string): Promise<Door> {
-    const door = new Door(programs, directory)
+  /** @param nameServers as the box's end takes them; it has none with sockets of its own unless they are given */
+  static async open(programs: string, directory: string, nameServers: readonly string[] = []): Promise<Door> {
+    const door = new Door(programs, directory, nameServers)
     door.#server.listen(door.service)
     await once(door.#server, 'listening')
     const deadline = performance.now() + EVENT_DEADLINE_MS
@@ -86,8 +87,9 @@ export class Door implements AsyncDisposable {
     }
     await until(() => existsSync(door.path))
     await door.#callOnce()
-    // At rest the box's end has one descriptor more, for its second socket, and not while there is a connection.
-    await until(() => door.descriptors.box === door.descriptors.guest + 1)
+    // At rest the box's end has more descriptors, for its other sockets, and not while there is a connection.
+    const others = 1 + nameServers.reduce((sum, word) => sum + (word.includes('=') ? 2 : 1), 0)
+    await until(() => door.descriptors.box === door.descriptors.guest + others)
     return door
   }
 

@@ -1,6 +1,7 @@
 // What the entrypoint of a VM's container makes of its resolv.conf: a program in QEMU's place says what it was started with, and one
 // before nft what rules it got.
 import { execFile } from 'node:child_process'
+import { randomBytes } from 'node:crypto'
 import { chmod, mkdtemp, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
@@ -16,7 +17,7 @@ beforeAll(async () => {
   directory = await mkdtemp(join(tmpdir(), 'tk-names-'))
   await chmod(directory, 0o755)
   const scripts = {
-    supervise: 'printf "%s\\n" "$@"; exec sleep infinity',
+    supervise: 'echo "asked:$TESTKERNELS_NAME_SERVERS" >&2; printf "%s\\n" "$@"; exec sleep infinity',
     nft: 'tee /dev/stderr | /usr/sbin/nft "$@"',
   }
   for (const [name, script] of Object.entries(scripts))
@@ -68,6 +69,32 @@ test("up to three name servers, and what else is in resolv.conf, are the guest's
     ['192.0.2.5', '198.51.100.2'],
     ['192.0.2.6', '198.51.100.3'],
   ])
+})
+
+/** The name servers that the door has of the guest's, and those that it asks in their place. */
+const asked = (rules: string) => /^asked: (.*)$/m.exec(rules)?.[1]?.split(' ')
+
+test('servers of IPv6, which no packet of the guest reaches, are asked by the door of a VM that has an owner', async () => {
+  const servers = ['--dns', '2001:db8::53', '--dns', '198.51.100.2']
+  const owned = await start([...servers, '--env', 'TESTKERNELS_RUN_DIR=/tmp'])
+  expect(owned.said).toMatch(/^testkernels\.cgroup=2 testkernels\.nameservers=2\b/)
+  expect(asked(owned.rules)).toEqual(['192.0.2.1=2001:db8::53', '192.0.2.5', '192.0.2.6=2001:db8::53'])
+  expect(leadTo(owned.rules)).toEqual([['192.0.2.5', '198.51.100.2']])
+  const alone = await start(servers)
+  expect(alone.said).toMatch(/^testkernels\.cgroup=2 testkernels\.nameservers=1\b/)
+  expect(leadTo(alone.rules).map(([, to]) => to)).toEqual(['198.51.100.2', '198.51.100.2', '198.51.100.2'])
+})
+
+test("in a network that a user made, the door asks the engine's own server", async () => {
+  const name = `testkernels-e2e-${randomBytes(4).toString('hex')}`
+  await run('docker', ['network', 'create', name])
+  try {
+    const { rules } = await start(['--network', name, '--env', 'TESTKERNELS_RUN_DIR=/tmp'])
+    expect(asked(rules)).toEqual(['192.0.2.1=127.0.0.11', '192.0.2.5=127.0.0.11', '192.0.2.6=127.0.0.11'])
+    expect(leadTo(rules)).toEqual([])
+  } finally {
+    await run('docker', ['network', 'rm', name])
+  }
 })
 
 test('a guest that was saved where there were more has the first in their place', async () => {

@@ -1,6 +1,6 @@
 // The container's end of the door: door SOCKET ADDRESS PORT HOST-SOCKET HOST-ADDRESS [NAME-SERVER...]
 // Connections at SOCKET go on to the guest's end, at ADDRESS and PORT. At HOST-SOCKET the owner opens ports of HOST-ADDRESS, which lead back
-// to it (host-ports.c), and at each NAME-SERVER that address has a name (names.c).
+// to it (host-ports.c), and at each NAME-SERVER that address has a name (names.c); `HERE=SERVER` is asked for all others.
 // Runs as QEMU's user, and neither knows nor needs the secret: it reads nothing of what it carries. Who may come in is decided by the
 // mode of its sockets (0600), and in the guest.
 #include "door.h"
@@ -18,8 +18,8 @@
 static struct sockaddr_in guest = {.sin_family = AF_INET};
 static struct listener entrance;
 
-static void go_on(int connection, const struct sockaddr_storage *peer) {
-  (void)peer;
+static void go_on(struct listener *listening, int connection, const struct sockaddr_storage *peer) {
+  (void)listening, (void)peer;
   int one = 1;
   int link = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
   if (link >= 0) {
@@ -40,7 +40,7 @@ static int open_privately(const char *path) {
 }
 
 int main(int argc, char **argv) {
-  struct in_addr host, server;
+  struct in_addr host;
   if (argc < 6 || inet_pton(AF_INET, argv[2], &guest.sin_addr) != 1 || inet_pton(AF_INET, argv[5], &host) != 1) {
     fprintf(stderr, "usage: door SOCKET ADDRESS PORT HOST-SOCKET HOST-ADDRESS [NAME-SERVER...]\n");
     return 2;
@@ -55,8 +55,8 @@ int main(int argc, char **argv) {
   need(owner >= 0, argv[4]);
   host_ports_start(owner, host);
   for (int at = 6; at < argc; at++) {
-    // A guest without the name is still a guest.
-    if (inet_pton(AF_INET, argv[at], &server) != 1 || names_start(server, host) < 0) perror(argv[at]);
+    // A guest without names is still a guest.
+    if (names_start(argv[at], host) < 0) perror(argv[at]);
   }
   loop_run();
 }

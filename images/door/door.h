@@ -50,7 +50,8 @@ void loop_repeat(bool (*work)(void));
 _Noreturn void loop_run(void);
 
 // ---- listener.c: takes connections ----
-typedef void take_connection(int connection, const struct sockaddr_storage *peer);
+struct listener;
+typedef void take_connection(struct listener *listener, int connection, const struct sockaddr_storage *peer);
 struct listener {
   struct watch watch;
   take_connection *take;
@@ -98,9 +99,10 @@ void datagrams_end_all(void);
 // `error REASON`.
 void host_ports_start(int listener, struct in_addr address);
 
-// ---- names.c: the name of that address ----
-// Answers those who ask for host.testkernels.internal; -1 with errno where it cannot listen.
-int names_start(struct in_addr server, struct in_addr address);
+// ---- names.c: the name of that address, and name servers that are out of the guest's reach ----
+// `HERE` answers those who ask this address of the link for host.testkernels.internal. `HERE=SERVER`, with an IPv4 or IPv6 address, passes
+// all else on, over UDP and TCP, and the answers back. -1 with errno where it cannot listen.
+int names_start(const char *word, struct in_addr address);
 // Makes the answer of a question in its place. @returns its length, which is at most NAMES_MORE_BYTES more; 0 for no question of ours
 size_t names_answer(uint8_t *message, size_t length, struct in_addr address);
 #define NAMES_MORE_BYTES 16

@@ -121,7 +121,8 @@ static void listen_to(struct watch *watch, uint32_t events) {
   }
 }
 
-static void receive(int connection, const struct sockaddr_storage *peer) {
+static void receive(struct listener *listening, int connection, const struct sockaddr_storage *peer) {
+  (void)listening;
   const struct sockaddr_in *from = (const struct sockaddr_in *)peer;
   struct visitor *visitor = from->sin_addr.s_addr == admitted_peer.s_addr ? calloc(1, sizeof *visitor) : NULL;
   if (!visitor) {

@@ -135,9 +135,9 @@ static void listen_to(struct watch *watch, uint32_t events) {
   }
 }
 
-static void receive(int connection, const struct sockaddr_storage *peer) {
+static void receive(struct listener *listening, int connection, const struct sockaddr_storage *peer) {
   struct offer *offer = calloc(1, sizeof *offer);
-  (void)peer;
+  (void)listening, (void)peer;
   need(offer != NULL, "memory");
   offer->watch = (struct watch){.fd = connection, .ready = listen_to};
   loop_watch(&offer->watch, EPOLLIN);

@@ -33,7 +33,7 @@ static void accept_one(struct watch *watch, uint32_t events) {
   socklen_t length = sizeof peer;
   (void)events;
   int connection = accept4(watch->fd, (struct sockaddr *)&peer, &length, SOCK_CLOEXEC | SOCK_NONBLOCK);
-  if (connection >= 0) return listener->take(connection, &peer);
+  if (connection >= 0) return listener->take(listener, connection, &peer);
   // One that was gone before it was taken says nothing of those behind it.
   if (errno == EINTR || errno == ECONNABORTED || errno == EAGAIN) return;
   listener->waits = true;
