@@ -80,7 +80,10 @@ test('20 MB each way arrive as they were', async () => {
 
 test('before it is offered a port refuses, and who connects when the owner is away is served by the next offer', async () => {
   await expect(guestConnects()).rejects.toMatchObject({ code: 'ECONNREFUSED' })
+  const before = door.descriptors.box
   await (await open()).close()
+  // The port alone is left when the container's end has noticed.
+  await expect.poll(() => door.descriptors.box, poll).toBe(before + 1)
   const guest = await guestConnects()
   guest.end('patient')
   const opened = await open()

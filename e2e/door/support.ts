@@ -1,8 +1,9 @@
 import { type ChildProcess, spawn } from 'node:child_process'
 import { once } from 'node:events'
-import { existsSync, readdirSync } from 'node:fs'
+import { readdirSync } from 'node:fs'
 import { createServer, connect as dial, type Server, type Socket } from 'node:net'
 import { join } from 'node:path'
+import { text } from 'node:stream/consumers'
 import { setTimeout as delay } from 'node:timers/promises'
 import type { Architecture } from '../../src/arch/index.ts'
 import { exporters, llb, type State } from '../../src/buildkit/index.ts'
@@ -76,31 +77,40 @@ export class Door implements AsyncDisposable {
   /** @param nameServers as the box's end takes them; it has none with sockets of its own unless they are given */
   static async open(programs: string, directory: string, nameServers: readonly string[] = []): Promise<Door> {
     const door = new Door(programs, directory, nameServers)
-    door.#server.listen(door.service)
-    await once(door.#server, 'listening')
+    try {
+      await door.#opened(nameServers)
+      return door
+    } catch (thrown) {
+      await door[Symbol.asyncDispose]()
+      throw thrown
+    }
+  }
+
+  async #opened(nameServers: readonly string[]): Promise<void> {
+    this.#server.listen(this.service)
+    await once(this.#server, 'listening')
     const deadline = performance.now() + EVENT_DEADLINE_MS
-    const until = async (holds: () => boolean) => {
-      while (!holds()) {
+    const until = async (holds: () => boolean | Promise<boolean>) => {
+      while (!(await holds())) {
         if (performance.now() > deadline) throw new Error('the door does not open')
         await delay(5)
       }
     }
-    await until(() => existsSync(door.path))
-    await door.#callOnce()
+    await until(() => this.#answers().catch(() => false))
     // At rest the box's end has more descriptors, for its other sockets, and not while there is a connection.
     const others = 1 + nameServers.reduce((sum, word) => sum + (word.includes('=') ? 2 : 1), 0)
-    await until(() => door.descriptors.box === door.descriptors.guest + others)
-    return door
+    await until(() => this.descriptors.box === this.descriptors.guest + others)
   }
 
-  /** Comes back when the guest's end has answered somebody: it listens, and waits for the next. */
-  async #callOnce(): Promise<void> {
+  /** Whether both ends listen by now: the guest's has answered somebody, and waits for the next. */
+  async #answers(): Promise<boolean> {
     const secret = 'f'.repeat(64)
     this.order(`admit ${secret}`)
     const socket = await this.dial()
     socket.end(`${secret} unix /nowhere.sock\n`)
-    await once(socket.resume(), 'close')
+    const answer = await text(socket)
     this.order('forget')
+    return answer !== ''
   }
 
   get path(): string {
@@ -135,6 +145,7 @@ export class Door implements AsyncDisposable {
     for (const socket of this.sockets) socket.destroy()
     this.#server.close()
     for (const program of [this.#box, this.#guest]) {
+      if (program.exitCode !== null || program.signalCode !== null) continue
       const ended = once(program, 'exit')
       program.kill('SIGKILL')
       await ended
