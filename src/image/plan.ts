@@ -42,8 +42,9 @@ function configFor(arch: Architecture, { transport, scratch }: Drivers): ImageCo
 export async function planKernel(request: VmImageRequest) {
   const { mirror } = request
   const { arch } = request.host
-  const base = (suite: string) => baseImage(suite, request)
-  const from = await baseState(request)
+  const baseRef = await baseImage(BASE_SUITE, request)
+  const base = async (suite: string) => (suite === BASE_SUITE ? baseRef : await baseImage(suite, request))
+  const from = stateOf(baseRef, request)
   const withTools = tools(from, { mirror, suite: BASE_SUITE })
   const ingredient = await kernel(request.kernel, {
     ...request,
@@ -95,8 +96,11 @@ async function baseImage(suite: string, context: BuildContext): Promise<string> 
 
 /** What steps of ours begin on: a Debian of `BASE_SUITE`. */
 export async function baseState(context: BuildContext): Promise<State> {
-  const ref = await baseImage(BASE_SUITE, context)
-  return markOurs(llb.image(ref, { platform: context.host.arch.platform, name: `[base] ${ref}` }))
+  return stateOf(await baseImage(BASE_SUITE, context), context)
+}
+
+function stateOf(ref: string, { host }: BuildContext): State {
+  return markOurs(llb.image(ref, { platform: host.arch.platform, name: `[base] ${ref}` }))
 }
 
 /**
