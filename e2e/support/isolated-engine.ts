@@ -16,6 +16,8 @@ export const canIsolate =
 
 export interface IsolatedEngine extends AsyncDisposable {
   readonly dockerHost: string
+  /** Of a process in its network. */
+  readonly pid: number
 }
 
 /**
@@ -26,6 +28,7 @@ export async function startIsolatedEngine({
   storageDriver = 'vfs',
   runtime,
   under = [],
+  flags = [],
 }: {
   /** The default works on every file system, and copies each layer whole. @default 'vfs' */
   readonly storageDriver?: 'vfs' | 'overlay2'
@@ -33,6 +36,8 @@ export async function startIsolatedEngine({
   readonly runtime?: string
   /** The command that runs it, with its arguments. @default nobody else */
   readonly under?: readonly string[]
+  /** More of dockerd's. @default none */
+  readonly flags?: readonly string[]
 } = {}): Promise<IsolatedEngine> {
   const directory = await mkdtemp(join(tmpdir(), 'tk-engine-'))
   const socketPath = join(directory, 'docker.sock')
@@ -49,7 +54,7 @@ export async function startIsolatedEngine({
   await writeFile(join(directory, 'daemon.json'), '{}')
   const env = { ...process.env, HTTP_PROXY: NOWHERE, HTTPS_PROXY: NOWHERE, NO_PROXY: '' }
   const runtimes = runtime === undefined ? [] : ['--add-runtime', `test=${runtime}`, '--default-runtime', 'test']
-  const dockerd = ['dockerd', '--iptables=false', ...place, ...files, ...config, ...runtimes]
+  const dockerd = ['dockerd', '--iptables=false', ...place, ...files, ...config, ...runtimes, ...flags]
   const program = new Program([...under, 'unshare', '--net', ...dockerd], { env })
   const close = async () => {
     // In order, so that its containerd ends as well.
@@ -64,5 +69,5 @@ export async function startIsolatedEngine({
     await close()
     throw thrown
   }
-  return { dockerHost: `unix://${socketPath}`, [Symbol.asyncDispose]: close }
+  return { dockerHost: `unix://${socketPath}`, pid: program.pid, [Symbol.asyncDispose]: close }
 }

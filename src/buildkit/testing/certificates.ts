@@ -1,4 +1,5 @@
 import { createSign, generateKeyPairSync, type KeyObject, randomBytes } from 'node:crypto'
+import { isIP, isIPv4 } from 'node:net'
 
 export interface Identity {
   /** PEM. */
@@ -7,6 +8,7 @@ export interface Identity {
 }
 
 export interface Authority extends Identity {
+  /** @param hosts names and addresses */
   issue(commonName: string, hosts?: readonly string[]): Identity
 }
 
@@ -25,11 +27,27 @@ export function createAuthority(commonName: string): Authority {
     ...own,
     issue: (subject, hosts = []) => {
       const issued = generateKeyPairSync('ec', { namedCurve: 'P-256' })
-      const names = extension('551d11', sequence(...hosts.map((host) => der(0x82, Buffer.from(host)))))
+      const names = extension('551d11', sequence(...hosts.map(subjectName)))
       const extensions = hosts.length === 0 ? [] : [names]
       return certify({ subject, issuer: commonName, keys: issued, signer: keys.privateKey, extensions })
     },
   }
+}
+
+/** A `GeneralName` of RFC 5280. */
+function subjectName(host: string): Buffer {
+  if (isIP(host) === 0) return der(0x82, Buffer.from(host))
+  return der(0x87, isIPv4(host) ? Buffer.from(host.split('.').map(Number)) : ipv6Bytes(host))
+}
+
+function ipv6Bytes(address: string): Buffer {
+  // A URL has the address without its dotted part.
+  const [head = [], tail = []] = new URL(`http://[${address}]`).hostname
+    .slice(1, -1)
+    .split('::')
+    .map((half) => half.split(':').filter((group) => group !== ''))
+  const groups = [...head, ...Array.from({ length: 8 - head.length - tail.length }, () => '0'), ...tail]
+  return Buffer.from(groups.map((group) => group.padStart(4, '0')).join(''), 'hex')
 }
 
 interface Certificate {
