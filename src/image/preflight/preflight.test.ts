@@ -169,24 +169,6 @@ test.each(['4.18.0', '5.4.0', '5.10.0', '6.0.0', '6.1.0', '6.12.0', '7.2.0'])(
   },
 )
 
-/** What moby's list asks for and ours does not. */
-const leftOut = {
-  'on whenever one of our list is, or a part of later ones that 4.18 has as well':
-    'DEVPTS_MULTIPLE_INSTANCES NF_NAT_IPV4 NF_NAT_NEEDED MEMCG_SWAP_ENABLED MEMCG_KMEM RESOURCE_COUNTERS NETPRIO_CGROUP IOSCHED_CFQ CFQ_GROUP_IOSCHED INET_XFRM_MODE_TRANSPORT EXT3_FS_XATTR',
-  "the guest's dockerd uses overlay2":
-    'EXT3_FS EXT3_FS_POSIX_ACL EXT3_FS_SECURITY EXT4_USE_FOR_EXT2 BTRFS_FS_POSIX_ACL',
-  'on whenever an option of our list is': 'CRYPTO CRYPTO_AEAD CRYPTO_GHASH XFRM XFRM_ALGO',
-  'dockerd does without, and says so': 'SECURITY_SELINUX SECURITY_APPARMOR',
-  'matters to C libraries of before 2012': 'LEGACY_VSYSCALL_NATIVE LEGACY_VSYSCALL_EMULATE LEGACY_VSYSCALL_NONE',
-}
-
-test("moby's list asks for nothing that ours has neither taken in nor left out for a reason", () => {
-  const text = readFileSync(join(fixtures, 'moby-check-config.txt'), 'utf8')
-  const asked = text.replaceAll(/^#.*$/gm, '').trim().split(/\s+/)
-  const reasoned = Object.values(leftOut).flatMap((names) => names.split(' '))
-  expect(asked.filter((name) => !neededOptions(amd64).has(name)).toSorted()).toEqual(reasoned.toSorted())
-})
-
 test.each(['PROC_SYSCTL', 'NF_TABLES_IPV4', 'NFT_COUNTER'])(
   "a kernel without %s is refused, which moby's list would let pass",
   (option) => {
