@@ -34,8 +34,10 @@ beforeAll(async () => {
   await once(server, 'listening')
   port = (server.address() as AddressInfo).port
 })
-afterAll(() => {
+afterAll(async () => {
   server.close()
+  // It is not there where other tests were chosen.
+  await run('docker', ['image', 'rm', '--force', SSHD_IMAGE]).catch(() => {})
 })
 
 const HOST = 'host.testkernels.internal'
