@@ -131,6 +131,15 @@ export class BuildkitUnreachableError extends TestkernelsError {
 /** The connection to the engine ended while it worked for us. */
 export class EngineGoneError extends TestkernelsError {
   readonly code = 'ENGINE_GONE'
+
+  constructor(cause: unknown) {
+    super({
+      what: 'the connection to the engine ended before it answered',
+      cause,
+      remedy:
+        "see whether the engine runs, and its log for why it stopped: journalctl -u docker, or the engine's container",
+    })
+  }
 }
 
 /** This engine's BuildKit does not know what was asked of it. */
@@ -167,12 +176,7 @@ export function explainCallFailure(client: Client, thrown: unknown): Testkernels
   if (!isServiceError(thrown)) return undefined
   // The engine itself may say "unavailable" too, of a registry; then the connection is still there.
   if (thrown.code === status.UNAVAILABLE && client.getChannel().getConnectivityState(false) !== connectivityState.READY)
-    return new EngineGoneError({
-      what: 'the connection to the engine ended before it answered',
-      cause: thrown,
-      remedy:
-        "see whether the engine runs, and its log for why it stopped: journalctl -u docker, or the engine's container",
-    })
+    return new EngineGoneError(thrown)
   if (thrown.code === status.UNIMPLEMENTED)
     return new BuildkitUnsupportedError({
       what: "the engine's BuildKit does not know this call",

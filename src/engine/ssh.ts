@@ -86,7 +86,8 @@ class ProgramStream extends Duplex {
     program.once('exit', (status, signal) => {
       const silent = () => {
         const said = this.#said.trim() || `${name} ended without a word (${signal ?? `status ${status}`})`
-        if (!this.#hasOutput) this.destroy(new Error(said))
+        // As of a socket that was not connected: it is told as that.
+        if (!this.#hasOutput) this.destroy(Object.assign(new Error(said), { syscall: 'connect' }))
       }
       if (program.stdout.readableEnded) setImmediate(silent)
       else program.stdout.once('end', () => setImmediate(silent))

@@ -1,4 +1,5 @@
 import { join } from 'node:path'
+import { EngineGoneError } from '../../buildkit/index.ts'
 import {
   acquireMachineLock,
   clientProxies,
@@ -82,29 +83,52 @@ export function dockerHost(engine: Engine, settings: Settings): Host {
   return {
     arch: engine.arch,
     cores: engine.cpuCount,
-    images: dockerImages(engine),
-    identity: async () => [
-      engine.arch.name,
-      engine.id,
-      engine.kernelVersion,
-      await machine.boot(),
-      await machine.kvm(),
-    ],
-    processor: async () => `${engine.kernelVersion} ${await machine.processor()}`,
-    registryAccess: async () => {
-      const { mirrors, insecure, proxies } = engine.registries
-      const ofUser = await clientProxies(settings.dockerConfigDirectory)
-      const from = ofUser === undefined ? 'the engine' : "docker's config.json"
-      return { mirrors, insecure, proxies: { ...(ofUser ?? proxies), from } }
-    },
-    availableMib: machine.availableMib,
+    images: tellWhenGone(dockerImages(engine)),
     builder: (options) => chosenBuilder(engine, settings, options),
     ownBuilder: (options) => engineBuilder(engine, options),
-    lock: (name, options) => acquireMachineLock(`${place}/${name}`, options),
-    run: (spec, options) => runBox({ engine, run, machine, ports: settings.ports }, spec, options),
-    removeVolume: (name) => removeVolume(engine, name),
-    prune: (options) => prune(engine, options),
+    ...tellWhenGone({
+      identity: async () => [
+        engine.arch.name,
+        engine.id,
+        engine.kernelVersion,
+        await machine.boot(),
+        await machine.kvm(),
+      ],
+      processor: async () => `${engine.kernelVersion} ${await machine.processor()}`,
+      registryAccess: async () => {
+        const { mirrors, insecure, proxies } = engine.registries
+        const ofUser = await clientProxies(settings.dockerConfigDirectory)
+        const from = ofUser === undefined ? 'the engine' : "docker's config.json"
+        return { mirrors, insecure, proxies: { ...(ofUser ?? proxies), from } }
+      },
+      availableMib: machine.availableMib,
+      lock: (name, options) => acquireMachineLock(`${place}/${name}`, options),
+      run: (spec, options) => runBox({ engine, run, machine, ports: settings.ports }, spec, options),
+      removeVolume: (name) => removeVolume(engine, name),
+      prune: (options) => prune(engine, options),
+    } satisfies Omit<Host, 'arch' | 'cores' | 'images' | 'builder' | 'ownBuilder'>),
   }
+}
+
+/** An engine may end at any moment, and what is asked of it then fails with what the system says of a socket: nothing for a user. */
+function tellWhenGone<T extends object>(questions: { [K in keyof T]: T[K] }): T {
+  const telling = Object.entries(questions).map(([name, ask]) => {
+    const asked = async (...given: unknown[]) => {
+      try {
+        return await (ask as (...given: unknown[]) => Promise<unknown>)(...given)
+      } catch (thrown) {
+        throw isOfConnection(thrown) ? new EngineGoneError(thrown) : thrown
+      }
+    }
+    return [name, asked]
+  })
+  return Object.fromEntries(telling) as T
+}
+
+/** A file that is not there, or another program's fault, has another system call; a connection that just ends has none. */
+function isOfConnection(thrown: unknown): boolean {
+  const { code, syscall } = thrown instanceof Error ? (thrown as NodeJS.ErrnoException) : {}
+  return code === 'ECONNRESET' || ['connect', 'read', 'write', 'getaddrinfo'].includes(syscall ?? '')
 }
 
 function dockerImages(engine: Engine): Images {
