@@ -38,8 +38,8 @@ function clientOptions(address: EngineAddress) {
   return { ...NOWHERE, ...nothing, pathPrefix: '/', timeout: undefined, agent: agentOf(address) }
 }
 
-/** So long a connection waits for the next request: those of a start follow each other, and proxies close idle ones later than this. */
-const IDLE_MS = 5_000
+/** So long a connection waits for the next request: those of a start follow each other. Servers close idle ones after 5 s and more. */
+const IDLE_MS = 3_000
 
 const agents = new WeakMap<EngineAddress, EngineAgent>()
 
@@ -80,7 +80,9 @@ class EngineAgent extends Agent {
     return true
   }
 
-  override reuseSocket(connection: EngineConnection): void {
+  override reuseSocket(connection: EngineConnection, request: ClientRequest): void {
+    // For who may ask again where the engine closes it at this moment.
+    request.reusedSocket = true
     clearTimeout(this.#idle.get(connection))
     connection.ref()
   }

@@ -86,6 +86,29 @@ describe('connections', () => {
     }
   })
 
+  test('that are closed when they are used again fail nothing that only asks', async () => {
+    const asked = new Map<unknown, number>()
+    const closing = createHttpServer((request, response) => {
+      const before = asked.get(request.socket) ?? 0
+      asked.set(request.socket, before + 1)
+      if (before > 0) request.socket.destroy()
+      else answerJson({ '/info': goodInfo })(request, response)
+    }).listen(0, '127.0.0.1')
+    await once(closing, 'listening')
+    const address = { kind: 'tcp', host: '127.0.0.1', port: (closing.address() as AddressInfo).port } as const
+    try {
+      for (let question = 0; question < 3; question++)
+        expect(await requestJson(address, { path: '/info' })).toMatchObject({ ServerVersion: '20.10.24' })
+      expect([...asked.values()]).toEqual([2, 2, 1])
+      await expect(requestJson(address, { path: '/info', method: 'POST' })).rejects.toMatchObject({
+        code: 'ECONNRESET',
+      })
+    } finally {
+      closing.closeAllConnections()
+      closing.close()
+    }
+  })
+
   test('to this machine are made for each question', async () => {
     const sockets = new Set<unknown>()
     await using fake = await startFakeEngine((request, response) => {

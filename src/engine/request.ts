@@ -58,10 +58,23 @@ export async function requestDocument<T>(
  * @throws EngineRefusal; what Node throws for a connection that fails
  */
 export async function requestStream(address: EngineAddress, request: EngineRequest): Promise<IncomingMessage> {
-  const response = await new Promise<IncomingMessage>((resolve, reject) => {
-    send(address, request).once('response', resolve).once('error', reject)
-  })
+  const response = await answerTo(address, request)
   return accepted(response) ? response : await refuse(response)
+}
+
+/** A connection that was kept may be closed at the moment at which it is used again: what changes nothing is asked once more then. */
+async function answerTo(address: EngineAddress, request: EngineRequest): Promise<IncomingMessage> {
+  for (;;) {
+    const asked = send(address, request)
+    try {
+      return await new Promise<IncomingMessage>((resolve, reject) => {
+        asked.once('response', resolve).once('error', reject)
+      })
+    } catch (thrown) {
+      const wasClosed = asked.reusedSocket && ['ECONNRESET', 'EPIPE'].includes(errorCodeOf(thrown) ?? '')
+      if (!wasClosed || asked.method !== 'GET') throw thrown
+    }
+  }
 }
 
 /**
