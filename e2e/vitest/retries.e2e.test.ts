@@ -37,24 +37,26 @@ const expected = {
   'fails twice': ['passed', '2 of 3', 'v2', 'v2-1', 'v2-2'],
   'passes as well': ['passed', '0 of 1', 'v2'],
   'fails always': ['failed', '3 of 3', 'v2', 'v2-3', 'v2-4'],
-  'passes beside others': ['passed', '0 of 1', 'v2'],
 }
 
-test('Vitest', { timeout: 120_000 }, async () => {
+const besides = { 'a suite > fails once': ['passed', '1 of 2', 'v2'], 'another > passes': ['passed', '0 of 1', 'v2'] }
+
+async function inVitest(filter: string) {
   const { server, living, entrances } = await serve('project', { retryOn: 'fresh-vm' })
   const env = { FATES: '{"fake":""}', LEASES: server.socket, REPORT: directory }
-  await using run = await vitest('fake-kernel', ['retry.test'], { env })
-  expect(await run.program.exit, run.program.stderr).toEqual({ code: 1, signal: null })
-  expect(triesOf(await readReport(directory))).toMatchObject(expected)
+  await using run = await vitest('fake-kernel', [filter], { env })
+  const exit = await run.program.exit
   await expect.poll(() => [[...living], entrances]).toEqual([['v2'], []])
-})
+  return { exit, stderr: run.program.stderr, tries: triesOf(await readReport(directory)) }
+}
 
-test('Jest', { timeout: 120_000 }, async () => {
+async function inJest(filter: string) {
   const { server, living, entrances } = await serve('project', { retryOn: 'fresh-vm' })
   const records = join(directory, 'records')
   await mkdir(records)
-  await using run = await jest('fake-kernel', ['retry.test'], { env: { LEASES: server.socket, RECORDS: records } })
-  expect(await run.program.exit, run.program.stderr).toEqual({ code: 1, signal: null })
+  await using run = await jest('fake-kernel', [filter], { env: { LEASES: server.socket, RECORDS: records } })
+  const exit = await run.program.exit
+  await expect.poll(() => [[...living], entrances]).toEqual([['v2'], []])
   const rows = [{ name: 'fake', kernel: 'debian:trixie' }]
   const asked = {
     place: 0,
@@ -64,6 +66,42 @@ test('Jest', { timeout: 120_000 }, async () => {
     kernelReport: directory,
   } as const
   await writeJestReport([{ request: { id: 'fake', rows, ...asked }, records, startedMs: Date.now() }], directory)
-  expect(triesOf(await readReport(directory))).toMatchObject(expected)
-  await expect.poll(() => [[...living], entrances]).toEqual([['v2'], []])
+  return { exit, stderr: run.program.stderr, tries: triesOf(await readReport(directory)) }
+}
+
+const runners = [
+  { runner: 'Vitest', run: inVitest },
+  { runner: 'Jest', run: inJest },
+]
+
+test.each(runners)(
+  '$runner: each try is on a fork, and the tests after it are on the VM from before',
+  {
+    timeout: 120_000,
+  },
+  async ({ run }) => {
+    const { exit, stderr, tries } = await run('retry.test')
+    expect(exit, stderr).toEqual({ code: 1, signal: null })
+    expect(tries).toMatchObject(expected)
+  },
+)
+
+test.each(runners)(
+  '$runner: where tests run beside others, none is taken to another VM',
+  {
+    timeout: 120_000,
+  },
+  async ({ run }) => {
+    const { exit, stderr, tries } = await run('beside.test')
+    expect(exit, stderr).toEqual({ code: 0, signal: null })
+    expect(tries).toMatchObject(besides)
+  },
+)
+
+test('Vitest: after a test that skips itself when it is tried again, the next is on the VM from before', {
+  timeout: 120_000,
+}, async () => {
+  const { exit, stderr, tries } = await inVitest('skipping.test')
+  expect(exit, stderr).toEqual({ code: 0, signal: null })
+  expect(tries).toMatchObject({ 'passes after it': ['passed', '0 of 1', 'v2'] })
 })

@@ -93,8 +93,9 @@ export function withKernels(module: EnvironmentModule, request: KernelRequest): 
     }
 
     /** What a kernel reports during a test, with its hooks, is the test's failure; what it reports between them, the file's. */
-    async #watch({ name, test }: CircusEvent, { unhandledErrors }: CircusState): Promise<void> {
-      if (name === 'test_retry' && test !== undefined && !test.concurrent) await this.#renewVmsOf(test)
+    async #watch({ name, test }: CircusEvent, { unhandledErrors, rootDescribeBlock }: CircusState): Promise<void> {
+      if (name === 'test_retry' && test !== undefined && !hasConcurrentTest(rootDescribeBlock))
+        await this.#renewVmsOf(test)
       if (name === 'test_started' && test !== undefined) {
         const fullName = fullNameOf(test)
         this.#running.set(test, await beginTest(fullName, this.#neededBy(fullName)))
@@ -133,6 +134,11 @@ function classOf(module: EnvironmentModule): EnvironmentClass {
   const found = module.TestEnvironment ?? module.default
   if (found === undefined) throw new TypeError('the test environment exports no class')
   return found
+}
+
+/** Its tests may run beside any other of the file: with Jest 29 they all start with it. No VM can be taken from under them. */
+function hasConcurrentTest({ children }: DescribeBlock): boolean {
+  return children.some((child) => (child.type === 'test' ? child.concurrent === true : hasConcurrentTest(child)))
 }
 
 /** Of the test and the blocks that it is in. */

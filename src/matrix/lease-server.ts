@@ -24,13 +24,17 @@ export interface LeaseServerOptions {
   readonly retriesFor?: ((first: Promise<StartedKernelVm>) => Retries) | undefined
 }
 
-/** A VM that one worker has. */
-interface WorkersLease {
+/** A VM that a worker has. */
+interface LeasedStart {
+  readonly started: Promise<StartedKernelVm>
+  /** Says what becomes of it; from when a worker is to be told. */
+  fate?: Promise<FateFile>
+}
+
+/** A VM that one worker has, and nobody else. */
+interface WorkersLease extends LeasedStart {
   /** Of the entry. */
   readonly index: number
-  readonly started: Promise<StartedKernelVm>
-  /** Says what becomes of it. */
-  readonly fate: Promise<FateFile>
   readonly unwanted: AbortController
   released?: Promise<void>
 }
@@ -112,14 +116,14 @@ export class LeaseServer implements AsyncDisposable {
     this.#connections.add(connection)
     connection.unref()
     connection.once('close', () => this.#connections.delete(connection))
-    let lease: Pick<WorkersLease, 'started' | 'fate'> | undefined
+    let lease: LeasedStart | undefined
     let retries: Retries | undefined
     const onLine = (line: string) => {
       const request = JSON.parse(line) as LeaseRequest | RetryRequest
       if (lease === undefined && 'index' in request) {
         lease = this.#leaseFor(request, connection)
         retries = this.#retriesOf(lease, connection)
-        void tellWhenWritten(retries?.own ?? lease.fate, connection)
+        void tellWhenWritten(retries?.own ?? this.#fateOf(lease), connection)
       } else if (retries !== undefined && 'do' in request) {
         void tellWhenWritten(request.do === 'retry' ? retries.retry() : retries.goBack(), connection)
       }
@@ -128,7 +132,7 @@ export class LeaseServer implements AsyncDisposable {
     followLines(connection, { onLine, onFailure: () => {} }, { overlong: 'throw' })
   }
 
-  #retriesOf({ started }: Pick<WorkersLease, 'started'>, connection: Socket): Retries | undefined {
+  #retriesOf({ started }: LeasedStart, connection: Socket): Retries | undefined {
     const retries = this.#options.retriesFor?.(started)
     if (retries === undefined) return undefined
     this.#retries.add(retries)
@@ -141,12 +145,14 @@ export class LeaseServer implements AsyncDisposable {
     this.#retries.delete(retries)
   }
 
-  #leaseFor({ index, worker }: LeaseRequest, connection: Socket): Pick<WorkersLease, 'started' | 'fate'> {
+  #fateOf(lease: LeasedStart): Promise<FateFile> {
+    lease.fate ??= this.#options.fates.follow(lease)
+    return lease.fate
+  }
+
+  #leaseFor({ index, worker }: LeaseRequest, connection: Socket): LeasedStart {
     const { isolation } = this.#options
-    if (isolation === 'project') {
-      const started = this.#first(index)
-      return { started, fate: this.#options.fates.follow({ started }) }
-    }
+    if (isolation === 'project') return { started: this.#first(index) }
     if (isolation === 'file') {
       const lease = this.#lease(index)
       connection.once('close', () => void this.#release(lease))
@@ -165,8 +171,7 @@ export class LeaseServer implements AsyncDisposable {
 
   #lease(index: number): WorkersLease {
     const unwanted = new AbortController()
-    const started = this.#start(index, unwanted.signal)
-    const lease: WorkersLease = { index, started, fate: this.#options.fates.follow({ started }), unwanted }
+    const lease: WorkersLease = { index, started: this.#start(index, unwanted.signal), unwanted }
     this.#leases.add(lease)
     this.#resizeSpares(index)
     return lease

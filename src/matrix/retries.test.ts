@@ -1,3 +1,5 @@
+import { readdir } from 'node:fs/promises'
+import { dirname } from 'node:path'
 import { afterEach, expect, test } from 'vitest'
 import { cleanUp, serve } from './testing/lease-service.ts'
 
@@ -44,6 +46,34 @@ test('where the VM of a file has died, the fork on which its test was tried agai
   // Who started the first one ends it.
   expect([...living]).toEqual(['v2'])
 })
+
+test('where the VM died in a test file, the next file begins with a fork, which ends with it', async () => {
+  const { lease, deaths, living, entrances } = await serve('project', { retryOn: 'fresh-vm' })
+  const before = await lease('1')
+  deaths.get('v2')?.abort(new Error('panic'))
+  await expect.poll(() => before.gone.aborted).toBe(true)
+  before.release()
+  const vm = await lease('1')
+  expect(vm.facts?.hostname).toBe('v2-1')
+  expect(vm.gone.aborted).toBe(false)
+  await vm.renew()
+  expect(vm.facts?.hostname).toBe('v2-2')
+  await vm.goBack()
+  expect(vm.facts?.hostname).toBe('v2-1')
+  vm.release()
+  // Who started the first one ends it.
+  await expect.poll(() => [[...living], entrances]).toEqual([['v2'], []])
+})
+
+test.each(['project', 'worker'] as const)(
+  'nothing is written of a VM but for workers that are told of it: %s',
+  async (isolation) => {
+    const { server, lease } = await serve(isolation, { retryOn: 'fresh-vm' })
+    await lease('1')
+    const written = await readdir(dirname(server.socket))
+    expect(written.filter((name) => name.endsWith('.json'))).toEqual(['0.json'])
+  },
+)
 
 test('a worker that is killed while its test is tried again leaves no VM', async () => {
   const { lease, living, entrances } = await serve('project', { retryOn: 'fresh-vm' })

@@ -1,3 +1,4 @@
+import { orAborted } from '../lifetime/index.ts'
 import type { Entrance, RunDirectory, StartedKernelVm } from '../vm/index.ts'
 import type { FateFile, Fates } from './fates.ts'
 import type { RunLogs } from './run-logs.ts'
@@ -27,7 +28,6 @@ interface Place {
  */
 export class Retries implements AsyncDisposable {
   readonly #options: RetriesOptions
-  readonly #first: Place
   #own: Place
   #fresh: Place | undefined
   readonly #over = new AbortController()
@@ -41,8 +41,7 @@ export class Retries implements AsyncDisposable {
 
   constructor(options: RetriesOptions) {
     this.#options = options
-    this.#first = this.#place(options.first)
-    this.#own = this.#first
+    this.#own = this.#place(this.#begin())
   }
 
   /** Says what becomes of the VM that the file's tests are on, unless they are tried again. */
@@ -69,7 +68,7 @@ export class Retries implements AsyncDisposable {
         await this.#end(fresh)
       } else if (fresh !== undefined && (await isThere(fresh))) {
         this.#own = fresh
-        await this.#endFork(own)
+        await this.#end(own)
       } else await this.#end(fresh)
       return await this.#told(this.#own)
     })
@@ -81,7 +80,7 @@ export class Retries implements AsyncDisposable {
     this.#ended ??= this.#inTurn(async () => {
       await this.#moved
       await this.#entrance?.[Symbol.asyncDispose]()
-      await Promise.all([this.#end(this.#fresh), this.#endFork(this.#own)])
+      await Promise.all([this.#end(this.#fresh), this.#end(this.#own)])
       await this.#directory?.[Symbol.asyncDispose]()
     })
     return this.#ended
@@ -109,6 +108,12 @@ export class Retries implements AsyncDisposable {
     const file = await fate
     await file.written
     return file
+  }
+
+  /** The first VM; where it died in a test file before, a fork of it. */
+  async #begin(): Promise<StartedKernelVm> {
+    const first = await orAborted(this.#options.first, this.#over.signal)
+    return first.gone.aborted ? await this.#fork() : first
   }
 
   async #fork(): Promise<StartedKernelVm> {
@@ -148,18 +153,14 @@ export class Retries implements AsyncDisposable {
       await this.#leadTo(await own.vm)
     } catch (thrown) {
       this.#own = this.#place(Promise.reject(thrown))
-      await this.#endFork(own)
+      await this.#end(own)
     }
   }
 
   /** Who started the first one ends it. */
-  async #endFork(own: Place): Promise<void> {
-    if (own !== this.#first) await this.#end(own)
-  }
-
   async #end(place: Place | undefined): Promise<void> {
     const vm = await place?.vm.catch(() => undefined)
-    if (vm === undefined) return
+    if (vm === undefined || vm === (await this.#options.first)) return
     await this.#options.logs.keep(vm)
     await vm.stop()
   }

@@ -16,11 +16,19 @@ test('another word is refused, with the project and the choices', () => {
   expect(() => parseOnTestsRerun('vm', true)).toThrow(/onTestsRerun: true[\s\S]+'keep' or 'reset'/)
 })
 
+test('fresh VMs for retries are refused where this machine has one address of its loopback', () => {
+  expect(parseRetryOn('vm', 'same-vm', [], 'darwin')).toBe('same-vm')
+  expect(() => parseRetryOn('vm', 'fresh-vm', [], 'darwin')).toThrow(InvalidOptionError)
+  expect(() => parseRetryOn('vm', 'fresh-vm', [], 'darwin')).toThrow(
+    /project vm has retryOn: 'fresh-vm', and this machine is not Linux[\s\S]+leave retryOn out/,
+  )
+})
+
 test('fresh VMs for retries are refused where a forward has a port of this machine, which one VM can have', () => {
   const row = (host?: number) => ({ name: 'v1', forwards: [{ guest: 5432, ...(host !== undefined && { host }) }] })
-  expect(parseRetryOn('vm', 'fresh-vm', [row()])).toBe('fresh-vm')
+  expect(parseRetryOn('vm', 'fresh-vm', [row()], 'linux')).toBe('fresh-vm')
   expect(parseRetryOn('vm', 'same-vm', [row(5432)])).toBe('same-vm')
-  expect(() => parseRetryOn('vm', 'fresh-vm', [row(), row(5432)])).toThrow(
+  expect(() => parseRetryOn('vm', 'fresh-vm', [row(), row(5432)], 'linux')).toThrow(
     /project vm has retryOn: 'fresh-vm', and a forward of v1 names a port of this machine/,
   )
 })

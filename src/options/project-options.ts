@@ -50,16 +50,25 @@ export function parseOnTestsRerun(project: string, value: unknown = 'keep'): OnT
 
 /**
  * @param rows of the project
+ * @param platform of this machine, as Node.js has it
  * @throws InvalidOptionError
  */
 export function parseRetryOn(
   project: string,
   value: unknown = 'same-vm',
   rows: readonly Pick<NamedKernelOptions, 'name' | 'forwards'>[] = [],
+  platform: NodeJS.Platform = process.platform,
 ): RetryOn {
   const retryOn = oneOf(['same-vm', 'fresh-vm'], { project, option: 'retryOn', value })
+  if (retryOn === 'same-vm') return retryOn
+  if (platform !== 'linux') {
+    throw new InvalidOptionError({
+      what: `project ${project} has retryOn: 'fresh-vm', and this machine is not Linux: its loopback has 127.0.0.1 alone, where a VM and the way to its forks would need the same ports`,
+      remedy: 'leave retryOn out here, or run the tests on Linux',
+    })
+  }
   const taken = rows.find(({ forwards = [] }) => forwards.some(({ host }) => host !== undefined))
-  if (retryOn === 'same-vm' || taken === undefined) return retryOn
+  if (taken === undefined) return retryOn
   throw new InvalidOptionError({
     what: `project ${project} has retryOn: 'fresh-vm', and a forward of ${taken.name} names a port of this machine: two VMs cannot have it`,
     remedy: 'leave host out of the forward, and a port that is free is taken, or leave retryOn out',

@@ -5,6 +5,7 @@ import {
   abortable,
   beginTest,
   finishFile,
+  goBack,
   type LeasedVm,
   neededBy,
   type RunningTest,
@@ -30,9 +31,13 @@ const { TestRunner, functionOf, hooksOf } = await findTestRunner()
 export default class KernelTestRunner extends TestRunner {
   readonly #provided = vitest.inject('testkernels')
   readonly #running = new Map<RunnerTestCase, RunningTest>()
+  /** What kernels said outside of tests. */
+  readonly #outside: Error[] = []
+  #wentBack: Promise<void> = Promise.resolve()
 
   /** What comes before a test ends with its VM as well. What comes after, stays: there may be more to clean up. */
   override async onBeforeRunSuite(suite: RunnerTestSuite): Promise<void> {
+    await this.#goBack()
     const vms = this.#neededBy(suite)
     // None in a file whose setup failed, as when its VM did not start.
     const found = hooksOf(suite) as Record<'beforeAll' | 'beforeEach', TestFunction[]> | undefined
@@ -47,13 +52,14 @@ export default class KernelTestRunner extends TestRunner {
   override async onBeforeRunTask(test: RunnerTestCase): Promise<void> {
     await super.onBeforeRunTask(test)
     if (test.mode !== 'run' && test.mode !== 'queued') return
+    await this.#goBack()
     this.#running.set(test, await beginTest(fullName(test), this.#neededBy(test)))
   }
 
   /** Before its `beforeEach`. Tests that run beside others have their VM together, and it cannot be taken from under those. */
   override async onBeforeTryTask(test: RunnerTestCase, options?: { readonly retry: number }): Promise<void> {
     await super.onBeforeTryTask(test)
-    if (options !== undefined && options.retry > 0 && !test.concurrent) await this.#running.get(test)?.retry()
+    if (options !== undefined && options.retry > 0 && !isBeside(test)) await this.#running.get(test)?.retry()
   }
 
   async runTask(test: RunnerTestCase): Promise<void> {
@@ -80,8 +86,9 @@ export default class KernelTestRunner extends TestRunner {
 
   override async onAfterRunSuite(suite: RunnerTestSuite): Promise<void> {
     if ('filepath' in suite) {
+      await this.#goBack()
       const { errors, told } = await finishFile(leasedVms())
-      fail(suite, errors)
+      fail(suite, [...this.#outside.splice(0), ...errors])
       if (this.#provided.report) reportMeta(suite).testkernelsVms = await told()
     }
     await super.onAfterRunSuite(suite)
@@ -90,6 +97,13 @@ export default class KernelTestRunner extends TestRunner {
   override onAfterRunFiles(): void {
     releaseVms()
     super.onAfterRunFiles()
+  }
+
+  /** Of a test that skips itself when it is tried again, no end is told: nobody has gone back to the VMs from before. One at a time. */
+  #goBack(): Promise<void> {
+    const before = this.#wentBack.catch(() => {})
+    this.#wentBack = before.then(async () => void this.#outside.push(...(await goBack(leasedVms()))))
+    return this.#wentBack
   }
 
   #neededBy(task: RunnerTask): readonly LeasedVm[] {
@@ -109,6 +123,11 @@ function fail({ result }: RunnerTask, errors: readonly Error[]): void {
     ...(result.errors ?? []),
     ...errors.map(({ name, message, stack = '' }) => ({ name, message, stack })),
   ]
+}
+
+/** Whether it may run beside others, by itself or with a suite that it is in. */
+function isBeside(task: RunnerTask): boolean {
+  return task.concurrent === true || (task.suite !== undefined && isBeside(task.suite))
 }
 
 /** Of the task and the suites that it is in; without the file, whose name is of no matter. */

@@ -104,6 +104,23 @@ test('one after another they lead to other guests, and what clients know of them
   for (const guest of [first, second]) guest.stop()
 })
 
+test('of a guest that is dead, or dies meanwhile, none is opened, and the reason is its death', async () => {
+  const place = { directory, address: loopbackAddress() }
+  const dead = await startGuest('first')
+  dead.die(new Error('kernel panic'))
+  await expect(openEntrance(dead, { entry, log: silentLogger }, place)).rejects.toThrow('kernel panic')
+  const dying = await startGuest('second')
+  const streams: Streams = {
+    open: async () => {
+      dying.die(new Error('out of memory'))
+      throw new Error('the connection is lost')
+    },
+  }
+  const opened = openEntrance({ streams, gone: dying.gone }, { entry, log: silentLogger }, place)
+  await expect(opened).rejects.toThrow('out of memory')
+  for (const guest of [dead, dying]) guest.stop()
+})
+
 test('one whose guest dies says so', async () => {
   const guest = await startGuest('first')
   const place = { directory, address: loopbackAddress() }

@@ -8,12 +8,13 @@ import { dockerSocket } from './boot/connect.ts'
 import { headlineOf } from './death/death.ts'
 import type { Entrance, EntrancePlace, VmAddresses } from './worker-environment.ts'
 
-/** @throws ForwardPortTakenError, PortNotForwardedError; as `listenPrivately` */
+/** @throws the reason of a VM that is gone; ForwardPortTakenError, PortNotForwardedError; as `listenPrivately` */
 export async function openEntrance(
   { streams, gone }: Pick<BootedVm, 'streams' | 'gone'>,
   { entry, log }: { readonly entry: KernelEntry; readonly log: Logger },
   { directory, address, former = {} }: EntrancePlace,
 ): Promise<Entrance> {
+  gone.throwIfAborted()
   const forwards = new Forwards({ streams, ports: 'forwarded', log, entry: entry.name })
   try {
     const place = { directory, directoryOwner: thisUser().uid }
@@ -28,7 +29,7 @@ export async function openEntrance(
     return { dockerHost: docker.dockerHost, address, forwards: opened, [Symbol.asyncDispose]: () => forwards.close() }
   } catch (thrown) {
     await forwards.close()
-    throw thrown
+    throw gone.aborted ? gone.reason : thrown
   }
 }
 

@@ -217,7 +217,7 @@ export class StartedKernelVm implements AsyncDisposable {
   /**
    * Opens the guest's dockerd, the entry's `forwards` and what containers publish at one more place of this machine, until what this returns is
    * disposed: for clients that keep an address while the VM behind it changes.
-   * @throws ForwardPortTakenError; PortNotForwardedError; ForwardListenError and its kin
+   * @throws the reason of `gone`; ForwardPortTakenError; PortNotForwardedError; ForwardListenError and its kin
    */
   openEntrance(place: EntrancePlace): Promise<Entrance> {
     return this.#openEntrance(place)

@@ -7,6 +7,7 @@ export { type LeasedVm, type LeaseReply, type LeaseRequest, leaseVms, type Retry
 export {
   beginTest,
   finishFile,
+  goBack,
   type RunningTest,
   renewVms,
   type ToldOfTest,

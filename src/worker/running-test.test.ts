@@ -1,8 +1,10 @@
 import { once } from 'node:events'
 import { appendFile, mkdtemp, rm, writeFile } from 'node:fs/promises'
+import { createServer as createHttpServer } from 'node:http'
 import { createServer } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
+import { setImmediate } from 'node:timers/promises'
 import { afterEach, beforeEach, expect, test } from 'vitest'
 import type { LeasedVm } from './lease-vms.ts'
 import { askDockerd, beginTest, finishFile } from './running-test.ts'
@@ -35,7 +37,7 @@ class RenewedVm {
   readonly name = 'v1'
   readonly kernel = { dockerHost: `unix://${join(directory, 'none.sock')}` }
   readonly retryOn = 'fresh-vm'
-  readonly gone = new AbortController().signal
+  gone = new AbortController().signal
   watch = undefined
   #fresh = 0
   #consoles = 0
@@ -56,6 +58,7 @@ class RenewedVm {
   async renew(): Promise<void> {
     if (this.isFresh) await rm(this.facts.consolePath)
     this.#fresh = ++this.#consoles
+    this.gone = new AbortController().signal
   }
 
   async goBack(): Promise<void> {
@@ -98,6 +101,41 @@ test('where there is no fresh VM, the try fails with the reason, and the test is
   const test = await beginTest('a', [vm as unknown as LeasedVm])
   await expect(test.retry()).rejects.toThrow('the disk is full')
   expect((await test.end()).told({ failed: true }).hostnames).toEqual(['v1'])
+})
+
+test('where one VM cannot be renewed or gone back to, no other is left in the middle of it', async () => {
+  const [failing, other] = [new RenewedVm(), new RenewedVm()]
+  const renew = other.renew.bind(other)
+  failing.renew = () => Promise.reject(new Error('the disk is full'))
+  other.renew = async () => {
+    await setImmediate()
+    await renew()
+  }
+  const test = await beginTest('a', [failing, other] as unknown[] as LeasedVm[])
+  await expect(test.retry()).rejects.toThrow('the disk is full')
+  expect(other.isFresh).toBe(true)
+  await other.say('boot\n')
+  failing.goBack = () => Promise.reject(new Error('nobody answers'))
+  await expect(test.end()).rejects.toThrow('nobody answers')
+  expect(other.isFresh).toBe(false)
+})
+
+test('a VM that has died is asked of itself once, however many tests come after, and told of once', async () => {
+  let asked = 0
+  const path = join(directory, 'docker.sock')
+  const dockerd = createHttpServer((_, response) => {
+    asked++
+    response.end('{"ServerVersion":"28.1"}')
+  })
+  dockerd.listen(path)
+  await once(dockerd, 'listening')
+  const vm = Object.assign(new RenewedVm(), { kernel: { dockerHost: `unix://${path}` }, gone: AbortSignal.abort() })
+  const leased = [vm as unknown as LeasedVm]
+  for (const name of ['a', 'b', 'c']) await (await beginTest(name, leased)).end()
+  expect(asked).toBe(1)
+  const file = await finishFile(leased)
+  expect((await file.told()).map(({ hostname }) => hostname)).toEqual(['v1'])
+  dockerd.close()
 })
 
 test('a dockerd that says nothing is not waited for for ever, and one that is not there not at all', async () => {

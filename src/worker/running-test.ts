@@ -30,8 +30,11 @@ interface EndedTest {
   readonly told: (of: { readonly failed: boolean }) => ToldOfTest
 }
 
-/** VMs that tests of a file were on, and are not any more; what a report tells of them. */
-const formerVms = new WeakMap<LeasedVm, VmRecord[]>()
+/** VMs that tests of a file were on, and are not any more; what a report tells of them, by hostname. */
+const formerVms = new WeakMap<LeasedVm, Map<string, VmRecord>>()
+
+/** Of what `formerVms` has, what says that they are gone: it is another one where a fresh VM has become the file's own. */
+const left = new WeakSet<AbortSignal>()
 
 /** Has the VMs know that a test runs on them. */
 export async function beginTest(name: string, vms: readonly LeasedVm[]): Promise<RunningTest> {
@@ -54,8 +57,7 @@ export async function beginTest(name: string, vms: readonly LeasedVm[]): Promise
     end: async () => {
       const { errors, told } = await endTry()
       const kept = vms.some((vm) => vm.isFresh) ? told({ failed: true }) : undefined
-      const outside = await leaveVms(vms)
-      for (const vm of vms) await vm.goBack()
+      const outside = await goBack(vms)
       return {
         errors: [...former.flatMap((one) => one.errors), ...errors, ...outside],
         told: ({ failed }) => {
@@ -82,8 +84,25 @@ const NOTHING_TOLD: ToldOfTest = { hostnames: [], reports: [], console: '' }
  */
 export async function renewVms(vms: readonly LeasedVm[]): Promise<readonly Error[]> {
   const errors = await leaveVms(vms)
-  await Promise.all(vms.map((vm) => vm.renew()))
+  await all(vms.map((vm) => vm.renew()))
   return errors
+}
+
+/**
+ * From now on tests are on the VMs again that they were on at first, if they are not.
+ * @returns what the kernels of the fresh ones said outside of tests
+ * @throws why they cannot be
+ */
+export async function goBack(vms: readonly LeasedVm[]): Promise<readonly Error[]> {
+  const errors = await leaveVms(vms)
+  await all(vms.map((vm) => vm.goBack()))
+  return errors
+}
+
+/** A VM is asked for one thing at a time: nothing is under way any more when this is over. @throws the first one's reason */
+async function all(works: readonly Promise<void>[]): Promise<void> {
+  const failed = (await Promise.allSettled(works)).find((one) => one.status === 'rejected')
+  if (failed !== undefined) throw failed.reason
 }
 
 /** Keeps what a report tells of VMs that tests are not on any more: fresh ones, and those that died. */
@@ -91,10 +110,12 @@ async function leaveVms(vms: readonly LeasedVm[]): Promise<readonly Error[]> {
   const errors: Error[] = []
   for (const vm of vms) {
     if (vm.facts === undefined || vm.retryOn === 'same-vm' || !(vm.isFresh || vm.gone.aborted)) continue
+    if (left.has(vm.gone)) continue
+    left.add(vm.gone)
     const heard = await vm.watch?.finish()
     errors.push(...(heard?.errors ?? []))
     const record = await vmRecord(vm, vm.facts, heard?.reports ?? [])
-    formerVms.set(vm, [...(formerVms.get(vm) ?? []), record])
+    formerVms.set(vm, new Map(formerVms.get(vm)).set(record.hostname, record))
   }
   return errors
 }
@@ -129,10 +150,13 @@ export async function finishFile(
   return {
     errors: heard.flatMap(({ errors = [] }) => errors),
     told: async () => {
-      const own = heard.flatMap(({ vm, reports = [] }) =>
-        vm.facts === undefined ? [] : vmRecord(vm, vm.facts, reports),
-      )
-      return [...vms.flatMap((vm) => formerVms.get(vm) ?? []), ...(await Promise.all(own))]
+      const told = heard.map(async ({ vm, reports = [] }) => {
+        const own = vm.facts === undefined ? [] : [await vmRecord(vm, vm.facts, reports)]
+        const former = [...(formerVms.get(vm)?.values() ?? [])]
+        return { former: former.filter(({ hostname }) => hostname !== vm.facts?.hostname), own }
+      })
+      const records = await Promise.all(told)
+      return [...records.flatMap(({ former }) => former), ...records.flatMap(({ own }) => own)]
     },
   }
 }
