@@ -3,9 +3,10 @@ import { createSocket, type RemoteInfo, type Socket } from 'node:dgram'
 import { Resolver } from 'node:dns/promises'
 import { once } from 'node:events'
 import { mkdtemp, rm } from 'node:fs/promises'
-import { createServer, type Server } from 'node:net'
+import { connect, createServer, type Server, type Socket as Stream } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
+import { text } from 'node:stream/consumers'
 import { afterAll, beforeAll, expect, test } from 'vitest'
 import { isRoot } from '../support/users.ts'
 import { compileDoor, Door, HOST_ADDRESS } from './support.ts'
@@ -21,6 +22,9 @@ const ANSWER = [198, 51, 100, 7]
 let directory: string
 let door: Door
 const upstreams: (Socket | Server)[] = []
+/** What was passed on over UDP, and the connections that were over TCP and are open. */
+const passedOn: Buffer[] = []
+const streams = new Set<Stream>()
 
 beforeAll(async () => {
   if (!isRoot) return
@@ -40,12 +44,15 @@ afterAll(async () => {
 async function startUpstream(type: 'udp4' | 'udp6', address: string): Promise<void> {
   const socket = createSocket(type)
   socket.on('message', (question: Buffer, { port, address: asker }: RemoteInfo) => {
+    passedOn.push(question)
     const isLong = question.includes('long')
     socket.send(isLong ? truncated(question) : answered(question), port, asker)
   })
   socket.bind(PORT, address)
   await once(socket, 'listening')
   const server = createServer((stream) => {
+    streams.add(stream)
+    stream.once('close', () => streams.delete(stream))
     stream.on('error', () => {})
     stream.once('data', (question: Buffer) => {
       const answer = answered(question.subarray(2))
@@ -106,4 +113,50 @@ test.runIf(isRoot)('300 questions at a time have their answers', async () => {
 test.runIf(isRoot)('a server whose packets lead elsewhere answers for our name alone', async () => {
   const resolver = resolverAt(ALONE)
   expect(await resolver.resolve4('host.testkernels.internal')).toEqual([HOST_ADDRESS])
+})
+
+/** A question of IPv4's addresses, as messages have it. */
+function questionFor(name: string): Buffer {
+  const labels = name.split('.').map((label) => Buffer.from(`${String.fromCharCode(label.length)}${label}`))
+  return Buffer.concat([Buffer.from([0, 7, 1, 0, 0, 1, 0, 0, 0, 0, 0, 0]), ...labels, Buffer.from([0, 0, 1, 0, 1])])
+}
+
+function changed(message: Buffer, at: number, byte: number): Buffer {
+  const copy = Buffer.from(message)
+  copy.writeUInt8(byte, at)
+  return copy
+}
+
+test.runIf(isRoot)('what has our name and is no question for it is passed on to nobody', async () => {
+  const ours = questionFor('HOST.testkernels.internal')
+  const ends = ours.length - 4
+  const strange = {
+    'an update': changed(ours, 2, 0x28),
+    'an answer': changed(ours, 2, 0x81),
+    'two questions': Buffer.concat([changed(ours, 5, 2), questionFor('secret.example').subarray(12)]),
+    'no end': ours.subarray(0, ends),
+  }
+  const guest = createSocket('udp4')
+  const told: Buffer[] = []
+  guest.on('message', (message) => told.push(message))
+  passedOn.length = 0
+  const other = questionFor('after.example')
+  for (const message of [...Object.values(strange), other]) guest.send(message, PORT, OVER_IPV6)
+  // The door takes them in their order, and so does who is asked.
+  await expect.poll(() => told.length, { timeout: 30_000 }).toBe(1)
+  guest.close()
+  expect(passedOn).toEqual([other])
+  expect(told[0]?.subarray(-4)).toEqual(Buffer.from(ANSWER))
+})
+
+test.runIf(isRoot)('256 connections are passed on at a time, and the next when one has ended', async () => {
+  const before = door.descriptors.box
+  const open = () => connect(PORT, OVER_IPV6)
+  const guests = Array.from({ length: 256 }, open)
+  await expect.poll(() => streams.size, { timeout: 30_000 }).toBe(256)
+  expect(await text(open())).toBe('')
+  expect(streams.size).toBe(256)
+  for (const guest of guests) guest.destroy()
+  await expect.poll(() => door.descriptors.box, { timeout: 30_000 }).toBeLessThanOrEqual(before)
+  expect(await resolverAt(OVER_IPV6).resolve4('long.example')).toEqual([ANSWER.join('.')])
 })

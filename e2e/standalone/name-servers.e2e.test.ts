@@ -85,6 +85,26 @@ test('servers of IPv6, which no packet of the guest reaches, are asked by the do
   expect(leadTo(alone.rules).map(([, to]) => to)).toEqual(['198.51.100.2', '198.51.100.2', '198.51.100.2'])
 })
 
+test.each([
+  ['all', undefined, true],
+  ['a name, with its port', 'names registry.example.org:443', true],
+  ['port 53', ':53', true],
+  ['a range with port 53 in it', '10.0.0.0/8: :1-1024', true],
+  ['all addresses', '0.0.0.0/0:', true],
+  ['nothing', 'none', false],
+  ['a range without it', ':54-1024', false],
+  ['addresses', '10.0.0.0/8:53', false],
+])('where a guest may reach %s (%s), the door has somebody to ask: %s', async (_, egress, may) => {
+  const held = egress === undefined ? [] : ['--env', `TESTKERNELS_EGRESS=${egress}`]
+  const names = ['--add-host', 'registry.example.org:198.51.100.9']
+  const { rules } = await start(['--dns', '2001:db8::53', '--env', 'TESTKERNELS_RUN_DIR=/tmp', ...names, ...held])
+  const addresses = ['192.0.2.1', '192.0.2.5', '192.0.2.6']
+  expect(asked(rules)).toEqual(may ? addresses.map((address) => `${address}=2001:db8::53`) : addresses)
+  const accepts =
+    'iifname tap0 ip daddr { 192.0.2.1, 192.0.2.5, 192.0.2.6 } meta l4proto { tcp, udp } th dport 53 accept'
+  expect(rules.includes(accepts)).toBe(may && egress !== undefined)
+})
+
 test("in a network that a user made, the door asks the engine's own server", async () => {
   const name = `testkernels-e2e-${randomBytes(4).toString('hex')}`
   await run('docker', ['network', 'create', name])

@@ -25,7 +25,7 @@ static void go_on(struct listener *listening, int connection, const struct socka
   if (link >= 0) {
     setsockopt(link, IPPROTO_TCP, TCP_NODELAY, &one, sizeof one);
     // Until it is connected it takes nothing, and what its client sends waits.
-    if (connect(link, (struct sockaddr *)&guest, sizeof guest) == 0 || errno == EINPROGRESS) return pair_join(connection, link);
+    if (connect(link, (struct sockaddr *)&guest, sizeof guest) == 0 || errno == EINPROGRESS) return pair_join(connection, link, NULL);
     close(link);
   }
   close(connection);

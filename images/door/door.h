@@ -69,8 +69,9 @@ void listener_retry(void);
 
 // ---- pair.c: two sockets, joined ----
 // Carries bytes both ways until both ends have ended or one is gone. An end passes on as a half-close, back-pressure as it is, and
-// who goes away without a word is gone on the other side as well, once that has all he sent. Takes both descriptors.
-void pair_join(int one, int other);
+// who goes away without a word is gone on the other side as well, once that has all he sent. Takes both descriptors. `count`, unless it is
+// NULL, is one more until then.
+void pair_join(int one, int other, size_t *count);
 // Breaks all of them off.
 void pair_end_all(void);
 
@@ -101,10 +102,12 @@ void host_ports_start(int listener, struct in_addr address);
 
 // ---- names.c: the name of that address, and name servers that are out of the guest's reach ----
 // `HERE` answers those who ask this address of the link for host.testkernels.internal. `HERE=SERVER`, with an IPv4 or IPv6 address, passes
-// all else on, over UDP and TCP, and the answers back. -1 with errno where it cannot listen.
+// all other names on, over UDP and TCP, and the answers back. -1 with errno where it cannot listen.
 int names_start(const char *word, struct in_addr address);
 // Makes the answer of a question in its place. @returns its length, which is at most NAMES_MORE_BYTES more; 0 for no question of ours
 size_t names_answer(uint8_t *message, size_t length, struct in_addr address);
+// Whether a message has our name where a question has its own, as those that images/runner/entrypoint lets in by it, whatever else is in it.
+bool names_ours(const uint8_t *message, size_t length);
 #define NAMES_MORE_BYTES 16
 
 // ---- support.c ----

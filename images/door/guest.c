@@ -58,7 +58,7 @@ static void let_in(struct visitor *visitor) {
   forget_visitor(visitor);
   send(connection, "ok\n", 3, MSG_NOSIGNAL);
   if (datagrams) datagrams_carry(connection, destination);
-  else pair_join(connection, destination);
+  else pair_join(connection, destination, NULL);
 }
 
 static void connected(struct watch *watch, uint32_t events) {

@@ -79,7 +79,7 @@ static void connect_one(struct watch *watch, uint32_t events) {
   if (guest < 0) return turn_down(offer, strerror(reason));
   int owner = take_over(offer);
   say(owner, "connected\n");
-  pair_join(owner, guest);
+  pair_join(owner, guest, NULL);
 }
 
 static struct port *find_or_open(uint16_t number) {

@@ -13,6 +13,8 @@
 #define MESSAGE_MAX_BYTES UINT16_MAX
 // As many as may wait for their answer at a time. For one more, the oldest is forgotten: whoever asked it asks again.
 #define MOST_QUESTIONS 256
+// Connections over TCP, of all servers. One more is closed at once.
+#define MOST_STREAMS 256
 #define TYPE_ADDRESS 1
 #define CLASS_INTERNET 1
 #define SERVER_FAILURE 2
@@ -39,18 +41,22 @@ struct question {
 
 static struct question questions[MOST_QUESTIONS];
 static size_t next_question;
+static size_t open_streams;
 static uint8_t buffer[MESSAGE_MAX_BYTES + NAMES_MORE_BYTES];
 
 static unsigned number_at(const uint8_t *bytes) { return bytes[0] << 8 | bytes[1]; }
 
+bool names_ours(const uint8_t *message, size_t length) {
+  // The lengths in it are no letters: they are equal, or the names are not.
+  return length >= HEADER_BYTES + sizeof name && strncasecmp((const char *)message + HEADER_BYTES, name, sizeof name) == 0;
+}
+
 size_t names_answer(uint8_t *message, size_t length, struct in_addr address) {
   static const uint8_t record[] = {0xc0, HEADER_BYTES, 0, TYPE_ADDRESS, 0, CLASS_INTERNET, 0, 0, 0, TTL_SECONDS, 0, sizeof address};
   size_t end = HEADER_BYTES + sizeof name + 4;
-  if (length < end) return 0;
+  if (length < end || !names_ours(message, length)) return 0;
   // A question, of the plain kind, and one alone.
   if (message[2] & 0xf8 || number_at(message + 4) != 1) return 0;
-  // The lengths in it are no letters: they are equal, or the names are not.
-  if (strncasecmp((const char *)message + HEADER_BYTES, name, sizeof name) != 0) return 0;
   const uint8_t *type = message + end - 4;
   bool has_one = number_at(type) == TYPE_ADDRESS && number_at(type + 2) == CLASS_INTERNET;
   // An answer of somebody who knows, and can be asked for other names as well.
@@ -120,15 +126,16 @@ static void take_question(struct watch *watch, uint32_t events) {
   size_t length = names_answer(buffer, count, server->address);
   // Where there is no room it is lost, and asked for again.
   if (length > 0) sendto(watch->fd, buffer, length, MSG_DONTWAIT | MSG_NOSIGNAL, (struct sockaddr *)&asker, size);
-  else if (server->upstream.ss_family) pass_on(server, count, &asker);
+  // What has our name and is no question for it goes nowhere: it came in by that name, past the rules for who may ask a name server.
+  else if (server->upstream.ss_family && !names_ours(buffer, count)) pass_on(server, count, &asker);
 }
 
 // Over TCP there is no name of ours: who asks that way was told to, by an answer that was too long.
 static void take_stream(struct listener *listener, int connection, const struct sockaddr_storage *peer) {
   const struct server *server = (struct server *)((char *)listener - offsetof(struct server, streams));
   (void)peer;
-  int upstream = dial(server, SOCK_STREAM);
-  if (upstream >= 0) return pair_join(connection, upstream);
+  int upstream = open_streams < MOST_STREAMS ? dial(server, SOCK_STREAM) : -1;
+  if (upstream >= 0) return pair_join(connection, upstream, &open_streams);
   close(connection);
 }
 

@@ -36,6 +36,8 @@ struct side {
 
 struct pair {
   struct side sides[2];
+  // How many there are of its kind; NULL where nobody counts.
+  size_t *count;
   // flows[n] comes from sides[n].
   struct flow flows[2];
   struct pair *previous, *next;
@@ -103,6 +105,7 @@ static void dispose(struct pair *pair, void (*close_side)(struct pair *pair, int
   if (pair->previous) pair->previous->next = pair->next;
   else pairs = pair->next;
   if (pair->next) pair->next->previous = pair->previous;
+  if (pair->count) --*pair->count;
   loop_free(pair);
   listener_retry();
 }
@@ -193,7 +196,7 @@ static void continue_pair(struct watch *watch, uint32_t events) {
   else await(pair);
 }
 
-void pair_join(int one, int other) {
+void pair_join(int one, int other, size_t *count) {
   int sockets[2] = {one, other};
   struct pair *pair = calloc(1, sizeof *pair);
   need(pair != NULL, "memory");
@@ -201,6 +204,8 @@ void pair_join(int one, int other) {
     pair->sides[at] = (struct side){.watch = {.fd = sockets[at], .ready = continue_pair}, .pair = pair};
     loop_watch(&pair->sides[at].watch, EPOLLIN);
   }
+  pair->count = count;
+  if (count) ++*count;
   pair->next = pairs;
   if (pairs) pairs->previous = pair;
   pairs = pair;
