@@ -15,7 +15,7 @@ import { createClient } from './engine/client.ts'
 import { execStream } from './engine/exec-stream.ts'
 import { type Engine, pullImage, pushImage } from './engine/index.ts'
 import { requestJson } from './engine/request.ts'
-import { openHostPort } from './forward/host-ports.ts'
+import { HostPorts } from './forward/host-ports.ts'
 import { dialSocket, dialWhenThere } from './host/docker/machine.ts'
 import { silentLogger } from './log/index.ts'
 import { connectControl } from './qemu/index.ts'
@@ -129,7 +129,8 @@ const endAtDeadlines: readonly Wait[] = [
     files: ['forward/host-ports.ts'],
     begin: () => {
       const { signal } = new AbortController()
-      return openHostPort({ port: 80, dial: (until) => dialSocket(path, until), gone: signal, log: silentLogger })
+      const ports = new HostPorts({ log: silentLogger })
+      return ports.open({ port: 80, dial: (until) => dialSocket(path, until), gone: signal })
     },
   },
   { what: 'a destination behind the door', files: [], begin: () => door().open(docker) },

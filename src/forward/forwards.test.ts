@@ -4,6 +4,7 @@ import { connect } from 'node:net'
 import { join } from 'node:path'
 import { text } from 'node:stream/consumers'
 import { afterEach, beforeEach, expect, test } from 'vitest'
+import { orAborted } from '../lifetime/index.ts'
 import { silentLogger } from '../log/index.ts'
 import { Forwards } from './forwards.ts'
 import { ask, startTestGuest, type TestGuest } from './testing/guest.ts'
@@ -78,4 +79,11 @@ test('what nothing in the guest listens at is a connection that is reset', async
   const client = connect(forward.kind === 'tcp' ? forward.port : 0, '127.0.0.1')
   const [error] = await once(client, 'error')
   expect(error).toMatchObject({ code: 'ECONNRESET' })
+})
+
+test('close ends a port of this machine that is being opened', async () => {
+  const forwards = newForwards()
+  const dial = (signal: AbortSignal) => orAborted(new Promise<never>(() => {}), signal)
+  const opening = forwards.addHostPort({ port: 8080, dial, gone: new AbortController().signal })
+  await Promise.all([forwards.close(), expect(opening).rejects.toThrow('the virtual machine was stopped')])
 })

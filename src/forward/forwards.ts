@@ -6,7 +6,7 @@ import { type ForwardOptions, forwardName } from '../options/index.ts'
 import type { Destination, Streams } from '../streams/index.ts'
 import { type DockerForwardOptions, type ForwardedSocket, forwardDocker } from './docker/docker-forward.ts'
 import { ForwardPortTakenError } from './errors.ts'
-import { type HostPortOptions, openHostPort } from './host-ports.ts'
+import { type HostPortOptions, HostPorts } from './host-ports.ts'
 import { carry, type Listener, listenOnLoopback, listenPrivately } from './listen.ts'
 import { PublishedPorts, type PublishedPortsOptions } from './ports/published-ports.ts'
 
@@ -52,11 +52,13 @@ export class Forwards implements AsyncDisposable {
   readonly #options: ForwardsOptions
   readonly #open = new Set<ForwardedSocket>()
   readonly #listeners = new Set<Listener>()
+  readonly #hostPorts: HostPorts
   #ports: PublishedPorts | undefined
   #explained: { readonly reason: unknown } | undefined
 
   constructor(options: ForwardsOptions) {
     this.#options = options
+    this.#hostPorts = new HostPorts(options)
   }
 
   /** Makes a socket for the guest's dockerd. @throws as `forwardDocker` */
@@ -120,9 +122,9 @@ export class Forwards implements AsyncDisposable {
     }
   }
 
-  /** Lets the guest connect to a port of this machine. @throws as `openHostPort` */
-  async addHostPort(options: Pick<HostPortOptions, 'port' | 'dial' | 'gone'>): Promise<void> {
-    this.#listeners.add(await openHostPort({ ...this.#options, ...options }))
+  /** Lets the guest connect to a port of this machine. @throws as `HostPorts.open` */
+  addHostPort(options: HostPortOptions): Promise<void> {
+    return this.#hostPorts.open(options)
   }
 
   /** Sockets for the guest's dockerd that were added, in this order. */
@@ -141,7 +143,7 @@ export class Forwards implements AsyncDisposable {
     const all = [...this.list(), ...this.#listeners]
     this.#open.clear()
     this.#listeners.clear()
-    await Promise.all([this.#ports?.close(), ...all.map((socket) => socket.close())])
+    await Promise.all([this.#hostPorts.close(), this.#ports?.close(), ...all.map((socket) => socket.close())])
   }
 
   [Symbol.asyncDispose](): Promise<void> {

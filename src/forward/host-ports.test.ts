@@ -6,7 +6,7 @@ import { join } from 'node:path'
 import { buffer, text } from 'node:stream/consumers'
 import { afterEach, beforeEach, expect, test } from 'vitest'
 import { silentLogger } from '../log/index.ts'
-import { openHostPort } from './host-ports.ts'
+import { HostPorts } from './host-ports.ts'
 
 /** A service of this machine, and where the container of a VM takes offers. */
 let service: Server
@@ -19,11 +19,13 @@ let offers: Socket[]
 /** What an offer is answered by. */
 let answer: string
 const gone = new AbortController()
+let ports: HostPorts
 
 beforeEach(async () => {
   directory = await mkdtemp(join(tmpdir(), 'tk-host-ports-'))
   offers = []
   answer = 'listening\n'
+  ports = new HostPorts({ log: silentLogger, entry: 'v2' })
   const keep = (socket: Socket) => {
     sockets.add(socket)
     socket.on('error', () => {})
@@ -39,7 +41,7 @@ beforeEach(async () => {
   box = createServer({ allowHalfOpen: true }, (socket) => {
     keep(socket)
     socket.once('data', (line: Buffer) => {
-      if (String(line) !== `${port}\n`) return void socket.destroy()
+      if (!/^\d+\n$/.test(String(line))) return void socket.destroy()
       socket.write(answer)
       offers.push(socket)
       box.emit('offer')
@@ -61,7 +63,11 @@ const dial = async () => {
   await once(socket, 'connect')
   return socket
 }
-const open = () => openHostPort({ port, dial, gone: gone.signal, log: silentLogger, entry: 'v2' })
+const open = (number = port) => ports.open({ port: number, dial, gone: gone.signal })
+
+const poll = { timeout: 30_000 }
+/** Of each offer, whether its owner has gone: with an end, or with a reset where an answer was not read. */
+const offersEnded = () => offers.map(({ readableEnded, destroyed }) => readableEnded || destroyed)
 
 /** Somebody of the guest connects: gives his end, when the next offer is there. */
 async function guestConnects(): Promise<Socket> {
@@ -72,17 +78,17 @@ async function guestConnects(): Promise<Socket> {
 }
 
 test('each connection of the guest is one to the service, with its bytes and both ends', async () => {
-  const opened = await open()
+  await open()
   for (const said of ['hello', 'x'.repeat(1_000_000)]) {
     const guest = await guestConnects()
     guest.end(said)
     expect(String(await buffer(guest))).toBe(said)
   }
-  await opened.close()
+  await ports.close()
 })
 
 test('where nobody listens, whoever connects is told so, and the next is served', async () => {
-  const opened = await open()
+  await open()
   service.close()
   const refused = await guestConnects()
   expect(await text(refused)).toBe('')
@@ -92,42 +98,74 @@ test('where nobody listens, whoever connects is told so, and the next is served'
   const guest = await guestConnects()
   guest.end('again')
   expect(await text(guest)).toBe('again')
-  await opened.close()
+  await ports.close()
 })
 
 test('an offer that was lost is made again', async () => {
-  const opened = await open()
+  await open()
   offers.shift()?.destroy()
   const guest = await guestConnects()
   guest.end('still there')
   expect(await text(guest)).toBe('still there')
-  await opened.close()
+  await ports.close()
 })
 
-test('a guest has 256 connections at a time, and the next when one has ended', async () => {
-  const opened = await open()
+test('a guest has 64 connections at a time through all its ports, and the next when one has ended', async () => {
+  await open()
   const guests: Socket[] = []
-  for (let at = 0; at < 256; at++) {
+  const connects = async () => {
     const guest = await guestConnects()
     guest.write('hello')
+    return guest
+  }
+  while (guests.length < 64) {
+    const guest = await connects()
     await once(guest, 'data')
     guests.push(guest)
   }
+  const [next, other] = [await connects(), await open(port + 1).then(connects)]
+  const answered = Promise.race([next, other].map((guest) => once(guest, 'data')))
+  // Neither is offered again, nor carried: what is open is what was.
   expect(offers).toEqual([])
   guests[0]?.end()
-  const next = await guestConnects()
-  next.end('room')
-  expect(await text(next)).toBe('room')
-  await opened.close()
+  expect(String(await answered)).toBe('hello')
+  await ports.close()
+})
+
+test('a port that is asked for again is offered once', async () => {
+  await Promise.all([open(), open(), open()])
+  await open()
+  expect(offers).toHaveLength(1)
+  await ports.close()
+})
+
+test('a port that could not be opened can be asked for again', async () => {
+  answer = 'error Address already in use\n'
+  await expect(open()).rejects.toMatchObject({ code: 'HOST_PORT_NOT_OPENED' })
+  answer = 'listening\n'
+  await open()
+  await ports.close()
+})
+
+test('a guest has 32 ports, and one more is an error that says so', async () => {
+  for (let at = 0; at < 32; at++) await open(1024 + at)
+  await open(1024)
+  await expect(open(2048)).rejects.toMatchObject({
+    code: 'HOST_PORT_NOT_OPENED',
+    message: expect.stringContaining(
+      'v2: port 2048 of host.testkernels.internal cannot be opened for the guest, which has 32',
+    ),
+  })
+  await ports.close()
 })
 
 test('close ends connections, and offers nothing any more', async () => {
-  const opened = await open()
+  await open()
   const guest = await guestConnects()
   guest.write('hello')
   await once(guest, 'data')
   const closed = once(guest.resume(), 'end')
-  await opened.close()
+  await ports.close()
   await closed
   await expect.poll(() => sockets.size).toBeLessThanOrEqual(2)
 })
@@ -151,7 +189,7 @@ test('of a port below 1024 the error says what engines may not let containers do
     setImmediate(() => [...sockets].at(-1)?.end('error Permission denied\n'))
     return socket
   }
-  await expect(openHostPort({ port: 80, dial: refusing, gone: gone.signal, log: silentLogger })).rejects.toMatchObject({
+  await expect(ports.open({ port: 80, dial: refusing, gone: gone.signal })).rejects.toMatchObject({
     remedy: expect.stringContaining('net.ipv4.ip_unprivileged_port_start'),
   })
 })
@@ -159,8 +197,30 @@ test('of a port below 1024 the error says what engines may not let containers do
 test('a VM that is gone ends the wait, with its reason', async () => {
   const died = new AbortController()
   answer = ''
-  const opening = openHostPort({ port, dial, gone: died.signal, log: silentLogger })
+  const opening = ports.open({ port, dial, gone: died.signal })
   await once(box, 'offer')
   died.abort(new Error('kernel panic'))
   await expect(opening).rejects.toThrow('kernel panic')
+})
+
+test('a VM that is stopped ends what is being opened, and opens nothing afterwards', async () => {
+  await open()
+  answer = ''
+  const opening = open(port + 1)
+  await once(box, 'offer')
+  const stopped = { code: 'HOST_PORT_NOT_OPENED', message: expect.stringContaining('the virtual machine was stopped') }
+  await Promise.all([ports.close(), expect(opening).rejects.toMatchObject(stopped)])
+  for (const again of [port, port + 1, port + 2]) await expect(open(again)).rejects.toMatchObject(stopped)
+  await expect.poll(offersEnded, poll).toEqual([true, true])
+})
+
+test('an offer that is answered while its VM is stopped is not served', async () => {
+  answer = ''
+  const opening = open()
+  opening.catch(() => {})
+  await once(box, 'offer')
+  offers[0]?.write('listening\n')
+  await ports.close()
+  await Promise.allSettled([opening])
+  await expect.poll(offersEnded, poll).toEqual([true])
 })

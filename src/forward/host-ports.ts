@@ -1,13 +1,19 @@
-import { EventEmitter, once } from 'node:events'
 import { connect } from 'node:net'
 import type { Duplex } from 'node:stream'
 import pRetry from 'p-retry'
 import { reasonOf } from '../errors/index.ts'
-import { orAborted, startDeadline } from '../lifetime/index.ts'
+import { orAborted, Slots, startDeadline } from '../lifetime/index.ts'
 import type { Logger } from '../log/index.ts'
+import { MOST_HOST_PORTS } from '../options/index.ts'
 import { readFirstLine } from '../streams/index.ts'
 import { HostPortNotOpenedError } from './errors.ts'
-import { type Listener, splice } from './listen.ts'
+import { splice } from './listen.ts'
+
+export interface HostPortsOptions {
+  readonly log: Logger
+  /** Kernel entry that errors name. */
+  readonly entry?: string | undefined
+}
 
 export interface HostPortOptions {
   /** Of this machine's localhost, and of `host.testkernels.internal` in the guest. */
@@ -16,66 +22,110 @@ export interface HostPortOptions {
   readonly dial: (signal: AbortSignal) => Promise<Duplex>
   /** Aborts when the VM is gone. */
   readonly gone: AbortSignal
-  readonly log: Logger
-  /** Kernel entry that errors name. */
-  readonly entry?: string | undefined
 }
 
 /** A container answers within milliseconds; one of another machine, through an engine that is busy, within seconds. */
 const OFFER_DEADLINE_MS = 60_000
 /** Longer than any answer to an offer. */
 const ANSWER_MAX_BYTES = 256
-/** At a time, through one port: a guest that wants more waits, and takes no more of this process's descriptors. */
-const MOST_CONNECTIONS = 256
+/**
+ * At a time, through all ports of a VM: a guest that wants more waits. With an engine on another machine each connection, and the offer of each
+ * port, is a process in the VM's container, whose limit of processes is there for QEMU's threads.
+ */
+const MOST_CONNECTIONS = 64
 const RETRY_MS = { minTimeout: 50, maxTimeout: 2_000 }
 
-/**
- * Lets a guest, and its containers, connect to a port of this machine. Resolves when it is open there; that nobody listens here is told to
- * each who connects, by a reset.
- * @throws HostPortNotOpenedError; when the VM is gone, with the reason
- */
-export async function openHostPort(options: HostPortOptions): Promise<Listener> {
-  const closing = new AbortController()
-  const ended = AbortSignal.any([options.gone, closing.signal])
-  const carried = new Set<Duplex>()
-  const first = await offer(options, ended)
-  const served = serve(first, { ...options, ended, carried })
-  return {
-    close: async () => {
-      closing.abort(new Error('the port is closed'))
-      await served
-      for (const stream of carried) stream.destroy()
-    },
+/** Ports of this machine that a guest, and its containers, may connect to. */
+export class HostPorts {
+  readonly #options: HostPortsOptions
+  /** By their numbers. Each has one offer in the container, however often it is asked for. */
+  readonly #opened = new Map<number, Promise<OpenedPort>>()
+  readonly #closing = new AbortController()
+  readonly #connections = new Slots(MOST_CONNECTIONS)
+
+  constructor(options: HostPortsOptions) {
+    this.#options = options
+  }
+
+  /**
+   * Resolves when the port is open in the container; that nobody listens here is told to each who connects, by a reset.
+   * @throws HostPortNotOpenedError; when the VM is gone, with the reason
+   */
+  async open({ port, dial, gone }: HostPortOptions): Promise<void> {
+    const ended = AbortSignal.any([gone, this.#closing.signal])
+    ended.throwIfAborted()
+    const opened = this.#opened.get(port) ?? this.#offer({ ...this.#options, port, dial, ended })
+    await opened
+  }
+
+  #offer(options: Omit<Serving, 'connections'>): Promise<OpenedPort> {
+    const { port, entry } = options
+    if (this.#opened.size === MOST_HOST_PORTS)
+      throw new HostPortNotOpenedError({
+        what: `port ${port} of host.testkernels.internal cannot be opened for the guest, which has ${MOST_HOST_PORTS} ports of this machine already`,
+        entry,
+        remedy: 'let servers that follow each other listen at the same port, or use one more virtual machine',
+      })
+    const opening = openPort({ ...options, connections: this.#connections })
+    this.#opened.set(port, opening)
+    // It can be asked for again.
+    opening.catch(() => this.#opened.delete(port))
+    return opening
+  }
+
+  /** Ends what is being opened as well. */
+  async close(): Promise<void> {
+    const stopped = new HostPortNotOpenedError({
+      what: 'no port of host.testkernels.internal can be opened for the guest any more',
+      entry: this.#options.entry,
+      remedy: 'stop the virtual machine when its ports are open',
+      cause: 'the virtual machine was stopped',
+    })
+    this.#closing.abort(stopped)
+    await Promise.all([...this.#opened.values()].map((opened) => opened.then(({ served }) => served).catch(() => {})))
   }
 }
 
-interface Serving extends HostPortOptions {
+interface OpenedPort {
+  /** Resolves when it has ended, and all its connections. */
+  readonly served: Promise<void>
+}
+
+interface Serving extends Omit<HostPortOptions, 'gone'>, HostPortsOptions {
   /** Aborts when nobody is to be served any more. */
   readonly ended: AbortSignal
-  /** Connections of the guest that are open. */
-  readonly carried: Set<Duplex>
+  /** Each connection takes one. */
+  readonly connections: Slots
+}
+
+async function openPort(options: Serving): Promise<OpenedPort> {
+  const first = await offer(options, options.ended)
+  return { served: serve(first, options) }
 }
 
 /** One offer waits in the container at any time; connections for which there is none yet wait there as well. */
 async function serve(first: Duplex, options: Serving): Promise<void> {
-  const { port, log, ended, carried } = options
-  const events = new EventEmitter()
+  const { port, log, ended, connections } = options
+  /** Connections of the guest that are open. */
+  const carried = new Set<Duplex>()
   for (let stream: Duplex | undefined = first; stream !== undefined; stream = await offerAgain(options)) {
     const answer = await orAborted(readFirstLine(stream, ANSWER_MAX_BYTES), ended).catch(reasonOf)
-    if (answer === 'connected') {
+    const slot = answer === 'connected' ? await connections.take(ended).catch(() => undefined) : undefined
+    if (slot !== undefined && !stream.destroyed) {
       const one = stream
       carried.add(one)
       one.once('close', () => {
         carried.delete(one)
-        events.emit('room')
+        slot[Symbol.dispose]()
       })
       toService(one, port)
-      if (carried.size === MOST_CONNECTIONS) await once(events, 'room', { signal: ended }).catch(() => {})
     } else {
+      slot?.[Symbol.dispose]()
       stream.destroy()
       if (!ended.aborted) log.debug(`port ${port} of this machine is offered to the guest again: ${answer}`)
     }
   }
+  for (const stream of carried) stream.destroy()
 }
 
 /** Undefined when it is not to be offered any more. */
@@ -89,7 +139,7 @@ async function offerAgain(options: Serving): Promise<Duplex | undefined> {
 }
 
 /** Resolves when it waits for somebody of the guest. */
-async function offer({ port, dial, entry }: HostPortOptions, signal: AbortSignal): Promise<Duplex> {
+async function offer({ port, dial, entry }: Serving, signal: AbortSignal): Promise<Duplex> {
   const refuse = (cause: unknown) =>
     new HostPortNotOpenedError({
       what: `port ${port} of host.testkernels.internal cannot be opened for the guest`,

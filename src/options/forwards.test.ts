@@ -62,4 +62,7 @@ test('ports of this machine are ports, each once', () => {
   expect(hostPorts([5432, 8080, 5432])).toEqual([5432, 8080])
   expect(() => hostPorts([65_536])).toThrow("option 'hostPorts.0' must be")
   expect(() => hostPorts(5432)).toThrow("option 'hostPorts' must be")
+  const many = Array.from({ length: 33 }, (_, at) => 8000 + at)
+  expect(hostPorts([...many.slice(1), 8001])).toHaveLength(32)
+  expect(() => hostPorts(many)).toThrow("option 'hostPorts' must be at most 32 ports")
 })

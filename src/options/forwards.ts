@@ -28,10 +28,14 @@ export const forwardsOption = v.array(
   }),
 )
 
+/** Most ports of this machine that a guest may reach, with those that are opened while it runs. */
+export const MOST_HOST_PORTS = 32
+
 /** Ports of this machine that a guest may reach; naming one twice says nothing more. */
 export const hostPortsOption = v.pipe(
   v.array(port),
   v.transform((ports) => [...new Set(ports)]),
+  v.check((ports) => ports.length <= MOST_HOST_PORTS, `at most ${MOST_HOST_PORTS} ports`),
 )
 
 /** @throws InvalidOptionError for what is no TCP port */

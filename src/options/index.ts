@@ -2,7 +2,14 @@ export { type CacheReference, parseCacheReference } from './cache-reference.ts'
 export { type DaemonOptions, faultOfProxy, type ProxyAddresses, type ProxyOption } from './daemon.ts'
 export { type EgressOption, egressWords } from './egress.ts'
 export { DuplicateEntryError, InvalidOptionError, UnknownKernelError } from './errors.ts'
-export { checkHostPort, type ForwardOptions, forwardName, forwardVariable, parseForward } from './forwards.ts'
+export {
+  checkHostPort,
+  type ForwardOptions,
+  forwardName,
+  forwardVariable,
+  MOST_HOST_PORTS,
+  parseForward,
+} from './forwards.ts'
 export {
   type DebianRootfs,
   type DockerfileOptions,

@@ -181,7 +181,8 @@ export class StartedKernelVm implements AsyncDisposable {
 
   /**
    * Lets the guest and its containers connect to a TCP port of this machine's localhost, at that port of `host.testkernels.internal`, for as
-   * long as the VM lives: for a server of a test, whose port is known when it listens. Forks do not have it.
+   * long as the VM lives: for a server of a test, whose port is known when it listens. Forks do not have it. A VM has at most 32 ports; one that
+   * it has already changes nothing.
    * @throws InvalidOptionError; HostPortNotOpenedError; VmDiedError
    */
   async exposeHostPort(port: number): Promise<void> {
