@@ -1,8 +1,11 @@
 import { execFile } from 'node:child_process'
+import { join } from 'node:path'
 import { promisify } from 'node:util'
 import Docker from 'dockerode'
 
 const run = promisify(execFile)
+const main = join(import.meta.dirname, '../../dist/cli/main.js')
+let image: Promise<string> | undefined
 const docker = new Docker()
 const MOUNT = '/var/lib/testkernels/templates'
 const MARKS = '/var/lib/testkernels/marks'
@@ -60,10 +63,8 @@ export class TemplateVolume implements AsyncDisposable {
   }
 }
 
-/** Any image of ours has the tools. */
+/** Of this source: others on the engine are of other sources. */
 export async function vmImage(): Promise<string> {
-  const images = await docker.listImages({ filters: { label: ['testkernels.image=vm'] } })
-  const [image] = images.toSorted((one, other) => other.Created - one.Created)
-  if (image === undefined) throw new Error('there is no image of a VM yet')
-  return image.Id
+  image ??= run(process.execPath, [main, 'build', '--kernel', 'debian:bookworm']).then(({ stdout }) => stdout.trim())
+  return await image
 }
