@@ -33,7 +33,8 @@ export class JestFileRecord {
     const failed = test.errors.length > 0
     this.#tests.set(test, {
       ...this.#named(fullName),
-      hostnames: [...(former?.hostnames ?? []), ...(told?.hostnames ?? [])],
+      // A test that is tried again is on one VM or on several.
+      hostnames: [...new Set([...(former?.hostnames ?? []), ...(told?.hostnames ?? [])])],
       reports: [...(former?.reports ?? []), ...(told?.reports ?? [])],
       console: (former?.console ?? '') + (told?.console ?? ''),
       verdict: failed ? 'failed' : 'passed',
