@@ -1,3 +1,4 @@
+import { constants } from 'node:os'
 import type { Duplex } from 'node:stream'
 
 /** What a box is started with. It runs one program and has nothing that is not named here. */
@@ -76,6 +77,13 @@ export interface BoxExit {
   readonly exitCode: number | undefined
   /** Whether the kernel killed a process of the box for want of memory. */
   readonly oomKilled: boolean
+}
+
+/** The signal that the program of a box ended by; undefined where it ended by itself, or nobody knows. */
+export function signalOf({ exitCode }: BoxExit): NodeJS.Signals | undefined {
+  // As a shell has it.
+  const [signal] = Object.entries(constants.signals).find(([, number]) => 128 + number === exitCode) ?? []
+  return signal as NodeJS.Signals | undefined
 }
 
 /** Lines of output. Always drained, and the newest are kept; each reader gets the kept ones first, then those to come. */

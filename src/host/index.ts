@@ -4,6 +4,7 @@ export {
   type BoxSpec,
   type Lines,
   type Mount,
+  signalOf,
   thisUser,
   type UserIds,
   type VolumeMount,

@@ -1,6 +1,5 @@
-import { constants } from 'node:os'
 import { TestkernelsError } from '../errors/index.ts'
-import type { Box, BoxExit, Lines } from '../host/index.ts'
+import { type Box, type BoxExit, type Lines, signalOf } from '../host/index.ts'
 import { orAborted } from '../lifetime/index.ts'
 
 /** Not made yet; not what was saved; or what was saved, and yet no guest that lives. */
@@ -53,14 +52,12 @@ export async function makingOf(
 const UNUSABLE_STATUS = 79
 const SAID = /^testkernels: template: (.*)$/
 
-/** 128 and the number of a signal that others send: a QEMU that fails by itself has another. */
-const ENDED_BY_OTHERS = ['SIGINT', 'SIGKILL', 'SIGTERM'].map(
-  (signal) => 128 + constants.signals[signal as NodeJS.Signals],
-)
+/** What others end a program by: a QEMU that fails by itself ends by another signal, or by none. */
+const OF_OTHERS: readonly (NodeJS.Signals | undefined)[] = ['SIGINT', 'SIGKILL', 'SIGTERM']
 
 /** Whether the end of a box may be its template's fault: not where its host went away, nor where somebody ended it, such as the OOM killer. */
-export function mayBeUnusable({ exitCode, oomKilled }: BoxExit): boolean {
-  return exitCode !== undefined && !oomKilled && !ENDED_BY_OTHERS.includes(exitCode)
+export function mayBeUnusable(exit: BoxExit): boolean {
+  return exit.exitCode !== undefined && !exit.oomKilled && !OF_OTHERS.includes(signalOf(exit))
 }
 
 /**

@@ -1,6 +1,5 @@
-import { constants } from 'node:os'
 import { type TestkernelsError, visibleLine } from '../../errors/index.ts'
-import type { BoxExit } from '../../host/index.ts'
+import { type BoxExit, signalOf } from '../../host/index.ts'
 import { type KernelEntry, kernelText } from '../../options/index.ts'
 import type { ControlConnection } from '../../qemu/index.ts'
 import { DockerdFailedError, EgressUnresolvedError, VmDiedError } from '../errors.ts'
@@ -68,11 +67,12 @@ function accountOfDockerd(ended: string, { memoryMib }: KernelEntry, where: stri
   }
 }
 
-function endOfQemu({ exitCode, oomKilled }: BoxExit, shutdownReason: string | undefined): string {
+function endOfQemu(exit: BoxExit, shutdownReason: string | undefined): string {
+  const { exitCode, oomKilled } = exit
   if (oomKilled) return 'QEMU was killed by the memory limit of its container'
   if (exitCode === undefined) return 'the Docker engine went away'
   if (exitCode === 0 || exitCode === ENDED_WHILE_SAVED) return endInOrder(shutdownReason)
-  const [signal] = Object.entries(constants.signals).find(([, number]) => number === exitCode - 128) ?? []
+  const signal = signalOf(exit)
   return signal === undefined ? `QEMU exited with status ${exitCode}` : `QEMU was killed by ${signal}`
 }
 
