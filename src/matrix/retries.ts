@@ -92,11 +92,8 @@ export class Retries implements AsyncDisposable {
     return done
   }
 
-  #place(started: Promise<StartedKernelVm>): Place {
-    const vm = started.then(async (one) => {
-      await this.#leadTo(one)
-      return one
-    })
+  /** @param vm the entrance leads to it when it is there */
+  #place(vm: Promise<StartedKernelVm>): Place {
     const fate = this.#options.fates.follow({ started: vm }, () => this.#entrance)
     // Who asks is told.
     fate.catch(() => {})
@@ -113,7 +110,9 @@ export class Retries implements AsyncDisposable {
   /** The first VM; where it died in a test file before, a fork of it. */
   async #begin(): Promise<StartedKernelVm> {
     const first = await orAborted(this.#options.first, this.#over.signal)
-    return first.gone.aborted ? await this.#fork() : first
+    if (first.gone.aborted) return await this.#fork()
+    await this.#leadTo(first)
+    return first
   }
 
   async #fork(): Promise<StartedKernelVm> {

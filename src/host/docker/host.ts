@@ -111,7 +111,7 @@ export function dockerHost(engine: Engine, settings: Settings): Host {
 }
 
 /** An engine may end at any moment, and what is asked of it then fails with what the system says of a socket: nothing for a user. */
-function tellWhenGone<T extends object>(questions: { [K in keyof T]: T[K] }): T {
+function tellWhenGone<T extends object>(questions: T): T {
   const telling = Object.entries(questions).map(([name, ask]) => {
     const asked = async (...given: unknown[]) => {
       try {
