@@ -1,16 +1,10 @@
-import { afterEach, beforeEach, expect, test } from 'vitest'
+import { expect, test } from 'vitest'
 import type { BoxSpec } from '../host/index.ts'
-import { FakeSession } from './testing/fake-session.ts'
+import { type FakeSession, openForEachTest } from './testing/fake-session.ts'
 
 let fake: FakeSession
-
-beforeEach(async () => {
-  fake = await FakeSession.open()
-})
-
-afterEach(async () => {
-  expect(await fake.leftovers()).toEqual({ boxes: 0, directories: [] })
-  await fake[Symbol.asyncDispose]()
+openForEachTest((opened) => {
+  fake = opened
 })
 
 const volumesOf = (spec: BoxSpec | undefined) => (spec?.mounts ?? []).filter((mount) => mount.kind === 'volume')

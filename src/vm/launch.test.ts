@@ -1,21 +1,15 @@
 import { mkdir, mkdtemp, readdir, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { afterEach, beforeEach, expect, test, vi } from 'vitest'
+import { expect, test, vi } from 'vitest'
 import { ContainerNotStartedError } from '../host/index.ts'
 import { formatVmLabels, vmLabels } from '../image/labels.ts'
 import { createLogger } from '../log/index.ts'
-import { FakeSession } from './testing/fake-session.ts'
+import { FakeSession, openForEachTest } from './testing/fake-session.ts'
 
 let fake: FakeSession
-
-beforeEach(async () => {
-  fake = await FakeSession.open()
-})
-
-afterEach(async () => {
-  expect(await fake.leftovers()).toEqual({ boxes: 0, directories: [] })
-  await fake[Symbol.asyncDispose]()
+openForEachTest((opened) => {
+  fake = opened
 })
 
 test('the first start makes the template, and the next restores it', async () => {

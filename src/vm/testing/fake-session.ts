@@ -1,6 +1,7 @@
 import { mkdtemp, readdir, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
+import { beforeEach, expect } from 'vitest'
 import { FakeHost, type FakeHostOptions } from '../../host/testing/fake-host.ts'
 import { type Logger, silentLogger } from '../../log/index.ts'
 import { type KernelOptions, parseKernelEntry, readSettings } from '../../options/index.ts'
@@ -14,6 +15,18 @@ export interface LaunchOptions extends Partial<KernelOptions> {
   readonly signal?: AbortSignal
   readonly log?: Logger
   readonly memoryWaitMs?: number
+}
+
+/** Opens one for each test of a file, and sees at its end that no VM left anything. @param take is given it, before the test */
+export function openForEachTest(take: (fake: FakeSession) => void): void {
+  beforeEach(async () => {
+    const fake = await FakeSession.open()
+    take(fake)
+    return async () => {
+      expect(await fake.leftovers()).toEqual({ boxes: 0, directories: [] })
+      await fake[Symbol.asyncDispose]()
+    }
+  })
 }
 
 /** VMs on a fake host, with directories of their own. */
