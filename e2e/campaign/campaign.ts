@@ -1,6 +1,7 @@
-import { execFileSync, spawnSync } from 'node:child_process'
+import { spawnSync } from 'node:child_process'
 import { chmodSync, existsSync, mkdirSync, readdirSync, rmSync } from 'node:fs'
 import { join } from 'node:path'
+import { vmImageNames } from '../support/templates.ts'
 import { CampaignEngine } from './engine.ts'
 import type { Places } from './leftovers.ts'
 import type { SceneOptions } from './scene.ts'
@@ -22,7 +23,7 @@ export interface Campaign extends AsyncDisposable {
 /** An engine with the image, and directories in which nothing is. */
 export async function openCampaign(): Promise<Campaign> {
   const engine = await CampaignEngine.start(join(settings.directory, 'engine'))
-  const [image = '', ...others] = imageTags()
+  const [image = '', ...others] = await vmImageNames()
   for (const tag of [image, ...others]) await engine.load(tag)
   const places = placesOf(engine)
   const [runDirectory = '', temporary = ''] = places.directories
@@ -70,12 +71,4 @@ function placesOf(engine: CampaignEngine): Places {
     directories: [run, temporary],
     cacheDirectory: cache,
   }
-}
-
-/** Those of the image that the machine's engine has of this source (support/images.ts). */
-function imageTags(): readonly string[] {
-  const main = join(settings.root, 'dist/cli/main.js')
-  const id = execFileSync(process.execPath, [main, 'build', '--kernel', 'debian:bookworm'], { encoding: 'utf8' }).trim()
-  const inspect = ['image', 'inspect', '--format', '{{json .RepoTags}}', id]
-  return JSON.parse(execFileSync('docker', inspect, { encoding: 'utf8' })) as string[]
 }

@@ -2,35 +2,20 @@
 import { randomBytes } from 'node:crypto'
 import { createSocket, type Socket as DatagramSocket } from 'node:dgram'
 import { once } from 'node:events'
-import { mkdtemp, rm, stat } from 'node:fs/promises'
+import { stat } from 'node:fs/promises'
 import type { Socket } from 'node:net'
-import { tmpdir } from 'node:os'
-import { join } from 'node:path'
 import type { Duplex } from 'node:stream'
 import { buffer, text } from 'node:stream/consumers'
-import { afterAll, afterEach, beforeAll, beforeEach, expect, test } from 'vitest'
+import { expect, test } from 'vitest'
 import { datagramsIn, doorStreams, frameOf, makeDoorSecret } from '../../src/streams/index.ts'
-import { compileDoor, Door } from './support.ts'
+import { type Door, openDoorForEachTest } from './support.ts'
 
 const secret = makeDoorSecret()
 const poll = { timeout: 30_000 }
-let programs: string
-let directory: string
 let door: Door
 
-beforeAll(async () => {
-  programs = await mkdtemp(join(tmpdir(), 'tk-door-programs-'))
-  await compileDoor(programs)
-})
-afterAll(() => rm(programs, { recursive: true }))
-
-beforeEach(async () => {
-  directory = await mkdtemp(join(tmpdir(), 'tk-door-'))
-  door = await Door.open(programs, directory)
-})
-afterEach(async () => {
-  await door[Symbol.asyncDispose]()
-  await rm(directory, { recursive: true })
+openDoorForEachTest((opened) => {
+  door = opened
 })
 
 function open(): Promise<Duplex> {

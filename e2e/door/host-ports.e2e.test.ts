@@ -1,40 +1,30 @@
 // Ports of this machine as the container's end of the door has them for its guest, who is played here.
 import { once } from 'node:events'
-import { mkdtemp, rm, stat } from 'node:fs/promises'
+import { stat } from 'node:fs/promises'
 import { type AddressInfo, connect, createServer, type Server, type Socket } from 'node:net'
-import { tmpdir } from 'node:os'
-import { join } from 'node:path'
 import { buffer, text } from 'node:stream/consumers'
-import { afterAll, afterEach, beforeAll, beforeEach, expect, test } from 'vitest'
+import { afterEach, beforeEach, expect, test } from 'vitest'
 import { HostPorts } from '../../src/forward/host-ports.ts'
 import { silentLogger } from '../../src/log/index.ts'
-import { compileDoor, Door, HOST_ADDRESS } from './support.ts'
+import { type Door, HOST_ADDRESS, openDoorForEachTest } from './support.ts'
 
 const poll = { timeout: 30_000 }
 const never = new AbortController().signal
-let programs: string
-let directory: string
 let door: Door
 let service: Server
 let port: number
 
-beforeAll(async () => {
-  programs = await mkdtemp(join(tmpdir(), 'tk-door-programs-'))
-  await compileDoor(programs)
+openDoorForEachTest((opened) => {
+  door = opened
 })
-afterAll(() => rm(programs, { recursive: true }))
 
 beforeEach(async () => {
-  directory = await mkdtemp(join(tmpdir(), 'tk-door-'))
-  door = await Door.open(programs, directory)
   service = createServer({ allowHalfOpen: true }, (socket) => void socket.pipe(socket)).listen(0, '127.0.0.1')
   await once(service, 'listening')
   port = (service.address() as AddressInfo).port
 })
-afterEach(async () => {
-  await door[Symbol.asyncDispose]()
+afterEach(() => {
   service.close()
-  await rm(directory, { recursive: true })
 })
 
 async function open(): Promise<HostPorts> {

@@ -1,10 +1,13 @@
 import { type ChildProcess, spawn } from 'node:child_process'
 import { once } from 'node:events'
 import { readdirSync } from 'node:fs'
+import { mkdtemp, rm } from 'node:fs/promises'
 import { createServer, connect as dial, type Server, type Socket } from 'node:net'
+import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { text } from 'node:stream/consumers'
 import { setTimeout as delay } from 'node:timers/promises'
+import { beforeAll, beforeEach } from 'vitest'
 import type { Architecture } from '../../src/arch/index.ts'
 import { exporters, llb, type State } from '../../src/buildkit/index.ts'
 import { dockerHost } from '../../src/host/index.ts'
@@ -151,4 +154,23 @@ export class Door implements AsyncDisposable {
       await ended
     }
   }
+}
+
+/** Compiles the programs for a file's tests, and joins them anew for each. @param take is given the door, before the test */
+export function openDoorForEachTest(take: (door: Door) => void): void {
+  let programs: string
+  beforeAll(async () => {
+    programs = await mkdtemp(join(tmpdir(), 'tk-door-programs-'))
+    await compileDoor(programs)
+    return () => rm(programs, { recursive: true })
+  })
+  beforeEach(async () => {
+    const directory = await mkdtemp(join(tmpdir(), 'tk-door-'))
+    const door = await Door.open(programs, directory)
+    take(door)
+    return async () => {
+      await door[Symbol.asyncDispose]()
+      await rm(directory, { recursive: true })
+    }
+  })
 }

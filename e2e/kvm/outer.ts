@@ -2,10 +2,10 @@ import { execFile } from 'node:child_process'
 import { cp, mkdir, readFile, rm, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { promisify } from 'node:util'
-import Docker from 'dockerode'
 import { KernelVm, type StartedKernelVm } from 'testkernels'
 import { debianMirror } from '../../src/image/index.ts'
 import { packTarball, root } from '../full/consumers/consumer.ts'
+import { vmImageNames } from '../support/templates.ts'
 
 const execute = promisify(execFile)
 const stage = join(root, '.testkernels/kvm')
@@ -104,9 +104,7 @@ export class OuterVm implements AsyncDisposable {
 
 /** The image of the inner VMs and the one that it is made from, as the outer engine has them: the inner one then builds nothing. */
 async function innerImages(): Promise<string[]> {
-  const main = join(root, 'dist/cli/main.js')
-  const { stdout } = await execute(process.execPath, [main, 'build', '--kernel', 'debian:bookworm'])
-  const { RepoTags: [name] = [] } = await new Docker().getImage(stdout.trim()).inspect()
+  const [name] = await vmImageNames()
   if (name === undefined) throw new Error('the image of debian:bookworm has no name')
   return [process.env['TESTKERNELS_E2E_BASE'] ?? '', name]
 }

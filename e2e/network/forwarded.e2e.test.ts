@@ -3,28 +3,18 @@
 import { createSocket } from 'node:dgram'
 import { once } from 'node:events'
 import { createServer, type Server } from 'node:net'
-import { KernelVm, type StartedKernelVm } from 'testkernels'
-import { afterAll, beforeAll, expect, test, vi } from 'vitest'
+import type { StartedKernelVm } from 'testkernels'
+import { expect, test } from 'vitest'
 import { docker } from '../support/docker.ts'
-import { fixtureTar } from '../support/env.ts'
+import { startForwarded } from '../support/forwarded.ts'
 import { ask, dial, listening, runGreeter, runService } from '../support/service.ts'
 
 /** For what comes by itself, which takes its time under emulation. */
 const deadline = { timeout: 200_000 }
 let vm: StartedKernelVm
-
-beforeAll(async () => {
-  vi.stubEnv('TESTKERNELS_PORTS', 'forwarded')
-  vm = await start('forwarded')
+startForwarded((started) => {
+  vm = started
 })
-afterAll(async () => {
-  await vm?.stop()
-  vi.unstubAllEnvs()
-})
-
-function start(name: string): Promise<StartedKernelVm> {
-  return new KernelVm({ name, kernel: 'debian:bookworm', images: [fixtureTar] }).start()
-}
 
 test('is an address of this machine', () => {
   expect(vm.address).toMatch(/^127\./)

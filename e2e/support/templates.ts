@@ -68,3 +68,8 @@ export async function vmImage(): Promise<string> {
   image ??= run(process.execPath, [main, 'build', '--kernel', 'debian:bookworm']).then(({ stdout }) => stdout.trim())
   return await image
 }
+
+/** What it is called. */
+export async function vmImageNames(): Promise<readonly string[]> {
+  return (await docker.getImage(await vmImage()).inspect()).RepoTags ?? []
+}

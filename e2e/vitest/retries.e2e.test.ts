@@ -3,10 +3,9 @@ import { mkdir, mkdtemp, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterEach, beforeEach, expect, test } from 'vitest'
-import { writeJestReport } from '../../src/jest/file-record.ts'
 import { cleanUp, serve } from '../../src/matrix/testing/lease-service.ts'
 import { type RunReport, readReport } from '../../src/report/index.ts'
-import { jest } from '../support/jest.ts'
+import { jest, reportOf } from '../support/jest.ts'
 import { vitest } from '../support/run.ts'
 
 let directory: string
@@ -57,16 +56,8 @@ async function inJest(filter: string) {
   await using run = await jest('fake-kernel', [filter], { env: { LEASES: server.socket, RECORDS: records } })
   const exit = await run.program.exit
   await expect.poll(() => [[...living], entrances]).toEqual([['v2'], []])
-  const rows = [{ name: 'fake', kernel: 'debian:trixie' }]
-  const asked = {
-    place: 0,
-    scope: 'project',
-    isolation: 'project',
-    retryOn: 'fresh-vm',
-    kernelReport: directory,
-  } as const
-  await writeJestReport([{ request: { id: 'fake', rows, ...asked }, records, startedMs: Date.now() }], directory)
-  return { exit, stderr: run.program.stderr, tries: triesOf(await readReport(directory)) }
+  const report = await reportOf(records, directory, 'fresh-vm')
+  return { exit, stderr: run.program.stderr, tries: triesOf(report) }
 }
 
 const runners = [

@@ -5,11 +5,10 @@ import { createServer, type Server } from 'node:http'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterEach, beforeEach, expect, test } from 'vitest'
-import { writeJestReport } from '../../src/jest/file-record.ts'
 import { ReportServers } from '../../src/matrix/report-server.ts'
 import { mergeDirectories, type RunReport, readReport } from '../../src/report/index.ts'
 import { compare, type Row } from '../../src/report/model.ts'
-import { jest } from '../support/jest.ts'
+import { jest, reportOf } from '../support/jest.ts'
 import { PlayedVm } from '../support/played-vm.ts'
 import { vitest } from '../support/run.ts'
 
@@ -118,18 +117,7 @@ test('Jest leaves records of its test files, of which a report is made', { timeo
   await mkdir(records)
   await using run = await jest('fake-kernel', ['report.test'], { env: { FATE, RECORDS: records } })
   await run.program.exit
-  const rows = [{ name: 'fake', kernel: 'debian:trixie' }]
-  const asked = {
-    place: 0,
-    scope: 'project',
-    isolation: 'project',
-    retryOn: 'same-vm',
-    kernelReport: 'report',
-  } as const
-  const request = { id: 'fake', rows, ...asked }
-  await writeJestReport([{ request, records, startedMs: Date.now() }], directory)
-
-  const report = await readReport(join(directory, 'report'))
+  const report = await reportOf(records, join(directory, 'report'))
   const [run0] = report.runs
   expect(run0?.runner).toBe('jest')
   const verdicts = report.tests.map(({ file, name, results }) => [file.replace(/.*\//, ''), name, results[0]?.verdict])

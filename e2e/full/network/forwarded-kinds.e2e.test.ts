@@ -3,28 +3,19 @@
 import { createSocket } from 'node:dgram'
 import { once } from 'node:events'
 import { connect } from 'node:net'
-import { KernelVm, type StartedKernelVm } from 'testkernels'
-import { afterAll, beforeAll, expect, test, vi } from 'vitest'
+import type { StartedKernelVm } from 'testkernels'
+import { expect, test } from 'vitest'
 import { docker } from '../../support/docker.ts'
-import { fixtureImage, fixtureTar } from '../../support/env.ts'
+import { fixtureImage } from '../../support/env.ts'
+import { startForwarded } from '../../support/forwarded.ts'
 import { dial, greeter, runGreeter } from '../../support/service.ts'
 
 /** For what comes by itself, which takes its time under emulation, that of a swarm above all. */
 const deadline = { timeout: 200_000 }
 let vm: StartedKernelVm
-
-beforeAll(async () => {
-  vi.stubEnv('TESTKERNELS_PORTS', 'forwarded')
-  vm = await start('forwarded')
+startForwarded((started) => {
+  vm = started
 })
-afterAll(async () => {
-  await vm?.stop()
-  vi.unstubAllEnvs()
-})
-
-function start(name: string): Promise<StartedKernelVm> {
-  return new KernelVm({ name, kernel: 'debian:bookworm', images: [fixtureTar] }).start()
-}
 
 test('ports that dockerd chooses, and all of a range, lead to their container', async () => {
   await runGreeter(vm, 'chosen', '--publish', '80')
