@@ -7,6 +7,7 @@ import Docker from 'dockerode'
 import { KernelVm, type StartedKernelVm } from 'testkernels'
 import { describe, expect, test } from 'vitest'
 import { fixtureImage, fixtureTar } from '../support/env.ts'
+import { runWebServer } from '../support/service.ts'
 
 const run = promisify(execFile)
 const kernel = { source: 'debian/trixie', config: ['cgroup-v1'] }
@@ -38,7 +39,7 @@ describe.each([1, 2] as const)('on cgroup v%i', (cgroup) => {
     const cpus = cgroup === 1 ? 'cpuset/cpuset.cpus' : 'cpuset.cpus'
     expect(await inContainer(vm, ['--cpuset-cpus', '1'], 'cat', `/sys/fs/cgroup/${cpus}`)).toBe('1')
 
-    await inContainer(vm, ['--detach', '--publish', '8081:8080'], 'httpd', '-f', '-p', '8080')
+    await runWebServer(vm, 'published', '--publish', '8081:80')
     expect((await fetch(`http://${vm.address}:8081/bin/busybox`)).status).toBe(200)
 
     const inGuest = async (...argv: string[]) => (await vm.exec(argv)).stdout.trim()

@@ -54,6 +54,16 @@ export function runGreeter(of: Guest, name: string, ...options: string[]): Promi
   return docker(of, ['run', '--detach', '--name', name, '--hostname', name, ...options, fixtureImage, ...greeter])
 }
 
+/**
+ * Runs a container whose files are at its port 80 over HTTP; comes back when it listens. It does so before it goes to the background:
+ * a container has been started before its program has run, and until then its port is refused.
+ */
+export async function runWebServer(of: Guest, name: string, ...options: string[]): Promise<void> {
+  const server = ['sh', '-c', 'httpd -h / -p 80 && echo listening && exec tail -f /dev/null']
+  await docker(of, ['run', '--detach', '--name', name, ...options, fixtureImage, ...server])
+  await listening(of, name, 1)
+}
+
 /** Comes back when the service has begun to listen for so many times. */
 export async function listening(guest: Guest, name: string, starts: number): Promise<void> {
   const said = async () => (await docker(guest, ['logs', name])).split('\n').filter((line) => line === 'listening')

@@ -9,6 +9,7 @@ import { afterAll, beforeAll, expect, test } from 'vitest'
 import { guestLink } from '../../src/qemu/index.ts'
 import { docker } from '../support/docker.ts'
 import { fixtureImage, fixtureTar } from '../support/env.ts'
+import { runWebServer } from '../support/service.ts'
 
 const { doorPort, sshPort, guestAddress } = guestLink
 const EVENT_DEADLINE_MS = 60_000
@@ -82,11 +83,11 @@ test('who reaches the socket and does not know the secret is denied', async () =
 })
 
 test("neither SSH nor the door is at the container's address, where published ports are", async () => {
-  const published = await docker(vm, ['run', '-d', '-p', '8082:80', fixtureImage, 'httpd', '-f', '-p', '80'])
+  await runWebServer(vm, 'published', '--publish', '8082:80')
   expect(await reached(8082)).toBe('connected')
   expect(await reached(sshPort)).toBe('refused')
   expect(await reached(doorPort)).toBe('refused')
-  await docker(vm, ['rm', '-f', published])
+  await docker(vm, ['rm', '--force', 'published'])
 })
 
 test('nor does a container in the guest get in', async () => {

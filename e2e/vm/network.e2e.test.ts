@@ -5,28 +5,18 @@ import type { AddressInfo } from 'node:net'
 import { promisify } from 'node:util'
 import { expect, test } from 'vitest'
 import { fixtureImage } from '../support/env.ts'
+import { runWebServer } from '../support/service.ts'
 
 const run = promisify(execFile)
 
 test('a published port is reached at once', async () => {
-  const { stdout } = await run('docker', [
-    'run',
-    '--detach',
-    '--rm',
-    '--publish',
-    '8081:8080',
-    fixtureImage,
-    'httpd',
-    '-f',
-    '-p',
-    '8080',
-  ])
+  await runWebServer({ environment: process.env }, 'published', '--publish', '8081:80')
   try {
     const response = await fetch(`http://${process.env['TESTCONTAINERS_HOST_OVERRIDE']}:8081/bin/busybox`)
     expect(response.status).toBe(200)
     expect((await response.arrayBuffer()).byteLength).toBeGreaterThan(1_000_000)
   } finally {
-    await run('docker', ['rm', '--force', stdout.trim()])
+    await run('docker', ['rm', '--force', 'published'])
   }
 })
 
