@@ -1,7 +1,14 @@
 // Parts of the page that know nothing of the rest of it.
 
 import { html } from './escape.ts'
-import { type Cell, frequency, type ReportedKernelReport, type ReportedRun, type ReportedVm } from './model.ts'
+import {
+  type Cell,
+  frequency,
+  type ReportedKernelReport,
+  type ReportedRun,
+  type ReportedVm,
+  type Row,
+} from './model.ts'
 
 export const accelerators = { kvm: 'KVM', tcg: 'software emulation' } as const
 
@@ -18,6 +25,13 @@ export function cellHtml(cell: Cell | undefined, detail: string | undefined): st
   if (verdict === 'skipped') return '<td class="s">skipped</td>'
   const took = duration(cell.results.at(-1)?.ms ?? 0)
   return `<td class="p">${detail === undefined ? took : linked(`${took}, with a kernel report`)}</td>`
+}
+
+/** `3 tests`, `1 test and 2 files`: what failed outside of its tests is a row of its file. */
+export function rowsText(rows: readonly Row[]): string {
+  const files = rows.filter(({ name }) => name === '').length
+  const several = (count: number, word: string) => (count === 0 ? [] : `${count} ${word}${count === 1 ? '' : 's'}`)
+  return [several(rows.length - files, 'test'), several(files, 'file')].flat().join(' and ')
 }
 
 function failedText(cell: Cell): string {

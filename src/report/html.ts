@@ -8,6 +8,7 @@ import {
   kernelReportHtml,
   moment,
   pre,
+  rowsText,
   runText,
   startText,
   style,
@@ -17,6 +18,7 @@ import {
   type Cell,
   columnsOf,
   compare,
+  countsOf,
   describeRow,
   type ReportedResult,
   type ReportedVm,
@@ -139,12 +141,9 @@ ${this.#vms()}
   }
 
   #counts(entry: string): string {
-    const at = this.#columns.indexOf(entry)
-    const cells = this.#rows.flatMap(({ cells }) => cells[at] ?? [])
-    const [passed, failed, skipped] = (['passed', 'failed', 'skipped'] as const).map(
-      (verdict) => cells.filter((cell) => cell.verdict === verdict).length,
-    ) as [number, number, number]
-    const share = (count: number) => `${((100 * count) / Math.max(1, cells.length)).toFixed(2)}%`
+    const { passed, failed, skipped } = countsOf(this.#rows, entry)
+    const all = Math.max(1, passed + failed + skipped)
+    const share = (count: number) => `${((100 * count) / all).toFixed(2)}%`
     const bar = `<svg aria-hidden="true"><rect width="100%" height="6" fill="var(--line)"/><rect width="${share(passed + failed)}" height="6" fill="var(--fail)"/><rect width="${share(passed)}" height="6" fill="var(--pass)"/></svg>`
     return `${passed} passed${failed > 0 ? `, ${failed} failed` : ''}${skipped > 0 ? `, ${skipped} skipped` : ''}${bar}`
   }
@@ -154,7 +153,7 @@ ${this.#vms()}
     if (rows.length === 0) return ''
     const [heading] = headings[kind]
     const table = `<div class="wide"><table class="tests"><thead><tr><th scope="col">test</th>${this.#heads()}</tr></thead>${this.#files(rows)}</table></div>`
-    const count = `<small>${rows.length} ${rows.length === 1 ? 'test' : 'tests'}</small>`
+    const count = `<small>${rowsText(rows)}</small>`
     if (kind === 'passes' || kind === 'skipped')
       return `<section id="${kind}"><h2>${heading}</h2><details><summary>${count}</summary>${table}</details></section>\n`
     return `<section id="${kind}"><h2>${heading} ${count}</h2>${table}</section>\n`

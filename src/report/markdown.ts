@@ -1,7 +1,7 @@
 import { markdownBlock, markdownLine } from './escape.ts'
 import { headings } from './html.ts'
 import { accelerators, firstLineOf, hasDetail, runText } from './html-parts.ts'
-import { type Cell, columnsOf, compare, describeRow, frequency, type Row, type RunReport } from './model.ts'
+import { type Cell, columnsOf, compare, countsOf, describeRow, frequency, type Row, type RunReport } from './model.ts'
 
 /** What a summary has of errors and kernel reports, each; the pages beside it have all. */
 const MOST_BLOCK = 2_000
@@ -15,7 +15,7 @@ export function markdownOf(report: RunReport, mostBytes: number): string {
   const rows = compare(report)
   const pieces = [
     `## Tests by kernels\n\n${report.runs.map((run) => `${markdownLine(runText(run))}\n`).join('\n')}\n${sumsOf(rows)}\n`,
-    kernelTable(report),
+    kernelTable(report, rows),
   ]
   const told = rows.filter(({ kind }) => kind === 'differs' || kind === 'fails' || kind === 'flaky')
   let isBegun = false
@@ -56,23 +56,18 @@ function sumsOf(rows: readonly Row[]): string {
   )
 }
 
-function kernelTable({ entries, vms, tests }: RunReport): string {
+function kernelTable({ entries, vms }: RunReport, rows: readonly Row[]): string {
   const lines = entries.map(({ name, kernel, cgroup }) => {
     const own = vms.filter(({ entry }) => entry === name)
     const all = (values: readonly (string | undefined)[]) =>
       [...new Set(values.filter((value) => value !== undefined))].map(markdownLine).join(', ') || '—'
-    // What failed outside of its tests, a file is told for; else it is no test.
-    const last = tests.flatMap((test) => {
-      const result = test.results.findLast(({ entry }) => entry === name)
-      return result === undefined || (test.name === '' && result.verdict !== 'failed') ? [] : result
-    })
-    const count = (verdict: string) => last.filter((one) => one.verdict === verdict).length
+    const { passed, failed, skipped } = countsOf(rows, name)
     const cells = [
       `**${markdownLine(name)}**<br>${markdownLine(kernel)}, cgroup v${cgroup}`,
       all(own.map(({ release }) => release)),
       all(own.map(({ dockerd }) => dockerd)),
       all(own.map(({ accelerator }) => accelerator && accelerators[accelerator])),
-      `${count('passed')} passed, ${count('failed')} failed, ${count('skipped')} skipped`,
+      `${passed} passed, ${failed} failed, ${skipped} skipped`,
     ]
     return `| ${cells.join(' | ')} |\n`
   })

@@ -136,6 +136,15 @@ export interface Row {
   readonly cells: readonly (Cell | undefined)[]
 }
 
+/** How many tests came to each verdict on one entry; a file is one of them where something failed outside of its tests. */
+export function countsOf(rows: readonly Row[], entry: string): Readonly<Record<Cell['verdict'], number>> {
+  const cells = rows.flatMap(({ name, cells }) =>
+    cells.filter((cell) => cell?.entry === entry && (name !== '' || cell.verdict === 'failed')),
+  )
+  const count = (verdict: Cell['verdict']) => cells.filter((cell) => cell?.verdict === verdict).length
+  return { passed: count('passed'), failed: count('failed'), skipped: count('skipped') }
+}
+
 /** Tests by kernels; what the kernels differ in first. */
 export function compare({ tests, entries }: Pick<RunReport, 'tests' | 'entries'>): readonly Row[] {
   const columns = columnsOf({ tests, entries })

@@ -144,10 +144,14 @@ describe('pages', () => {
   })
 
   test('a file is counted among its tests where something failed outside of them', () => {
-    const report = of([told('', 'v1', failed), told('', 'v2'), told('a', 'v1'), told('a', 'v2')])
+    const report = of([told('', 'v1', failed), told('', 'v2'), told('a', 'v1', failed), told('a', 'v2')])
     const summary = markdownOf(report, 1e6)
-    expect(summary).toMatch(/\*\*v1\*\*.*\| 1 passed, 1 failed, 0 skipped \|/)
+    expect(summary).toMatch(/\*\*v1\*\*.*\| 0 passed, 2 failed, 0 skipped \|/)
     expect(summary).toMatch(/\*\*v2\*\*.*\| 1 passed, 0 failed, 0 skipped \|/)
+    const page = htmlOf(report)
+    const counts = [...page.matchAll(/<span class="count">([^<]*)<svg/g)].map(([, text]) => text)
+    expect(counts).toEqual(['0 passed, 2 failed', '1 passed'])
+    expect(page).toContain('<small>1 test and 1 file</small>')
   })
 
   test('what a page has of details is bounded', () => {
