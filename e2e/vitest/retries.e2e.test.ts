@@ -3,9 +3,12 @@ import { mkdir, mkdtemp, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterEach, beforeEach, expect, test } from 'vitest'
+import { ReportServers } from '../../src/matrix/report-server.ts'
 import { cleanUp, serve } from '../../src/matrix/testing/lease-service.ts'
+import type { RetryOn } from '../../src/options/index.ts'
 import { type RunReport, readReport } from '../../src/report/index.ts'
 import { jest, reportOf } from '../support/jest.ts'
+import { PlayedVm } from '../support/played-vm.ts'
 import { vitest } from '../support/run.ts'
 
 let directory: string
@@ -40,20 +43,47 @@ const expected = {
 
 const besides = { 'a suite > fails once': ['passed', '1 of 2', 'v2'], 'another > passes': ['passed', '0 of 1', 'v2'] }
 
-async function inVitest(filter: string) {
-  const { server, living, entrances } = await serve('project', { retryOn: 'fresh-vm' })
-  const env = { FATES: '{"fake":""}', LEASES: server.socket, REPORT: directory }
+interface Mode {
+  /** @default 'fresh-vm' */
+  readonly retryOn?: RetryOn
+  /** The tests' functions, in the order in which they are run, where a test reads it. */
+  readonly runs?: readonly string[]
+}
+
+/** VMs whose kernels report what tests provoke. */
+async function serveVms({ retryOn = 'fresh-vm', runs = [] }: Mode) {
+  const provoke = join(directory, 'provoke')
+  const servers = new ReportServers(async () => directory)
+  const vms = new Map<string, PlayedVm>()
+  const reportsOf = (hostname: string) => {
+    const vm = vms.get(hostname) ?? new PlayedVm(provoke, hostname)
+    vms.set(hostname, vm)
+    return servers.socketFor(vm)
+  }
+  const service = await serve('project', { retryOn, reportsOf })
+  const env = { LEASES: service.server.socket, RETRY_ON: retryOn, PROVOKE: provoke, RUNS: JSON.stringify(runs) }
+  const end = async () => {
+    for (const vm of vms.values()) await servers.end(vm)
+  }
+  return { ...service, env, [Symbol.asyncDispose]: end }
+}
+
+async function inVitest(filter: string, mode: Mode = {}) {
+  await using vms = await serveVms(mode)
+  const { living, entrances } = vms
+  const env = { ...vms.env, FATES: '{"fake":""}', REPORT: directory }
   await using run = await vitest('fake-kernel', [filter], { env })
   const exit = await run.program.exit
   await expect.poll(() => [[...living], entrances]).toEqual([['v2'], []])
   return { exit, stderr: run.program.stderr, tries: triesOf(await readReport(directory)) }
 }
 
-async function inJest(filter: string) {
-  const { server, living, entrances } = await serve('project', { retryOn: 'fresh-vm' })
+async function inJest(filter: string, mode: Mode = {}) {
+  await using vms = await serveVms(mode)
+  const { living, entrances } = vms
   const records = join(directory, 'records')
   await mkdir(records)
-  await using run = await jest('fake-kernel', [filter], { env: { LEASES: server.socket, RECORDS: records } })
+  await using run = await jest('fake-kernel', [filter], { env: { ...vms.env, RECORDS: records } })
   const exit = await run.program.exit
   await expect.poll(() => [[...living], entrances]).toEqual([['v2'], []])
   const report = await reportOf(records, directory, 'fresh-vm')
@@ -86,6 +116,39 @@ test.each(runners)(
     const { exit, stderr, tries } = await run('beside.test')
     expect(exit, stderr).toEqual({ code: 0, signal: null })
     expect(tries).toMatchObject(besides)
+  },
+)
+
+const reported = [
+  {
+    retryOn: 'same-vm',
+    code: 1,
+    runs: ['passes', 'fails'],
+    expected: {
+      'passes but for its kernel': ['failed', '1 of 1', 'v2'],
+      'fails as its kernel does': ['failed', '1 of 1', 'v2'],
+    },
+  },
+  {
+    retryOn: 'fresh-vm',
+    code: 0,
+    runs: ['passes', 'passes', 'fails', 'fails'],
+    expected: {
+      'passes but for its kernel': ['passed', '1 of 2', 'v2', 'v2-1'],
+      'fails as its kernel does': ['passed', '1 of 2', 'v2', 'v2-2'],
+    },
+  },
+] as const
+
+test.each(runners.flatMap((runner) => reported.map((mode) => ({ ...runner, ...mode }))))(
+  '$runner: what a kernel reported fails its try, and there is another on a fresh VM alone: $retryOn',
+  {
+    timeout: 120_000,
+  },
+  async ({ run, retryOn, runs, code, expected }) => {
+    const { exit, stderr, tries } = await run('reported.test', { retryOn, runs })
+    expect(exit, stderr).toEqual({ code, signal: null })
+    expect(tries).toMatchObject({ ...expected, 'were run so often': ['passed', '0 of 1', 'v2'] })
   },
 )
 

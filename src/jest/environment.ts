@@ -40,6 +40,8 @@ export function withKernels(module: EnvironmentModule, request: KernelRequest): 
     readonly #running = new Map<CircusTest, RunningTest>()
     /** What went wrong when fresh VMs took the place of those on which a test failed. */
     readonly #renewed = new Map<CircusTest, readonly unknown[]>()
+    /** What kernels reported in a try. */
+    readonly #reported = new Map<CircusTest, readonly unknown[]>()
     readonly #provided: ProvidedToProject
     /** Undefined where there is to be no report of the run. */
     readonly #record: JestFileRecord | undefined
@@ -96,18 +98,8 @@ export function withKernels(module: EnvironmentModule, request: KernelRequest): 
     async #watch({ name, test }: CircusEvent, { unhandledErrors, rootDescribeBlock }: CircusState): Promise<void> {
       if (name === 'test_retry' && test !== undefined && !hasConcurrentTest(rootDescribeBlock))
         await this.#renewVmsOf(test)
-      if (name === 'test_started' && test !== undefined) {
-        const fullName = fullNameOf(test)
-        this.#running.set(test, await beginTest(fullName, this.#neededBy(fullName)))
-      }
-      if (name === 'test_done' && test !== undefined) {
-        const running = this.#running.get(test)
-        this.#running.delete(test)
-        const { errors, told } = (await running?.end()) ?? { errors: [], told: undefined }
-        test.errors.push(...errors, ...(this.#renewed.get(test) ?? []))
-        this.#renewed.delete(test)
-        this.#record?.done(test, fullNameOf(test), told?.({ failed: test.errors.length > 0 }))
-      }
+      if (name === 'test_started' && test !== undefined) await this.#beginTry(test)
+      if (name === 'test_done' && test !== undefined) await this.#endTry(test)
       if ((name === 'test_skip' || name === 'test_todo') && test !== undefined)
         this.#record?.skipped(test, fullNameOf(test))
       if (name === 'run_finish') {
@@ -119,8 +111,32 @@ export function withKernels(module: EnvironmentModule, request: KernelRequest): 
 
     /** What goes wrong with it is the failure of the try that follows; Jest takes what is thrown here for the end of the file. */
     async #renewVmsOf(test: CircusTest): Promise<void> {
-      const errors = await renewVms(this.#neededBy(fullNameOf(test))).catch((thrown) => [thrown])
-      this.#renewed.set(test, errors)
+      const vms = this.#neededBy(fullNameOf(test))
+      if (vms.every(({ retryOn }) => retryOn === 'same-vm')) return
+      this.#reported.delete(test)
+      this.#renewed.set(test, await renewVms(vms).catch((thrown) => [thrown]))
+    }
+
+    /**
+     * Of a test that has failed before it begins, Jest calls `afterEach` alone. So it is where a kernel reported a fault, and the VM is the
+     * same: it says each thing once, so that another try would only hide it.
+     */
+    async #beginTry(test: CircusTest): Promise<void> {
+      test.errors.push(...(this.#reported.get(test) ?? this.#renewed.get(test) ?? []))
+      if (this.#reported.has(test)) return
+      const fullName = fullNameOf(test)
+      this.#running.set(test, await beginTest(fullName, this.#neededBy(fullName)))
+    }
+
+    async #endTry(test: CircusTest): Promise<void> {
+      const running = this.#running.get(test)
+      if (running === undefined) return
+      this.#running.delete(test)
+      this.#renewed.delete(test)
+      const { errors, told } = await running.end()
+      test.errors.push(...errors)
+      if (errors.length > 0) this.#reported.set(test, errors)
+      this.#record?.done(test, fullNameOf(test), told({ failed: test.errors.length > 0 }))
     }
 
     #neededBy(fullName: string): readonly LeasedVm[] {

@@ -28,15 +28,15 @@ export class JestFileRecord {
   }
 
   /** A test was tried; Jest may try it again. */
-  done(test: CircusTest, fullName: string, told: ToldOfTest | undefined): void {
+  done(test: CircusTest, fullName: string, told: ToldOfTest): void {
     const former = this.#tests.get(test)
     const failed = test.errors.length > 0
     this.#tests.set(test, {
       ...this.#named(fullName),
       // A test that is tried again is on one VM or on several.
-      hostnames: [...new Set([...(former?.hostnames ?? []), ...(told?.hostnames ?? [])])],
-      reports: [...(former?.reports ?? []), ...(told?.reports ?? [])],
-      console: (former?.console ?? '') + (told?.console ?? ''),
+      hostnames: [...new Set([...(former?.hostnames ?? []), ...told.hostnames])],
+      reports: [...(former?.reports ?? []), ...told.reports],
+      console: (former?.console ?? '') + told.console,
       verdict: failed ? 'failed' : 'passed',
       startedMs: former?.startedMs ?? test.startedAt ?? Date.now(),
       ms: (former?.ms ?? 0) + (test.duration ?? 0),

@@ -86,7 +86,10 @@ export interface ProvidedKernels {
 
 /** What the runner leaves for a report of the run in the meta data of tasks: of a test what it did, of a test file its VMs. */
 export interface ReportMeta {
-  testkernelsTest?: ToldOfTest
+  testkernelsTest?: ToldOfTest & {
+    /** How many of its tries Vitest counts and did not begin. */
+    readonly untried: number
+  }
   testkernelsVms?: readonly VmRecord[]
 }
 

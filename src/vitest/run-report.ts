@@ -92,12 +92,13 @@ function testRecord(test: TestCase, { request, startedMs }: OfProject): TestReco
   const { state, errors = [] } = test.result()
   const found = test.diagnostic()
   const ran = state === 'passed' || state === 'failed'
-  const retries = found?.retryCount ?? 0
+  const { untried = 0, ...told } = (test.meta() as ReportMeta).testkernelsTest ?? {}
+  const retries = (found?.retryCount ?? 0) - untried
   return {
     reports: [],
     console: '',
     hostnames: [],
-    ...(test.meta() as ReportMeta).testkernelsTest,
+    ...told,
     ...placeOf(test.fullName, { scope: request.scope, kernels: request.rows }),
     // One that did not come to its turn, because the run was ended, did not run.
     verdict: ran ? state : 'skipped',

@@ -1,6 +1,7 @@
 // Vitest's own test runner, whose tests hear of the end of the VM that they run on.
 import type { RunnerTask, RunnerTestCase, RunnerTestSuite } from 'vitest'
 import * as vitest from 'vitest'
+import type { RetryOn } from '../options/index.ts'
 import {
   abortable,
   beginTest,
@@ -12,6 +13,10 @@ import {
   type TestFunction,
 } from '../worker/index.ts'
 import { leasedVms, type ReportMeta, releaseVms } from './kernels.ts'
+
+interface TryOptions {
+  readonly retry: number
+}
 
 type TestRunnerClass = typeof vitest.TestRunner
 
@@ -31,6 +36,8 @@ const { TestRunner, functionOf, hooksOf } = await findTestRunner()
 export default class KernelTestRunner extends TestRunner {
   readonly #provided = vitest.inject('testkernels')
   readonly #running = new Map<RunnerTestCase, RunningTest>()
+  /** How many tries of a test failed before they began. */
+  readonly #untried = new WeakMap<RunnerTestCase, number>()
   /** What kernels said outside of tests. */
   readonly #outside: Error[] = []
   #wentBack: Promise<void> = Promise.resolve()
@@ -57,9 +64,25 @@ export default class KernelTestRunner extends TestRunner {
   }
 
   /** Before its `beforeEach`. Tests that run beside others have their VM together, and it cannot be taken from under those. */
-  override async onBeforeTryTask(test: RunnerTestCase, options?: { readonly retry: number }): Promise<void> {
+  override async onBeforeTryTask(test: RunnerTestCase, options?: TryOptions): Promise<void> {
     await super.onBeforeTryTask(test)
-    if (options !== undefined && options.retry > 0 && !isBeside(test)) await this.#running.get(test)?.retry()
+    const running = this.#running.get(test)
+    if (running === undefined || options === undefined) return
+    const on: RetryOn = isBeside(test) ? 'same-vm' : 'fresh-vm'
+    if (options.retry > 0) await this.#retry(test, { running, on })
+    // A test that is to fail, or runs several times over, is judged once it is over: how a try ended, Vitest does not say of it.
+    if (test.fails || test.repeats || options.retry >= retriesOf(test)) return
+    if (on === 'same-vm' || this.#neededBy(test).every(({ retryOn }) => retryOn === 'same-vm')) return
+    // The first that is asked for is called last, when all hooks of the try are over; and without a time limit.
+    test.context.onTestFinished(async () => fail(test, (await this.#running.get(test)?.endTry()) ?? []), 0)
+  }
+
+  async #retry(test: RunnerTestCase, { running, on }: { running: RunningTest; on: RetryOn }): Promise<void> {
+    const failed = await running.retry(on)
+    if (failed === undefined) return
+    if (failed.errors.length === 0) this.#untried.set(test, (this.#untried.get(test) ?? 0) + 1)
+    // Vitest takes a list of errors, an empty one too: the try has failed, and there is nothing to add to why.
+    throw failed.errors
   }
 
   async runTask(test: RunnerTestCase): Promise<void> {
@@ -79,7 +102,10 @@ export default class KernelTestRunner extends TestRunner {
     if (running !== undefined) {
       const { errors, told } = await running.end()
       fail(test, errors)
-      if (this.#provided.report) reportMeta(test).testkernelsTest = told({ failed: test.result?.state === 'fail' })
+      if (this.#provided.report) {
+        const failed = test.result?.state === 'fail'
+        reportMeta(test).testkernelsTest = { ...told({ failed }), untried: this.#untried.get(test) ?? 0 }
+      }
     }
     await super.onAfterRunTask(test)
   }
@@ -123,6 +149,11 @@ function fail({ result }: RunnerTask, errors: readonly Error[]): void {
     ...(result.errors ?? []),
     ...errors.map(({ name, message, stack = '' }) => ({ name, message, stack })),
   ]
+}
+
+/** How often it is tried again at the most. */
+function retriesOf({ retry }: RunnerTestCase): number {
+  return (typeof retry === 'object' ? retry.count : retry) ?? 0
 }
 
 /** Whether it may run beside others, by itself or with a suite that it is in. */

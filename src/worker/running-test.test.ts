@@ -38,7 +38,7 @@ class RenewedVm {
   readonly kernel = { dockerHost: `unix://${join(directory, 'none.sock')}` }
   readonly retryOn = 'fresh-vm'
   gone = new AbortController().signal
-  watch = undefined
+  watch: LeasedVm['watch'] = undefined
   #fresh = 0
   #consoles = 0
 
@@ -73,9 +73,9 @@ test('a test that is tried again is told with all VMs that it was on, and the te
   await vm.say('boot\n')
   const test = await beginTest('a', leased)
   await vm.say('first\n')
-  await test.retry()
+  await test.retry('fresh-vm')
   await vm.say('second\n')
-  await test.retry()
+  await test.retry('fresh-vm')
   await vm.say('third\n')
   const { told, errors } = await test.end()
   expect(errors).toEqual([])
@@ -95,11 +95,53 @@ test('a test that is tried again is told with all VMs that it was on, and the te
   ])
 })
 
+/** A VM whose kernel says in the first try that is watched what it says never again. */
+function reportingOnce(vm: RenewedVm): readonly LeasedVm[] {
+  const reports = [new Error('KASAN: use-after-free in f')]
+  const begin = async () => ({ end: async () => ({ errors: reports.splice(0), reports: [] }), leave: () => {} })
+  vm.watch = { begin, finish: async () => ({ errors: [], reports: [] }) } as Partial<
+    LeasedVm['watch']
+  > as LeasedVm['watch']
+  return [vm as unknown as LeasedVm]
+}
+
+const messages = (errors: readonly Error[] = []) => errors.map(({ message }) => message)
+
+test('a test whose kernel reported a fault is not tried again on the same VM, and fails', async () => {
+  const test = await beginTest('a', reportingOnce(new RenewedVm()))
+  expect(await test.retry('same-vm')).toEqual({ errors: [] })
+  expect(await test.retry('same-vm')).toEqual({ errors: [] })
+  const { errors, told } = await test.end()
+  expect(messages(errors)).toEqual(['KASAN: use-after-free in f'])
+  expect(told({ failed: true }).hostnames).toEqual(['v1'])
+})
+
+test('a test whose kernel reported nothing is tried again on the same VM, and told with that once', async () => {
+  const vm = new RenewedVm()
+  const test = await beginTest('a', [vm as unknown as LeasedVm])
+  await vm.say('first\n')
+  expect(await test.retry('same-vm')).toBeUndefined()
+  await vm.say('second\n')
+  expect((await test.end()).told({ failed: true })).toMatchObject({ hostnames: ['v1'], console: 'first\nsecond\n' })
+})
+
+test('on fresh VMs, what a kernel reported is the failure of its try alone', async () => {
+  const vm = new RenewedVm()
+  const test = await beginTest('a', reportingOnce(vm))
+  expect(messages(await test.endTry())).toEqual(['KASAN: use-after-free in f'])
+  expect(await test.retry('fresh-vm')).toBeUndefined()
+  await vm.say('boot\n')
+  expect(await test.endTry()).toEqual([])
+  const { errors, told } = await test.end()
+  expect(errors).toEqual([])
+  expect(told({ failed: false }).hostnames).toEqual(['v1', 'v1-1'])
+})
+
 test('where there is no fresh VM, the try fails with the reason, and the test is over as any other', async () => {
   const vm = new RenewedVm()
   vm.renew = () => Promise.reject(new Error('the disk is full'))
   const test = await beginTest('a', [vm as unknown as LeasedVm])
-  await expect(test.retry()).rejects.toThrow('the disk is full')
+  await expect(test.retry('fresh-vm')).rejects.toThrow('the disk is full')
   expect((await test.end()).told({ failed: true }).hostnames).toEqual(['v1'])
 })
 
@@ -112,7 +154,7 @@ test('where one VM cannot be renewed or gone back to, no other is left in the mi
     await renew()
   }
   const test = await beginTest('a', [failing, other] as unknown[] as LeasedVm[])
-  await expect(test.retry()).rejects.toThrow('the disk is full')
+  await expect(test.retry('fresh-vm')).rejects.toThrow('the disk is full')
   expect(other.isFresh).toBe(true)
   await other.say('boot\n')
   failing.goBack = () => Promise.reject(new Error('nobody answers'))

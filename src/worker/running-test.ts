@@ -1,6 +1,7 @@
 import { closeSync, openSync, readSync, statSync } from 'node:fs'
 import { get } from 'node:http'
 import { json } from 'node:stream/consumers'
+import type { RetryOn } from '../options/index.ts'
 import type { FileRecord, TestRecord } from '../report/index.ts'
 import type { VmKernelReport } from '../vm/index.ts'
 import type { ProvidedKernel, VmFacts } from './fate.ts'
@@ -14,11 +15,14 @@ export type VmRecord = FileRecord['vms'][number]
 
 /** A test that runs, with all VMs that it is on. */
 export interface RunningTest {
+  /** The end of a try that another one may follow on fresh VMs. @returns why it failed all the same; `end` has that not again */
+  endTry(): Promise<readonly Error[]>
   /**
-   * It failed, and is about to be tried again: on fresh VMs, where they are asked for.
-   * @throws why there is none
+   * It failed, and is about to be tried again: on fresh VMs where they are asked for, else on the same ones.
+   * @returns why the try fails before it begins; undefined where it begins
+   * @throws why there are no fresh VMs
    */
-  retry(): Promise<void>
+  retry(on: RetryOn): Promise<FailedBefore | undefined>
   /** Why it failed all the same, and what a report tells of it. The tests after it are on the VMs that it was on at first. */
   end(): Promise<EndedTest>
   /** It did not run after all. */
@@ -30,6 +34,14 @@ interface EndedTest {
   readonly told: (of: { readonly failed: boolean }) => ToldOfTest
 }
 
+export interface FailedBefore {
+  /**
+   * Of what kernels said while no test ran. None where one had reported a fault in the try before, and the VM is the same: it says each
+   * thing once, so that another try would only hide it.
+   */
+  readonly errors: readonly Error[]
+}
+
 /** VMs that tests of a file were on, and are not any more; what a report tells of them, by hostname. */
 const formerVms = new WeakMap<LeasedVm, Map<string, VmRecord>>()
 
@@ -39,23 +51,32 @@ const left = new WeakSet<AbortSignal>()
 /** Has the VMs know that a test runs on them. */
 export async function beginTest(name: string, vms: readonly LeasedVm[]): Promise<RunningTest> {
   const former: { readonly errors: readonly Error[]; readonly told: ToldOfTest }[] = []
-  let current: Awaited<ReturnType<typeof beginTry>> | undefined = await beginTry(name, vms)
-  const endTry = async () => {
-    const ended = await current?.end()
-    current = undefined
-    return ended ?? { errors: [], told: () => NOTHING_TOLD }
+  let current = await beginTry(name, vms)
+  let ended: EndedTest | undefined
+  const endCurrent = async () => {
+    ended ??= await current.end()
+    return ended
   }
   return {
-    retry: async () => {
-      if (vms.every(({ retryOn }) => retryOn === 'same-vm')) return
-      const { errors, told } = await endTry()
+    endTry: async () => {
+      const { errors, told } = await endCurrent()
+      ended = { errors: [], told }
+      return errors
+    },
+    retry: async (on) => {
+      const { errors, told } = await endCurrent()
+      const isRenewed = on === 'fresh-vm' && vms.some(({ retryOn }) => retryOn === 'fresh-vm')
+      if (!isRenewed && errors.length > 0) return { errors: [] }
       // The console of a fresh VM goes with it.
       former.push({ errors, told: told({ failed: true }) })
-      former.push({ errors: await renewVms(vms), told: NOTHING_TOLD })
+      ended = { errors: [], told: () => NOTHING_TOLD }
+      const outside = isRenewed ? await renewVms(vms) : []
       current = await beginTry(name, vms)
+      ended = undefined
+      return outside.length > 0 ? { errors: outside } : undefined
     },
     end: async () => {
-      const { errors, told } = await endTry()
+      const { errors, told } = await endCurrent()
       const kept = vms.some((vm) => vm.isFresh) ? told({ failed: true }) : undefined
       const outside = await goBack(vms)
       return {
@@ -64,14 +85,16 @@ export async function beginTest(name: string, vms: readonly LeasedVm[]): Promise
           const last = kept === undefined ? told({ failed }) : failed ? kept : { ...kept, console: '' }
           const all = [...former.map((one) => one.told), last]
           return {
-            hostnames: all.flatMap(({ hostnames }) => hostnames),
+            hostnames: [...new Set(all.flatMap(({ hostnames }) => hostnames))],
             reports: all.flatMap(({ reports }) => reports),
             console: all.map(({ console }) => console).join(''),
           }
         },
       }
     },
-    leave: () => current?.leave(),
+    leave: () => {
+      if (ended === undefined) current.leave()
+    },
   }
 }
 

@@ -5,7 +5,7 @@ import { join } from 'node:path'
 import type { RetryOn } from '../../options/index.ts'
 import type { EntrancePlace, StartedKernelVm } from '../../vm/index.ts'
 import { leaseVms } from '../../worker/index.ts'
-import { Fates } from '../fates.ts'
+import { Fates, type ReportSockets } from '../fates.ts'
 import { LeaseServer, type LeaseServerOptions } from '../lease-server.ts'
 import { Retries } from '../retries.ts'
 
@@ -25,6 +25,7 @@ export async function serve(
     entries = 1,
     retryOn = 'same-vm',
     first,
+    reportsOf,
   }: {
     fork?: (options: { memoryWaitMs?: number }) => Promise<never>
     workers?: number
@@ -33,6 +34,8 @@ export async function serve(
     retryOn?: RetryOn
     /** @default one that has started */
     first?: Promise<StartedKernelVm>
+    /** Where workers hear what the kernel of the VM of this hostname reports. @default nowhere */
+    reportsOf?: (hostname: string) => Promise<string | undefined>
   } = {},
 ) {
   /** How many spares were asked for, each time; `undefined` at the end. */
@@ -87,7 +90,8 @@ export async function serve(
     directories.add(path)
     return { path, [Symbol.asyncDispose]: async () => void directories.delete(path) }
   }
-  const fates = new Fates(directory)
+  const reports: ReportSockets = { socketFor: async ({ hostname }) => await reportsOf?.(hostname) }
+  const fates = new Fates(directory, { reports })
   const logs: LeaseServerOptions['logs'] = {
     follow: async () => {},
     keep: async ({ hostname }) => {
