@@ -2,12 +2,12 @@ import type { Socket } from 'node:net'
 import { join } from 'node:path'
 import type { Publisher } from '../host/index.ts'
 import type { Logger } from '../log/index.ts'
-import { type ForwardOptions, forwardName } from '../options/index.ts'
+import { type ForwardOptions, forwardName, type KernelEntry } from '../options/index.ts'
 import type { Destination, Streams } from '../streams/index.ts'
 import { type DockerForwardOptions, type ForwardedSocket, forwardDocker } from './docker/docker-forward.ts'
 import { ForwardPortTakenError } from './errors.ts'
 import { type HostPortOptions, HostPorts } from './host-ports.ts'
-import { carry, type Listener, listenOnLoopback, listenPrivately } from './listen.ts'
+import { carry, type HeldPort, holdOnLoopback, type Listener, listenPrivately } from './listen.ts'
 import { PublishedPorts, type PublishedPortsOptions } from './ports/published-ports.ts'
 
 export interface ForwardsOptions {
@@ -33,6 +33,13 @@ export interface SocketForwardOptions {
 export interface ForwardPlace {
   readonly directory: string
   readonly directoryOwner: number
+  /** Ports of this machine that are open already. @default none */
+  readonly held?: HeldPorts
+}
+
+/** The private socket that leads to a socket of the guest. */
+export function forwardSocket(name: string): string {
+  return `forward-${name}.sock`
 }
 
 /** Where a socket or a port of the guest is on this machine. */
@@ -45,6 +52,7 @@ export type ForwardAddress = {
   | { readonly kind: 'tcp'; readonly host: string; readonly port: number }
 )
 
+/** Where a forward has its port of this machine. */
 const LOOPBACK = '127.0.0.1'
 
 /** All sockets and ports of this machine that lead into one VM, and those that its guest may reach here. */
@@ -93,33 +101,24 @@ export class Forwards implements AsyncDisposable {
   }
 
   /**
-   * Opens what an entry asks for, for this VM alone. @throws ForwardPortTakenError; as `listenPrivately`
+   * Opens what an entry asks for, for this VM alone.
+   * @throws ForwardPortTakenError; as `listenPrivately`
    */
-  async addForward(forward: ForwardOptions, { directory, directoryOwner }: ForwardPlace): Promise<ForwardAddress> {
+  async addForward(forward: ForwardOptions, place: ForwardPlace): Promise<ForwardAddress> {
+    const { directory, directoryOwner, held } = place
     const { guest, host } = forward
     const destination: Destination =
       typeof guest === 'number' ? { kind: 'tcp', port: guest } : { kind: 'unix', path: guest }
     const name = forwardName(forward)
-    if (host !== undefined || destination.kind === 'tcp') return await this.#addPort(name, host ?? 0, destination)
-    const path = join(directory, `forward-${name}.sock`)
+    if (host !== undefined || destination.kind === 'tcp') {
+      const { port, ...opened } = (host && held?.take(host)) || (await openForwardPort(forward, this.#options))
+      this.#listeners.add(opened)
+      opened.lead(destination, this.#options.streams)
+      return { name, kind: 'tcp', host: LOOPBACK, port, address: `${LOOPBACK}:${port}` }
+    }
+    const path = join(directory, forwardSocket(name))
     await this.addSocket({ localPath: path, directoryOwner, destination })
     return { name, kind: 'unix', path, address: path }
-  }
-
-  async #addPort(name: string, port: number, destination: Destination): Promise<ForwardAddress> {
-    const { streams, log, entry } = this.#options
-    try {
-      const listener = await listenOnLoopback({ address: LOOPBACK, port, destination }, streams, log)
-      this.#listeners.add(listener)
-      return { name, kind: 'tcp', host: LOOPBACK, port: listener.port, address: `${LOOPBACK}:${listener.port}` }
-    } catch (cause) {
-      throw new ForwardPortTakenError({
-        what: `port ${port} of ${LOOPBACK}, which the forward '${name}' asks for, cannot be opened`,
-        entry,
-        remedy: `leave host out, and one that is free is taken; or end what listens there (\`ss -tlnp sport = :${port}\`)`,
-        cause,
-      })
-    }
   }
 
   /** Lets the guest connect to a port of this machine. @throws as `HostPorts.open` */
@@ -148,6 +147,61 @@ export class Forwards implements AsyncDisposable {
 
   [Symbol.asyncDispose](): Promise<void> {
     return this.close()
+  }
+}
+
+/**
+ * The ports of this machine that an entry's forwards ask for by number, from before its VM is started until it has them: so none is
+ * started in vain, also where several are at the same time.
+ */
+export class HeldPorts implements AsyncDisposable {
+  readonly #held = new Map<number, HeldPort>()
+
+  private constructor() {}
+
+  /** @throws ForwardPortTakenError, and then none is held */
+  static async hold({ name, forwards }: Pick<KernelEntry, 'name' | 'forwards'>, log: Logger): Promise<HeldPorts> {
+    const ports = new HeldPorts()
+    try {
+      for (const forward of forwards)
+        if (forward.host !== undefined)
+          ports.#held.set(forward.host, await openForwardPort(forward, { entry: name, log }))
+      return ports
+    } catch (thrown) {
+      await ports[Symbol.asyncDispose]()
+      throw thrown
+    }
+  }
+
+  /** Whoever takes it closes it. Undefined for one that is not held. */
+  take(port: number): HeldPort | undefined {
+    const held = this.#held.get(port)
+    this.#held.delete(port)
+    return held
+  }
+
+  /** Gives up those that nobody took. */
+  async [Symbol.asyncDispose](): Promise<void> {
+    await Promise.all([...this.#held.values()].map((port) => port.close()))
+    this.#held.clear()
+  }
+}
+
+/** The port that the forward names, or one that is free. @throws ForwardPortTakenError */
+async function openForwardPort(
+  forward: ForwardOptions,
+  { entry, log }: { readonly entry?: string | undefined; readonly log: Logger },
+): Promise<HeldPort> {
+  const { host: port = 0 } = forward
+  try {
+    return await holdOnLoopback({ address: LOOPBACK, port }, log)
+  } catch (cause) {
+    throw new ForwardPortTakenError({
+      what: `port ${port} of ${LOOPBACK}, which the forward '${forwardName(forward)}' asks for, cannot be opened`,
+      entry,
+      remedy: `leave host out, and one that is free is taken; or end what listens there (\`ss -tlnp sport = :${port}\`)`,
+      cause,
+    })
   }
 }
 

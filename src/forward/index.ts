@@ -9,5 +9,12 @@ export {
   HostPortNotOpenedError,
   PortNotForwardedError,
 } from './errors.ts'
-export { type ForwardAddress, type ForwardPlace, Forwards, type ForwardsOptions } from './forwards.ts'
+export {
+  type ForwardAddress,
+  type ForwardPlace,
+  Forwards,
+  type ForwardsOptions,
+  forwardSocket,
+  HeldPorts,
+} from './forwards.ts'
 export { loopbackAddress } from './ports/published-ports.ts'

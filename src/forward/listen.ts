@@ -77,20 +77,41 @@ export interface LoopbackPort {
   readonly destination?: Destination
 }
 
+/** A TCP port of this machine that nobody else can have. */
+export interface HeldPort extends Listener {
+  readonly port: number
+  /** From now on its connections end there; until then they are reset. */
+  lead(destination: Destination, streams: Streams): void
+}
+
+/** @throws what Node throws for an address that cannot be listened at, such as EADDRINUSE */
+export async function holdOnLoopback(
+  { address, port }: Pick<LoopbackPort, 'address' | 'port'>,
+  log: Logger = silentLogger,
+): Promise<HeldPort> {
+  let onSocket: (socket: Socket) => void = reset
+  const { server, close } = relayServer((socket) => onSocket(socket))
+  server.listen({ host: address, port, backlog: BACKLOG })
+  await once(server, 'listening')
+  server.on('error', (error) => log.warn(`${address}:${port}: ${error.message}`))
+  const lead: HeldPort['lead'] = (destination, streams) => {
+    onSocket = (socket) => carry(socket, () => streams.open(destination))
+  }
+  return { close, lead, port: (server.address() as AddressInfo).port }
+}
+
 /**
  * Listens at a TCP port of this machine whose connections end in the guest.
- * @throws what Node throws for an address that cannot be listened at, such as EADDRINUSE
+ * @throws as `holdOnLoopback`
  */
 export async function listenOnLoopback(
   { address, port, destination = { kind: 'tcp', port } }: LoopbackPort,
   streams: Streams,
-  log: Logger = silentLogger,
+  log?: Logger,
 ): Promise<Listener & { readonly port: number }> {
-  const { server, close } = relayServer((socket) => carry(socket, () => streams.open(destination)))
-  server.listen({ host: address, port, backlog: BACKLOG })
-  await once(server, 'listening')
-  server.on('error', (error) => log.warn(`${address}:${port}: ${error.message}`))
-  return { close, port: (server.address() as AddressInfo).port }
+  const held = await holdOnLoopback({ address, port }, log)
+  held.lead(destination, streams)
+  return held
 }
 
 /** Carries a connection into the guest, whatever is said over it. */

@@ -63,7 +63,7 @@ function project(name: string, asked: Asked, options: KernelProjectOptions): Jes
   const report = parseKernelReport(name, kernelReport)
   const wanted = {
     ...asked,
-    isolation: parseIsolation(name, isolation),
+    isolation: parseIsolation(name, isolation, asked.rows),
     retryOn: parseRetryOn(name, retryOn, asked.rows),
     ...(report !== undefined && { kernelReport: report }),
     ...(testTimeoutMs !== undefined && { testTimeoutMs }),

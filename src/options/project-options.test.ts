@@ -32,3 +32,12 @@ test('fresh VMs for retries are refused where a forward has a port of this machi
     /project vm has retryOn: 'fresh-vm', and a forward of v1 names a port of this machine/,
   )
 })
+
+test.each(['worker', 'file'])('VMs of each %s are refused where a forward has a port of this machine', (isolation) => {
+  const rows = [{ name: 'v1', forwards: [{ guest: 5432, host: 5432 }] }]
+  expect(parseIsolation('vm', isolation, [{ name: 'v1', forwards: [{ guest: 5432 }] }])).toBe(isolation)
+  expect(parseIsolation('vm', 'project', rows)).toBe('project')
+  expect(() => parseIsolation('vm', isolation, rows)).toThrow(
+    `project vm has isolation: '${isolation}', and a forward of v1 names a port of this machine`,
+  )
+})

@@ -38,9 +38,30 @@ export interface ProjectOptions {
 /** Longest wait for a test where nobody says another, in milliseconds. Test runners' own 5 s is less than one `docker run` under emulation. */
 export const TEST_TIMEOUT_MS = 120_000
 
-/** @throws InvalidOptionError */
-export function parseIsolation(project: string, value: unknown = 'project'): Isolation {
-  return oneOf(['project', 'worker', 'file'], { project, option: 'isolation', value })
+type ForwardingRow = Pick<NamedKernelOptions, 'name' | 'forwards'>
+
+/**
+ * @param rows of the project
+ * @throws InvalidOptionError
+ */
+export function parseIsolation(
+  project: string,
+  value: unknown = 'project',
+  rows: readonly ForwardingRow[] = [],
+): Isolation {
+  const isolation = oneOf(['project', 'worker', 'file'], { project, option: 'isolation', value })
+  if (isolation !== 'project') refuseFixedPorts(rows, { project, option: 'isolation', value: isolation })
+  return isolation
+}
+
+/** Where an entry has several VMs at a time. */
+function refuseFixedPorts(rows: readonly ForwardingRow[], { project, option, value }: Given): void {
+  const taken = rows.find(({ forwards = [] }) => forwards.some(({ host }) => host !== undefined))
+  if (taken === undefined) return
+  throw new InvalidOptionError({
+    what: `project ${project} has ${option}: '${value}', and a forward of ${taken.name} names a port of this machine: two VMs cannot have it`,
+    remedy: `leave host out of the forward, and a port that is free is taken, or leave ${option} out`,
+  })
 }
 
 /** @throws InvalidOptionError */
@@ -56,7 +77,7 @@ export function parseOnTestsRerun(project: string, value: unknown = 'keep'): OnT
 export function parseRetryOn(
   project: string,
   value: unknown = 'same-vm',
-  rows: readonly Pick<NamedKernelOptions, 'name' | 'forwards'>[] = [],
+  rows: readonly ForwardingRow[] = [],
   platform: NodeJS.Platform = process.platform,
 ): RetryOn {
   const retryOn = oneOf(['same-vm', 'fresh-vm'], { project, option: 'retryOn', value })
@@ -67,12 +88,8 @@ export function parseRetryOn(
       remedy: 'leave retryOn out here, or run the tests on Linux',
     })
   }
-  const taken = rows.find(({ forwards = [] }) => forwards.some(({ host }) => host !== undefined))
-  if (taken === undefined) return retryOn
-  throw new InvalidOptionError({
-    what: `project ${project} has retryOn: 'fresh-vm', and a forward of ${taken.name} names a port of this machine: two VMs cannot have it`,
-    remedy: 'leave host out of the forward, and a port that is free is taken, or leave retryOn out',
-  })
+  refuseFixedPorts(rows, { project, option: 'retryOn', value: retryOn })
+  return retryOn
 }
 
 /** @throws InvalidOptionError */

@@ -67,7 +67,7 @@ function project(
   const setups = asArray(options.globalSetup)
   const request = inConfiguration(() => ({
     ...asked,
-    isolation: parseIsolation(name, isolation),
+    isolation: parseIsolation(name, isolation, asked.rows),
     onTestsRerun: parseOnTestsRerun(name, onTestsRerun),
     kernelReport: parseKernelReport(name, kernelReport),
     retryOn: parseRetryOn(name, retryOn, asked.rows),

@@ -167,18 +167,31 @@ test('forks have names of their own, and end on their own', async () => {
   await fork.stop()
 })
 
-test('each VM has forwards of its own, and one whose port is taken is ended', async () => {
+test('each VM has forwards of its own, and one whose port is taken is not started', async () => {
   const vm = await fake.launch({ forwards: [{ guest: 8080, name: 'web' }] })
   await using fork = await vm.fork()
   const [one, other] = [vm.forwards['web'], fork.forwards['web']]
   expect(one?.address).not.toBe(other?.address)
   expect(fork.environment['TESTKERNELS_FORWARD_WEB']).toBe(other?.address)
   const host = one?.kind === 'tcp' ? one.port : 0
+  const boxes = fake.host.specs.length
   await expect(fake.launch({ forwards: [{ guest: 80, host }] })).rejects.toMatchObject({ code: 'FORWARD_PORT_TAKEN' })
-  expect(fake.host.boxes.size).toBe(2)
+  expect(fake.host.specs).toHaveLength(boxes)
   await vm.stop()
   await using next = await fake.launch({ forwards: [{ guest: 80, host }] })
   expect(next.forwards['80']?.address).toBe(one?.address)
+})
+
+test('of two starts at once that ask for one port, only one starts a VM', async () => {
+  const vm = await fake.launch({ forwards: [{ guest: 8080 }] })
+  const host = vm.forwards['8080']?.kind === 'tcp' ? vm.forwards['8080'].port : 0
+  await vm.stop()
+  const boxes = fake.host.specs.length
+  const starts = [1, 2].map((guest) => fake.launch({ forwards: [{ guest, host }] }))
+  const refused = (await Promise.allSettled(starts)).filter((one) => one.status === 'rejected')
+  expect(refused).toMatchObject([{ reason: { code: 'FORWARD_PORT_TAKEN' } }])
+  expect(fake.host.specs).toHaveLength(boxes + 1)
+  for (const start of await Promise.allSettled(starts)) if (start.status === 'fulfilled') await start.value.stop()
 })
 
 test('ports of this machine are open to a guest as soon as somebody has it, and to its forks', async () => {
@@ -199,6 +212,7 @@ test('a spare takes no port of this machine before somebody has it', async () =>
   await vm.stop()
   await using first = await fake.launch({ forwards: [{ guest: 80, host }], spares: 1 })
   await expect.poll(() => fake.host.boxes.size, { timeout: 30_000 }).toBe(2)
-  // It wakes, and only then the port is asked for.
+  // The spare is left for who can have it.
   await expect(first.fork()).rejects.toMatchObject({ code: 'FORWARD_PORT_TAKEN' })
+  expect(fake.host.boxes.size).toBe(2)
 })

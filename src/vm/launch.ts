@@ -1,4 +1,5 @@
 import { firstFailure, reasonOf } from '../errors/index.ts'
+import { HeldPorts } from '../forward/index.ts'
 import { type Logger, silentLogger } from '../log/index.ts'
 import { type KernelEntry, kernelText } from '../options/index.ts'
 import { offerSsh } from './attach.ts'
@@ -32,12 +33,13 @@ import { waitUntilReady } from './wait.ts'
 export async function launchVm(request: VmRequest, start: Start): Promise<StartedKernelVm> {
   const { session, entry } = request
   start.signal.throwIfAborted()
+  await using ports = await HeldPorts.hold(entry, start.log)
   await sweepRunDirectories(session.settings.runtimeDirectory)
   await sweepConsoleLogs(consoleDirectory(session.settings))
   const plan = await planVm(request, start)
   start.log.info(`starting ${kernelText(entry.kernel)}, cgroup v${entry.cgroup}, ${plan.runsOn}`)
   try {
-    return await launch(newFamily(plan, start.log), start)
+    return await launch(newFamily(plan, start.log), start, ports)
   } finally {
     // Not before: a start does not wait for it.
     session.sweep()
@@ -45,9 +47,9 @@ export async function launchVm(request: VmRequest, start: Start): Promise<Starte
 }
 
 /** Starts one more VM of a plan. */
-async function launch(family: Family, start: Start): Promise<StartedKernelVm> {
+async function launch(family: Family, start: Start, ports: HeldPorts): Promise<StartedKernelVm> {
   try {
-    return await ready(family, await admitted(family.plan, start), start)
+    return await ready(family, { booted: await admitted(family.plan, start), ports }, start)
   } catch (thrown) {
     throw firstFailure(thrown)
   }
@@ -79,7 +81,13 @@ async function restoreOrBoot(plan: VmPlan, start: Start, turn: Turn): Promise<Bo
   }
 }
 
-async function ready(family: Family, booted: BootedVm, start: Start): Promise<StartedKernelVm> {
+interface Booted {
+  readonly booted: BootedVm
+  /** Those that its forwards ask for. */
+  readonly ports: HeldPorts
+}
+
+async function ready(family: Family, { booted, ports }: Booted, start: Start): Promise<StartedKernelVm> {
   const { entry, waitStrategy } = family.plan
   const { timeline, signal, log, hostname } = start
   family.add(booted)
@@ -91,7 +99,7 @@ async function ready(family: Family, booted: BootedVm, start: Start): Promise<St
       booted,
       kernelRelease: family.plan.kernelRelease,
       accelerator: family.plan.machine.accelerator.kind,
-      forwards: await ownForwards(booted, entry),
+      forwards: await ownForwards({ booted, ports }, entry),
       timeline,
       openEntrance: (place) => openEntrance(booted, { entry, log }, place),
       fork: (options) => fork(family, options),
@@ -109,9 +117,9 @@ async function ready(family: Family, booted: BootedVm, start: Start): Promise<St
 }
 
 /** Not before somebody has the VM: a spare must not take the ports of one that is used. */
-async function ownForwards(booted: BootedVm, entry: KernelEntry) {
+async function ownForwards({ booted, ports }: Booted, entry: KernelEntry) {
   const { forwards, runDirectory } = booted
-  const place = { directory: runDirectory.path, directoryOwner: runDirectory.owner.uid }
+  const place = { directory: runDirectory.path, directoryOwner: runDirectory.owner.uid, held: ports }
   const opened = await openForwards(forwards, entry, place)
   await Promise.all(entry.hostPorts.map((port) => offerHostPort(booted, port)))
   return opened
@@ -119,13 +127,15 @@ async function ownForwards(booted: BootedVm, entry: KernelEntry) {
 
 /** A clone: a spare that wakes up, or one that is started. */
 async function fork(family: Family, options: ForkOptions = {}): Promise<StartedKernelVm> {
-  const start = cloneStart(family.plan.entry, { ...options, log: family.log })
+  const { entry } = family.plan
+  const start = cloneStart(entry, { ...options, log: family.log })
+  start.signal.throwIfAborted()
+  await using ports = await HeldPorts.hold(entry, start.log)
   const spare = await spareOf(family, start)
-  return spare === undefined ? await launch(family, start) : await ready(family, spare, start)
+  return spare === undefined ? await launch(family, start, ports) : await ready(family, { booted: spare, ports }, start)
 }
 
 async function spareOf(family: Family, start: Start): Promise<BootedVm | undefined> {
-  start.signal.throwIfAborted()
   const { timeline } = start
   const fromMs = timeline.nowMs
   const spare = await family.takeSpare(start.signal)

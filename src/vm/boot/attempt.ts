@@ -46,7 +46,8 @@ export class Attempt implements AsyncDisposable {
   static async open(plan: VmPlan, start: Start, user = qemuUser()): Promise<Attempt> {
     const { settings } = plan.session
     await using resources = new Disposals()
-    const runDirectory = resources.use('run directory', await makeRunDirectory(settings.runtimeDirectory, user))
+    const directory = await makeRunDirectory(settings.runtimeDirectory, { owner: user, forwards: plan.entry.forwards })
+    const runDirectory = resources.use('run directory', directory)
     const path = join(consoleDirectory(settings), consoleName(plan.entry, runDirectory.path))
     const console = await ConsoleLog.open(path)
     return new Attempt({ plan, start, runDirectory, console, resources: resources.move() })

@@ -37,6 +37,13 @@ test('a place where no socket fits is refused', async () => {
   expect(await readdir(directory)).toEqual([])
 })
 
+test('a place where the socket of a forward does not fit is refused, before there is a VM for it', async () => {
+  const parent = join(directory, 'x'.repeat(50 - Buffer.byteLength(directory)))
+  const forwards = [{ guest: '/run/a.sock', name: 'n'.repeat(32) }]
+  await expect(makeRunDirectory(parent, { forwards })).rejects.toThrow('too long a path')
+  await using _short = await makeRunDirectory(parent, { forwards: [{ guest: '/run/a.sock' }] })
+})
+
 test('a place that cannot be written is refused, with the cause', async () => {
   await writeFile(join(directory, 'file'), '')
   await expect(makeRunDirectory(join(directory, 'file'))).rejects.toMatchObject({
@@ -99,6 +106,6 @@ test.runIf(process.getuid?.() === 0)("what is another user's is not swept", asyn
 test.runIf(process.getuid?.() === 0)('the QEMU of a root user is nobody, and the directory is its own', async () => {
   const user = qemuUser()
   expect(user.uid).toBeGreaterThan(60_000)
-  await using made = await makeRunDirectory(directory, user)
+  await using made = await makeRunDirectory(directory, { owner: user })
   expect(await stat(made.path)).toMatchObject({ uid: user.uid, gid: user.gid, mode: 0o40700 })
 })

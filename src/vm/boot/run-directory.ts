@@ -9,8 +9,10 @@ import {
   type OwnedDirectory,
   ownedDirectories,
 } from '../../files/index.ts'
+import { forwardSocket } from '../../forward/index.ts'
 import { thisUser, type UserIds } from '../../host/index.ts'
 import { Disposals } from '../../lifetime/index.ts'
+import { type ForwardOptions, forwardName } from '../../options/index.ts'
 import { HOST_PORTS_SOCKET } from '../machine.ts'
 
 /** Nobody's (systemd's documentation, "Users, Groups, UIDs and GIDs", has them as unused). */
@@ -22,15 +24,24 @@ export interface RunDirectory extends OwnedDirectory {
   readonly owner: UserIds
 }
 
-/**
- * @param owner who may use it beside root, where there is such a user
- * @throws DirectoryUnusableError, before anything is started
- */
-export async function makeRunDirectory(runtimeDirectory: string, owner = thisUser()): Promise<RunDirectory> {
+export interface RunDirectoryOptions {
+  /** Who may use it beside root, where there is such a user. @default the user of this process */
+  readonly owner?: UserIds
+  /** Whose sockets are to fit into it. @default none */
+  readonly forwards?: readonly ForwardOptions[]
+}
+
+/** @throws DirectoryUnusableError, before anything is started */
+export async function makeRunDirectory(
+  runtimeDirectory: string,
+  { owner = thisUser(), forwards = [] }: RunDirectoryOptions = {},
+): Promise<RunDirectory> {
+  const sockets = [HOST_PORTS_SOCKET, ...forwards.map((forward) => forwardSocket(forwardName(forward)))]
+  const longest = sockets.reduce((one, other) => (other.length > one.length ? other : one))
   const place = { parent: runtimeDirectory, purpose: 'the sockets of VMs', variable: 'TESTKERNELS_RUN_DIR' }
   try {
     await using made = new Disposals()
-    const directory = made.use('run directory', await makeOwnedDirectory(place, HOST_PORTS_SOCKET))
+    const directory = made.use('run directory', await makeOwnedDirectory(place, longest))
     const given = await give(directory.path, owner)
     made.move()
     return { ...directory, owner: given }
