@@ -47,7 +47,14 @@ const SHORTEST_MS = 1
 const ANSWER_DEADLINE_MS = 15_000
 
 /** Taken before any test puts another clock in its place. */
-const nowMs = performance.now.bind(performance)
+const performanceNow = performance.now.bind(performance)
+
+export interface KernelWatchOptions {
+  /** Longest wait for an answer, in milliseconds. @default 15_000 */
+  readonly deadlineMs?: number
+  /** Milliseconds of a clock that only goes forward. @default that of this process */
+  readonly nowMs?: () => number
+}
 
 /** One test that runs. */
 export interface WatchedTest {
@@ -61,15 +68,21 @@ export class KernelWatch {
   readonly #socket: Socket
   readonly #toError: (failure: Failure) => Error
   readonly #deadlineMs: number
+  readonly #nowMs: () => number
   readonly #waiting = new Map<number, (reply: Told) => void>()
   #count = 0
   /** Until then the kernel can have said nothing that is not known. */
   #quietMs = Number.NEGATIVE_INFINITY
 
   /** @param path where the process that has the VM listens; no process stays alive for it */
-  constructor(path: string, toError: (failure: Failure) => Error, deadlineMs = ANSWER_DEADLINE_MS) {
+  constructor(
+    path: string,
+    toError: (failure: Failure) => Error,
+    { deadlineMs = ANSWER_DEADLINE_MS, nowMs = performanceNow }: KernelWatchOptions = {},
+  ) {
     this.#toError = toError
     this.#deadlineMs = deadlineMs
+    this.#nowMs = nowMs
     this.#socket = connect(path)
     const onEnd = () => this.#lose()
     // Node's own timer: tests may have replaced all that are JavaScript's.
@@ -81,17 +94,17 @@ export class KernelWatch {
 
   /** What the kernel said before is not this test's. */
   async begin(name: string): Promise<WatchedTest> {
-    if (nowMs() - this.#quietMs > SHORTEST_MS) await this.#settle()
+    if (this.#nowMs() - this.#quietMs > SHORTEST_MS) await this.#settle()
     const test = ++this.#count
-    const beginMs = nowMs()
+    const beginMs = this.#nowMs()
     this.#send({ do: 'begin', test, name })
     return {
       end: async () => {
-        const settle = nowMs() - beginMs > SHORTEST_MS
+        const settle = this.#nowMs() - beginMs > SHORTEST_MS
         const told = settle
           ? await this.#ask(test, { do: 'end', test, settle })
           : this.#send({ do: 'end', test, settle })
-        this.#quietMs = nowMs()
+        this.#quietMs = this.#nowMs()
         return this.#heard(told ?? NOTHING)
       },
       leave: () => this.#send({ do: 'end', test, settle: false }),
@@ -115,7 +128,7 @@ export class KernelWatch {
   async #settle(): Promise<void> {
     const id = ++this.#count
     await this.#ask(id, { do: 'settle', id })
-    this.#quietMs = nowMs()
+    this.#quietMs = this.#nowMs()
   }
 
   #send(request: WatchRequest): undefined {
