@@ -15,7 +15,7 @@ const SWEPT_DEADLINE_MS = 30_000
 /** A base image and a template may have to be made. */
 const SETUP_DEADLINE_MS = 600_000
 
-test.runIf(canCampaign())('nothing is lost and nothing left, whatever ends when', async () => {
+test.runIf(canCampaign())('nothing is lost and nothing left, whatever ends when', async ({ signal }) => {
   const { directory, seed, tries, first, seconds } = settings
   const ledger = new Ledger(join(directory, 'ledger.json'))
   await using campaign = await openCampaign()
@@ -32,14 +32,20 @@ test.runIf(canCampaign())('nothing is lost and nothing left, whatever ends when'
   const found: string[] = []
   const until = performance.now() + seconds * 1000
   let since: number[] = []
-  const isLast = (number: number) => number === first + tries - 1 || performance.now() >= until
+  const isLast = (number: number) => number === first + tries - 1 || performance.now() >= until || signal.aborted
   for (let number = first; ; number++) {
     const random = numbers(seed, number)
     const fault = draw(random, campaign.scene.tools)
     const startMs = performance.now()
     await using scene = new Scene({ ...measured, random })
+    // With the programs of a try ends what it waits for.
+    const calledOff = () => void scene[Symbol.asyncDispose]()
+    signal.addEventListener('abort', calledOff)
     const outcome = await injected(fault, scene)
+    signal.removeEventListener('abort', calledOff)
     await scene[Symbol.asyncDispose]()
+    // What came of it is none of the fault's.
+    if (signal.aborted) break
     const tried = { fault: fault.name, seed, number, ms: Math.round(performance.now() - startMs), ...outcome }
     ledger.tried(tried)
     console.log(

@@ -1,5 +1,6 @@
-import { execFileSync, spawn, spawnSync } from 'node:child_process'
-import { existsSync, readdirSync, readFileSync, rmSync, statfsSync } from 'node:fs'
+import { type ChildProcess, execFileSync, spawn, spawnSync } from 'node:child_process'
+import { once } from 'node:events'
+import { existsSync, rmSync, statfsSync } from 'node:fs'
 import { mkdir, rm, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { text } from 'node:stream/consumers'
@@ -8,6 +9,7 @@ import Docker from 'dockerode'
 import { expect } from 'vitest'
 import { NOWHERE } from '../support/isolated-engine.ts'
 import { Program } from '../support/program.ts'
+import { engineProcesses } from './engine-processes.mjs'
 
 const START_DEADLINE_MS = 60_000
 /** For an image, templates, and the disks of some VMs. */
@@ -17,17 +19,22 @@ export const CGROUP = 'testkernels-campaign'
 
 /**
  * An engine that may be stopped and killed: nobody else's. Its images and volumes stay for the next campaign, and its network is a
- * namespace of its own. See support/isolated-engine.ts.
+ * namespace of its own. See support/isolated-engine.ts. It ends with this process, however that ends: see engine-keeper.mjs.
  */
 export class CampaignEngine implements AsyncDisposable {
   readonly docker: Docker
   readonly socketPath: string
   readonly #directory: string
+  readonly #keeper: ChildProcess
   #program!: Program
 
   private constructor(directory: string) {
     this.#directory = directory
     this.socketPath = socketIn(directory)
+    const keeper = [join(import.meta.dirname, 'engine-keeper.mjs'), directory, this.socketPath, this.#data]
+    // A worker of Vitest outlives its main process, which ends at once when it is told to.
+    process.once('disconnect', () => process.exit(1))
+    this.#keeper = spawn(process.execPath, keeper, { detached: true, stdio: ['pipe', 'ignore', 'inherit'] })
     this.docker = new Docker({ socketPath: this.socketPath })
   }
 
@@ -53,23 +60,8 @@ export class CampaignEngine implements AsyncDisposable {
     this.#program.kill(signal)
     await this.#program.exit
     // One that starts beside the containerd of the former waits for that, and then gives up.
-    await expect.poll(() => this.#processes('containerd '), { timeout: START_DEADLINE_MS }).toEqual([])
+    await expect.poll(() => engineProcesses(this.#directory, 'containerd '), { timeout: START_DEADLINE_MS }).toEqual([])
     await this.#launch()
-  }
-
-  /** Whose command begins so: they have its directory in it. */
-  #processes(name: string): number[] {
-    const command = (pid: string) => {
-      try {
-        return readFileSync(`/proc/${pid}/cmdline`, 'utf8').replaceAll('\0', ' ')
-      } catch {
-        return ''
-      }
-    }
-    return readdirSync('/proc')
-      .filter((pid) => /^\d+$/.test(pid))
-      .filter((pid) => new RegExp(`^(\\S*/)?${name}`).test(command(pid)) && command(pid).includes(this.#directory))
-      .map(Number)
   }
 
   get #data(): string {
@@ -114,12 +106,9 @@ export class CampaignEngine implements AsyncDisposable {
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
-    // In order, so that its containerd ends as well.
-    this.#program.kill('SIGTERM')
-    await this.#program.exit
-    // Those of containers that a killed one was about to start are known to no engine.
-    for (const pid of this.#processes('containerd-shim')) process.kill(pid, 'SIGKILL')
-    execFileSync('umount', [this.#data])
+    this.#keeper.stdin?.end()
+    const [code] = await once(this.#keeper, 'close')
+    expect(code, 'the engine of the campaign has ended').toBe(0)
   }
 
   /** One that gives up is started again, as systemd does. */
