@@ -1,4 +1,5 @@
 // A host whose engine is taken for one on another machine: nothing of it is a file or an address here.
+import { once } from 'node:events'
 import { mkdtemp, readdir, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
@@ -61,6 +62,30 @@ test('a socket that never comes is waited for until the signal aborts', async ()
   ;(await box.dial('monitor.sock', signal)).destroy()
   abort.abort(new Error('enough'))
   await expect(dialling).rejects.toThrow('enough')
+})
+
+test('what dials in a box passes on an end of what is written, and ends with its stream', async () => {
+  const signal = AbortSignal.timeout(DEADLINE_MS)
+  const program = `
+    $| = 1;
+    my $client = IO::Socket::UNIX->new(Local => "${target}/late.sock", Listen => 1)->accept;
+    print {$client} "heard ", <$client>;
+    $client->flush;
+    sleep 1000;`
+  const spec = { ...(await qemu()), entry: 'remote-late', command: ['perl', '-MIO::Socket::UNIX', '-e', program] }
+  await using box = await host.run(spec, { signal, log })
+  const [container] = await engine.docker.listContainers({ filters: { label: ['testkernels.entry=remote-late'] } })
+  const dialling = async () => {
+    const { Processes } = await engine.docker.getContainer(container?.Id ?? '').top()
+    return Processes.filter((columns: string[]) => columns.some((column) => /dial .*late\.sock/.test(column)))
+  }
+  const stream = await box.dial('late.sock', signal)
+  stream.end('me')
+  const [said] = await once(stream, 'data')
+  expect(String(said)).toBe('heard me')
+  expect(await dialling()).toHaveLength(1)
+  stream.destroy()
+  await expect.poll(dialling, { timeout: DEADLINE_MS }).toEqual([])
 })
 
 test('a box has an address where its host is this machine, and it has a network', async () => {

@@ -1,32 +1,75 @@
 // Carries standard input and output to and from a unix socket: dial SOCKET
-// How the owner of a box on another machine gets at its sockets. An end of input passes on as a half-close; it ends when the socket does.
+// How the owner of a box on another machine gets at its sockets. What comes in is in frames: a length of four bytes, the highest first, and so
+// many bytes; one without any is the end of what the owner writes, and passes on as a half-close. The end of standard input is that of the owner,
+// and nobody reads the rest. It ends when the socket does.
 #include <errno.h>
 #include <poll.h>
+#include <stdbool.h>
+#include <stdint.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/socket.h>
 #include <sys/un.h>
 #include <unistd.h>
 
+#define LENGTH_BYTES 4
+
+// What was read of standard input, and not written yet.
+struct input {
+  char bytes[1 << 16];
+  size_t at;
+  size_t end;
+  // Of the length of a frame: its bytes so far, and how many they are.
+  uint32_t length;
+  int length_bytes;
+  // Of the frame.
+  uint32_t left;
+};
+
 static int fails(const char *what) {
   perror(what);
   return 1;
 }
 
-// 1 when there is more to come, 0 at the end, -1 with errno.
-static int carry(int from, int to) {
-  static char buffer[1 << 16];
-  ssize_t length = read(from, buffer, sizeof buffer);
-  if (length <= 0) return length;
-  for (ssize_t done = 0; done < length;) {
-    ssize_t written = write(to, buffer + done, length - done);
-    if (written < 0) return -1;
-    done += written;
+// The other side reads as long as it is there.
+static bool write_all(const char *bytes, size_t length) {
+  while (length > 0) {
+    ssize_t written = write(STDOUT_FILENO, bytes, length);
+    if (written < 0 && errno != EINTR) return false;
+    if (written < 0) continue;
+    bytes += written;
+    length -= written;
   }
-  return 1;
+  return true;
+}
+
+static void take_length(struct input *input, int peer) {
+  input->length = input->length << 8 | (unsigned char)input->bytes[input->at++];
+  if (++input->length_bytes < LENGTH_BYTES) return;
+  input->left = input->length;
+  input->length = input->length_bytes = 0;
+  if (input->left == 0) shutdown(peer, SHUT_WR);
+}
+
+// Passes on what the socket takes now; false with errno.
+static bool pass_on(struct input *input, int peer) {
+  while (input->at < input->end) {
+    if (input->left == 0) {
+      take_length(input, peer);
+      continue;
+    }
+    size_t there = input->end - input->at;
+    ssize_t written = send(peer, input->bytes + input->at, there < input->left ? there : input->left, MSG_DONTWAIT | MSG_NOSIGNAL);
+    if (written < 0) return errno == EAGAIN || errno == EINTR;
+    input->at += written;
+    input->left -= written;
+  }
+  return true;
 }
 
 int main(int argc, char **argv) {
+  static struct input input;
+  static char output[1 << 16];
   struct sockaddr_un address = {.sun_family = AF_UNIX};
   if (argc != 2 || strlen(argv[1]) >= sizeof address.sun_path) {
     fprintf(stderr, "usage: dial SOCKET\n");
@@ -36,24 +79,34 @@ int main(int argc, char **argv) {
   int peer = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
   if (peer < 0 || connect(peer, (struct sockaddr *)&address, sizeof address) != 0) return fails(argv[1]);
   // Whoever dialled reads this first: from here on all that comes is the socket's.
-  if (write(STDOUT_FILENO, "ok\n", 3) != 3) return fails("ok");
-  struct pollfd ends[] = {{.fd = STDIN_FILENO, .events = POLLIN}, {.fd = peer, .events = POLLIN}};
+  if (!write_all("ok\n", 3)) return fails("ok");
   for (;;) {
+    bool is_waiting = input.at < input.end;
+    // Of a pipe whose writer has gone we hear in any case.
+    struct pollfd ends[] = {{.fd = STDIN_FILENO, .events = is_waiting ? 0 : POLLIN},
+                            {.fd = peer, .events = is_waiting ? POLLIN | POLLOUT : POLLIN}};
     if (poll(ends, 2, -1) < 0) {
       if (errno == EINTR) continue;
       return fails("poll");
     }
-    if (ends[1].revents != 0) {
-      int more = carry(peer, STDOUT_FILENO);
-      if (more <= 0) return more < 0 ? fails(argv[1]) : 0;
+    if (ends[1].revents & ~POLLOUT) {
+      ssize_t length = recv(peer, output, sizeof output, MSG_DONTWAIT);
+      if (length == 0) return 0;
+      if (length < 0 && errno != EAGAIN && errno != EINTR) return fails(argv[1]);
+      if (length > 0 && !write_all(output, length)) return fails("output");
     }
-    if (ends[0].revents != 0) {
-      int more = carry(STDIN_FILENO, peer);
-      if (more < 0) return fails(argv[1]);
-      if (more == 0) {
-        shutdown(peer, SHUT_WR);
-        ends[0].fd = -1;
-      }
+    if (is_waiting) {
+      if (!pass_on(&input, peer)) return fails(argv[1]);
+      // What the socket does not take now is nobody's any more.
+      if (input.at < input.end && ends[0].revents != 0) return 0;
+    } else if (ends[0].revents != 0) {
+      ssize_t length = read(STDIN_FILENO, input.bytes, sizeof input.bytes);
+      if (length < 0 && errno == EINTR) continue;
+      if (length < 0) return fails("input");
+      if (length == 0) return 0;
+      input.at = 0;
+      input.end = length;
+      if (!pass_on(&input, peer)) return fails(argv[1]);
     }
   }
 }

@@ -8,6 +8,19 @@ const STDERR_BYTES = 2_000
 export interface ExecOptions {
   /** `UID:GID` of the program. @default the container's */
   readonly user?: string
+  /**
+   * How the program gets what is written. `framed`: each part behind its length, four bytes, the highest first, and the end as a part without
+   * bytes; so it tells that from the end of who writes, which is the end of its standard input.
+   * @default 'plain'
+   */
+  readonly input?: 'plain' | 'framed'
+}
+
+/** @param bytes of the part that follows */
+function frameLength(bytes: number): Buffer {
+  const length = Buffer.alloc(4)
+  length.writeUInt32BE(bytes)
+  return length
 }
 
 /**
@@ -18,7 +31,7 @@ export async function execStream(
   engine: Engine,
   container: string,
   argv: readonly string[],
-  { user }: ExecOptions = {},
+  { user, input = 'plain' }: ExecOptions = {},
 ): Promise<Duplex> {
   const attach = { AttachStdin: true, AttachStdout: true, AttachStderr: true }
   const exec = await engine.docker
@@ -30,10 +43,13 @@ export async function execStream(
   const connection = new Duplex({
     read: () => carrier.resume(),
     write: (chunk: Buffer, _encoding, done) => {
+      if (chunk.length === 0) return done()
+      if (input === 'framed') carrier.write(frameLength(chunk.length))
       carrier.write(chunk, done)
     },
     final: (done) => {
-      carrier.end(done)
+      if (input === 'framed') carrier.write(frameLength(0), done)
+      else carrier.end(done)
     },
     destroy: (error, done) => {
       carrier.destroy()

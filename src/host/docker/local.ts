@@ -13,8 +13,10 @@ export function localMachine(engine: Engine): DockerMachine {
     boot: async () => (await readOrEmpty('/proc/sys/kernel/random/boot_id')).trim(),
     kvm,
     mountSockets: ({ directory, target }) => ({ kind: 'bind', source: directory, target, access: 'read-write' }),
-    dial: (_, { directory }, { name, signal }) =>
-      dialWhenThere(() => dialSocket(join(directory, name), signal), signal),
+    dialler:
+      (_, { directory }) =>
+      (name, signal) =>
+        dialWhenThere(() => dialSocket(join(directory, name), signal), signal),
     addressOf: async ({ id }) => (await inspectContainer(engine, id))?.ipAddress,
     removeSockets: async () => {},
   }

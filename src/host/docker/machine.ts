@@ -14,18 +14,16 @@ export interface DockerMachine {
   /** What can be seen of its KVM without a guest: whether it has a driver, and whose its device is. Empty where that cannot be known. */
   kvm(): Promise<string>
   mountSockets(mount: SocketsMount, labels: Readonly<Record<string, string>>): ContainerMount
-  /** Connects to a socket in a container, waiting for it until the signal aborts. */
-  dial(container: AttachedContainer, sockets: SocketsMount, socket: DialledSocket): Promise<Duplex>
+  /** Connects to sockets in a container. */
+  dialler(container: Pick<AttachedContainer, 'id'>, sockets: SocketsMount): Dial
   /** Where the container's ports are reached from here; undefined where they are not, and for one that has ended. */
   addressOf(container: AttachedContainer): Promise<string | undefined>
   /** What of a box's sockets is on the machine when the box is no more. */
   removeSockets(sockets: SocketsMount): Promise<unknown>
 }
 
-export interface DialledSocket {
-  readonly name: string
-  readonly signal: AbortSignal
-}
+/** Connects to a socket, waiting for it until the signal aborts. */
+export type Dial = (name: string, signal: AbortSignal) => Promise<Duplex>
 
 /**
  * Connects to a socket that the program in a box makes when it starts; waits for it until `signal` aborts.

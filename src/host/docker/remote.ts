@@ -2,13 +2,19 @@ import { once } from 'node:events'
 import { basename } from 'node:path'
 import type { Duplex } from 'node:stream'
 import { type Engine, execStream, removeVolume } from '../../engine/index.ts'
-import { orAborted } from '../../lifetime/index.ts'
+import { orAborted, Slots } from '../../lifetime/index.ts'
 import { imagePaths } from '../../qemu/index.ts'
 import { type SocketsMount, thisUser, type UserIds } from '../box.ts'
 import { type DockerMachine, dialWhenThere } from './machine.ts'
 
 /** What images/runner/dial.c says when it is connected; what comes after it is the socket's. */
 const CONNECTED = 'ok\n'
+
+/**
+ * At a time, into one box: each is a process in it, which ends with its stream, and the limit of processes is there for QEMU's threads. Ports of
+ * this machine that a guest reaches take 96 of them at most (forward/host-ports.ts). More wait.
+ */
+export const MOST_DIALLED = 224
 
 /**
  * The engine runs elsewhere. Sockets are in a volume of its own, and dialled by a program in the box; no address of a container can be
@@ -27,8 +33,21 @@ export function remoteMachine(engine: Engine): DockerMachine {
       target: sockets.target,
       access: 'read-write',
     }),
-    dial: ({ id }, { target, owner = thisUser() }, { name, signal }) =>
-      dialWhenThere(() => dialWithin(engine, id, { path: `${target}/${name}`, owner, signal }), signal),
+    dialler: ({ id }, { target, owner = thisUser() }) => {
+      const slots = new Slots(MOST_DIALLED)
+      return async (name, signal) => {
+        const slot = await slots.take(signal)
+        try {
+          const dialled = { path: `${target}/${name}`, owner, signal }
+          const stream = await dialWhenThere(() => dialWithin(engine, id, dialled), signal)
+          stream.once('close', () => slot[Symbol.dispose]())
+          return stream
+        } catch (thrown) {
+          slot[Symbol.dispose]()
+          throw thrown
+        }
+      }
+    },
     addressOf: async () => undefined,
     removeSockets: (sockets) => removeVolume(engine, volumeOf(sockets)),
   }
@@ -42,7 +61,8 @@ interface Dialled {
 
 async function dialWithin(engine: Engine, container: string, { path, owner, signal }: Dialled): Promise<Duplex> {
   // Root in the box may do nothing with what belongs to others.
-  const stream = await execStream(engine, container, [imagePaths.dial, path], { user: `${owner.uid}:${owner.gid}` })
+  const user = `${owner.uid}:${owner.gid}`
+  const stream = await execStream(engine, container, [imagePaths.dial, path], { user, input: 'framed' })
   try {
     await orAborted(connected(stream), signal)
     return stream

@@ -1,9 +1,9 @@
 import { type ContainerMount, type Engine, imageLabels, runAttached, runLabels } from '../../engine/index.ts'
 import { orAborted } from '../../lifetime/index.ts'
 import type { Settings } from '../../options/index.ts'
-import type { Box, BoxSpec, Mount, SocketsMount } from '../box.ts'
+import type { Box, BoxSpec, Mount } from '../box.ts'
 import type { RunOptions } from '../host.ts'
-import type { DockerMachine } from './machine.ts'
+import type { Dial, DockerMachine } from './machine.ts'
 
 export interface BoxHost {
   readonly engine: Engine
@@ -50,7 +50,7 @@ export async function runBox(host: BoxHost, spec: BoxSpec, { signal, log }: RunO
     stderr: container.stderr,
     exited: container.exited,
     address,
-    dial: (name, until) => machine.dial(container, socketsOf(sockets, spec), { name, signal: until }),
+    dial: sockets === undefined ? withoutSockets(spec) : machine.dialler(container, sockets),
     send: container.send,
     stop: stopOnce,
     [Symbol.asyncDispose]: async () => void (await stopOnce()),
@@ -74,7 +74,8 @@ function containerMount(mount: Mount, { machine, labels }: Mounting): ContainerM
   return { kind: 'volume', volume, target, access, labels: keptFor === 'run' ? labels : imageLabels('templates') }
 }
 
-function socketsOf(sockets: SocketsMount | undefined, { image }: BoxSpec): SocketsMount {
-  if (sockets !== undefined) return sockets
-  throw new TypeError(`a box of ${image} without a mount for sockets has none to dial`)
+function withoutSockets({ image }: BoxSpec): Dial {
+  return async () => {
+    throw new TypeError(`a box of ${image} without a mount for sockets has none to dial`)
+  }
 }

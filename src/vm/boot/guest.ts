@@ -40,8 +40,11 @@ export async function startBox(attempt: Attempt, use: BoxUse): Promise<Box> {
   return attempt.resources.use('box', await runVmBox(attempt, use))
 }
 
-/** Threads of QEMU for CPUs and disks (it has 64 for those at most), and what starts it. */
-const MAX_PROCESSES = 256
+/**
+ * Threads of QEMU for CPUs and disks (it has 64 for those at most), what starts it, and where the engine is elsewhere a process for each of 224
+ * connections (host/docker/remote.ts).
+ */
+const MAX_PROCESSES = 448
 
 /**
  * What QEMU has beside the guest's RAM: under emulation up to 1 GiB of translated code (its manual, `tb-size`), else little. An
