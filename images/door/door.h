@@ -25,6 +25,10 @@ struct request {
   // Absolute, and empty for a port.
   char path[PATH_MAX_LENGTH + 1];
 };
+enum line { LINE_IS_PART, LINE_IS_WHOLE, LINE_HAS_NO_END, LINE_IS_NONE };
+// Receives more of a line, of which there are `*length` bytes so far. A whole one is counted without its line feed. Nothing comes behind that
+// before there was an answer: what has more, or does not fit, is no line.
+enum line line_receive(int connection, char *line, size_t size, size_t *length);
 // Reads a line without its line feed; false for one that is no request.
 bool request_parse(const char *line, size_t length, struct request *request);
 // Reads the digits of a port, of which there is one way to write each: the first is not 0.

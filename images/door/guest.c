@@ -104,20 +104,14 @@ static void open_for(struct visitor *visitor) {
   loop_watch(&visitor->watch, EPOLLOUT);
 }
 
-// The owner says nothing more before the answer: the line's end is the end of what there is to read.
 static void listen_to(struct watch *watch, uint32_t events) {
   struct visitor *visitor = (struct visitor *)watch;
   (void)events;
-  ssize_t count = recv(watch->fd, visitor->line + visitor->length, sizeof visitor->line - visitor->length, 0);
-  if (count < 0 && (errno == EAGAIN || errno == EINTR)) return;
-  if (count <= 0) return turn_away(visitor, "denied", "the line has no end");
-  visitor->length += count;
-  const char *line_feed = memchr(visitor->line, '\n', visitor->length);
-  if (line_feed == visitor->line + visitor->length - 1) {
-    visitor->length--;
-    open_for(visitor);
-  } else if (line_feed || visitor->length == sizeof visitor->line) {
-    turn_away(visitor, "denied", "this is no request");
+  switch (line_receive(watch->fd, visitor->line, sizeof visitor->line, &visitor->length)) {
+    case LINE_IS_PART: return;
+    case LINE_IS_WHOLE: return open_for(visitor);
+    case LINE_HAS_NO_END: return turn_away(visitor, "denied", "the line has no end");
+    case LINE_IS_NONE: return turn_away(visitor, "denied", "this is no request");
   }
 }
 

@@ -122,16 +122,11 @@ static void open_for(struct offer *offer) {
 static void listen_to(struct watch *watch, uint32_t events) {
   struct offer *offer = (struct offer *)watch;
   (void)events;
-  ssize_t count = recv(watch->fd, offer->line + offer->length, sizeof offer->line - offer->length, 0);
-  if (count < 0 && (errno == EAGAIN || errno == EINTR)) return;
-  if (count <= 0) return turn_down(offer, "the line has no end");
-  offer->length += count;
-  const char *line_feed = memchr(offer->line, '\n', offer->length);
-  if (line_feed == offer->line + offer->length - 1) {
-    offer->length--;
-    open_for(offer);
-  } else if (line_feed || offer->length == sizeof offer->line) {
-    turn_down(offer, "this is no port");
+  switch (line_receive(watch->fd, offer->line, sizeof offer->line, &offer->length)) {
+    case LINE_IS_PART: return;
+    case LINE_IS_WHOLE: return open_for(offer);
+    case LINE_HAS_NO_END: return turn_down(offer, "the line has no end");
+    case LINE_IS_NONE: return turn_down(offer, "this is no port");
   }
 }
 

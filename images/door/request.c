@@ -1,6 +1,19 @@
 #include "door.h"
 
+#include <errno.h>
 #include <string.h>
+
+enum line line_receive(int connection, char *line, size_t size, size_t *length) {
+  ssize_t count = recv(connection, line + *length, size - *length, 0);
+  if (count < 0 && (errno == EAGAIN || errno == EINTR)) return LINE_IS_PART;
+  if (count <= 0) return LINE_HAS_NO_END;
+  *length += count;
+  const char *line_feed = memchr(line, '\n', *length);
+  if (!line_feed && *length < size) return LINE_IS_PART;
+  if (!line_feed || line_feed != line + *length - 1) return LINE_IS_NONE;
+  --*length;
+  return LINE_IS_WHOLE;
+}
 
 static bool is_secret(const char *text) {
   for (size_t at = 0; at < SECRET_LENGTH; at++)
