@@ -73,8 +73,9 @@ int proxy_descriptor(void);
 void proxy_accept(void);
 
 // ---- daemon-json.c: how dockerd is configured. It refuses what is both there and on its command line ----
-// Puts what the host has for it into the rootfs's daemon.json. Before anything else is asked of it.
-void daemon_json_merge(void);
+// Puts what the host has for it into the rootfs's daemon.json, before anything else is asked of it, and takes from a command line of the rootfs's
+// what the entry says another way: the words up to a NULL, of which the first is the program. NULL where there is none.
+void daemon_json_merge(char *given[]);
 bool daemon_json_has(const char *key);
 // Copies the value of a key of the outermost object; false where it is no string, or longer than `size`.
 bool daemon_json_string(const char *key, char *value, size_t size);
@@ -93,7 +94,7 @@ bool containerd_answers(void);
 // `containerd`: the socket of the one that dockerd is to use; NULL: it starts one itself.
 pid_t command_start(char *containerd);
 // Becomes dockerd: the command line of the rootfs's docker.service, and our flags. Returns when it cannot.
-void command_become_dockerd(char *const argv[]);
+void command_become_dockerd(char *argv[]);
 // Whether it is dockerd, and not a command of the user's.
 bool command_is_docker(void);
 // True once GET /_ping on dockerd's socket answers 200; for a command of the user's, as soon as it runs. Never blocks

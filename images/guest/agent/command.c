@@ -111,9 +111,9 @@ pid_t command_start(char *containerd) {
   return command;
 }
 
-void command_become_dockerd(char *const given[]) {
+void command_become_dockerd(char *given[]) {
   while (settings_are_awaited()) usleep(SETTINGS_POLL_MS * 1000);
-  daemon_json_merge();
+  daemon_json_merge(given);
   char *argv[MOST_ARGUMENTS];
   size_t count = 0;
   while (given[count] && count < MOST_ARGUMENTS / 2) argv[count] = given[count], count++;

@@ -104,26 +104,104 @@ bool daemon_json_string(const char *key, char *value, size_t size) {
   return true;
 }
 
-// Each key of `first` stands, and those of `second` that it has not.
-static bool write_merged(FILE *file, const char *first, const char *second) {
+static bool is_key(const struct member *member, const char *key) {
+  return member->key_length == strlen(key) && strncmp(member->key, key, member->key_length) == 0;
+}
+
+static void warn_left_out(const char *what, const char *key) {
+  char text[256];
+  snprintf(text, sizeof text, "the rootfs's %s is left out: dockerd does not take it beside \"%s\" of the option daemon", what, key);
+  control_event("warning", text);
+}
+
+// Keys of which dockerd takes one.
+static const char *const exclusive[][2] = {{"bip", "bridge"}};
+
+// Whether the object has a key that excludes the member's.
+static bool excludes(const char *object, const struct member *member) {
+  struct member found;
+  for (size_t at = 0; at < sizeof exclusive / sizeof *exclusive; at++)
+    for (int one = 0; one < 2; one++) {
+      const char *own = exclusive[at][one], *other = exclusive[at][!one];
+      if (!is_key(member, own) || !find(object, other, strlen(other), &found)) continue;
+      warn_left_out(own, other);
+      return true;
+    }
+  return false;
+}
+
+// Flags whose keys are neither their names, nor those with an s, as of what can be given more than once.
+static const struct {
+  const char *flag, *key;
+} renamed[] = {
+    {"-D", "debug"},
+    {"-G", "group"},
+    {"-H", "hosts"},
+    {"-b", "bridge"},
+    {"-l", "log-level"},
+    {"-s", "storage-driver"},
+    {"--add-runtime", "runtimes"},
+    {"--insecure-registry", "insecure-registries"},
+};
+
+// Whether a word of dockerd's command line gives what the key of daemon.json gives: it refuses both.
+static bool gives(const char *word, const struct member *member) {
+  bool is_short = word[0] == '-' && word[1] != '-';
+  size_t length = is_short ? 2 : strcspn(word, "=");
+  for (size_t at = 0; at < sizeof renamed / sizeof *renamed; at++)
+    if (strlen(renamed[at].flag) == length && strncmp(word, renamed[at].flag, length) == 0) return is_key(member, renamed[at].key);
+  if (length <= 2 || strncmp(word, "--", 2) != 0) return false;
+  bool is_plural = member->key_length == length - 1 && member->key[length - 2] == 's';
+  return (is_plural || member->key_length == length - 2) && strncmp(word + 2, member->key, length - 2) == 0;
+}
+
+static bool is_given(char *const given[], const struct member *member) {
+  for (size_t at = 1; given && given[0] && given[at]; at++)
+    if (gives(given[at], member)) return true;
+  return false;
+}
+
+// Takes from the command line what the object has. The value may be the next word: dockerd takes none that are neither flags nor values.
+static void take_from(char *given[], const char *object) {
+  struct member member;
+  for (const char *place = object; next_member(place, &member); place = member.end) {
+    size_t kept = 1;
+    for (size_t at = 1; given[at]; at++) {
+      if (!gives(given[at], &member)) {
+        given[kept++] = given[at];
+        continue;
+      }
+      char key[64];
+      snprintf(key, sizeof key, "%.*s", (int)member.key_length, member.key);
+      warn_left_out(given[at], key);
+      bool has_value = given[at][1] == '-' ? strchr(given[at], '=') != NULL : given[at][2] != 0;
+      if (!has_value && given[at + 1] && given[at + 1][0] != '-') at++;
+    }
+    given[kept] = NULL;
+  }
+}
+
+static void write_member(FILE *file, const char **separator, const struct member *member) {
+  fprintf(file, "%s\"%.*s", *separator, (int)(member->end - member->key), member->key);
+  *separator = ",";
+}
+
+// Each key of `first` stands, and those of `second` that neither it nor the command line has, in whatever way.
+static bool write_merged(FILE *file, const char *first, const char *second, char *const given[]) {
   const char *separator = "{";
   struct member member, other;
-  for (const char *at = first; next_member(at, &member); at = member.end) {
-    fprintf(file, "%s\"%.*s", separator, (int)(member.end - member.key), member.key);
-    separator = ",";
-  }
+  for (const char *at = first; next_member(at, &member); at = member.end) write_member(file, &separator, &member);
   for (const char *at = second; next_member(at, &member); at = member.end) {
-    if (find(first, member.key, member.key_length, &other)) continue;
-    fprintf(file, "%s\"%.*s", separator, (int)(member.end - member.key), member.key);
-    separator = ",";
+    if (find(first, member.key, member.key_length, &other) || is_given(given, &member) || excludes(first, &member)) continue;
+    write_member(file, &separator, &member);
   }
   return fprintf(file, "%s}\n", *separator == '{' ? "{" : "") > 0;
 }
 
-static void merge(const char *path, bool goes_before) {
-  static char own[MAX_BYTES], given[MAX_BYTES];
+static void merge(const char *path, bool goes_before, char *given[]) {
+  static char own[MAX_BYTES], added[MAX_BYTES];
   char file_path[] = DAEMON_JSON;
-  if (!read_object(path, given)) return;
+  if (!read_object(path, added)) return;
   // What is cut short must not be written back.
   if (!fits(path) || !fits(DAEMON_JSON)) {
     control_event("warning", "no room to merge what this VM has for " DAEMON_JSON ": it stays as it is");
@@ -132,12 +210,13 @@ static void merge(const char *path, bool goes_before) {
   read_object(DAEMON_JSON, own);
   make_directories(file_path);
   FILE *file = fopen(DAEMON_JSON ".new", "we");
-  bool written = file && write_merged(file, goes_before ? given : own, goes_before ? own : given);
+  bool written = file && (goes_before ? write_merged(file, added, own, NULL) : write_merged(file, own, added, given));
   if (file && fclose(file) != 0) written = false;
   if (!written || rename(DAEMON_JSON ".new", DAEMON_JSON) != 0) control_event("warning", "cannot write " DAEMON_JSON);
+  else if (goes_before && given && given[0]) take_from(given, added);
 }
 
-void daemon_json_merge(void) {
-  merge(DEFAULTS, false);
-  merge(OVERRIDES, true);
+void daemon_json_merge(char *given[]) {
+  merge(DEFAULTS, false, given);
+  merge(OVERRIDES, true, given);
 }

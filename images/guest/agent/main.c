@@ -57,7 +57,7 @@ static time_t uptime(void) {
 // dockerd follows when its containerd answers.
 static void start_command(void) {
   started = true;
-  if (command_is_docker()) daemon_json_merge();
+  if (command_is_docker()) daemon_json_merge(NULL);
   if (command_is_docker() && containerd_is_there()) containerd = containerd_start();
   else command = command_start(NULL);
 }
