@@ -45,6 +45,8 @@ export interface Host {
   processor(): Promise<string>
   /** Costs no question to it. */
   registryAccess(): Promise<RegistryAccess>
+  /** The longest packet of the network that boxes are on, in bytes; 1500 where it does not say. */
+  networkMtu(): Promise<number>
   /** What it can still give, in MiB; undefined where that cannot be known. */
   availableMib(): Promise<number | undefined>
   /** What images are built with: the buildkitd that the environment names, else its own BuildKit. */

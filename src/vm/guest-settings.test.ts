@@ -17,10 +17,11 @@ beforeEach(async () => {
 })
 afterEach(() => rm(directory, { recursive: true }))
 
-function settingsOf(options: Partial<KernelOptions> = {}, access: Partial<RegistryAccess> = {}) {
+function settingsOf(options: Partial<KernelOptions> = {}, access: Partial<RegistryAccess> = {}, networkMtu = 1500) {
   const entry = parseKernelEntry('v2', { kernel: 'debian:trixie', ...options })
   const log = createLogger({ write: (line) => said.push(line) })
-  return guestSettings(entry, { access: { ...none, ...access }, log, certificates: join(directory, 'certs.d') })
+  const certificates = join(directory, 'certs.d')
+  return guestSettings(entry, { access: { ...none, ...access }, networkMtu, log, certificates })
 }
 
 async function filesOf(...given: Parameters<typeof settingsOf>): Promise<Readonly<Record<string, string>>> {
@@ -48,6 +49,15 @@ test("the engine's mirrors and insecure registries yield to a rootfs, and the en
     'daemon.json': '{"debug":true}',
   })
 })
+
+test.each([1400, 9000])(
+  "a network of %i bytes a packet is dockerd's default, and an entry may say another",
+  async (mtu) => {
+    expect(await filesOf({}, {}, mtu)).toEqual({ 'daemon-defaults.json': `{"mtu":${mtu}}` })
+    expect(await filesOf({ daemon: { mtu: 1500 } }, {}, mtu)).toMatchObject({ 'daemon.json': '{"mtu":1500}' })
+    expect(settingsWords(await settingsOf({}, {}, mtu))).not.toEqual(settingsWords(await settingsOf({}, {}, 1300)))
+  },
+)
 
 test('proxies are those of the host, of the entry, or none', async () => {
   const proxies = {

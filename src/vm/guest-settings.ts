@@ -32,6 +32,8 @@ const CERTIFICATES = '/etc/docker/certs.d'
 
 export interface SettingsContext {
   readonly access: RegistryAccess
+  /** Of the network that VMs' boxes are on. */
+  readonly networkMtu: number
   /** Is told what of the host's no guest can have. */
   readonly log: Pick<Logger, 'warn'>
   /** What `inherit` takes CAs from. @default '/etc/docker/certs.d' */
@@ -46,11 +48,11 @@ export async function guestSettings(
     proxy,
     registryCertificates,
   }: Pick<KernelEntry, 'name' | 'daemon' | 'proxy' | 'registryCertificates'>,
-  { access, log, certificates = CERTIFICATES }: SettingsContext,
+  { access, networkMtu, log, certificates = CERTIFICATES }: SettingsContext,
 ): Promise<GuestSettings | undefined> {
   const { environment, proxies } = proxySettings(proxiesOf(proxy, { access, log }))
   const files: GuestFile[] = [
-    ...jsonFile(DAEMON_DEFAULTS, inheritedDaemon(access)),
+    ...jsonFile(DAEMON_DEFAULTS, inheritedDaemon(access, networkMtu)),
     ...jsonFile(DAEMON_JSON, daemon),
     ...(environment.length === 0 ? [] : [{ path: ENVIRONMENT, content: `${environment.join('\n')}\n` }]),
     ...(await certificatesIn(registryCertificates, { certificates, log, entry: name })),
@@ -74,11 +76,16 @@ function isLoopback(host: string): boolean {
   return /^(localhost|127(\.\d+){3}|\[?::1\]?)$/i.test(host)
 }
 
-function inheritedDaemon({ mirrors, insecure }: RegistryAccess): DaemonOptions {
+/** That of dockerd, and of its default bridge. */
+const DOCKERD_MTU = 1500
+
+/** dockerd reads the MTU when it starts: where the host's is not its own, saved VMs have it, and are found by it. */
+function inheritedDaemon({ mirrors, insecure }: RegistryAccess, mtu: number): DaemonOptions {
   const reached = mirrors.filter((url) => URL.canParse(url) && !isLoopback(new URL(url).hostname))
   return {
     ...(reached.length > 0 && { 'registry-mirrors': reached }),
     ...(insecure.length > 0 && { 'insecure-registries': insecure }),
+    ...(mtu !== DOCKERD_MTU && { mtu }),
   }
 }
 

@@ -64,10 +64,11 @@ export function hasTemplate(plan: VmPlan): plan is TemplatePlan {
 export async function planVm(request: VmRequest, start: Start): Promise<VmPlan> {
   const { session, entry, logConsumer, waitStrategy } = request
   const { timeline } = start
-  const { ref: image, stored: known }: Pick<VmImage, 'ref' | 'stored'> =
-    request.image === undefined
-      ? await timeline.time('image', () => prepareImage({ session, entry }, start))
-      : { ref: request.image }
+  // Together: each asks the host, which may be far away.
+  const [{ ref: image, stored: known }, networkMtu] = await Promise.all([
+    imageOf(request, start),
+    session.host.networkMtu(),
+  ])
   const { accelerator, why } = await timeline.time('accelerator', () =>
     chooseAccelerator({ session, entry, image, ...start }),
   )
@@ -80,7 +81,7 @@ export async function planVm(request: VmRequest, start: Start): Promise<VmPlan> 
   const { transport } = chooseDrivers(facts?.kernel, { arch: session.host.arch, machine: entry.machine })
   const hasDockerd = typeof facts?.init !== 'object'
   const settings = hasDockerd
-    ? await guestSettings(entry, { access: await session.host.registryAccess(), log: start.log })
+    ? await guestSettings(entry, { access: await session.host.registryAccess(), networkMtu, log: start.log })
     : undefined
   const machine = machineOf(entry, {
     arch: session.host.arch,
@@ -97,6 +98,12 @@ export async function planVm(request: VmRequest, start: Start): Promise<VmPlan> 
   const template =
     entry.template && hasDockerd ? await locateTemplate({ ...settled, imageId: stored?.id ?? image }, start) : undefined
   return { ...settled, template, origin: 'image' }
+}
+
+/** Prepared, where it is not there already. */
+async function imageOf({ session, entry, image }: VmRequest, start: Start): Promise<Pick<VmImage, 'ref' | 'stored'>> {
+  if (image !== undefined) return { ref: image }
+  return await start.timeline.time('image', () => prepareImage({ session, entry }, start))
 }
 
 interface Templated extends Pick<VmPlan, 'session' | 'entry' | 'machine' | 'preloads'> {

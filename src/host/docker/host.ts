@@ -4,6 +4,7 @@ import {
   acquireMachineLock,
   clientProxies,
   connectEngine,
+  defaultBridgeMtu,
   type Engine,
   formatAddress,
   hasVolume,
@@ -101,6 +102,7 @@ export function dockerHost(engine: Engine, settings: Settings): Host {
         const from = ofUser === undefined ? 'the engine' : "docker's config.json"
         return { mirrors, insecure, proxies: { ...(ofUser ?? proxies), from } }
       },
+      networkMtu: () => defaultBridgeMtu(engine),
       availableMib: machine.availableMib,
       lock: (name, options) => acquireMachineLock(`${place}/${name}`, options),
       run: (spec, options) => runBox({ engine, run, machine, ports: settings.ports }, spec, options),

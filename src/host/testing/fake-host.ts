@@ -29,6 +29,8 @@ export interface FakeHostOptions {
   readonly image?: StoredImage
   /** @default no mirror and no proxy */
   readonly registryAccess?: RegistryAccess
+  /** @default 1500 */
+  readonly networkMtu?: number
 }
 
 /** A host without an engine, whose boxes are played in this process. Sockets are as on a local one: files of their directory here. */
@@ -69,6 +71,10 @@ export class FakeHost implements Host {
 
   async registryAccess() {
     return this.#options.registryAccess ?? { mirrors: [], insecure: [], proxies: { from: 'the engine' } as const }
+  }
+
+  async networkMtu() {
+    return this.#options.networkMtu ?? 1500
   }
 
   async availableMib(): Promise<number | undefined> {

@@ -1,7 +1,10 @@
 import { createHash, type Hash } from 'node:crypto'
 import { lstat, readdir, readlink } from 'node:fs/promises'
 import { join } from 'node:path'
-import type { LocalDir, State } from '../../buildkit/graph.ts'
+import { type LocalDir, llb, type State } from '../../buildkit/graph.ts'
+import type { Builder, Host } from '../../host/index.ts'
+import type { Logger } from '../../log/index.ts'
+import { registryCredentials, remoteDigest } from '../registry.ts'
 
 /** One part of an image's graph, and what the graph itself does not hold. */
 export interface Ingredient {
@@ -18,6 +21,35 @@ export interface Ingredient {
 /** An ingredient that is looked for by a key, which stands for all that goes in. */
 export interface KeyedIngredient extends Ingredient {
   readonly key: string
+}
+
+export interface StoredImageContext {
+  readonly host: Pick<Host, 'arch' | 'images'>
+  readonly builder: Builder
+  /** Directory of docker's config.json. */
+  readonly dockerConfigDirectory: string
+  readonly log: Logger
+  readonly signal: AbortSignal
+}
+
+/**
+ * The file system of an image: from the engine's store, else pulled. The tag may move, so its id is what counts; for a buildkitd,
+ * which sees no store, the digest in the registry.
+ * @throws ImagePullError; ImageUnusableError
+ */
+export async function storedImage(
+  ref: string,
+  { name, host, builder, dockerConfigDirectory, log, signal }: StoredImageContext & { readonly name: string },
+): Promise<Ingredient> {
+  const { platform } = host.arch
+  const { images } = host
+  if (builder.kind === 'buildkitd') {
+    const contentKey = await remoteDigest(ref, { builder, dockerConfigDirectory, signal })
+    return { state: llb.image(ref, { platform, name }), contentKey }
+  }
+  const credentials = registryCredentials(dockerConfigDirectory)
+  const contentKey = (await images.inspect(ref))?.id ?? (await images.pull(ref, { credentials, log, signal }))
+  return { state: llb.image(ref, { platform, name }), contentKey }
 }
 
 /**

@@ -4,8 +4,7 @@ import { llb, type State } from '../../buildkit/graph.ts'
 import type { GuestInit, LocalRootfs, RootfsReference } from '../../options/index.ts'
 import type { DebianMirror } from '../base/debian-mirror.ts'
 import type { DockerfileContext } from './dockerfile.ts'
-import { contentKeyOf, type Ingredient, markOurs } from './ingredient.ts'
-import { type StoredImageContext, storedImage } from './stored-image.ts'
+import { contentKeyOf, type Ingredient, markOurs, type StoredImageContext, storedImage } from './ingredient.ts'
 import { aptInstall } from './tools.ts'
 
 export interface RootfsContext extends DockerfileContext, StoredImageContext {

@@ -1,4 +1,4 @@
-// What the entrypoint of a VM's container makes of its resolv.conf: a program in QEMU's place says what it was started with, and one
+// What the entrypoint of a VM's container makes of its network and its resolv.conf: a program in QEMU's place says what it was started with, and one
 // before nft what rules it got.
 import { execFile } from 'node:child_process'
 import { randomBytes } from 'node:crypto'
@@ -17,7 +17,8 @@ beforeAll(async () => {
   directory = await mkdtemp(join(tmpdir(), 'tk-names-'))
   await chmod(directory, 0o755)
   const scripts = {
-    supervise: 'echo "asked:$TESTKERNELS_NAME_SERVERS" >&2; printf "%s\\n" "$@"; exec sleep infinity',
+    supervise:
+      'echo "asked:$TESTKERNELS_NAME_SERVERS" >&2; echo "tap0: $(cat /sys/class/net/tap0/mtu)" >&2; printf "%s\\n" "$@"; exec sleep infinity',
     nft: 'tee /dev/stderr | /usr/sbin/nft "$@"',
   }
   for (const [name, script] of Object.entries(scripts))
@@ -122,3 +123,24 @@ test('a guest that was saved where there were more has the first in their place'
   expect(said).toMatch(/^testkernels\.cgroup=2 testkernels\.nameservers=1\b/)
   expect(leadTo(rules).map(([, to]) => to)).toEqual(['198.51.100.1', '198.51.100.1', '198.51.100.1'])
 })
+
+const words = /testkernels\.mtu=\d+/
+test.each([
+  [1400, 'testkernels.mtu=1400'],
+  [9000, 'testkernels.mtu=9000'],
+  [1500, undefined],
+])(
+  'in a network of %i bytes a packet the guest has no longer ones, and TCP in and out of it neither',
+  async (mtu, told) => {
+    const name = `testkernels-e2e-${randomBytes(4).toString('hex')}`
+    await run('docker', ['network', 'create', '--opt', `com.docker.network.driver.mtu=${mtu}`, name])
+    try {
+      const { said, rules } = await start(['--network', name])
+      expect(words.exec(said)?.[0]).toBe(told)
+      expect(rules).toContain(`tap0: ${mtu}\n`)
+      expect(rules.includes('tcp option maxseg size set rt mtu')).toBe(told !== undefined)
+    } finally {
+      await run('docker', ['network', 'rm', name])
+    }
+  },
+)
