@@ -3,6 +3,7 @@ import { beforeEach, expect, test } from 'vitest'
 import { answerJson, type FakeEngine, goodInfo, startFakeEngine } from '../../fixtures/engine/fake-engine.ts'
 import { runAttached } from './attached-container.ts'
 import { connectEngine } from './connect.ts'
+import type { ContainerOptions } from './container-options.ts'
 
 interface Answer {
   readonly status: number
@@ -36,6 +37,8 @@ function startEngine(starts: readonly Answer[]): Promise<FakeEngine> {
         const byPath = {
           '/info': goodInfo,
           '/containers/create': container,
+          '/networks/create': {},
+          '/networks/lab/connect': {},
           [`/containers/made-${made}/json`]: container,
         }
         answerJson(byPath)(request, response)
@@ -45,9 +48,9 @@ function startEngine(starts: readonly Answer[]): Promise<FakeEngine> {
   )
 }
 
-async function run(fake: FakeEngine) {
+async function run(fake: FakeEngine, options: Partial<ContainerOptions> = {}) {
   const engine = await connectEngine({ address: fake.address })
-  return await runAttached(engine, { image: 'some', labels: {} })
+  return await runAttached(engine, { image: 'some', labels: {}, ...options })
 }
 
 const creations = ({ requests }: FakeEngine) => requests.filter((request) => request.includes('/containers/create'))
@@ -61,6 +64,15 @@ test.each([
   expect(id).toBe('made-2')
   // Nobody is attached to the first any more.
   await expect.poll(() => attached.map(({ destroyed }) => destroyed)).toEqual([true, false])
+})
+
+test('one whose network somebody took for a leftover before its start is made again, and joins it by its name', async () => {
+  await using fake = await startEngine([{ status: 404, message: 'network 0123abcd not found' }])
+  const { id } = await run(fake, { joins: { network: 'lab', name: 'one' } })
+  expect(id).toBe('made-2')
+  const joined = (request: string) => /containers.create|networks/.test(request)
+  const times = ['POST /containers/create?name=lab.one', 'POST /networks/create', 'POST /networks/lab/connect']
+  expect(fake.requests.filter(joined)).toEqual([...times, ...times])
 })
 
 test('one that is removed again and again is an error', async () => {

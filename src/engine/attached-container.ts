@@ -1,7 +1,7 @@
 import { once } from 'node:events'
 import type { Duplex } from 'node:stream'
 import { setTimeout as delay } from 'node:timers/promises'
-import { reasonOf } from '../errors/index.ts'
+import { reasonOf, TestkernelsError } from '../errors/index.ts'
 import { Disposals, neverAborted, orAborted } from '../lifetime/index.ts'
 import { type Logger, silentLogger } from '../log/index.ts'
 import type { Engine } from './connect.ts'
@@ -16,6 +16,7 @@ import {
   startContainer,
 } from './containers.ts'
 import { ContainerNotRemovedError, ContainerNotStartedError } from './errors.ts'
+import { joinNetwork, nameTaken } from './networks.ts'
 import { createDemultiplexer, LineBuffer, type LineStream } from './output.ts'
 import { statusOf } from './request.ts'
 
@@ -69,17 +70,23 @@ export async function runAttached(
     try {
       return await runOnce(engine, options, { log, signal })
     } catch (thrown) {
-      if (makes === MAKES || !wasRemoved(thrown)) throw thrown
+      if (makes === MAKES || !wasRemoved(thrown, options)) throw thrown
       log.debug(`a container of ${options.image} was removed before it was started; making another`)
     }
   }
 }
 
-/** Of a container that the engine has just made. It says no such thing of an image, or of a program that is not in it. */
-function wasRemoved(failure: unknown): boolean {
+/**
+ * Whether the engine has no more a container that it has just made, or the network that this is to be on. It says no such thing of an image, or
+ * of a program that is not in it.
+ */
+function wasRemoved(failure: unknown, { joins }: ContainerOptions): boolean {
   const cause = failure instanceof ContainerNotStartedError ? failure.cause : undefined
   const status = statusOf(cause)
-  return (status === 404 || status === 409) && /no such container|marked for removal/i.test(reasonOf(cause))
+  const reason = reasonOf(cause)
+  if (status !== 404 && status !== 409) return false
+  if (joins !== undefined && /network \S+ not found/i.test(reason)) return true
+  return /no such container|marked for removal/i.test(reason)
 }
 
 async function runOnce(
@@ -93,7 +100,9 @@ async function runOnce(
       return await orAborted(work, signal)
     } catch (cause) {
       signal.throwIfAborted()
-      throw containerFailure({ arch: engine.arch, ...options }, cause)
+      if (cause instanceof TestkernelsError) throw cause
+      const taken = options.joins && nameTaken(options.joins, cause, options.entry)
+      throw taken ?? containerFailure({ arch: engine.arch, ...options }, cause)
     }
   }
   /** Registers the clean-up before the work is done: an abort does not stop the work, only our waiting for it. */
@@ -103,9 +112,11 @@ async function runOnce(
   }
 
   const id = await acquire('container', createContainer(engine, options), (made) => removeContainer(engine, made))
+  const { joins, labels, entry } = options
   const [fate, stdin] = await Promise.all([
     acquire('events', followContainer(engine, id), ({ unfollow }) => unfollow()),
     acquire('attach stream', attachToContainer(engine, id), (stream) => stream.destroy()),
+    joins && attempt(joinNetwork(engine, id, { joins, labels, entry })),
   ])
   const stdout = new LineBuffer()
   const stderr = new LineBuffer()

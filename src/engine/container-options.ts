@@ -1,9 +1,10 @@
 import type Docker from 'dockerode'
+import { type JoinedNetwork, nameOnNetwork } from './networks.ts'
 
 /** What an attached container is made of: the few settings of the engine's that we use, with our names and units. */
 export interface ContainerOptions {
   readonly image: string
-  /** @default the engine makes one up */
+  /** @default the one that it has on the network that it joins; else the engine makes one up */
   readonly name?: string
   /** @default the image's */
   readonly entrypoint?: readonly string[]
@@ -21,6 +22,8 @@ export interface ContainerOptions {
   readonly capabilities?: readonly string[]
   /** `bridge`, `none`, `host`, or the name of a network. @default 'bridge' */
   readonly network?: string
+  /** A network that it is on as well, with a link of its own. @default none */
+  readonly joins?: JoinedNetwork | undefined
   /** @default 'read-only' */
   readonly rootFilesystem?: 'read-only' | 'writable'
   /** Memory limit, swap included. @default none */
@@ -64,7 +67,7 @@ export interface TmpfsMount {
 export function createBody(options: ContainerOptions): Docker.ContainerCreateOptions {
   const memoryBytes = options.memoryMib === undefined ? undefined : options.memoryMib * 2 ** 20
   return {
-    name: options.name,
+    name: nameOf(options),
     Image: options.image,
     Entrypoint: options.entrypoint && [...options.entrypoint],
     Cmd: options.command && [...options.command],
@@ -97,6 +100,11 @@ export function createBody(options: ContainerOptions): Docker.ContainerCreateOpt
       LogConfig: { Type: 'none', Config: {} },
     },
   }
+}
+
+/** What the engine is to call it, if anything. */
+export function nameOf({ name, joins }: Pick<ContainerOptions, 'name' | 'joins'>): string | undefined {
+  return name ?? (joins && nameOnNetwork(joins))
 }
 
 function mountBody(mount: ContainerMount): Docker.MountSettings {

@@ -2,7 +2,7 @@ import type { IncomingMessage } from 'node:http'
 import type { Duplex } from 'node:stream'
 import { readLines } from '../log/index.ts'
 import type { EngineClient } from './connect.ts'
-import { type ContainerOptions, createBody } from './container-options.ts'
+import { type ContainerOptions, createBody, nameOf } from './container-options.ts'
 import { LONGEST_MESSAGE, requestJson, requestStream, requestUpgrade, statusOf } from './request.ts'
 
 // What a start asks of the engine about its container, without dockerode: loading that took 0.12 s of each start, because it brings
@@ -13,7 +13,8 @@ export const REMOVAL_TIMEOUT_MS = 30_000
 
 /** Gives its id. */
 export async function createContainer({ address }: EngineClient, options: ContainerOptions): Promise<string> {
-  const query = options.name === undefined ? {} : { name: options.name }
+  const name = nameOf(options)
+  const query = name === undefined ? {} : { name }
   const body = createBody(options)
   const { Id } = await requestJson<{ Id: string }>(address, { method: 'POST', path: '/containers/create', query, body })
   return Id
@@ -34,7 +35,8 @@ export async function inspectContainer({ address }: EngineClient, id: string): P
   try {
     const path = `/containers/${encodeURIComponent(id)}/json`
     const { Id, NetworkSettings } = await requestJson<ContainerDocument>(address, { path })
-    const addresses = Object.values(NetworkSettings.Networks ?? {}).map(({ IPAddress }) => IPAddress)
+    const networks = NetworkSettings.Networks ?? {}
+    const addresses = Object.values(networks).map(({ IPAddress }) => IPAddress)
     const published = Object.entries(NetworkSettings.Ports ?? {}).flatMap(([inside, bindings]) =>
       (bindings ?? []).map(({ HostIp, HostPort }) => ({
         protocol: inside.split('/')[1] ?? 'tcp',
@@ -42,7 +44,12 @@ export async function inspectContainer({ address }: EngineClient, id: string): P
         port: Number(HostPort),
       })),
     )
-    return { id: Id, ipAddress: addresses.find((found) => found !== ''), published }
+    const endpoints = Object.entries(networks).map(([name, { IPAddress, IPPrefixLen, MacAddress }]) => [
+      name,
+      { address: IPAddress, prefixLength: IPPrefixLen, macAddress: MacAddress },
+    ])
+    const ipAddress = networks['bridge']?.IPAddress || addresses.find((found) => found !== '')
+    return { id: Id, ipAddress, endpoints: Object.fromEntries(endpoints), published }
   } catch (error) {
     if (statusOf(error) === 404) return undefined
     throw error
@@ -51,10 +58,20 @@ export async function inspectContainer({ address }: EngineClient, id: string): P
 
 export interface InspectedContainer {
   readonly id: string
-  /** Of its first network; `undefined` on the networks `none` and `host`. */
+  /** On the default bridge, else of its first network; `undefined` on the networks `none` and `host`. */
   readonly ipAddress: string | undefined
+  /** By the names of its networks. */
+  readonly endpoints: Readonly<Record<string, NetworkEndpoint>>
   /** Ports of the engine's machine that lead to it while it runs. */
   readonly published: readonly PublishedPort[]
+}
+
+/** Where a container is on a network. */
+export interface NetworkEndpoint {
+  readonly address: string
+  /** Bits of the address that all on the network have in common. */
+  readonly prefixLength: number
+  readonly macAddress: string
 }
 
 export interface PublishedPort {
@@ -65,10 +82,16 @@ export interface PublishedPort {
   readonly port: number
 }
 
+interface EndpointDocument {
+  readonly IPAddress: string
+  readonly IPPrefixLen: number
+  readonly MacAddress: string
+}
+
 interface ContainerDocument {
   readonly Id: string
   readonly NetworkSettings: {
-    readonly Networks?: Readonly<Record<string, { readonly IPAddress: string }>> | null
+    readonly Networks?: Readonly<Record<string, EndpointDocument>> | null
     readonly Ports?: Readonly<
       Record<string, readonly { readonly HostIp: string; readonly HostPort: string }[] | null>
     > | null

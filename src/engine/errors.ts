@@ -35,6 +35,16 @@ export class ContainerNotStartedError extends TestkernelsError {
   readonly code = 'CONTAINER_NOT_STARTED'
 }
 
+/** The engine did not make a network for VMs. */
+export class NetworkNotMadeError extends TestkernelsError {
+  readonly code = 'NETWORK_NOT_MADE'
+}
+
+/** On the network that a VM is to be on, another one has its name. */
+export class NetworkNameTakenError extends TestkernelsError {
+  readonly code = 'NETWORK_NAME_TAKEN'
+}
+
 /** A device that a container needs is not there on the engine's machine. */
 export class DeviceMissingError extends TestkernelsError {
   readonly code = 'DEVICE_MISSING'

@@ -17,6 +17,7 @@ export {
   inspectContainer,
   inspectService,
   killContainer,
+  type NetworkEndpoint,
   type PublishedPort,
   readContainerEvents,
   removeService,
@@ -37,6 +38,8 @@ export {
   ImagePullError,
   ImagePushError,
   ImageTransferError,
+  NetworkNameTakenError,
+  NetworkNotMadeError,
 } from './errors.ts'
 export { execStream } from './exec-stream.ts'
 export {
@@ -55,7 +58,7 @@ export {
 } from './images.ts'
 export { imageLabels, newRun, runLabels } from './labels.ts'
 export { acquireMachineLock, type LockOptions } from './machine-lock.ts'
-export { defaultBridgeMtu } from './networks.ts'
+export { defaultBridgeMtu, type JoinedNetwork, removeNetwork } from './networks.ts'
 export type { LineStream } from './output.ts'
 export {
   hasVolume,

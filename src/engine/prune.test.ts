@@ -10,12 +10,14 @@ interface Stored {
   readonly containers?: readonly { readonly Id: string; readonly State: string; readonly Created: number }[]
   /** With the ids of the containers that have them. */
   readonly volumes?: Readonly<Record<string, readonly string[]>>
+  /** On which no container is. */
+  readonly networks?: readonly string[]
   /** Statuses of removals. */
   readonly removal?: Readonly<Record<string, number>>
 }
 
 /** An engine with things of runs, a template, and images. As one does, it removes no volume that a container has. */
-function startStore({ containers = [], volumes = {}, removal = {} }: Stored = {}): Promise<FakeEngine> {
+function startStore({ containers = [], volumes = {}, networks = [], removal = {} }: Stored = {}): Promise<FakeEngine> {
   const left = new Set(containers.map(({ Id }) => Id))
   const isFree = (volume: string) => !(volumes[volume] ?? []).some((container) => left.has(container))
   return startFakeEngine((request, response) => {
@@ -39,6 +41,7 @@ function startStore({ containers = [], volumes = {}, removal = {} }: Stored = {}
         .filter(({ Id, State }) => left.has(Id) && filters['status']?.includes(State))
         .map((container) => ({ ...container, Names: [`/${container.Id}`] })),
       '/volumes': { Volumes: wanted },
+      '/networks': networks.map((Name) => ({ Id: `id-of-${Name}`, Name })),
       '/images/json': [
         { Id: 'sha256:old', Created: 1, RepoTags: ['testkernels/base:trixie', 'mine:latest'] },
         { Id: 'sha256:new', Created: 2, RepoTags: ['<none>:<none>'] },
@@ -78,6 +81,17 @@ test('a container that was made just now may still be started; in a minute, nobo
   })
   const engine = await connectEngine({ address: fake.address })
   expect(named((await prune(engine)).removed)).toEqual(['container old', 'volume of-old'])
+})
+
+test('a network of a run that no container is on goes, unless one has come meanwhile', async () => {
+  const networks = ['testkernels-lab', 'testkernels-used']
+  await using fake = await startStore({ networks, removal: { '/networks/id-of-testkernels-used': 403 } })
+  const engine = await connectEngine({ address: fake.address })
+  expect(named(await listAbandoned(engine))).toEqual(networks.map((name) => `network ${name}`))
+  const { removed, refused } = await prune(engine)
+  expect([named(removed), named(refused)]).toEqual([['network testkernels-lab'], ['network testkernels-used']])
+  const asked = fake.requests.filter((request) => request.startsWith('GET /networks'))
+  expect(decodeURIComponent(asked[0] ?? '')).toContain('{"label":["testkernels.run"],"dangling":["true"]}')
 })
 
 test('one that was started after all is told, and stays', async () => {

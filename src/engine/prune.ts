@@ -4,6 +4,7 @@ import type { EngineAddress } from './address.ts'
 import type { Engine, EngineClient } from './connect.ts'
 import { imagePath } from './images.ts'
 import { LABELS } from './labels.ts'
+import { networkPath } from './networks.ts'
 import { requestDocument, requestJson, statusOf } from './request.ts'
 
 export interface PruneOptions {
@@ -25,7 +26,7 @@ export interface RefusedLeftover extends Leftover {
 
 /** A thing of ours in the engine. */
 export interface Leftover {
-  readonly kind: 'container' | 'volume' | 'image'
+  readonly kind: 'container' | 'volume' | 'network' | 'image'
   readonly id: string
   readonly name: string
 }
@@ -42,8 +43,8 @@ const NEW_FOR_MS = 60_000
  * other runs and other prunes.
  *
  * Who lives is not asked, because the engine knows already. A container that runs ends with the connection of its owner, which his kernel
- * closes when he dies (see `runAttached`); a volume of a run is somebody's as long as a container has it, and the engine removes none that
- * one has. What is left to judge never ran: a container that nobody has started for a minute. If somebody would have, he makes another.
+ * closes when he dies (see `runAttached`); a volume or a network of a run is somebody's as long as a container has it, and the engine removes
+ * none that one has. What is left to judge never ran: a container that nobody has started for a minute. If somebody would have, he makes another.
  */
 export async function prune(engine: Engine, options: PruneOptions = {}): Promise<PruneResult> {
   const { caches = [], signal, log = silentLogger } = options
@@ -62,6 +63,7 @@ export async function prune(engine: Engine, options: PruneOptions = {}): Promise
   await remove(await abandonedContainers(engine))
   // Among them those that the containers had.
   await remove(await abandonedVolumes(engine))
+  await remove(await abandonedNetworks(engine))
   if (caches.length > 0)
     await remove((await listCaches(engine)).filter(({ kind }) => caches.some((wanted) => wanted === kind)))
   return { removed, refused }
@@ -69,7 +71,7 @@ export async function prune(engine: Engine, options: PruneOptions = {}): Promise
 
 /** What `prune` would remove that runs left. */
 export async function listAbandoned(engine: Engine): Promise<readonly Leftover[]> {
-  return (await Promise.all([abandonedContainers(engine), abandonedVolumes(engine)])).flat()
+  return (await Promise.all([abandonedContainers(engine), abandonedVolumes(engine), abandonedNetworks(engine)])).flat()
 }
 
 /** `undefined` when it is gone, whoever removed it; else the reason why the engine would not. */
@@ -109,6 +111,18 @@ async function abandonedVolumes({ address }: Engine): Promise<readonly Removable
   return (volumes ?? []).map(({ Name }) => listedVolume(address, Name))
 }
 
+/** No container that runs is on them. One that is about to be started makes its own again (see `runAttached`). */
+async function abandonedNetworks({ address }: Engine): Promise<readonly RemovableLeftover[]> {
+  const filters = JSON.stringify({ label: [LABELS.run], dangling: ['true'] })
+  const networks = await requestJson<ListedNetwork[]>(address, { path: '/networks', query: { filters } })
+  return networks.map(({ Id, Name }) => ({
+    kind: 'network',
+    id: Id,
+    name: Name,
+    remove: () => remove(address, networkPath(Id)),
+  }))
+}
+
 function listedVolume(address: EngineAddress, name: string): RemovableLeftover {
   return { kind: 'volume', id: name, name, remove: () => remove(address, volumePath(name)) }
 }
@@ -120,6 +134,11 @@ interface ListedContainer {
   readonly State: string
   /** Unix time in seconds. */
   readonly Created: number
+}
+
+interface ListedNetwork {
+  readonly Id: string
+  readonly Name: string
 }
 
 interface ListedVolumes {

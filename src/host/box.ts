@@ -16,12 +16,35 @@ export interface BoxSpec {
   readonly capabilities?: readonly string[]
   /** `reachable`: it has an address, and reaches what its host reaches. @default 'none' */
   readonly network?: 'none' | 'reachable'
+  /**
+   * A network of boxes that it is on as well, at a second interface, until it is stopped: the first box makes it, and the last takes it away.
+   * @default none
+   */
+  readonly joins?: BoxNetwork | undefined
   /** Most processes and threads at a time. @default 64, a shell and what it pipes */
   readonly maxProcesses?: number
   /** Most memory that the host gives it, in MiB; what is read from files counts only as long as nobody else needs it. @default no limit */
   readonly memoryMib?: number
   /** The kernel entry it is for, named in errors. */
   readonly entry: string
+}
+
+/** A network on which boxes reach each other by name, whosoever they are. */
+export interface BoxNetwork {
+  /** Such as `testkernels-cluster`. */
+  readonly network: string
+  /** Of this box; no other on the network has it. */
+  readonly name: string
+}
+
+/** Where a box is on the network that it joined. */
+export interface BoxEndpoint {
+  /** Of IPv4. */
+  readonly address: string
+  /** Bits of the address that all on the network have in common. */
+  readonly prefixLength: number
+  /** Such as `02:42:ac:12:00:02`. */
+  readonly macAddress: string
 }
 
 export type Mount = VolumeMount | ScratchMount | SocketsMount
@@ -102,6 +125,8 @@ export interface Box extends AsyncDisposable {
   readonly exited: Promise<BoxExit>
   /** Where its ports are reached from this machine; undefined where they are not, and streams into the box are the only way. */
   readonly address: string | undefined
+  /** What the network that it joined has for it; undefined where it joined none. */
+  readonly endpoint: BoxEndpoint | undefined
   /**
    * Connects to a socket of its `sockets` mount; waits for it until `signal` aborts. Each direction of the stream ends by itself, where the
    * host is this machine. @throws the signal's reason

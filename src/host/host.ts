@@ -85,7 +85,7 @@ export interface BuilderOptions {
 
 /** A thing of ours on a host. */
 export interface Leftover {
-  readonly kind: 'container' | 'volume' | 'image'
+  readonly kind: 'container' | 'volume' | 'network' | 'image'
   readonly id: string
   readonly name: string
 }

@@ -1,6 +1,8 @@
 export {
   type Box,
+  type BoxEndpoint,
   type BoxExit,
+  type BoxNetwork,
   type BoxSpec,
   type Lines,
   type Mount,

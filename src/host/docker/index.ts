@@ -12,6 +12,8 @@ export {
   ImagePushError,
   ImageTransferError,
   imageLabels,
+  NetworkNameTakenError,
+  NetworkNotMadeError,
   resolveEngineAddress,
 } from '../../engine/index.ts'
 export { type Dockerd, dockerdAt, type PortPublishers, type Published, type Publisher } from './dockerd.ts'

@@ -1,7 +1,17 @@
-import { type ContainerMount, type Engine, imageLabels, runAttached, runLabels } from '../../engine/index.ts'
+import {
+  type AttachedContainer,
+  type ContainerMount,
+  type Engine,
+  imageLabels,
+  inspectContainer,
+  removeNetwork,
+  runAttached,
+  runLabels,
+} from '../../engine/index.ts'
+import { reasonOf } from '../../errors/index.ts'
 import { orAborted } from '../../lifetime/index.ts'
 import type { Settings } from '../../options/index.ts'
-import type { Box, BoxSpec, Mount } from '../box.ts'
+import type { Box, BoxEndpoint, BoxSpec, Mount } from '../box.ts'
 import type { RunOptions } from '../host.ts'
 import type { Dial, DockerMachine } from './machine.ts'
 
@@ -21,6 +31,12 @@ export async function runBox(host: BoxHost, spec: BoxSpec, { signal, log }: RunO
   const { engine, run, machine, ports } = host
   const { mounts = [], network = 'none', maxProcesses = MAX_PROCESSES, ...rest } = spec
   const labels = runLabels(run, spec.entry)
+  // The engine keeps one that others are on, and whoever starts or prunes next removes one that stays.
+  const leave = async () => {
+    if (spec.joins === undefined) return
+    const { network } = spec.joins
+    await removeNetwork(engine, network).catch((thrown) => log.debug(`${network} stays: ${reasonOf(thrown)}`))
+  }
   const container = await runAttached(
     engine,
     {
@@ -31,10 +47,14 @@ export async function runBox(host: BoxHost, spec: BoxSpec, { signal, log }: RunO
       mounts: mounts.map((mount) => containerMount(mount, { machine, labels })),
     },
     { signal, log },
-  )
+  ).catch(async (thrown) => {
+    await leave()
+    throw thrown
+  })
   const sockets = mounts.find((mount) => mount.kind === 'sockets')
   const stop = async () => {
     const exit = await container.stop()
+    await leave()
     if (sockets !== undefined) await machine.removeSockets(sockets)
     return exit
   }
@@ -44,13 +64,18 @@ export async function runBox(host: BoxHost, spec: BoxSpec, { signal, log }: RunO
     return stopping
   }
   const isReachable = network === 'reachable' && ports !== 'forwarded'
-  const address = isReachable ? await orAborted(machine.addressOf(container), signal).catch(stopAndThrow) : undefined
+  const places = Promise.all([
+    isReachable ? machine.addressOf(container) : undefined,
+    endpointOf(container, host, spec),
+  ])
+  const [address, endpoint] = await orAborted(places, signal).catch(stopAndThrow)
   return {
     stdout: container.stdout,
     stderr: container.stderr,
     exited: container.exited,
     address,
     dial: sockets === undefined ? withoutSockets(spec) : machine.dialler(container, sockets),
+    endpoint,
     send: container.send,
     stop: stopOnce,
     [Symbol.asyncDispose]: async () => void (await stopOnce()),
@@ -60,6 +85,16 @@ export async function runBox(host: BoxHost, spec: BoxSpec, { signal, log }: RunO
     await stopOnce()
     throw thrown
   }
+}
+
+/** One that has ended has no address any more. */
+async function endpointOf(
+  { id }: AttachedContainer,
+  { engine }: BoxHost,
+  { joins }: BoxSpec,
+): Promise<BoxEndpoint | undefined> {
+  const endpoint = joins && (await inspectContainer(engine, id))?.endpoints[joins.network]
+  return endpoint?.address ? endpoint : undefined
 }
 
 interface Mounting {

@@ -170,6 +170,11 @@ export class FakeHost implements Host {
       stderr,
       exited,
       address,
+      endpoint: spec.joins && {
+        address: `198.51.100.${this.#started}`,
+        prefixLength: 24,
+        macAddress: `02:42:c6:33:64:${this.#started.toString(16).padStart(2, '0')}`,
+      },
       send: async () => {
         throw new TypeError('the fake host plays no input')
       },
