@@ -50,6 +50,7 @@ export function entryOptions(): readonly Option[] {
       '--egress <where>',
       'what the guest may reach: all, none, or HOST, CIDR, :PORT; may be repeated',
     ).argParser(egress),
+    new Option('--network <name>', 'network on which it and other VMs that name it reach each other by name'),
     repeatable('--forward <[name=][host:]guest>', 'socket or port of the guest to have on this machine'),
     repeatable('--host-port <port>', 'port of this machine that the guest reaches at host.testkernels.internal'),
     new Option('--memory-mib <mib>', 'memory of the guest in MiB').argParser(wholeNumber),

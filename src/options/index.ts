@@ -1,6 +1,5 @@
 export { type CacheReference, parseCacheReference } from './cache-reference.ts'
 export { type DaemonOptions, faultOfProxy, type ProxyAddresses, type ProxyOption } from './daemon.ts'
-export { type EgressOption, egressWords } from './egress.ts'
 export { DuplicateEntryError, InvalidOptionError, UnknownKernelError } from './errors.ts'
 export {
   checkHostPort,
@@ -21,6 +20,7 @@ export {
   parseRootfsReference,
   type RootfsReference,
 } from './guest-images.ts'
+export { type EgressOption, egressWords } from './guest-network.ts'
 export { kernelWords } from './kernel-arguments.ts'
 export {
   type GuestInit,

@@ -1,6 +1,5 @@
 import * as v from 'valibot'
 import { checkDockerd, type DockerdOptions, dockerdFields } from './daemon.ts'
-import { type EgressOption, egressOption, egressWords } from './egress.ts'
 import { DuplicateEntryError, InvalidOptionError } from './errors.ts'
 import { checkForwards, type ForwardOptions, forwardsOption, hostPortsOption } from './forwards.ts'
 import {
@@ -13,6 +12,7 @@ import {
   preloadDockerfileOptions,
   type RootfsReference,
 } from './guest-images.ts'
+import { checkGuestNetwork, type GuestNetworkOptions, guestNetworkFields } from './guest-network.ts'
 import { checkKernelSettings, type KernelSettingsOptions } from './kernel-arguments.ts'
 import { type KernelReference, type KernelSpec, parseKernelReference } from './kernel-reference.ts'
 import { type KernelReportsOption, kernelReportsOption } from './kernel-reports.ts'
@@ -35,7 +35,7 @@ export function isNamedInit(value: unknown): boolean {
 }
 
 /** One row of the matrix, as a user writes it. */
-export interface KernelOptions extends DockerdOptions, KernelSettingsOptions {
+export interface KernelOptions extends DockerdOptions, GuestNetworkOptions, KernelSettingsOptions {
   /**
    * The kernel: `debian:SUITE`, such as `debian:bookworm`, or a version of it, `debian:SUITE@VERSION`; `docker-image://REF` of an image
    * with a kernel in it; `dockerfile:PATH` that installs one, or an object with build arguments; of this machine `file:///path/vmlinuz`,
@@ -68,12 +68,6 @@ export interface KernelOptions extends DockerdOptions, KernelSettingsOptions {
    * @throws KernelUnsuitableError before anything starts
    */
   readonly controllers?: 'all' | 'partial'
-  /**
-   * What the guest may reach beyond its container: `all` that this reaches, `none`, or a list of host names, IPv4 addresses and CIDRs, each
-   * with a port or a range of ports, or without: `['registry.example.org:443', '10.0.0.0/8', ':53']`. Who connects to it, and what it
-   * publishes, is not held. @default 'all'. @throws EgressUnresolvedError for a host name that the engine's machine does not know
-   */
-  readonly egress?: EgressOption
   /** Memory of the guest, in MiB; 512 or more. @default 2048 */
   readonly memoryMib?: number
   /** Virtual CPUs. @default 2 */
@@ -146,7 +140,7 @@ const schema = v.strictObject({
   modules: v.optional(v.array(v.string()), []),
   sysctls: v.optional(v.record(v.string(), v.string()), {}),
   ...dockerdFields,
-  egress: v.optional(egressOption, 'all'),
+  ...guestNetworkFields,
   memoryMib: v.optional(integer(512), 2048),
   cpus: v.optional(integer(1), 2),
   scratchMib: v.optional(integer(512), 8192),
@@ -178,7 +172,7 @@ export function parseKernelEntry(name: string, options: unknown): KernelEntry {
   const checked = parsed.output as Required<KernelOptions>
   checkKernelSettings(checked, name)
   checkDockerd(checked, name)
-  egressWords(checked.egress, name)
+  checkGuestNetwork(checked, name)
   checkForwards(checked.forwards, name)
   return Object.freeze({
     name,

@@ -55,6 +55,7 @@ test('a name has the kernel and what comes from lists, and stays when a list gro
     'trixie-egress-none',
     'trixie-egress-10.0.0.0-8-53',
   ])
+  expect(names({ kernel, network: ['none', 'lab'] })).toEqual(['trixie-no-network', 'trixie-on-lab'])
   expect(names({ kernel, hostPorts: [[5432, 8080], []] })).toEqual([
     'trixie-host-ports-5432-8080',
     'trixie-host-ports-none',

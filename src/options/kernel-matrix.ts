@@ -188,6 +188,8 @@ function label(option: string, value: unknown): string {
       return Object.keys(value as object).join('-') || 'no-daemon-options'
     case 'egress':
       return `egress-${[value].flat().join('-')}`
+    case 'network':
+      return value === 'none' ? 'no-network' : `on-${value}`
     case 'proxy':
       return `proxy-${typeof value === 'string' ? value : 'given'}`
     case 'forwards':

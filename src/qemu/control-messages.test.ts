@@ -73,4 +73,11 @@ test('an identity has its commit before the keys, which nobody waits for, and th
     'admit',
     '',
   ])
+  const endpoint = { address: '172.20.0.2', prefixLength: 16, macAddress: '02:42:ac:14:00:02' }
+  const ofVms = identityLines({ ...identity, endpoint }, '3', 0).split('\n')
+  expect(ofVms.slice(2, 5)).toEqual([
+    'machineid 0123456789abcdef0123456789abcdef',
+    'network 172.20.0.2 16 02:42:ac:14:00:02',
+    'commit 3',
+  ])
 })

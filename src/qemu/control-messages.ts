@@ -110,6 +110,18 @@ export interface GuestIdentity {
   readonly hostKey: Uint8Array
   /** A line of authorized_keys: the one key that may log in. */
   readonly authorizedKey: string
+  /** Where it is on a network of VMs. @default on none */
+  readonly endpoint?: GuestEndpoint | undefined
+}
+
+/** What a guest is to have at its second network device, eth1. */
+export interface GuestEndpoint {
+  /** Of IPv4. */
+  readonly address: string
+  /** Bits of the address that all on the network have in common. */
+  readonly prefixLength: number
+  /** Such as `02:42:ac:12:00:02`. */
+  readonly macAddress: string
 }
 
 /** A file that a guest is given before its command is started. */
@@ -143,12 +155,13 @@ export function doorLines({ entropy, doorSecret, proxies = [] }: GuestCredential
 
 /** The lines that push an identity. `commit` comes back in the guest's `committed`, when all but SSH is its own. */
 export function identityLines(identity: GuestIdentity, commit: string, unixTimeMs: number): string {
-  const { hostname, machineId, hostKey, authorizedKey } = identity
+  const { hostname, machineId, hostKey, authorizedKey, endpoint } = identity
   return [
     // Right to within the way here; first, because what comes before it makes it later.
     clockLine(unixTimeMs),
     `hostname ${hostname}`,
     `machineid ${machineId}`,
+    ...(endpoint === undefined ? [] : [`network ${endpoint.address} ${endpoint.prefixLength} ${endpoint.macAddress}`]),
     `commit ${commit}`,
     // Nobody waits for them: who comes over SSH before they are there is let in when they are.
     `hostkey ${Buffer.from(hostKey).toString('hex')}`,

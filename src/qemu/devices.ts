@@ -23,6 +23,12 @@ export const guestLink = {
   macAddress: '52:54:00:74:6b:01',
 } as const
 
+/** QEMU's name for the device of a network of VMs. */
+export const VM_NETWORK_ID = 'vms'
+
+/** Its address on the wire, until a guest that is on one is told the address that it has there. */
+const SPARE_MAC_ADDRESS = '52:54:00:74:6b:02'
+
 /** What one device adds to QEMU's command line and to the kernel's. */
 export interface Device {
   readonly qemu: readonly string[]
@@ -106,13 +112,30 @@ export function emptyDisk({ id, transport }: Pick<DiskOptions, 'id' | 'transport
  * one neighbour is new. It would five times in its first second, over every protocol it has. On PCI it would have a ROM to boot from.
  */
 export function network({ transport }: VirtioOptions): Device {
+  return tapDevice('net', { transport, tap: 'tap0', macAddress: guestLink.macAddress })
+}
+
+/**
+ * The same, for a network of VMs: the entrypoint joins its tap device with the box's interface there, where it has one, and the guest takes the
+ * addresses that the engine gave the box.
+ */
+export function vmNetwork({ transport }: VirtioOptions): Device {
+  return tapDevice(VM_NETWORK_ID, { transport, tap: 'tap1', macAddress: SPARE_MAC_ADDRESS })
+}
+
+interface TapOptions extends VirtioOptions {
+  readonly tap: string
+  readonly macAddress: string
+}
+
+function tapDevice(id: string, { transport, tap, macAddress }: TapOptions): Device {
   const rom = transport === 'pci' ? ',romfile=' : ''
   return {
     qemu: [
       '-netdev',
-      'tap,id=net,ifname=tap0,script=no,downscript=no',
+      `tap,id=${id},ifname=${tap},script=no,downscript=no`,
       '-device',
-      `${virtio('net', transport)},netdev=net,mac=${guestLink.macAddress},guest_announce=off${rom}`,
+      `${virtio('net', transport)},netdev=${id},mac=${macAddress},guest_announce=off${rom}`,
     ],
   }
 }

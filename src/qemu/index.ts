@@ -3,7 +3,16 @@ export type { KernelLogBatch, KernelLogPort } from './control-kernel-log.ts'
 export { type GuestFile, GuestMisbehavedError, type GuestProxy, type Phase } from './control-messages.ts'
 export { type Accelerator, guestLink } from './devices.ts'
 export { imagePaths, type Machine, probeArguments, qemuArguments, standaloneArguments } from './machine.ts'
-export { handOver, loadState, type MeetingPlace, pause, quit, resume, saveState } from './migration.ts'
+export {
+  handOver,
+  loadState,
+  type MeetingPlace,
+  pause,
+  quit,
+  resume,
+  saveState,
+  setVmNetworkLink,
+} from './migration.ts'
 export {
   connectQmp,
   QemuCommandError,

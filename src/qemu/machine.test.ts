@@ -33,6 +33,17 @@ test('on PCI it has the same devices in the same order, and none of MMIO', () =>
   expect(after('-M', onPci)).not.toBe(after('-M', onMmio))
 })
 
+test('a device for a network of VMs comes after that of the link, with a clone as well', () => {
+  const nets = (args: string[]) => args.filter((word) => /^tap,|^virtio-net/.test(word)).join(' ')
+  for (const start of ['boot', 'stopped'] as const) {
+    const args = qemuArguments({ ...machine, vmNetwork: 'device', start })
+    expect(nets(args)).toMatch(
+      /^tap,id=net,ifname=tap0\S* \S+netdev=net,mac=\S*:01,\S* tap,id=vms,ifname=tap1\S* \S+netdev=vms,mac=\S*:02,/,
+    )
+  }
+  expect(nets(qemuArguments(machine))).not.toContain('tap1')
+})
+
 test('a disk with images comes last, and a clone has an empty one in its place', () => {
   const booting = qemuArguments({ ...machine, preload: 'disk' }).join(' ')
   const restored = qemuArguments({ ...machine, preload: 'disk', start: 'stopped' }).join(' ')

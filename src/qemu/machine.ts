@@ -15,6 +15,7 @@ import {
   monitor,
   network,
   serialConsole,
+  vmNetwork,
 } from './devices.ts'
 
 /** Where things are in the image that a VM runs from. */
@@ -71,6 +72,8 @@ export interface Machine {
   readonly scratch?: { readonly file: string; readonly access: DiskAccess }
   /** `disk`: a fourth one with images for the guest's dockerd, which is empty in a clone. @default 'none' */
   readonly preload?: 'disk' | 'none'
+  /** `device`: it has one for a network of VMs, whether it is on one or not. @default 'none' */
+  readonly vmNetwork?: 'device' | 'none'
   /** `stopped`: QEMU waits for a state to be loaded. A saved guest fits only the machine it was saved on. @default 'boot' */
   readonly start?: 'boot' | 'stopped'
 }
@@ -86,6 +89,7 @@ export function qemuArguments(machine: Machine): string[] {
     disk({ id: 'scratch', ...(machine.scratch ?? { file: imagePaths.scratch, access: 'read-write' }), transport }),
     ...(machine.preload === 'disk' ? [preloadDisk(machine)] : []),
     network({ transport }),
+    ...(machine.vmNetwork === 'device' ? [vmNetwork({ transport })] : []),
     entropy({ transport }),
     ...(machine.controlSocket === undefined ? [] : [controlPort({ socketPath: machine.controlSocket, transport })]),
     ...(machine.monitorSocket === undefined ? [] : [monitor({ socketPath: machine.monitorSocket })]),

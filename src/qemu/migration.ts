@@ -1,3 +1,4 @@
+import { VM_NETWORK_ID } from './devices.ts'
 import { QemuCommandError, type QmpCommands } from './qmp.ts'
 
 /**
@@ -28,6 +29,11 @@ export async function pause(qmp: QmpCommands): Promise<void> {
 /** Lets the guest's CPUs run (on). @throws QemuCommandError */
 export async function resume(qmp: QmpCommands): Promise<void> {
   await qmp.execute('cont')
+}
+
+/** Whether the guest's device for a network of VMs has a link: without one nothing comes or goes there. @throws QemuCommandError */
+export async function setVmNetworkLink(qmp: QmpCommands, state: 'up' | 'down'): Promise<void> {
+  await qmp.execute('set_link', { name: VM_NETWORK_ID, up: state === 'up' })
 }
 
 /** Ends QEMU. Its answer is read: one that was closed before it came left QEMU running. @throws QemuCommandError */

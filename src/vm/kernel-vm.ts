@@ -91,6 +91,11 @@ export class KernelVm {
     return this.#with({ egress })
   }
 
+  /** A network on which VMs that name it reach each other by name. @default 'none' */
+  withNetwork(network: string): KernelVm {
+    return this.#with({ network })
+  }
+
   /** The proxies of its dockerd. @default 'inherit' */
   withProxy(proxy: NonNullable<KernelOptions['proxy']>): KernelVm {
     return this.#with({ proxy })

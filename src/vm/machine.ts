@@ -18,7 +18,7 @@ type MachineChoice = Required<Pick<Machine, 'arch' | 'transport' | 'accelerator'
  * knew would restore a guest into another machine than it was saved on.
  */
 export function machineOf(
-  { memoryMib, cpus, cgroup, ...kernel }: KernelEntry,
+  { memoryMib, cpus, cgroup, network, ...kernel }: KernelEntry,
   { arch, transport, accelerator, preload, settings }: MachineChoice,
 ): Machine {
   return {
@@ -30,6 +30,7 @@ export function machineOf(
     cgroup,
     kernelArguments: [...kernelWords(kernel), ...settingsWords(settings)],
     preload,
+    vmNetwork: network === 'none' ? 'none' : 'device',
     controlSocket: `${imagePaths.runDirectory}/${CONTROL_SOCKET}`,
     monitorSocket: `${imagePaths.runDirectory}/${MONITOR_SOCKET}`,
   }

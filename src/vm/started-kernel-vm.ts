@@ -84,6 +84,11 @@ export class StartedKernelVm implements AsyncDisposable {
     return this.#booted.address
   }
 
+  /** Its address on the network that its entry names, at eth1; `undefined` where that is none. */
+  get networkAddress(): string | undefined {
+    return this.#booted.guest.box.endpoint?.address
+  }
+
   /** The file that receives the guest's console. */
   get consolePath(): string {
     return this.#booted.console.path

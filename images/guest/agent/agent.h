@@ -28,6 +28,10 @@ bool identity_handle(const char *verb, const char *value);
 // Whether the guest has keys of its host. Before that, and in a template, nobody is let in.
 bool identity_is_known(void);
 
+// ---- network.c: where the guest is on a network of VMs ----
+// `ADDRESS BITS MAC`: what the second network device has from now on, in place of what it had; tells others on the network.
+void network_join(const char *value);
+
 // Bytes that are written as hexadecimal digits, up to the first that is none; returns how many.
 size_t from_hex(const char *hex, uint8_t *bytes, size_t limit);
 

@@ -48,7 +48,7 @@ async function bootOnce(plan: VmPlan, start: Start, deadline: Deadline): Promise
   await using attempt = await Attempt.open(plan, start)
   attempt.followConsole()
   try {
-    const guest = await startGuest(attempt, { signal: start.signal, deadline })
+    const guest = await startGuest(attempt, { network: 'joined', signal: start.signal, deadline })
     await userSpace(attempt, guest)
     return await connectVm(attempt, guest, { dockerd: 'starting' })
   } catch (thrown) {

@@ -1,9 +1,9 @@
 import { randomBytes } from 'node:crypto'
 import { join } from 'node:path'
 import { type ForwardedSocket, Forwards, loopbackAddress } from '../../forward/index.ts'
-import { dockerdAt } from '../../host/index.ts'
+import { type BoxEndpoint, dockerdAt } from '../../host/index.ts'
 import { startDeadline } from '../../lifetime/index.ts'
-import { type ControlConnection, type GuestProxy, guestLink } from '../../qemu/index.ts'
+import { type ControlConnection, type GuestProxy, guestLink, setVmNetworkLink } from '../../qemu/index.ts'
 import { connectSsh, dropbearPrivateKey, generateKeyPair, publicKeyLine } from '../../ssh/index.ts'
 import {
   type Destination,
@@ -28,6 +28,7 @@ export interface Connecting {
 export async function connectVm(attempt: Attempt, guest: Guest, { dockerd }: Connecting): Promise<BootedVm> {
   const { timeline, hostname } = attempt.start
   const { control, signal, gone } = guest
+  const { endpoint } = guest.box
   const keys = makeGuestKeys()
   openDoor(keys, control, attempt.plan.settings?.proxies)
   const kernelReports = kernelReportsOf(attempt, guest)
@@ -36,9 +37,10 @@ export async function connectVm(attempt: Attempt, guest: Guest, { dockerd }: Con
   // Side by side, because all of them wait for the guest; whichever fails first is the error.
   await Promise.all([
     timeline.time('door', () => waitForDoor(streams, dockerSocket, signal)),
-    timeline.time('identity', () => introduce({ control, keys, hostname, signal })).then(guest.proven),
+    timeline.time('identity', () => introduce({ control, keys, hostname, endpoint, signal })).then(guest.proven),
     dockerd === 'starting' && timeline.time('dockerd', () => control.phase('ready', signal)),
   ])
+  if (hasAnothersAddress(attempt, guest)) await setVmNetworkLink(guest.monitor.until(signal), 'up')
   // Only now is the guest quick to answer.
   await timeline.time('clock', () => control.setClock(signal))
   const ssh = sshInto(attempt, guest, { keys, streams })
@@ -55,6 +57,11 @@ export async function connectVm(attempt: Attempt, guest: Guest, { dockerd }: Con
   })
   const access = { streams, ssh, keys, forwards, docker, address }
   return { ...access, disposals, guest, hostname, runDirectory, gone, console, kernelReports }
+}
+
+/** A clone of a checkpoint has its original's addresses on their network until it is told its own; the original may be there as well. */
+export function hasAnothersAddress({ plan }: Attempt, { box }: Pick<Guest, 'box'>): boolean {
+  return plan.origin === 'checkpoint' && box.endpoint !== undefined
 }
 
 /** What the guest's kernel reports; nothing until it is followed, or asked to settle. */
@@ -85,16 +92,19 @@ export interface Introduction {
   readonly control: ControlConnection
   readonly keys: GuestKeys
   readonly hostname: string
+  /** @default it is on no network of VMs */
+  readonly endpoint?: BoxEndpoint | undefined
   readonly signal: AbortSignal
 }
 
 /** Makes a guest itself in all else. The private host key leaves this process only towards its guest. */
-export async function introduce({ control, keys, hostname, signal }: Introduction): Promise<void> {
+export async function introduce({ control, keys, hostname, endpoint, signal }: Introduction): Promise<void> {
   const identity = {
     hostname,
     machineId: randomBytes(16).toString('hex'),
     hostKey: dropbearPrivateKey(keys.hostKey),
     authorizedKey: publicKeyLine(keys.clientKey),
+    endpoint,
   }
   await control.pushIdentity(identity, signal)
 }

@@ -1,5 +1,5 @@
 import type { TestkernelsError } from '../../errors/index.ts'
-import type { Box, BoxExit } from '../../host/index.ts'
+import type { Box, BoxExit, BoxNetwork } from '../../host/index.ts'
 import { type Deadline, orAborted, reasonInTime } from '../../lifetime/index.ts'
 import { egressWords, type KernelEntry } from '../../options/index.ts'
 import {
@@ -24,6 +24,11 @@ import { silenceDeadline } from './deadlines.ts'
 export interface BoxUse {
   /** The template that the VM comes from or becomes, if any. */
   readonly use?: TemplateUse | undefined
+  /**
+   * Whether the VM is on its entry's network: not one that only becomes a template or takes a state, which would have the place of a VM.
+   * @default 'apart'
+   */
+  readonly network?: 'joined' | 'apart'
   /** Calls it off. */
   readonly signal: AbortSignal
   /** Of the boot: its clock stands still while images are copied. */
@@ -56,7 +61,7 @@ const QEMU_MEMORY_MIB = 1_536
  * Starts QEMU in a box of the entry's image. Not privileged: the entrypoint makes the network with NET_ADMIN (tap device,
  * addresses, rules), becomes QEMU's user with SETUID and SETGID, and drops all four with SETPCAP before QEMU starts.
  */
-function runVmBox({ plan, start, runDirectory }: Attempt, { use, signal }: BoxUse): Promise<Box> {
+function runVmBox({ plan, start, runDirectory }: Attempt, { use, network, signal }: BoxUse): Promise<Box> {
   const { session, entry, image, machine } = plan
   const { path: directory, owner } = runDirectory
   return session.host.run(
@@ -83,11 +88,17 @@ function runVmBox({ plan, start, runDirectory }: Attempt, { use, signal }: BoxUs
       devices: ['/dev/net/tun', ...(machine.accelerator.kind === 'kvm' ? ['/dev/kvm'] : [])],
       capabilities: ['NET_ADMIN', 'SETUID', 'SETGID', 'SETPCAP'],
       network: 'reachable',
+      joins: network === 'joined' ? networkOf(entry, start) : undefined,
       maxProcesses: MAX_PROCESSES,
       memoryMib: machine.memoryMib + QEMU_MEMORY_MIB,
     },
     { signal, log: start.log },
   )
+}
+
+/** All who name a network meet there, whichever process has them. */
+function networkOf({ network }: KernelEntry, { hostname }: Attempt['start']): BoxNetwork | undefined {
+  return network === 'none' ? undefined : { network: `testkernels-${network}`, name: hostname }
 }
 
 /** The box holds its guest to it, before it runs: neither a template nor a guest has it, and no guest can change it. */

@@ -1,10 +1,10 @@
-import { loadState, resume } from '../../qemu/index.ts'
+import { loadState, resume, setVmNetworkLink } from '../../qemu/index.ts'
 import { restoreFrom } from '../../template/index.ts'
 import type { TemplatePlan } from '../plan.ts'
 import type { Start } from '../start.ts'
 import { Attempt } from './attempt.ts'
 import type { BootedVm, Guest } from './booted-vm.ts'
-import { connectVm } from './connect.ts'
+import { connectVm, hasAnothersAddress } from './connect.ts'
 import { bootDeadline, restoreDeadline } from './deadlines.ts'
 import { startGuest, whyLost } from './guest.ts'
 
@@ -19,7 +19,7 @@ export async function restoreVm(plan: TemplatePlan, start: Start): Promise<Boote
   using answer = restoreDeadline(plan.entry, attempt.console, boot.signal)
   try {
     const use = restoreFrom(plan.template)
-    const guest = await startGuest(attempt, { use, signal: answer.signal })
+    const guest = await startGuest(attempt, { use, network: 'joined', signal: answer.signal })
     await loadGuest(attempt, guest, use.stateFile)
     return await connectVm(attempt, guest, { dockerd: 'answers' })
   } catch (thrown) {
@@ -32,6 +32,7 @@ async function loadGuest(attempt: Attempt, guest: Guest, stateFile: string): Pro
   const monitor = guest.monitor.until(guest.signal)
   try {
     await loadState(monitor, stateFile)
+    if (hasAnothersAddress(attempt, guest)) await setVmNetworkLink(monitor, 'down')
     await resume(monitor)
   } catch (thrown) {
     throw await whyLost(guest, thrown)

@@ -16,16 +16,25 @@ export interface FakeQemuOptions {
 
 /** A QEMU that is played, and what a test may do with it. */
 export interface FakeQemu {
+  /** What its monitor was told, in this order: `cont`, or `set_link down`. */
+  readonly commands: readonly string[]
   /** Says something on its monitor without being asked. */
   tell(event: { readonly event: string; readonly data?: object }): void
   /** Its guest runs no more, and its monitor has this for a reason. */
   stopGuest(status: string): void
 }
 
+interface Command {
+  readonly execute: string
+  readonly id: number
+  readonly arguments?: { readonly up?: boolean }
+}
+
 /** QEMU's monitor, and the port to its guest's agent (images/guest/agent/control.c). */
 export function playQemu(box: FakeBox, options: FakeQemuOptions): FakeQemu {
   const { phases, onControl, onQuit } = options
   const monitors = new Set<Socket>()
+  const commands: string[] = []
   let status = 'running'
   let left = options.answers ?? Number.POSITIVE_INFINITY
   const say = (socket: Socket, message: object) => {
@@ -44,7 +53,8 @@ export function playQemu(box: FakeBox, options: FakeQemuOptions): FakeQemu {
     monitors.add(socket)
     say(socket, { QMP: {} })
     each(socket, (line) => {
-      const { execute, id } = JSON.parse(line) as { execute: string; id: number }
+      const { execute, id, arguments: given } = JSON.parse(line) as Command
+      commands.push(execute === 'set_link' ? `${execute} ${given?.up ? 'up' : 'down'}` : execute)
       say(socket, { id, return: execute === 'query-status' ? { status } : {} })
       for (const event of eventsOf(execute)) say(socket, event)
       if (execute === 'quit') onQuit()
@@ -54,6 +64,7 @@ export function playQemu(box: FakeBox, options: FakeQemuOptions): FakeQemu {
     for (const socket of monitors) socket.write(`${JSON.stringify(event)}\n`)
   }
   return {
+    commands,
     tell,
     stopGuest(why) {
       status = why

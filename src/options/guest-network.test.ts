@@ -1,5 +1,5 @@
 import { expect, test } from 'vitest'
-import { egressWords } from './egress.ts'
+import { egressWords } from './guest-network.ts'
 import { parseKernelEntry } from './kernel-entry.ts'
 
 const entry = (egress: unknown) => parseKernelEntry('v2', { kernel: 'debian:trixie', egress })
@@ -45,4 +45,15 @@ test.each([
   expect(() => entry(egress)).toThrow(
     expect.objectContaining({ code: 'INVALID_OPTION', message: expect.stringContaining(message) }),
   )
+})
+
+test('a network has a name, and is none unless an entry says so', () => {
+  const network = (name?: unknown) => parseKernelEntry('v2', { kernel: 'debian:trixie', network: name }).network
+  expect(network()).toBe('none')
+  expect(network('cluster-1')).toBe('cluster-1')
+  for (const name of ['', '-x', 'a b', 'a/b', 'x'.repeat(41)])
+    expect(() => network(name)).toThrow(
+      `v2: ${JSON.stringify(name)} in the option 'network' cannot be the name of a network`,
+    )
+  expect(() => network(1)).toThrow("option 'network' must be string, got 1")
 })

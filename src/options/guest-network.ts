@@ -2,13 +2,46 @@ import { isIPv4 } from 'node:net'
 import * as v from 'valibot'
 import { InvalidOptionError } from './errors.ts'
 
+/** What a guest reaches beyond its container. */
+export interface GuestNetworkOptions {
+  /**
+   * What the guest may reach beyond its container: `all` that this reaches, `none`, or a list of host names, IPv4 addresses and CIDRs, each
+   * with a port or a range of ports, or without: `['registry.example.org:443', '10.0.0.0/8', ':53']`. Who connects to it, and what it
+   * publishes, is not held. @default 'all'. @throws EgressUnresolvedError for a host name that the engine's machine does not know
+   */
+  readonly egress?: EgressOption
+  /**
+   * A network of the engine's on which VMs that name it reach each other by name: entries by theirs, forks by their hostnames. Each has a
+   * second interface there, eth1, with an address of its own. `none` is none.
+   * @default 'none'. @throws NetworkNotMadeError, NetworkNameTakenError
+   */
+  readonly network?: string
+}
+
 /** What a guest may reach: all that its container does, nothing, or what a list has, as `egressWords` reads it. */
 export type EgressOption = 'all' | 'none' | readonly string[]
 
 /** Not a union, whose complaint names no words. */
-export const egressOption = v.lazy((given) =>
-  Array.isArray(given) ? v.array(v.string()) : v.picklist(['all', 'none']),
-)
+const egressOption = v.lazy((given) => (Array.isArray(given) ? v.array(v.string()) : v.picklist(['all', 'none'])))
+
+const NETWORK_NAME = /^[A-Za-z0-9][A-Za-z0-9._-]{0,39}$/
+
+/** Of the schema of an entry. */
+export const guestNetworkFields = {
+  egress: v.optional(egressOption, 'all'),
+  network: v.optional(v.string(), 'none'),
+}
+
+/** @throws InvalidOptionError */
+export function checkGuestNetwork({ egress, network }: Required<GuestNetworkOptions>, entry?: string): void {
+  egressWords(egress, entry)
+  if (NETWORK_NAME.test(network)) return
+  throw new InvalidOptionError({
+    what: `${JSON.stringify(network)} in the option 'network' cannot be the name of a network`,
+    entry,
+    remedy: 'use 1 to 40 letters, digits, dots, dashes and underscores, a letter or digit first',
+  })
+}
 
 const DESTINATION = /^(?<where>[^:]*)(?::(?<ports>\d+(?:-\d+)?))?$/
 const HOST = /^(?!-)[a-z0-9-]{1,63}(?<!-)(?:\.(?!-)[a-z0-9-]{1,63}(?<!-))*\.?$/i
