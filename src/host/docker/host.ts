@@ -29,8 +29,7 @@ import type { Settings } from '../../options/index.ts'
 import type { Host } from '../host.ts'
 import type { Images } from '../images.ts'
 import { chosenBuilder, engineBuilder } from './builder.ts'
-import { localMachine } from './local.ts'
-import { remoteMachine } from './remote.ts'
+import { localMachine, remoteMachine } from './machine.ts'
 import { runBox } from './run-box.ts'
 
 export interface OpenHostOptions {
