@@ -3,11 +3,10 @@ import { HeldPorts } from '../forward/index.ts'
 import { type Logger, silentLogger } from '../log/index.ts'
 import { type KernelEntry, kernelText } from '../options/index.ts'
 import { offerSsh } from './attach.ts'
-import { bootVm } from './boot/boot.ts'
+import { bootVm, restoreVm } from './boot/boot.ts'
 import type { BootedVm } from './boot/booted-vm.ts'
 import { offerHostPort } from './boot/connect.ts'
 import { wakeDeadline } from './boot/deadlines.ts'
-import { restoreVm } from './boot/restore.ts'
 import { sweepRunDirectories } from './boot/run-directory.ts'
 import { Checkpoint } from './checkpoint.ts'
 import { consoleDirectory, sweepConsoleLogs } from './death/console-log.ts'
@@ -27,7 +26,7 @@ import { waitUntilReady } from './wait.ts'
  * Starts the first VM of an entry. What was started is ended when a later step fails.
  *
  * The steps, each in a file of its own: plan what is started (plan.ts); wait for a turn (pool/admission.ts); restore it from its
- * template (boot/restore.ts), which is made where there is none (template/restore-or-make.ts), or boot it (boot/boot.ts); both start
+ * template, which is made where there is none (template/restore-or-make.ts), or boot it (boot/boot.ts); both start
  * a box with a guest (boot/guest.ts) and connect to it (boot/connect.ts); wait until it is ready (wait.ts).
  */
 export async function launchVm(request: VmRequest, start: Start): Promise<StartedKernelVm> {

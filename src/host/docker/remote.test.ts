@@ -3,7 +3,7 @@ import { afterEach, beforeEach, expect, test } from 'vitest'
 import { type FakeEngine, startFakeEngine } from '../../../fixtures/engine/fake-engine.ts'
 import { createClient } from '../../engine/client.ts'
 import type { Engine } from '../../engine/index.ts'
-import { MOST_DIALLED, remoteMachine } from './remote.ts'
+import { MOST_DIALLED, remoteMachine } from './machine.ts'
 
 let fake: FakeEngine
 /** Those of the programs that dial in a box, and what was written to each. */

@@ -2,7 +2,7 @@ import { expect, test } from 'vitest'
 import { answerJson, type FakeEngine, goodInfo, startFakeEngine } from '../../../fixtures/engine/fake-engine.ts'
 import { connectEngine } from '../../engine/index.ts'
 import { silentLogger as log } from '../../log/index.ts'
-import { localMachine } from './local.ts'
+import { localMachine } from './machine.ts'
 import { runBox } from './run-box.ts'
 
 const { signal } = new AbortController()

@@ -1,15 +1,17 @@
 import { dockerdAt } from '../../host/index.ts'
 import type { Deadline } from '../../lifetime/index.ts'
 import type { Logger } from '../../log/index.ts'
+import { loadState, resume, setVmNetworkLink } from '../../qemu/index.ts'
+import { restoreFrom } from '../../template/index.ts'
 import { NoSignOfLifeError } from '../errors.ts'
-import type { VmPlan } from '../plan.ts'
+import type { TemplatePlan, VmPlan } from '../plan.ts'
 import { loadImages, renameImages } from '../preload.ts'
 import type { Start } from '../start.ts'
 import { Attempt } from './attempt.ts'
-import type { BootedVm } from './booted-vm.ts'
-import { connectVm } from './connect.ts'
-import { bootDeadline } from './deadlines.ts'
-import { startGuest, userSpace } from './guest.ts'
+import type { BootedVm, Guest } from './booted-vm.ts'
+import { connectVm, hasAnothersAddress } from './connect.ts'
+import { bootDeadline, restoreDeadline } from './deadlines.ts'
+import { startGuest, userSpace, whyLost } from './guest.ts'
 
 const ATTEMPTS = 3
 
@@ -63,4 +65,35 @@ export function unlessHopeless(
 ): void {
   if (!(thrown instanceof NoSignOfLifeError) || attempts === ATTEMPTS) throw thrown
   log.warn(`${thrown.message}\n  starting it again`)
+}
+
+/**
+ * Starts a VM from where its template was saved. It is the owner's when its dockerd can be asked.
+ * @throws TemplateUnusableError, after which there is a template to be made; what `bootVm` throws
+ */
+export async function restoreVm(plan: TemplatePlan, start: Start): Promise<BootedVm> {
+  using boot = bootDeadline(plan.entry, start)
+  await using attempt = await Attempt.open(plan, { ...start, signal: boot.signal })
+  attempt.followConsole()
+  using answer = restoreDeadline(plan.entry, attempt.console, boot.signal)
+  try {
+    const use = restoreFrom(plan.template)
+    const guest = await startGuest(attempt, { use, network: 'joined', signal: answer.signal })
+    await loadGuest(attempt, guest, use.stateFile)
+    return await connectVm(attempt, guest, { dockerd: 'answers' })
+  } catch (thrown) {
+    throw attempt.failure(answer.signal.aborted ? answer.signal.reason : thrown)
+  }
+}
+
+async function loadGuest(attempt: Attempt, guest: Guest, stateFile: string): Promise<void> {
+  using _step = attempt.start.timeline.step('restore')
+  const monitor = guest.monitor.until(guest.signal)
+  try {
+    await loadState(monitor, stateFile)
+    if (hasAnothersAddress(attempt, guest)) await setVmNetworkLink(monitor, 'down')
+    await resume(monitor)
+  } catch (thrown) {
+    throw await whyLost(guest, thrown)
+  }
 }

@@ -47,7 +47,7 @@ export async function startBox(attempt: Attempt, use: BoxUse): Promise<Box> {
 
 /**
  * Threads of QEMU for CPUs and disks (it has 64 for those at most), what starts it, and where the engine is elsewhere a process for each of 224
- * connections (host/docker/remote.ts).
+ * connections (host/docker/machine.ts).
  */
 const MAX_PROCESSES = 448
 

@@ -7,8 +7,8 @@ import {
   TemplateUnusableError,
   templatesToEvict,
 } from '../../template/index.ts'
+import { restoreVm } from '../boot/boot.ts'
 import type { BootedVm } from '../boot/booted-vm.ts'
-import { restoreVm } from '../boot/restore.ts'
 import { headlineOf } from '../death/death.ts'
 import type { TemplatePlan } from '../plan.ts'
 import { bootNeedsMib, type Turn } from '../pool/admission.ts'
