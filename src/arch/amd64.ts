@@ -70,6 +70,8 @@ export const amd64: Architecture = {
     image: 'bzImage',
     // EM_X86_64
     elfMachine: 62,
+    // __START_KERNEL_map
+    imageMap: 0xffff_ffff_8000_0000n,
     // The smallest: less to load, and all that a virtual machine has.
     debianFlavour: 'cloud-amd64',
     readRelease,

@@ -51,6 +51,8 @@ export interface KernelNames {
   readonly image: string
   /** What the header of an ELF says that is for it: EM_... of elf.h. */
   readonly elfMachine: number
+  /** Where its image is mapped: in VMCOREINFO, `phys_base` is what RAM begins at, less this, in that mapping. */
+  readonly imageMap: bigint
   /** Debian's flavour for an entry that names none. */
   readonly debianFlavour: string
   /**

@@ -59,7 +59,14 @@ function buildCommand(): Command {
 
 const NAMES_KERNEL = ['kernel', 'config', 'rootfs', 'init']
 /** A matrix has these for each of its entries. */
-const OF_ONE_ENTRY = ['image', 'kernel', 'name', 'timings', ...entryOptions().map((option) => option.attributeName())]
+const OF_ONE_ENTRY = [
+  'image',
+  'kernel',
+  'name',
+  'timings',
+  'vmcore',
+  ...entryOptions().map((option) => option.attributeName()),
+]
 
 function runCommand(): Command {
   const command = new Command('run')
@@ -75,6 +82,7 @@ function runCommand(): Command {
     .option('--name <name>', 'hostname of the guest', 'kernel')
     .addOption(templateOption())
     .option('--timings', 'draw where the time of the start went')
+    .option('--vmcore <file>', "save the guest's memory there when the command fails or the guest panics")
     .addOption(progressOption())
     .addOption(
       new Option(
@@ -98,14 +106,14 @@ function runCommand(): Command {
       }
       if (parallel) self.error("error: option '--parallel' needs --matrix")
       if (report !== undefined) self.error("error: option '--report' needs --matrix")
-      const { name, image, kernel, config, timings, progress: _, ...rest } = one
+      const { name, image, kernel, config, timings, vmcore, progress: _, ...rest } = one
       const namesKernel = ['image', ...NAMES_KERNEL].some((option) => self.getOptionValueSource(option) === 'cli')
       // A command would want the input for itself.
       const fromPipe = !namesKernel && command.length === 0 && inputIsPipe()
       await execute(self, async (working) => {
         const { run } = await import('./run.ts')
         const entry = { name, image: fromPipe ? '-' : image, kernel, config, options: optionsOfEntry(rest) }
-        return await run({ ...entry, timings, command, ...working })
+        return await run({ ...entry, timings, vmcore, command, ...working })
       })
     })
 }

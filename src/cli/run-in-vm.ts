@@ -35,8 +35,8 @@ export interface RunInVmOptions {
   readonly output?: CommandOutput
   /** Gets the VM before the command begins. */
   readonly onStarted?: (vm: StartedKernelVm) => unknown
-  /** Gets the VM when the command has ended, dead or alive. */
-  readonly onEnded?: (vm: StartedKernelVm) => unknown
+  /** Gets the VM when the command has ended, dead or alive, and the command's status. */
+  readonly onEnded?: (vm: StartedKernelVm, status: number) => unknown
 }
 
 /**
@@ -56,7 +56,7 @@ export async function runInVm(request: VmRequest, start: Start, options: RunInVm
     ...(output !== undefined && { output }),
   })
   const reports = vm.gone.aborted ? [] : await vm.settleKernelReports()
-  await onEnded?.(vm)
+  await onEnded?.(vm, status)
   if (vm.gone.aborted) return { kind: 'vm-failed', why: firstLine(reasonOf(vm.gone.reason)) }
   const reported = reports.filter(({ verdict }) => verdict === 'fail').map(({ title }) => title)
   return { kind: 'exited', status, reported }

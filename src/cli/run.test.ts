@@ -1,8 +1,10 @@
 import { execFileSync } from 'node:child_process'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
 import { PassThrough, Readable } from 'node:stream'
 import { expect, test } from 'vitest'
 import { createLogger, silentLogger } from '../log/index.ts'
-import { drawTimings, readImageArgument, shellExports } from './run.ts'
+import { checkVmcorePath, drawTimings, readImageArgument, shellExports, tellQuarters } from './run.ts'
 
 const never = { signal: new AbortController().signal, log: silentLogger }
 
@@ -68,4 +70,19 @@ test('a step at the very end is seen', () => {
     { name: 'b', fromMs: 100, toMs: 100 },
   ]).split('\n')
   expect(last).toMatch(/^b {3}0\.00 s {2} {47}█$/)
+})
+
+test('a file for the memory is refused where none can be made, and taken where one can', async () => {
+  await expect(checkVmcorePath(join(tmpdir(), 'tk-nowhere', 'vmcore'))).rejects.toMatchObject({
+    code: 'INVALID_OPTION',
+  })
+  await expect(checkVmcorePath(join(tmpdir(), 'vmcore'))).resolves.toBeUndefined()
+})
+
+test('tells each quarter of the memory once, and of the last that it is whole is told elsewhere', () => {
+  const lines: string[] = []
+  const tell = tellQuarters(createLogger({ write: (line) => lines.push(line) }))
+  for (let writtenBytes = 0; writtenBytes <= 1024; writtenBytes += 100) tell({ writtenBytes, totalBytes: 1024 })
+  tell({ writtenBytes: 1024, totalBytes: 1024 })
+  expect(lines.map((line) => /\d+ %/.exec(line)?.[0])).toEqual(['25 %', '50 %', '75 %'])
 })

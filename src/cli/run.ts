@@ -1,5 +1,8 @@
+import { access, constants } from 'node:fs/promises'
+import { dirname, resolve } from 'node:path'
 import { addAbortSignal, type Readable } from 'node:stream'
 import { text } from 'node:stream/consumers'
+import { formatError } from '../errors/index.ts'
 import { keepAlive, waitingFor } from '../lifetime/index.ts'
 import { InvalidOptionError, type KernelEntry, parseKernelEntry, withConfig } from '../options/index.ts'
 import {
@@ -12,6 +15,7 @@ import {
   type Step,
   Timeline,
   takeImage,
+  type VmcoreOptions,
   type VmRequest,
   type Wanted,
 } from '../vm/index.ts'
@@ -28,6 +32,8 @@ export interface RunArguments extends Working {
   readonly config: readonly string[]
   /** The other options of the entry, still to be checked. */
   readonly options: Readonly<Record<string, unknown>>
+  /** File for the guest's memory, when the command fails or the guest panics. */
+  readonly vmcore: string | undefined
   /** Whether to draw where the time of the start went. */
   readonly timings: boolean | undefined
   /** Empty: stay up until a signal. */
@@ -36,7 +42,8 @@ export interface RunArguments extends Working {
 
 /** @returns the exit status of the command; 125 when the VM went away under it */
 export async function run(args: RunArguments): Promise<number> {
-  const { command, timings, settings, log, progress, signal } = args
+  const { command, vmcore, timings, settings, log, progress, signal } = args
+  if (vmcore !== undefined) await checkVmcorePath(vmcore)
   const ref = args.image === '-' ? await readImageArgument(process.stdin, { signal, log }) : args.image
   const entry = entryOf(args, ref)
   const timeline = new Timeline()
@@ -48,10 +55,18 @@ export async function run(args: RunArguments): Promise<number> {
   )
   // What comes next is the VM's, and then the command's: the picture of the build must not move any more.
   progress.end()
-  const onStarted = ({ steps }: StartedKernelVm) => timings && process.stderr.write(drawTimings(steps))
+  const onStarted = async (vm: StartedKernelVm) => {
+    if (timings) process.stderr.write(drawTimings(vm.steps))
+    if (vmcore !== undefined) await vm.debugger.saveVmcoreAtPanic(vmcore, { signal, onProgress: tellQuarters(log) })
+  }
+  const onEnded = async (vm: StartedKernelVm, status: number) => {
+    if (vmcore === undefined || signal.aborted) return
+    const isWanted = (await vm.debugger.settled()) === 'runs' && status !== 0 && !vm.gone.aborted
+    if (isWanted) await saveVmcore(vm, vmcore, { log, signal })
+  }
   const request = { session, entry, image }
   if (command.length === 0) return await stayUp(request, start, onStarted)
-  const outcome = await runInVm(request, start, { command, environment: settings.environment, onStarted })
+  const outcome = await runInVm(request, start, { command, environment: settings.environment, onStarted, onEnded })
   return outcome.kind === 'exited' ? outcome.status : EXIT_OWN_FAILURE
 }
 
@@ -66,7 +81,7 @@ async function builtImage(wanted: Wanted, start: Start): Promise<string> {
 
 async function stayUp(request: VmRequest, start: Start, onStarted: (vm: StartedKernelVm) => unknown): Promise<number> {
   await using vm = await launchVm(request, start)
-  onStarted(vm)
+  await onStarted(vm)
   process.stdout.write(shellExports(vm.environment))
   process.stderr.write('The VM is up. Ctrl-C ends it.\n')
   const letGo = keepAlive()
@@ -81,6 +96,42 @@ function aborted(signal: AbortSignal): Promise<void> {
     if (signal.aborted) return resolve()
     signal.addEventListener('abort', () => resolve(), { once: true })
   })
+}
+
+/** @throws InvalidOptionError, before anything is started */
+export async function checkVmcorePath(path: string): Promise<void> {
+  const directory = dirname(resolve(path))
+  try {
+    await access(directory, constants.W_OK)
+  } catch (cause) {
+    throw new InvalidOptionError({
+      what: `--vmcore: nothing can be written to ${directory}`,
+      remedy: 'name a file in a directory that is there, and that this user can write',
+      cause,
+    })
+  }
+}
+
+/** The command's failure is what the run ends with, whatever becomes of this. */
+async function saveVmcore(vm: StartedKernelVm, path: string, { log, signal }: Pick<Working, 'log' | 'signal'>) {
+  log.info(`the command failed: saving the memory of its VM to ${path}`)
+  try {
+    const saved = await vm.debugger.saveVmcore(path, { signal, onProgress: tellQuarters(log) })
+    log.info(`its memory is in ${saved.path}`)
+  } catch (thrown) {
+    log.warn(formatError(thrown))
+  }
+}
+
+/** Says at each quarter but the last how far it is. */
+export function tellQuarters(log: Working['log']): NonNullable<VmcoreOptions['onProgress']> {
+  let told = 0
+  return ({ writtenBytes, totalBytes }) => {
+    const quarter = Math.floor((writtenBytes / totalBytes) * 4)
+    if (quarter <= told || quarter === 4) return
+    told = quarter
+    log.info(`saved ${quarter * 25} % of ${Math.round(totalBytes / 1024 ** 2)} MiB`)
+  }
 }
 
 /** Silent at first: what writes there may be showing its progress on our terminal. */

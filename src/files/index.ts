@@ -1,6 +1,6 @@
 import { randomBytes } from 'node:crypto'
 import { renameSync, rmSync, writeFileSync } from 'node:fs'
-import { readdir, rename, rm, stat, writeFile } from 'node:fs/promises'
+import { type FileHandle, open, readdir, rename, rm, stat, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 
 export {
@@ -36,6 +36,30 @@ export function replaceFileSync(path: string, content: string): void {
     renameSync(beside, path)
   } catch (thrown) {
     rmSync(beside, { force: true })
+    throw thrown
+  }
+}
+
+/**
+ * The same for what is large or comes piece by piece: a file (0600) is filled, which takes the other's place when it is whole. Of one that
+ * is not, nothing stays.
+ * @throws what `fill` throws; what opening, syncing and renaming throw
+ */
+export async function replaceFileBy<T>(path: string, fill: (file: FileHandle) => Promise<T>): Promise<T> {
+  const beside = nameBeside(path)
+  try {
+    const file = await open(beside, 'wx', 0o600)
+    try {
+      const filled = await fill(file)
+      // Some file systems tell only here that there was no room.
+      await file.sync()
+      await rename(beside, path)
+      return filled
+    } finally {
+      await file.close()
+    }
+  } catch (thrown) {
+    await rm(beside, { force: true })
     throw thrown
   }
 }

@@ -133,6 +133,12 @@ export interface Box extends AsyncDisposable {
    */
   dial(socket: string, signal: AbortSignal): Promise<Duplex>
   /**
+   * Runs one more program in the box, as the user of its `sockets`: what is written is its standard input, what it prints is read, from
+   * when it has said that it is there, with a line `ok`. It has to end with its input, which ends with the stream.
+   * @throws what it said instead; the signal's reason
+   */
+  exec(argv: readonly string[], signal: AbortSignal): Promise<Duplex>
+  /**
    * Writes to the program's standard input, no faster than it is read. That stays open, because its end ends the program.
    * @throws Error when the program ends meanwhile
    */

@@ -4,6 +4,7 @@ export { type GuestFile, GuestMisbehavedError, type GuestProxy, type Phase } fro
 export { type Accelerator, guestLink } from './devices.ts'
 export { imagePaths, type Machine, probeArguments, qemuArguments, standaloneArguments } from './machine.ts'
 export {
+  dumpMemory,
   handOver,
   loadState,
   type MeetingPlace,
@@ -12,6 +13,7 @@ export {
   resume,
   saveState,
   setVmNetworkLink,
+  stayAtGuestsEnd,
 } from './migration.ts'
 export {
   connectQmp,

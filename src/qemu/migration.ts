@@ -1,3 +1,4 @@
+import { visibleLine } from '../errors/index.ts'
 import { VM_NETWORK_ID } from './devices.ts'
 import { QemuCommandError, type QmpCommands } from './qmp.ts'
 
@@ -39,6 +40,32 @@ export async function setVmNetworkLink(qmp: QmpCommands, state: 'up' | 'down'): 
 /** Ends QEMU. Its answer is read: one that was closed before it came left QEMU running. @throws QemuCommandError */
 export async function quit(qmp: QmpCommands): Promise<void> {
   await qmp.execute('quit')
+}
+
+/**
+ * From now on QEMU stays when its guest ends itself, by a reset or a power-off: stopped, with its memory and processors as they were.
+ * It says SHUTDOWN all the same. @throws QemuCommandError
+ */
+export async function stayAtGuestsEnd(qmp: QmpCommands): Promise<void> {
+  await qmp.execute('set-action', { shutdown: 'pause' })
+}
+
+/**
+ * Writes the guest's RAM and the state of its processors to a file, as an ELF core, from its first byte to its last; a pipe will do, and
+ * has to be read when this is called. A guest that runs stands still meanwhile, and then goes on, whatever comes of it.
+ * @throws QemuCommandError
+ */
+export async function dumpMemory(qmp: QmpCommands, file: string): Promise<void> {
+  const ended = qmp.event(({ event }) => event === 'DUMP_COMPLETED')
+  ended.catch(() => {})
+  await qmp.execute('dump-guest-memory', { paging: false, protocol: `file:${file}`, detach: true })
+  const { data } = await ended
+  if (data?.['error'] === undefined) return
+  throw new QemuCommandError({
+    what: "QEMU could not write the guest's memory",
+    cause: visibleLine(String(data['error'])),
+    remedy: "read QEMU's errors in the VM's output (--debug)",
+  })
 }
 
 /**

@@ -50,6 +50,11 @@ export class CopyRefusedError extends TestkernelsError {
   readonly code = 'COPY_REFUSED'
 }
 
+/** The memory of a VM could not be saved as a file. */
+export class VmcoreNotSavedError extends TestkernelsError {
+  readonly code = 'VMCORE_NOT_SAVED'
+}
+
 /** No VM of this user runs that has the name, or several do. */
 export class VmNotFoundError extends TestkernelsError {
   readonly code = 'VM_NOT_FOUND'

@@ -11,6 +11,7 @@ import { sweepRunDirectories } from './boot/run-directory.ts'
 import { Checkpoint } from './checkpoint.ts'
 import { consoleDirectory, sweepConsoleLogs } from './death/console-log.ts'
 import { type Heartbeat, startHeartbeat } from './death/heartbeat.ts'
+import { VmDebugger } from './debugger.ts'
 import { openEntrance, openForwards } from './entrance.ts'
 import { Family } from './family.ts'
 import { hasTemplate, planVm, type TemplatePlan, type VmPlan, type VmRequest } from './plan.ts'
@@ -99,6 +100,7 @@ async function ready(family: Family, { booted, ports }: Booted, start: Start): P
       kernelRelease: family.plan.kernelRelease,
       accelerator: family.plan.machine.accelerator.kind,
       forwards: await ownForwards({ booted, ports }, entry),
+      debugger: new VmDebugger({ booted, heartbeat, entry, machine: family.plan.machine, log }),
       timeline,
       openEntrance: (place) => openEntrance(booted, { entry, log }, place),
       fork: (options) => fork(family, options),

@@ -6,6 +6,7 @@ import type { ExecResult, ExitStatus } from '../ssh/index.ts'
 import type { BootedVm } from './boot/booted-vm.ts'
 import type { Checkpoint } from './checkpoint.ts'
 import { type CopyOptions, type CopySource, type CopyToOptions, copyFrom, copyTo } from './copy.ts'
+import type { VmDebugger } from './debugger.ts'
 import { type CommandGuest, type ExecOptions, execIn, type ShellOptions, shellIn } from './exec.ts'
 import type { VmKernelReport } from './kernel-reports.ts'
 import type { Fork, ForkOptions, Step, Timeline } from './start.ts'
@@ -23,6 +24,7 @@ interface StartedParts {
   readonly kernelRelease: string | undefined
   readonly accelerator: Accelerator['kind']
   readonly forwards: Readonly<Record<string, ForwardAddress>>
+  readonly debugger: VmDebugger
   readonly timeline: Timeline
   readonly openEntrance: (place: EntrancePlace) => Promise<Entrance>
   readonly fork: Fork<StartedKernelVm>
@@ -40,6 +42,8 @@ export class StartedKernelVm implements AsyncDisposable {
   readonly accelerator: Accelerator['kind']
   /** Where the entry's `forwards` are on this machine, by their names. */
   readonly forwards: Readonly<Record<string, ForwardAddress>>
+  /** For when its kernel is what is wrong: its memory as a file. */
+  readonly debugger: VmDebugger
   readonly #booted: BootedVm
   readonly #timeline: Timeline
   readonly #openEntrance: StartedParts['openEntrance']
@@ -52,6 +56,7 @@ export class StartedKernelVm implements AsyncDisposable {
     this.entry = entry
     this.kernelRelease = parts.kernelRelease
     this.accelerator = parts.accelerator
+    this.debugger = parts.debugger
     this.#booted = booted
     this.forwards = forwards
     this.#timeline = timeline

@@ -105,9 +105,6 @@ async function readOrEmpty(file: string): Promise<string> {
   return await readFile(file, 'utf8').catch(() => '')
 }
 
-/** What images/runner/dial.c says when it is connected; what comes after it is the socket's. */
-const CONNECTED = 'ok\n'
-
 /**
  * At a time, into one box: each is a process in it, which ends with its stream, and the limit of processes is there for QEMU's threads. Ports of
  * this machine that a guest reaches take 96 of them at most (forward/host-ports.ts). More wait.
@@ -136,8 +133,8 @@ export function remoteMachine(engine: Engine): DockerMachine {
       return async (name, signal) => {
         const slot = await slots.take(signal)
         try {
-          const dialled = { path: `${target}/${name}`, owner, signal }
-          const stream = await dialWhenThere(() => dialWithin(engine, id, dialled), signal)
+          const dialled = { argv: [imagePaths.dial, `${target}/${name}`], owner, input: 'framed', signal } as const
+          const stream = await dialWhenThere(() => execWithin(engine, id, dialled), signal)
           stream.once('close', () => slot[Symbol.dispose]())
           return stream
         } catch (thrown) {
@@ -151,18 +148,28 @@ export function remoteMachine(engine: Engine): DockerMachine {
   }
 }
 
-interface Dialled {
-  readonly path: string
+/** What a program says when it is there, such as images/runner/dial.c when it is connected; all that comes after it is what it is for. */
+const THERE = 'ok\n'
+
+interface Executed {
+  readonly argv: readonly string[]
   readonly owner: UserIds
+  /** @default 'plain' */
+  readonly input?: 'plain' | 'framed'
   readonly signal: AbortSignal
 }
 
-async function dialWithin(engine: Engine, container: string, { path, owner, signal }: Dialled): Promise<Duplex> {
+/** Runs a program in a container, and waits until it is there. @throws what it said instead; the signal's reason */
+export async function execWithin(
+  engine: Engine,
+  container: string,
+  { argv, owner, input = 'plain', signal }: Executed,
+): Promise<Duplex> {
   // Root in the box may do nothing with what belongs to others.
   const user = `${owner.uid}:${owner.gid}`
-  const stream = await execStream(engine, container, [imagePaths.dial, path], { user, input: 'framed' })
+  const stream = await execStream(engine, container, argv, { user, input })
   try {
-    await orAborted(connected(stream), signal)
+    await orAborted(isThere(stream), signal)
     return stream
   } catch (thrown) {
     stream.destroy()
@@ -170,12 +177,12 @@ async function dialWithin(engine: Engine, container: string, { path, owner, sign
   }
 }
 
-async function connected(stream: Duplex): Promise<void> {
+async function isThere(stream: Duplex): Promise<void> {
   for (;;) {
-    // Exactly so much: more would be the socket's.
-    const said = stream.read(CONNECTED.length)
-    if (String(said) === CONNECTED) return
-    if (said !== null || stream.readableEnded) throw new Error(`the box did not connect to its socket: ${said ?? ''}`)
+    // Exactly so much: more would be what it is for.
+    const said = stream.read(THERE.length)
+    if (String(said) === THERE) return
+    if (said !== null || stream.readableEnded) throw new Error(`the program in the box did not begin: ${said ?? ''}`)
     await once(stream, 'readable')
   }
 }

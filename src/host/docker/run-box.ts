@@ -11,9 +11,9 @@ import {
 import { reasonOf } from '../../errors/index.ts'
 import { orAborted } from '../../lifetime/index.ts'
 import type { Settings } from '../../options/index.ts'
-import type { Box, BoxEndpoint, BoxSpec, Mount } from '../box.ts'
+import { type Box, type BoxEndpoint, type BoxSpec, type Mount, thisUser } from '../box.ts'
 import type { RunOptions } from '../host.ts'
-import type { Dial, DockerMachine } from './machine.ts'
+import { type Dial, type DockerMachine, execWithin } from './machine.ts'
 
 export interface BoxHost {
   readonly engine: Engine
@@ -75,6 +75,8 @@ export async function runBox(host: BoxHost, spec: BoxSpec, { signal, log }: RunO
     exited: container.exited,
     address,
     dial: sockets === undefined ? withoutSockets(spec) : machine.dialler(container, sockets),
+    exec: (argv, until) =>
+      execWithin(engine, container.id, { argv, owner: sockets?.owner ?? thisUser(), signal: until }),
     endpoint,
     send: container.send,
     stop: stopOnce,

@@ -1,6 +1,6 @@
 import { createServer, type Server, type Socket } from 'node:net'
 import { join } from 'node:path'
-import type { Duplex } from 'node:stream'
+import { type Duplex, duplexPair } from 'node:stream'
 import { amd64 } from '../../arch/amd64.ts'
 import type { Box, BoxExit, BoxSpec, Lines } from '../box.ts'
 import { dialSocket, dialWhenThere } from '../docker/machine.ts'
@@ -16,6 +16,8 @@ export interface FakeBox {
   complain(line: string): void
   /** Makes a socket of the box's mount, or takes connections to a port of the box's own address. */
   listen(where: string | number, onConnection: (connection: Socket) => void): void
+  /** Plays the programs that are started in it besides its own; their stream ends as theirs would. */
+  onExec(play: (argv: readonly string[], program: Duplex) => void): void
   exit(exitCode: number): void
   /** Its sockets say and hear nothing any more, and stay. */
   fallSilent(): void
@@ -131,6 +133,7 @@ export class FakeHost implements Host {
       // An engine tells of an end a little later than the connections that broke with it.
       setImmediate(() => tellExit({ exitCode, oomKilled: false }))
     }
+    let playExec: Parameters<FakeBox['onExec']>[0] | undefined
     const inside: FakeBox = {
       spec,
       ended: end.signal,
@@ -148,6 +151,9 @@ export class FakeHost implements Host {
         server.on('error', () => {})
         server.listen(typeof where === 'string' ? { path: pathOf(where) } : { host: address, port: where })
         servers.push(server)
+      },
+      onExec: (play) => {
+        playExec = play
       },
       exit,
       fallSilent: () => {
@@ -179,6 +185,14 @@ export class FakeHost implements Host {
         throw new TypeError('the fake host plays no input')
       },
       dial: (name, signal): Promise<Duplex> => dialWhenThere(() => dialSocket(pathOf(name), signal), signal),
+      exec: async (argv, signal) => {
+        signal.throwIfAborted()
+        if (playExec === undefined) throw new TypeError(`the fake host plays no ${argv[0]}`)
+        const [outside, program] = duplexPair()
+        end.signal.addEventListener('abort', () => program.destroy())
+        playExec(argv, program)
+        return outside
+      },
       stop,
       [Symbol.asyncDispose]: async () => void (await stop()),
     }

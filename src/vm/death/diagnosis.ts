@@ -114,7 +114,8 @@ export function watchQemu(
 
   monitor.onEvent(({ event, data }) => {
     if (event === 'BLOCK_IO_ERROR' && v.is(diskError, data)) takeDiskError(v.parse(diskError, data))
-    if (event === 'SHUTDOWN' && v.is(shutdown, data)) shutdownReason = data.reason
+    // One that stays when its guest has ended (`stayAtGuestsEnd`) is told to end afterwards.
+    if (event === 'SHUTDOWN' && v.is(shutdown, data)) shutdownReason ??= data.reason
   })
   monitor.execute('query-status').then(
     (answer) => {

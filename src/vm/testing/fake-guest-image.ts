@@ -1,3 +1,4 @@
+import type { Duplex } from 'node:stream'
 import type { Mount } from '../../host/index.ts'
 import type { FakeBox } from '../../host/testing/fake-host.ts'
 import { guestLink, imagePaths } from '../../qemu/index.ts'
@@ -28,6 +29,8 @@ export class FakeImage {
   readonly told: string[] = []
   /** Ports of the owner's machine that guests were offered. */
   readonly hostPorts: number[] = []
+  /** What QEMUs write where they are told to write their guests' memory. */
+  memory: Buffer = Buffer.alloc(0)
   /** How many templates were made. */
   made = 0
   /** Those that were started, in this order. */
@@ -110,11 +113,24 @@ export class FakeImage {
       credentials.take(word, rest)
     }
     const answers = fate.kind === 'hangs' && { answers: fate.answers }
-    this.qemus.push(playQemu(box, { phases, onControl, onQuit, ...answers }))
+    const pipes: Duplex[] = []
+    box.onExec((_, program) => pipes.push(program))
+    const onDump = async () => await dump(this.memory, pipes.shift())
+    this.qemus.push(playQemu(box, { phases, onControl, onQuit, onDump, ...answers }))
     box.listen('door.sock', (socket) => serveDoor(socket, credentials))
     box.listen(HOST_PORTS_SOCKET, (socket) => serveHostPorts(socket, (port) => this.hostPorts.push(port)))
     box.listen(guestLink.sshPort, (socket) => serveSsh(socket, credentials))
   }
+}
+
+/** @returns why it could not, as QEMU says it */
+async function dump(memory: Buffer, pipe: Duplex | undefined): Promise<string | undefined> {
+  if (pipe === undefined) return 'No such file or directory'
+  return await new Promise((resolve) => {
+    pipe.once('close', () => resolve('Broken pipe'))
+    pipe.on('error', () => {})
+    pipe.write(memory, () => resolve(undefined))
+  })
 }
 
 /** One that was told of settings starts its dockerd when it has them (playQemu). */

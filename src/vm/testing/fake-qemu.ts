@@ -10,6 +10,8 @@ export interface FakeQemuOptions {
   readonly onControl: (word: string, rest: string) => void
   /** QEMU was told to end. */
   readonly onQuit: () => void
+  /** Writes the guest's memory, and resolves to why it could not, if it could not. @default there is nobody to write it to */
+  readonly onDump?: () => Promise<string | undefined>
   /** How many of its answers come, before it falls silent. @default all of them */
   readonly answers?: number
 }
@@ -32,7 +34,7 @@ interface Command {
 
 /** QEMU's monitor, and the port to its guest's agent (images/guest/agent/control.c). */
 export function playQemu(box: FakeBox, options: FakeQemuOptions): FakeQemu {
-  const { phases, onControl, onQuit } = options
+  const { phases, onControl, onQuit, onDump = async () => 'No such file or directory' } = options
   const monitors = new Set<Socket>()
   const commands: string[] = []
   let status = 'running'
@@ -58,6 +60,10 @@ export function playQemu(box: FakeBox, options: FakeQemuOptions): FakeQemu {
       say(socket, { id, return: execute === 'query-status' ? { status } : {} })
       for (const event of eventsOf(execute)) say(socket, event)
       if (execute === 'quit') onQuit()
+      if (execute === 'dump-guest-memory')
+        void onDump().then((error) =>
+          say(socket, { event: 'DUMP_COMPLETED', data: error === undefined ? {} : { error } }),
+        )
     })
   })
   const tell: FakeQemu['tell'] = (event) => {
