@@ -24,6 +24,7 @@ export {
   type ExecOptions,
   type ForkOptions,
   type ForwardAddress,
+  type GdbServer,
   KernelVm,
   type KernelVmStartOptions,
   type LogConsumer,

@@ -4,7 +4,8 @@ import { join } from 'node:path'
 import { PassThrough, Readable } from 'node:stream'
 import { expect, test } from 'vitest'
 import { createLogger, silentLogger } from '../log/index.ts'
-import { checkVmcorePath, drawTimings, readImageArgument, shellExports, tellQuarters } from './run.ts'
+import { parseKernelEntry } from '../options/index.ts'
+import { attachWords, checkVmcorePath, drawTimings, readImageArgument, shellExports, tellQuarters } from './run.ts'
 
 const never = { signal: new AbortController().signal, log: silentLogger }
 
@@ -85,4 +86,26 @@ test('tells each quarter of the memory once, and of the last that it is whole is
   for (let writtenBytes = 0; writtenBytes <= 1024; writtenBytes += 100) tell({ writtenBytes, totalBytes: 1024 })
   tell({ writtenBytes: 1024, totalBytes: 1024 })
   expect(lines.map((line) => /\d+ %/.exec(line)?.[0])).toEqual(['25 %', '50 %', '75 %'])
+})
+
+const gdb = { socket: '/run/gdb.sock', kernelOffset: 0x1a00000n }
+
+test.each([
+  [
+    'debian:bookworm',
+    "-ex 'symbol-file -o 0x1a00000 /usr/lib/debug/boot/vmlinux-6.1.0-50'",
+    "in Debian's package linux-image-6.1.0-50-dbg",
+  ],
+  ['docker-image://kernels', "-ex 'symbol-file -o 0x1a00000 vmlinux'", 'CONFIG_DEBUG_INFO'],
+])('gdb gets its symbols of %s where they are', (kernel, command, from) => {
+  const words = attachWords({ kernelRelease: '6.1.0-50', entry: parseKernelEntry('v2', { kernel }) }, gdb)
+  expect(words).toContain(`gdb -ex 'target remote /run/gdb.sock' ${command}`)
+  expect(words).toContain(from)
+})
+
+test('a vmlinux that is run has them itself; where nobody knows how far the kernel was moved, gdb is told how it is not', () => {
+  const reference = { kind: 'local', release: '6.1.0', vmlinuz: '/build/vmlinux' } as const
+  const words = attachWords({ kernelRelease: '6.1.0', entry: { reference } }, { ...gdb, kernelOffset: undefined })
+  expect(words.split('\n').at(1)).toBe("  gdb -ex 'target remote /run/gdb.sock' -ex 'symbol-file /build/vmlinux'")
+  expect(words).toContain('--kernel-argument nokaslr')
 })

@@ -1,11 +1,12 @@
 import { access, constants } from 'node:fs/promises'
-import { dirname, resolve } from 'node:path'
+import { basename, dirname, resolve } from 'node:path'
 import { addAbortSignal, type Readable } from 'node:stream'
 import { text } from 'node:stream/consumers'
 import { formatError } from '../errors/index.ts'
 import { keepAlive, waitingFor } from '../lifetime/index.ts'
 import { InvalidOptionError, type KernelEntry, parseKernelEntry, withConfig } from '../options/index.ts'
 import {
+  type GdbServer,
   launchVm,
   newStart,
   openSession,
@@ -34,6 +35,8 @@ export interface RunArguments extends Working {
   readonly options: Readonly<Record<string, unknown>>
   /** File for the guest's memory, when the command fails or the guest panics. */
   readonly vmcore: string | undefined
+  /** Whether to say how gdb is attached. */
+  readonly gdb: boolean | undefined
   /** Whether to draw where the time of the start went. */
   readonly timings: boolean | undefined
   /** Empty: stay up until a signal. */
@@ -42,7 +45,7 @@ export interface RunArguments extends Working {
 
 /** @returns the exit status of the command; 125 when the VM went away under it */
 export async function run(args: RunArguments): Promise<number> {
-  const { command, vmcore, timings, settings, log, progress, signal } = args
+  const { command, vmcore, gdb, timings, settings, log, progress, signal } = args
   if (vmcore !== undefined) await checkVmcorePath(vmcore)
   const ref = args.image === '-' ? await readImageArgument(process.stdin, { signal, log }) : args.image
   const entry = entryOf(args, ref)
@@ -58,6 +61,7 @@ export async function run(args: RunArguments): Promise<number> {
   const onStarted = async (vm: StartedKernelVm) => {
     if (timings) process.stderr.write(drawTimings(vm.steps))
     if (vmcore !== undefined) await vm.debugger.saveVmcoreAtPanic(vmcore, { signal, onProgress: tellQuarters(log) })
+    if (gdb) log.info(attachWords(vm, await vm.debugger.openGdb()))
   }
   const onEnded = async (vm: StartedKernelVm, status: number) => {
     if (vmcore === undefined || signal.aborted) return
@@ -121,6 +125,32 @@ async function saveVmcore(vm: StartedKernelVm, path: string, { log, signal }: Pi
   } catch (thrown) {
     log.warn(formatError(thrown))
   }
+}
+
+type Debugged = Pick<StartedKernelVm, 'kernelRelease'> & { readonly entry: Pick<KernelEntry, 'reference'> }
+
+/** How gdb is attached to a VM, in lines: the command, and where what it reads is had. */
+export function attachWords({ kernelRelease, entry }: Debugged, { socket, kernelOffset }: GdbServer): string {
+  const { vmlinux, from } = symbolsOf(entry.reference, kernelRelease)
+  const moved = kernelOffset === undefined ? '' : `-o 0x${kernelOffset.toString(16)} `
+  return [
+    'gdb finds the VM, which stands still as long as gdb is there:',
+    `  gdb -ex 'target remote ${socket}' -ex 'symbol-file ${moved}${vmlinux}'`,
+    ...(from === undefined ? [] : [`  ${vmlinux} is ${from}`]),
+    ...(kernelOffset === undefined
+      ? ['  its kernel does not say how far KASLR has moved it: --kernel-argument nokaslr leaves it where vmlinux says']
+      : []),
+  ].join('\n')
+}
+
+/** The file with the kernel's symbols; `from` where it has to be got first. */
+function symbolsOf(kernel: KernelEntry['reference'], release: string | undefined) {
+  if (kernel.kind === 'local' && basename(kernel.vmlinuz) === 'vmlinux') return { vmlinux: kernel.vmlinuz }
+  if (kernel.kind === 'debian' && release !== undefined) {
+    const from = `in Debian's package linux-image-${release}-dbg`
+    return { vmlinux: `/usr/lib/debug/boot/vmlinux-${release}`, from }
+  }
+  return { vmlinux: 'vmlinux', from: 'what the build of this kernel left under that name, with CONFIG_DEBUG_INFO' }
 }
 
 /** Says at each quarter but the last how far it is. */

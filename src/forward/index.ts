@@ -17,4 +17,5 @@ export {
   forwardSocket,
   HeldPorts,
 } from './forwards.ts'
+export { carry, listenPrivately } from './listen.ts'
 export { loopbackAddress } from './ports/published-ports.ts'

@@ -13,6 +13,7 @@ export {
   resume,
   saveState,
   setVmNetworkLink,
+  startGdbStub,
   stayAtGuestsEnd,
 } from './migration.ts'
 export {

@@ -69,6 +69,22 @@ export async function dumpMemory(qmp: QmpCommands, file: string): Promise<void> 
 }
 
 /**
+ * Listens at a unix socket for gdb, one at a time. The guest stops when one connects, and goes on when one detaches.
+ * @throws QemuCommandError
+ */
+export async function startGdbStub(qmp: QmpCommands, socket: string): Promise<void> {
+  const said = await qmp.execute('human-monitor-command', {
+    'command-line': `gdbserver unix:${socket},server=on,wait=off`,
+  })
+  if (String(said).startsWith('Waiting for gdb connection')) return
+  throw new QemuCommandError({
+    what: 'QEMU does not listen for gdb',
+    cause: visibleLine(String(said)),
+    remedy: "read QEMU's errors in the VM's output (--debug)",
+  })
+}
+
+/**
  * Whether RAM that is a shared file is left out. Has no property that a command line could set (seen with QEMU 7.2 and 10.0).
  */
 async function setIgnoreShared(qmp: QmpCommands, state: boolean): Promise<void> {

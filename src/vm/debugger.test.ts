@@ -1,4 +1,6 @@
+import { once } from 'node:events'
 import { mkdtemp, readdir, rm, stat, writeFile } from 'node:fs/promises'
+import { connect } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest'
@@ -147,5 +149,47 @@ describe('at a panic', () => {
     await begun()
     await vm.stop()
     expect(await readdir(directory)).toEqual([])
+  })
+})
+
+describe('gdb', () => {
+  const talk = async (path: string) => {
+    const socket = connect(path)
+    socket.write('$?#3f')
+    const [answer] = (await once(socket, 'data')) as [Buffer]
+    expect(answer.toString()).toBe('$?#3f')
+    return socket
+  }
+
+  test('is carried to QEMU through a socket for the owner alone, which says where the kernel is', async () => {
+    await using vm = await fake.launch()
+    const gdb = await vm.debugger.openGdb()
+    expect(gdb.kernelOffset).toBe(0x1a00000n)
+    expect((await stat(gdb.socket)).mode & 0o777).toBe(0o600)
+    expect(await vm.debugger.openGdb()).toBe(gdb)
+    const socket = await talk(gdb.socket)
+    socket.destroy()
+  })
+
+  test('that leaves, in whatever way, leaves a guest that goes on with the time of now', async () => {
+    await using vm = await fake.launch()
+    const { socket: path } = await vm.debugger.openGdb()
+    const socket = await talk(path)
+    fake.image.told.length = 0
+    expect(qemu().commands.at(-1)).not.toBe('cont')
+    socket.destroy()
+    await vi.waitFor(() => expect(qemu().commands.at(-1)).toBe('cont'))
+    await vi.waitFor(() => expect(fake.image.told).toContainEqual(expect.stringMatching(/^time /)))
+    expect(vm.gone.aborted).toBe(false)
+  })
+
+  test('that is there keeps no VM from its end', async () => {
+    const vm = await fake.launch()
+    const { socket: path } = await vm.debugger.openGdb()
+    const socket = await talk(path)
+    const closed = once(socket, 'close')
+    await vm.stop()
+    await closed
+    await expect(stat(path)).rejects.toThrow('ENOENT')
   })
 })

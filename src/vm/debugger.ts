@@ -1,15 +1,15 @@
-import { randomBytes } from 'node:crypto'
 import { once } from 'node:events'
-import { resolve } from 'node:path'
+import { join, resolve } from 'node:path'
 import { reasonOf } from '../errors/index.ts'
 import { replaceFileBy } from '../files/index.ts'
-import { startDeadline } from '../lifetime/index.ts'
+import { carry, listenPrivately } from '../forward/index.ts'
 import type { Logger } from '../log/index.ts'
 import type { KernelEntry } from '../options/index.ts'
-import { dumpMemory, imagePaths, type Machine, type QmpEvent, quit, stayAtGuestsEnd } from '../qemu/index.ts'
+import { imagePaths, type Machine, type QmpEvent, quit, resume, startGdbStub, stayAtGuestsEnd } from '../qemu/index.ts'
 import type { BootedVm } from './boot/booted-vm.ts'
 import { VmcoreNotSavedError } from './errors.ts'
-import { type VmcoreFacts, type VmcoreProgress, writeVmcore } from './vmcore-file.ts'
+import { execIn } from './exec.ts'
+import { receiveVmcore, type VmcoreFacts, type VmcoreProgress } from './vmcore-file.ts'
 
 export interface VmcoreOptions {
   /** Calls it off. */
@@ -23,7 +23,7 @@ export interface SavedVmcore extends VmcoreFacts {
   readonly path: string
 }
 
-interface DebuggerParts {
+export interface DebuggerParts {
   readonly booted: BootedVm
   /** Which a guest that stands still does not have. */
   readonly heartbeat: { pause(): Disposable }
@@ -32,20 +32,20 @@ interface DebuggerParts {
   readonly log: Logger
 }
 
-/** Beside the guest's RAM: that of its firmware. */
-const FIRMWARE_BYTES = 64 * 1024 ** 2
-/** A disk that takes a block of the memory, and an engine that passes it on, take less, however busy their machines are. */
-const STALLED_MS = 60_000
+/** QEMU's, in the run directory, and ours beside it. */
+const STUB_SOCKET = 'gdb-stub.sock'
+const GDB_SOCKET = 'gdb.sock'
 
-/**
- * Reads a pipe for the owner, until his end of the input. While it is there, QEMU can open the pipe at once; when it is not any more, QEMU's
- * writing fails, and its guest goes on.
- */
-const READ_PIPE = `mkfifo -m 600 "$1" && exec 3<>"$1" && echo ok || exit 1
-cat <&3 & reader=$!
-cat >/dev/null
-kill $reader
-rm -f "$1"`
+/** A kernel has its VMCOREINFO at the beginning of its own memory as a core. */
+const KERNEL_OFFSET = `head -c 65536 /proc/kcore | grep -a -o -m 1 'KERNELOFFSET=[0-9a-f]*'`
+
+/** Where gdb finds a guest, as long as the VM lives. */
+export interface GdbServer {
+  /** Path of a unix socket (mode 0600), as `target remote PATH` takes it. */
+  readonly socket: string
+  /** How far from where its vmlinux says KASLR has put the kernel, in bytes; undefined where the kernel does not say. */
+  readonly kernelOffset: bigint | undefined
+}
 
 /** What helps to find out what is wrong with the kernel of a VM. */
 export class VmDebugger {
@@ -57,6 +57,7 @@ export class VmDebugger {
   /** Aborts when the guest has ended, and its QEMU stays. */
   readonly #ended = new AbortController()
   readonly #stopped = new AbortController()
+  #gdb: Promise<GdbServer> | undefined
 
   constructor(parts: DebuggerParts) {
     this.#parts = parts
@@ -98,6 +99,16 @@ export class VmDebugger {
     if (!isFirst) return
     guest.monitor.onEvent((event) => this.#hear(event))
     await stayAtGuestsEnd(guest.monitor)
+  }
+
+  /**
+   * Lets gdb at the guest's processors and memory. The VM stands still while gdb is connected, and goes on when gdb leaves. One gdb at a
+   * time; a second call gives the same.
+   * @throws QemuCommandError; ForwardListenError and its kin; what the VM died of
+   */
+  openGdb(): Promise<GdbServer> {
+    this.#gdb ??= openGdb(this.#parts, this.#stopped.signal)
+    return this.#gdb
   }
 
   /** Resolves when no memory is being saved, and tells whether the guest has ended, with its memory saved where that was asked for. */
@@ -143,13 +154,15 @@ export class VmDebugger {
   }
 
   async #save(path: string, { signal, onProgress }: VmcoreOptions): Promise<SavedVmcore> {
-    const { booted, entry } = this.#parts
+    const { booted, entry, machine } = this.#parts
     const { gone } = booted.guest
     const calledOff = AbortSignal.any([this.#stopped.signal, gone, ...(signal === undefined ? [] : [signal])])
     calledOff.throwIfAborted()
     const target = resolve(path)
     try {
-      return { path: target, ...(await this.#saveTo(target, { signal: calledOff, onProgress })) }
+      const receiving = { signal: calledOff, onProgress }
+      const facts = await replaceFileBy(target, (file) => receiveVmcore(booted.guest, file, { machine, ...receiving }))
+      return { path: target, ...facts }
     } catch (thrown) {
       calledOff.throwIfAborted()
       throw new VmcoreNotSavedError({
@@ -160,45 +173,37 @@ export class VmDebugger {
       })
     }
   }
+}
 
-  /** Through a pipe: nothing of it is on the engine's disk, wherever that is. */
-  async #saveTo(
-    path: string,
-    { signal, onProgress }: VmcoreOptions & { readonly signal: AbortSignal },
-  ): Promise<VmcoreFacts> {
-    const { booted, machine } = this.#parts
-    const { box, monitor } = booted.guest
-    const { arch, memoryMib } = machine
-    const pipe = `${imagePaths.scratchDirectory}/vmcore-${randomBytes(4).toString('hex')}`
-    return await replaceFileBy(path, async (file) => {
-      using deadline = startDeadline({
-        ms: STALLED_MS,
-        onPassed: () => new Error(`nothing of it came for ${STALLED_MS / 1000} s`),
-        signal,
-      })
-      const reader = await box.exec(['sh', '-c', READ_PIPE, 'sh', pipe], deadline.signal)
-      const end = () => void reader.destroy()
-      deadline.signal.addEventListener('abort', end, { once: true })
-      const written = writeVmcore(reader.iterator({ destroyOnReturn: false }), file, {
-        kernel: arch.kernel,
-        maxBytes: memoryMib * 1024 ** 2 + FIRMWARE_BYTES,
-        onProgress: (progress) => {
-          deadline.restart()
-          onProgress?.(progress)
-        },
-      })
-      const dumped = dumpMemory(monitor.until(deadline.signal), pipe)
-      try {
-        const [facts] = await Promise.all([written, dumped])
-        return facts
-      } catch (thrown) {
-        deadline.signal.throwIfAborted()
-        throw thrown
-      } finally {
-        // Where one failed, this ends the other.
-        end()
-        await Promise.allSettled([written, dumped])
-      }
-    })
+async function openGdb(parts: DebuggerParts, stopped: AbortSignal): Promise<GdbServer> {
+  const { booted, entry, log } = parts
+  const { guest, runDirectory, gone, ssh, disposals } = booted
+  const { stdout } = await execIn({ ssh, gone, entry: entry.name }, KERNEL_OFFSET)
+  const [, offset] = /^KERNELOFFSET=([0-9a-f]{1,16})$/m.exec(stdout) ?? []
+  await startGdbStub(guest.monitor, `${imagePaths.runDirectory}/${STUB_SOCKET}`)
+  const socket = join(runDirectory.path, GDB_SOCKET)
+  const over = AbortSignal.any([gone, stopped])
+  const listener = await listenPrivately({
+    path: socket,
+    directoryOwner: runDirectory.owner.uid,
+    entry: entry.name,
+    onSocket: (connection) => {
+      const pause = parts.heartbeat.pause()
+      connection.once('close', () => void goOn(guest, over).finally(() => pause[Symbol.dispose]()))
+      carry(connection, () => guest.box.dial(STUB_SOCKET, over))
+    },
+    onError: (error) => log.warn(`gdb's socket: ${error.message}`),
+  })
+  disposals.defer('gdb', listener.close)
+  return { socket, kernelOffset: offset === undefined ? undefined : BigInt(`0x${offset}`) }
+}
+
+/** QEMU stops its guest for gdb. One that leaves without a word would leave it so. */
+async function goOn({ monitor, control }: BootedVm['guest'], over: AbortSignal): Promise<void> {
+  try {
+    await resume(monitor.until(over))
+    await control.setClock(over)
+  } catch {
+    // It is over, which others tell.
   }
 }

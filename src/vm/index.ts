@@ -4,7 +4,7 @@ export { type FoundVms, findVms, type RunningVm } from './attach.ts'
 export { abandonedRunDirectories, makeRunDirectory, type RunDirectory } from './boot/run-directory.ts'
 export { Checkpoint, CheckpointRemovedError } from './checkpoint.ts'
 export type { CopyOptions, CopySource, CopyToOptions } from './copy.ts'
-export type { SavedVmcore, VmcoreOptions, VmDebugger } from './debugger.ts'
+export type { GdbServer, SavedVmcore, VmcoreOptions, VmDebugger } from './debugger.ts'
 export {
   BootTimeoutError,
   CopyFailedError,

@@ -42,7 +42,7 @@ export class StartedKernelVm implements AsyncDisposable {
   readonly accelerator: Accelerator['kind']
   /** Where the entry's `forwards` are on this machine, by their names. */
   readonly forwards: Readonly<Record<string, ForwardAddress>>
-  /** For when its kernel is what is wrong: its memory as a file. */
+  /** For when its kernel is what is wrong: gdb, and its memory as a file. */
   readonly debugger: VmDebugger
   readonly #booted: BootedVm
   readonly #timeline: Timeline

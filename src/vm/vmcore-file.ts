@@ -1,9 +1,14 @@
+import { randomBytes } from 'node:crypto'
 import type { FileHandle } from 'node:fs/promises'
+import { startDeadline } from '../lifetime/index.ts'
+import { dumpMemory, imagePaths, type Machine } from '../qemu/index.ts'
+import type { Guest } from './boot/booted-vm.ts'
 import { assembleHead, type Head, type KernelAtCore, PAGE_BYTES, parseHead, vmcoreinfoIn } from './vmcore-head.ts'
 
 const BLOCK_BYTES = 256 * PAGE_BYTES
 const EMPTY_PAGE = Buffer.alloc(PAGE_BYTES)
-export interface VmcoreOptions {
+
+export interface WriteOptions {
   /** Of the guest's architecture. */
   readonly kernel: KernelAtCore
   /** Of the guest's RAM and little more: whoever has taken over a QEMU shall not fill the disk. */
@@ -25,6 +30,68 @@ export interface VmcoreFacts {
   readonly hasVmcoreinfo: boolean
 }
 
+/** Beside the guest's RAM: that of its firmware. */
+const FIRMWARE_BYTES = 64 * 1024 ** 2
+/** A disk that takes a block of the memory, and an engine that passes it on, take less, however busy their machines are. */
+const STALLED_MS = 60_000
+
+/**
+ * Reads a pipe for the owner, until his end of the input. While it is there, QEMU can open the pipe at once; when it is not any more, QEMU's
+ * writing fails, and its guest goes on.
+ */
+const READ_PIPE = `mkfifo -m 600 "$1" && exec 3<>"$1" && echo ok || exit 1
+cat <&3 & reader=$!
+cat >/dev/null
+kill $reader
+rm -f "$1"`
+
+export interface ReceiveOptions {
+  readonly machine: Machine
+  /** Calls it off. */
+  readonly signal: AbortSignal
+  readonly onProgress?: WriteOptions['onProgress'] | undefined
+}
+
+/**
+ * Has QEMU write its guest's memory, and takes it. Through a pipe: nothing of it is on the engine's disk, wherever that is.
+ * @throws as `writeVmcore`; QemuCommandError; the signal's reason; Error when nothing comes for a minute
+ */
+export async function receiveVmcore(
+  { box, monitor }: Pick<Guest, 'box' | 'monitor'>,
+  file: FileHandle,
+  { machine, signal, onProgress }: ReceiveOptions,
+): Promise<VmcoreFacts> {
+  const pipe = `${imagePaths.scratchDirectory}/vmcore-${randomBytes(4).toString('hex')}`
+  using deadline = startDeadline({
+    ms: STALLED_MS,
+    onPassed: () => new Error(`nothing of it came for ${STALLED_MS / 1000} s`),
+    signal,
+  })
+  const reader = await box.exec(['sh', '-c', READ_PIPE, 'sh', pipe], deadline.signal)
+  const end = () => void reader.destroy()
+  deadline.signal.addEventListener('abort', end, { once: true })
+  const written = writeVmcore(reader.iterator({ destroyOnReturn: false }), file, {
+    kernel: machine.arch.kernel,
+    maxBytes: machine.memoryMib * 1024 ** 2 + FIRMWARE_BYTES,
+    onProgress: (progress) => {
+      deadline.restart()
+      onProgress?.(progress)
+    },
+  })
+  const dumped = dumpMemory(monitor.until(deadline.signal), pipe)
+  try {
+    const [facts] = await Promise.all([written, dumped])
+    return facts
+  } catch (thrown) {
+    deadline.signal.throwIfAborted()
+    throw thrown
+  } finally {
+    // Where one failed, this ends the other.
+    end()
+    await Promise.allSettled([written, dumped])
+  }
+}
+
 /**
  * Makes a file for `crash`, drgn and gdb of the ELF core that QEMU writes. The note VMCOREINFO, with which a kernel tells debuggers where it is and how
  * its structures look, is found in its memory, where each has it that can be debugged so, and put among the notes: neither a device
@@ -32,7 +99,7 @@ export interface VmcoreFacts {
  * @param dump is read as far as the memory's end, and stays open
  * @throws what reading and writing throw; Error for what is no core of a guest
  */
-export async function writeVmcore(dump: AsyncIterable<Buffer>, file: FileHandle, options: VmcoreOptions) {
+export async function writeVmcore(dump: AsyncIterable<Buffer>, file: FileHandle, options: WriteOptions) {
   const writer = new VmcoreWriter(file, options)
   for await (const chunk of dump) {
     await writer.take(chunk)
@@ -43,7 +110,7 @@ export async function writeVmcore(dump: AsyncIterable<Buffer>, file: FileHandle,
 
 class VmcoreWriter {
   readonly #file: FileHandle
-  readonly #options: VmcoreOptions
+  readonly #options: WriteOptions
   #received = Buffer.alloc(0)
   #head: Head | undefined
   readonly #block = Buffer.alloc(BLOCK_BYTES)
@@ -51,7 +118,7 @@ class VmcoreWriter {
   #written = 0
   #note: Buffer | undefined
 
-  constructor(file: FileHandle, options: VmcoreOptions) {
+  constructor(file: FileHandle, options: WriteOptions) {
     this.#file = file
     this.#options = options
   }

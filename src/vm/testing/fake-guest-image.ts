@@ -118,6 +118,8 @@ export class FakeImage {
     const onDump = async () => await dump(this.memory, pipes.shift())
     this.qemus.push(playQemu(box, { phases, onControl, onQuit, onDump, ...answers }))
     box.listen('door.sock', (socket) => serveDoor(socket, credentials))
+    // A stub that says what it hears.
+    box.listen('gdb-stub.sock', (socket) => socket.pipe(socket))
     box.listen(HOST_PORTS_SOCKET, (socket) => serveHostPorts(socket, (port) => this.hostPorts.push(port)))
     box.listen(guestLink.sshPort, (socket) => serveSsh(socket, credentials))
   }

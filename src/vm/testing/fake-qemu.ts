@@ -57,7 +57,7 @@ export function playQemu(box: FakeBox, options: FakeQemuOptions): FakeQemu {
     each(socket, (line) => {
       const { execute, id, arguments: given } = JSON.parse(line) as Command
       commands.push(execute === 'set_link' ? `${execute} ${given?.up ? 'up' : 'down'}` : execute)
-      say(socket, { id, return: execute === 'query-status' ? { status } : {} })
+      say(socket, { id, return: answerTo(execute, status) })
       for (const event of eventsOf(execute)) say(socket, event)
       if (execute === 'quit') onQuit()
       if (execute === 'dump-guest-memory')
@@ -77,6 +77,11 @@ export function playQemu(box: FakeBox, options: FakeQemuOptions): FakeQemu {
       tell({ event: 'STOP' })
     },
   }
+}
+
+function answerTo(command: string, status: string): unknown {
+  if (command === 'query-status') return { status }
+  return command === 'human-monitor-command' ? 'Waiting for gdb connection on device' : {}
 }
 
 function each(socket: Socket, take: (line: string) => void): void {
