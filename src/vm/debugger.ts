@@ -3,6 +3,7 @@ import { join, resolve } from 'node:path'
 import { reasonOf } from '../errors/index.ts'
 import { replaceFileBy } from '../files/index.ts'
 import { carry, listenPrivately } from '../forward/index.ts'
+import { startDeadline } from '../lifetime/index.ts'
 import type { Logger } from '../log/index.ts'
 import type { KernelEntry } from '../options/index.ts'
 import { imagePaths, type Machine, type QmpEvent, quit, resume, startGdbStub, stayAtGuestsEnd } from '../qemu/index.ts'
@@ -38,6 +39,9 @@ const GDB_SOCKET = 'gdb.sock'
 
 /** A kernel has its VMCOREINFO at the beginning of its own memory as a core. */
 const KERNEL_OFFSET = `head -c 65536 /proc/kcore | grep -a -o -m 1 'KERNELOFFSET=[0-9a-f]*'`
+
+/** A guest that runs answers at once. */
+const CLOCK_MS = 10_000
 
 /** Where gdb finds a guest, as long as the VM lives. */
 export interface GdbServer {
@@ -76,14 +80,14 @@ export class VmDebugger {
    */
   async saveVmcore(path: string, options: VmcoreOptions = {}): Promise<SavedVmcore> {
     const { booted, heartbeat } = this.#parts
-    const { control, gone } = booted.guest
     return await this.#inTurn(async () => {
       using _pause = heartbeat.pause()
-      const saved = await this.#save(path, options)
-      // A guest that ends in this moment does not answer any more.
-      const over = AbortSignal.any([gone, this.#stopped.signal, this.#ended.signal])
-      await control.setClock(over).catch(() => gone.throwIfAborted())
-      return saved
+      try {
+        return await this.#save(path, options)
+      } finally {
+        // It has stood still, whatever came of it.
+        await setClock(booted.guest, AbortSignal.any([this.#stopped.signal, this.#ended.signal]))
+      }
     })
   }
 
@@ -107,7 +111,10 @@ export class VmDebugger {
    * @throws QemuCommandError; ForwardListenError and its kin; what the VM died of
    */
   openGdb(): Promise<GdbServer> {
-    this.#gdb ??= openGdb(this.#parts, this.#stopped.signal)
+    this.#gdb ??= openGdb(this.#parts, this.#stopped.signal).catch((thrown) => {
+      this.#gdb = undefined
+      throw thrown
+    })
     return this.#gdb
   }
 
@@ -199,11 +206,18 @@ async function openGdb(parts: DebuggerParts, stopped: AbortSignal): Promise<GdbS
 }
 
 /** QEMU stops its guest for gdb. One that leaves without a word would leave it so. */
-async function goOn({ monitor, control }: BootedVm['guest'], over: AbortSignal): Promise<void> {
-  try {
-    await resume(monitor.until(over))
-    await control.setClock(over)
-  } catch {
-    // It is over, which others tell.
-  }
+async function goOn(guest: BootedVm['guest'], over: AbortSignal): Promise<void> {
+  // One that is over is told of by others.
+  await resume(guest.monitor.until(over)).catch(() => {})
+  await setClock(guest, over)
+}
+
+/** Gives a guest that stood still the time of now; one that has ended, or stands still for gdb, does not answer. */
+async function setClock({ control, gone }: BootedVm['guest'], over: AbortSignal): Promise<void> {
+  using deadline = startDeadline({
+    ms: CLOCK_MS,
+    onPassed: () => new Error(`the guest did not answer within ${CLOCK_MS / 1000} s`),
+    signal: AbortSignal.any([gone, over]),
+  })
+  await control.setClock(deadline.signal).catch(() => {})
 }

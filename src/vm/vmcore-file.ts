@@ -1,6 +1,6 @@
 import { randomBytes } from 'node:crypto'
 import type { FileHandle } from 'node:fs/promises'
-import { startDeadline } from '../lifetime/index.ts'
+import { orAborted, startDeadline } from '../lifetime/index.ts'
 import { dumpMemory, imagePaths, type Machine } from '../qemu/index.ts'
 import type { Guest } from './boot/booted-vm.ts'
 import { assembleHead, type Head, type KernelAtCore, PAGE_BYTES, parseHead, vmcoreinfoIn } from './vmcore-head.ts'
@@ -34,6 +34,8 @@ export interface VmcoreFacts {
 const FIRMWARE_BYTES = 64 * 1024 ** 2
 /** A disk that takes a block of the memory, and an engine that passes it on, take less, however busy their machines are. */
 const STALLED_MS = 60_000
+/** From when nobody reads any more until QEMU has noticed, which it does at its next write. */
+const ENDING_MS = 5_000
 
 /**
  * Reads a pipe for the owner, until his end of the input. While it is there, QEMU can open the pipe at once; when it is not any more, QEMU's
@@ -78,17 +80,19 @@ export async function receiveVmcore(
       onProgress?.(progress)
     },
   })
-  const dumped = dumpMemory(monitor.until(deadline.signal), pipe)
+  const dumped = dumpMemory(monitor, pipe)
   try {
-    const [facts] = await Promise.all([written, dumped])
+    const [facts] = await orAborted(Promise.all([written, dumped]), deadline.signal)
     return facts
   } catch (thrown) {
+    // What fails first when it is called off is chance.
     deadline.signal.throwIfAborted()
     throw thrown
   } finally {
-    // Where one failed, this ends the other.
+    // Where one failed, or both are called off, this ends the other: QEMU writes to nobody, and its guest goes on.
     end()
-    await Promise.allSettled([written, dumped])
+    using ending = startDeadline({ ms: ENDING_MS, onPassed: () => new Error('QEMU still writes') })
+    await orAborted(Promise.allSettled([written, dumped]), ending.signal).catch(() => {})
   }
 }
 

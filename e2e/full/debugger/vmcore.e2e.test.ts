@@ -6,7 +6,8 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { promisify } from 'node:util'
 import { KernelVm } from 'testkernels'
-import { afterEach, beforeEach, expect, test } from 'vitest'
+import { afterEach, beforeEach, expect, test, vi } from 'vitest'
+import { Certificates, startRemoteEngine } from '../../support/remote-engine.ts'
 import { testkernels } from '../../support/run.ts'
 
 const RAM_BYTES = 2048 * 1024 ** 2
@@ -22,7 +23,10 @@ beforeEach(async () => {
   path = join(directory, 'vmcore')
 })
 
-afterEach(() => rm(directory, { recursive: true }))
+afterEach(async () => {
+  vi.unstubAllEnvs()
+  await rm(directory, { recursive: true })
+})
 
 /** What the kernel's own note says, as debuggers read it, by its keys. */
 async function vmcoreinfo(): Promise<ReadonlyMap<string, string>> {
@@ -48,6 +52,13 @@ test('of a VM that runs, which goes on', async () => {
   const { stdout: release } = await vm.exec(['uname', '-r'])
   const { stdout: before } = await vm.exec('grep -c . /proc/uptime; echo kept >/tmp/kept')
   expect(before).toBe('1\n')
+  const off = new AbortController()
+  const calledOff = vm.debugger.saveVmcore(path, {
+    signal: off.signal,
+    onProgress: () => off.abort(new Error('called off')),
+  })
+  await expect(calledOff).rejects.toThrow('called off')
+  expect(await readdir(directory)).toEqual([])
   const saved = await vm.debugger.saveVmcore(path)
   expect(saved).toMatchObject({ path, hasVmcoreinfo: true })
   expect((await vm.exec('cat /tmp/kept')).stdout).toBe('kept\n')
@@ -77,6 +88,15 @@ test('of a VM that panics, whose end is told as ever', async () => {
   expect(await remembers('Kernel panic - not syncing: sysrq triggered crash')).toBe(true)
   const { stdout } = await execute('readelf', ['--file-header', path])
   expect(stdout).toContain('X86-64')
+})
+
+test('of a VM on an engine elsewhere', async () => {
+  await using certificates = await Certificates.make()
+  await using remote = await startRemoteEngine({ certificates })
+  for (const [name, value] of Object.entries(remote.environment)) vi.stubEnv(name, value)
+  await using vm = await kernel.start()
+  expect(await vm.debugger.saveVmcore(path)).toMatchObject({ hasVmcoreinfo: true })
+  expect((await vmcoreinfo()).get('OSRELEASE')).toBe(vm.kernelRelease)
 })
 
 test('of the VM of a command that fails', async () => {
