@@ -1,8 +1,8 @@
-import { chmod, chown, mkdir, mkdtemp, readdir, readFile, rm, utimes, writeFile } from 'node:fs/promises'
+import { chmod, chown, mkdir, mkdtemp, readdir, readFile, rm, stat, utimes, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterEach, beforeEach, expect, test } from 'vitest'
-import { removeOlder, replaceFile, replaceFileSync } from './index.ts'
+import { removeOlder, replaceFile, replaceFileBy, replaceFileSync } from './index.ts'
 
 let directory: string
 beforeEach(async () => {
@@ -25,6 +25,29 @@ test('where the name cannot be given, nothing is left', async () => {
   await expect(replaceFile(join(directory, 'taken'), 'x')).rejects.toThrow()
   expect(() => replaceFileSync(join(directory, 'taken'), 'x')).toThrow()
   expect(await readdir(directory)).toEqual(['taken'])
+})
+
+test("a file that is filled piece by piece has its name when it is whole, and is the user's alone", async () => {
+  const path = join(directory, 'file')
+  await writeFile(path, 'older')
+  const filled = await replaceFileBy(path, async (file) => {
+    await file.write('piece by ')
+    expect(await readFile(path, 'utf8')).toBe('older')
+    await file.write('piece')
+    return 'filled'
+  })
+  expect([filled, await readFile(path, 'utf8'), (await stat(path)).mode & 0o777]).toEqual([
+    'filled',
+    'piece by piece',
+    0o600,
+  ])
+  const failing = replaceFileBy(path, async (file) => {
+    await file.write('half')
+    throw new Error('no room')
+  })
+  await expect(failing).rejects.toThrow('no room')
+  expect(await readdir(directory)).toEqual(['file'])
+  expect(await readFile(path, 'utf8')).toBe('piece by piece')
 })
 
 test('what has not changed for long goes, with what is in it', async () => {

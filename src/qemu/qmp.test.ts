@@ -5,7 +5,7 @@ import { join } from 'node:path'
 import { createInterface } from 'node:readline'
 import { afterEach, beforeEach, expect, test } from 'vitest'
 import { silentLogger } from '../log/index.ts'
-import { loadState, saveState } from './migration.ts'
+import { dumpMemory, loadState, saveState, startGdbStub, stayAtGuestsEnd } from './migration.ts'
 import { connectQmp, QemuCommandError } from './qmp.ts'
 
 const DEADLINE_MS = 10_000
@@ -159,4 +159,39 @@ test('work that was called off sends nothing more, and the session goes on', asy
   await qmp.execute('cont')
   expect(received.map(({ execute }) => execute).slice(1)).toEqual(['query-status', 'stop', 'cont'])
   qmp.close()
+})
+
+test('memory is dumped when QEMU says so; as physical memory, and while the monitor answers', async () => {
+  answer = ({ execute, id }, socket) => {
+    say(socket, { id, return: {} })
+    if (execute === 'dump-guest-memory') say(socket, { event: 'DUMP_COMPLETED', data: { result: {} } })
+  }
+  await dumpMemory(await connect(), '/pipe')
+  const asked = { paging: false, protocol: 'file:/pipe', detach: true }
+  expect(received.at(-1)).toMatchObject({ execute: 'dump-guest-memory', arguments: asked })
+})
+
+test('a dump that fails does so with the reason that QEMU has', async () => {
+  answer = ({ execute, id }, socket) => {
+    say(socket, { id, return: {} })
+    if (execute === 'dump-guest-memory') say(socket, { event: 'DUMP_COMPLETED', data: { error: 'Broken pipe' } })
+  }
+  const dumped = dumpMemory(await connect(), '/pipe')
+  await expect(dumped).rejects.toThrow(/could not write the guest's memory[\s\S]*Broken pipe/)
+})
+
+test('QEMU is told to stay when its guest ends', async () => {
+  await stayAtGuestsEnd(await connect())
+  expect(received.at(-1)).toMatchObject({ execute: 'set-action', arguments: { shutdown: 'pause' } })
+})
+
+test('QEMU listens for gdb where it says so, and what it says instead is the reason', async () => {
+  let said = "Waiting for gdb connection on device 'unix:/gdb.sock,server=on,wait=off'\r\n"
+  answer = ({ execute, id }, socket) => say(socket, { id, return: execute === 'qmp_capabilities' ? {} : said })
+  const qmp = await connect()
+  await startGdbStub(qmp, '/gdb.sock')
+  const line = 'gdbserver unix:/gdb.sock,server=on,wait=off'
+  expect(received.at(-1)?.arguments).toEqual({ 'command-line': line })
+  said = 'Could not open gdbserver on device\r\n'
+  await expect(startGdbStub(qmp, '/gdb.sock')).rejects.toThrow('Could not open gdbserver')
 })

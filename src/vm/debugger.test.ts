@@ -105,6 +105,7 @@ describe('at a panic', () => {
     await using vm = await fake.launch()
     await vm.debugger.saveVmcoreAtPanic(join(directory, 'first'))
     await vm.debugger.saveVmcoreAtPanic(path)
+    expect(qemu().commands).toContain('set-action')
     guestEnds('guest-reset')
     expect((await ended(vm.gone)).message).toContain('the guest reset itself')
     expect(await readdir(directory)).toEqual(['vmcore'])
