@@ -13,5 +13,13 @@ export {
   type VolumeName,
 } from './box.ts'
 export * from './docker/index.ts'
-export type { Builder, Host, PruneOptions, RegistryAccess, RunOptions } from './host.ts'
-export type { Images, RegistryOptions, StoredImage } from './images.ts'
+export type {
+  Builder,
+  Host,
+  Images,
+  PruneOptions,
+  RegistryAccess,
+  RegistryOptions,
+  RunOptions,
+  StoredImage,
+} from './host.ts'

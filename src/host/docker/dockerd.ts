@@ -12,7 +12,7 @@ import {
   swarmServices,
   tagImage,
 } from '../../engine/index.ts'
-import type { Images } from '../images.ts'
+import type { Images } from '../host.ts'
 
 /** A guest's dockerd, as far as we ask it. */
 export interface Dockerd {

@@ -4,8 +4,7 @@ import { type Duplex, duplexPair } from 'node:stream'
 import { amd64 } from '../../arch/amd64.ts'
 import type { Box, BoxExit, BoxSpec, Lines } from '../box.ts'
 import { dialSocket, dialWhenThere } from '../docker/machine.ts'
-import type { Host, RegistryAccess } from '../host.ts'
-import type { StoredImage } from '../images.ts'
+import type { Host, RegistryAccess, StoredImage } from '../host.ts'
 
 /** What a box that a test plays may do. */
 export interface FakeBox {
