@@ -13,28 +13,37 @@ const shared = {
   root: import.meta.dirname,
   testTimeout: TEST_TIMEOUT_MS,
   hookTimeout: TEST_TIMEOUT_MS,
-  // Two cores: what runs beside a VM slows it down.
-  fileParallelism: false,
 }
 const common = ['./support/fixtures.ts']
-const withImage = { ...shared, setupFiles: ['./support/load-image.ts'] }
+/** At a time: a test is one command after another, most of its time on one core of the two that there are. */
+const twoFiles = { ...shared, maxWorkers: 2 }
+const withImage = { ...twoFiles, setupFiles: ['./support/load-image.ts'] }
 
 const ours: TestProjectInlineConfiguration[] = [
-  // The engine, BuildKit, and programs of ours as child processes, which start VMs of their own.
+  // Looks at all that is on the engine, as what a test has left there, or has ports of which there is one: nothing else may run.
   {
     test: {
       ...shared,
       name: 'engine',
-      include: [
-        '{access,buildkit,doctor,door,engine,cli,docs,vitest,jest,faults,standalone,template,network}/**/*.e2e.test.ts',
-      ],
+      include: ['{buildkit,cli,doctor,door,engine,faults,template}/**/*.e2e.test.ts'],
+      fileParallelism: false,
       globalSetup: './support/images.ts',
     },
   },
+  // Each file minds its own VMs alone, and programs of ours as child processes.
+  {
+    test: {
+      ...twoFiles,
+      name: 'programs',
+      include: ['{access,docs,jest,network,standalone,vitest}/**/*.e2e.test.ts'],
+      globalSetup: './support/images.ts',
+    },
+  },
+  // Files share the VM of their entry, as a user's do.
   ...kernelProjects({ cgroupv1 }, { ...withImage, include: ['vm/**/*.e2e.test.ts'] }),
   // The forward is the same whatever the kernel: one entry tests it.
   ...kernelProjects({ cgroupv2 }, { ...withImage, include: ['{vm,forward}/**/*.e2e.test.ts'] }),
-  kernelSuite('kernels', { cgroupv1, cgroupv2 }, { ...shared, include: ['matrix/**/*.e2e.test.ts'] }),
+  kernelSuite('kernels', { cgroupv1, cgroupv2 }, { ...twoFiles, include: ['matrix/**/*.e2e.test.ts'] }),
 ]
 
 /** Unit tests need no build, and read this too: so what names the plugin's modules is taken from src, and they from dist. */

@@ -51,7 +51,7 @@ test('QEMU is nobody, has no capability, and a filter of system calls', async ()
 
 test('the box is read-only but for what is its own, and bounded', async () => {
   const { HostConfig, Mounts } = await container.inspect()
-  expect(HostConfig).toMatchObject({ ReadonlyRootfs: true, CapDrop: ['ALL'], Privileged: false, PidsLimit: 256 })
+  expect(HostConfig).toMatchObject({ ReadonlyRootfs: true, CapDrop: ['ALL'], Privileged: false, PidsLimit: 448 })
   expect(HostConfig.Memory).toBe((1024 + 1536) * 2 ** 20)
   const writable = Mounts.filter(({ RW }) => RW).map(({ Destination }) => Destination)
   expect(writable.sort()).toEqual(['/run/testkernels', '/var/lib/testkernels/marks', '/var/lib/testkernels/scratch'])
