@@ -39,8 +39,12 @@ const cases = [
   },
   {
     what: "of keys that exclude each other the option's stays",
-    given: { own: { bip: '10.1.0.1/16', 'live-restore': true }, daemon: { bridge: 'none' } },
-    args: '',
+    given: {
+      command: ['--bip=10.2.0.1/16', '--icc=false'],
+      own: { bip: '10.1.0.1/16', 'live-restore': true },
+      daemon: { bridge: 'none' },
+    },
+    args: '--icc=false',
     json: { bridge: 'none', 'live-restore': true },
   },
 ] satisfies readonly { what: string; given: Given; args: string; json: object }[]

@@ -155,6 +155,17 @@ static bool gives(const char *word, const struct member *member) {
   return (is_plural || member->key_length == length - 2) && strncmp(word + 2, member->key, length - 2) == 0;
 }
 
+// ... or what excludes it.
+static bool gives_instead(const char *word, const struct member *member) {
+  for (size_t at = 0; at < sizeof exclusive / sizeof *exclusive; at++)
+    for (int one = 0; one < 2; one++) {
+      const char *other = exclusive[at][!one];
+      const struct member excluded = {.key = other, .key_length = strlen(other)};
+      if (is_key(member, exclusive[at][one]) && gives(word, &excluded)) return true;
+    }
+  return false;
+}
+
 static bool is_given(char *const given[], const struct member *member) {
   for (size_t at = 1; given && given[0] && given[at]; at++)
     if (gives(given[at], member)) return true;
@@ -167,7 +178,7 @@ static void take_from(char *given[], const char *object) {
   for (const char *place = object; next_member(place, &member); place = member.end) {
     size_t kept = 1;
     for (size_t at = 1; given[at]; at++) {
-      if (!gives(given[at], &member)) {
+      if (!gives(given[at], &member) && !gives_instead(given[at], &member)) {
         given[kept++] = given[at];
         continue;
       }
