@@ -4,7 +4,11 @@ import { fixtureImage } from '../support/env.ts'
 
 test('a GenericContainer with an exposed port is reached where Testcontainers says', async () => {
   await using container = await new GenericContainer(fixtureImage)
-    .withCommand(['sh', '-c', 'echo hello >/tmp/index.html && echo ready && exec httpd -f -p 8080 -h /tmp'])
+    .withCommand([
+      'sh',
+      '-c',
+      'echo hello >/tmp/index.html && httpd -p 8080 -h /tmp && echo ready && exec tail -f /dev/null',
+    ])
     .withExposedPorts(8080)
     .withWaitStrategy(Wait.forLogMessage('ready'))
     .start()
