@@ -15,8 +15,11 @@ const shared = {
   hookTimeout: TEST_TIMEOUT_MS,
 }
 const common = ['./support/fixtures.ts']
-/** At a time: a test is one command after another, most of its time on one core of the two that there are. */
-const twoFiles = { ...shared, maxWorkers: 2 }
+/**
+ * At a time: a test is one command after another, most of its time on one core of the two that there are. Apart from unit tests, which have as
+ * many workers as there are cores.
+ */
+const twoFiles = { ...shared, maxWorkers: 2, sequence: { groupOrder: 1 } }
 const withImage = { ...twoFiles, setupFiles: ['./support/load-image.ts'] }
 
 const ours: TestProjectInlineConfiguration[] = [
