@@ -184,6 +184,20 @@ describe('gdb', () => {
     expect(vm.gone.aborted).toBe(false)
   })
 
+  test('that gives up its turn leaves the guest to the one that has it', async () => {
+    await using vm = await fake.launch()
+    const { socket: path } = await vm.debugger.openGdb()
+    const resumed = () => qemu().commands.filter((command) => command === 'cont').length
+    const [has, waits] = [await talk(path), await talk(path)]
+    const before = resumed()
+    waits.destroy()
+    ;(await talk(path)).destroy()
+    has.destroy()
+    fake.image.told.length = 0
+    await vi.waitFor(() => expect(fake.image.told).toContainEqual(expect.stringMatching(/^time /)))
+    expect(resumed()).toBe(before + 1)
+  })
+
   test('that is there keeps no VM from its end', async () => {
     const vm = await fake.launch()
     const { socket: path } = await vm.debugger.openGdb()

@@ -61,6 +61,9 @@ export class VmDebugger {
   /** Aborts when the guest has ended, and its QEMU stays. */
   readonly #ended = new AbortController()
   readonly #stopped = new AbortController()
+  /** Asked of QEMU once. */
+  #stays: Promise<unknown> | undefined
+  #listens = false
   #gdb: Promise<GdbServer> | undefined
 
   constructor(parts: DebuggerParts) {
@@ -98,11 +101,14 @@ export class VmDebugger {
    */
   async saveVmcoreAtPanic(path: string, options: VmcoreOptions = {}): Promise<void> {
     const { guest } = this.#parts.booted
-    const isFirst = this.#atPanic === undefined
     this.#atPanic = { ...options, path: resolve(path) }
-    if (!isFirst) return
-    guest.monitor.onEvent((event) => this.#hear(event))
-    await stayAtGuestsEnd(guest.monitor)
+    if (!this.#listens) guest.monitor.onEvent((event) => this.#hear(event))
+    this.#listens = true
+    this.#stays ??= stayAtGuestsEnd(guest.monitor).catch((thrown) => {
+      this.#stays = undefined
+      throw thrown
+    })
+    await this.#stays
   }
 
   /**
@@ -126,7 +132,7 @@ export class VmDebugger {
 
   #hear({ event, data }: QmpEvent): void {
     // One that is told to end does not stay.
-    if (event !== 'SHUTDOWN' || data?.['guest'] !== true) return
+    if (this.#stays === undefined || event !== 'SHUTDOWN' || data?.['guest'] !== true) return
     // For good: it answers nobody any more.
     this.#parts.heartbeat.pause()
     this.#ended.abort(new Error('the guest has ended'))
@@ -154,7 +160,7 @@ export class VmDebugger {
       if (!this.#stopped.signal.aborted) log.warn(reasonOf(thrown))
     } finally {
       // Then others tell of its end.
-      await quit(monitor).catch(() => {})
+      await quit(monitor.until(this.#stopped.signal)).catch(() => {})
       const over = AbortSignal.any([gone, this.#stopped.signal])
       if (!over.aborted) await once(over, 'abort')
     }
@@ -190,13 +196,19 @@ async function openGdb(parts: DebuggerParts, stopped: AbortSignal): Promise<GdbS
   await startGdbStub(guest.monitor, `${imagePaths.runDirectory}/${STUB_SOCKET}`)
   const socket = join(runDirectory.path, GDB_SOCKET)
   const over = AbortSignal.any([gone, stopped])
+  // One that waits for its turn, and gives up, must not let the guest go on under the one that has it.
+  let connected = 0
+  const left = async () => {
+    if (--connected === 0) await goOn(guest, over)
+  }
   const listener = await listenPrivately({
     path: socket,
     directoryOwner: runDirectory.owner.uid,
     entry: entry.name,
     onSocket: (connection) => {
       const pause = parts.heartbeat.pause()
-      connection.once('close', () => void goOn(guest, over).finally(() => pause[Symbol.dispose]()))
+      connected++
+      connection.once('close', () => void left().finally(() => pause[Symbol.dispose]()))
       carry(connection, () => guest.box.dial(STUB_SOCKET, over))
     },
     onError: (error) => log.warn(`gdb's socket: ${error.message}`),

@@ -39,13 +39,14 @@ const ENDING_MS = 5_000
 
 /**
  * Reads a pipe for the owner, until his end of the input. While it is there, QEMU can open the pipe at once; when it is not any more, QEMU's
- * writing fails, and its guest goes on.
+ * writing fails, and its guest goes on. One that opens it only then finds a directory: it would make a file, with all its memory.
  */
 const READ_PIPE = `mkfifo -m 600 "$1" && exec 3<>"$1" && echo ok || exit 1
 cat <&3 & reader=$!
 cat >/dev/null
 kill $reader
-rm -f "$1"`
+rm -f "$1"
+mkdir "$1"`
 
 export interface ReceiveOptions {
   readonly machine: Machine

@@ -167,7 +167,12 @@ export async function execWithin(
 ): Promise<Duplex> {
   // Root in the box may do nothing with what belongs to others.
   const user = `${owner.uid}:${owner.gid}`
-  const stream = await execStream(engine, container, argv, { user, input })
+  const starting = execStream(engine, container, argv, { user, input })
+  const stream = await orAborted(starting, signal).catch((thrown) => {
+    // One that starts all the same has nobody.
+    starting.then((late) => late.destroy()).catch(() => {})
+    throw thrown
+  })
   try {
     await orAborted(isThere(stream), signal)
     return stream
