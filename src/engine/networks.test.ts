@@ -21,7 +21,7 @@ test('an engine without a default bridge has the MTU that networks have when nob
 const joins = { network: 'testkernels-lab', name: 'one' }
 
 /** An engine that answers with these statuses, each the last for ever. @returns it, and what it was sent */
-async function startNetworks(statuses: Readonly<Record<string, readonly number[]>>) {
+async function startNetworks(statuses: Readonly<Record<string, readonly number[]>>, document: unknown = {}) {
   const sent: Record<string, unknown>[] = []
   const left = Object.fromEntries(Object.entries(statuses).map(([path, all]) => [path, [...all]]))
   const fake = await startFakeEngine((request, response) => {
@@ -31,7 +31,7 @@ async function startNetworks(statuses: Readonly<Record<string, readonly number[]
     request.on('data', (piece) => (body += piece))
     request.on('end', () => {
       if (body !== '') sent.push(JSON.parse(body))
-      response.writeHead(status).end('{"message": "it says why"}')
+      response.writeHead(status).end(JSON.stringify({ message: 'it says why', ...Object(document) }))
     })
   })
   return { fake, sent, client: engineClient(fake.address) }
@@ -99,7 +99,21 @@ test.each([
   [404, 'absent'],
   [403, 'in use'],
 ])('a network whose removal is answered with %i is %s', async (status, result) => {
-  const { fake, client } = await startNetworks({ 'DELETE /networks/testkernels-lab': [status] })
+  const { fake, client } = await startNetworks(
+    { 'GET /networks/testkernels-lab': [200], 'DELETE /networks/0123': [status] },
+    { Id: '0123', Labels: labels },
+  )
   await using _ = fake
   expect(await removeNetwork(client, 'testkernels-lab')).toBe(result)
+})
+
+test.each([
+  [200, { Id: '0123', Labels: { mine: 'yes' } }, 'not ours'],
+  [200, { Id: '0123', Labels: null }, 'not ours'],
+  [404, {}, 'absent'],
+])('a network that no run made is not removed (%i, %o)', async (status, document, result) => {
+  const { fake, client } = await startNetworks({ 'GET /networks/testkernels-lab': [status] }, document)
+  await using _ = fake
+  expect(await removeNetwork(client, 'testkernels-lab')).toBe(result)
+  expect(fake.requests).toEqual(['GET /networks/testkernels-lab'])
 })

@@ -2,6 +2,7 @@ import { createHash } from 'node:crypto'
 import pRetry, { type RetryContext } from 'p-retry'
 import type { EngineClient } from './connect.ts'
 import { NetworkNameTakenError, NetworkNotMadeError } from './errors.ts'
+import { LABELS } from './labels.ts'
 import { requestJson, statusOf } from './request.ts'
 
 /** What the engine gives a network that says nothing of it. */
@@ -22,6 +23,8 @@ export async function defaultBridgeMtu({ address }: EngineClient): Promise<numbe
 }
 
 interface NetworkDocument {
+  readonly Id: string
+  readonly Labels?: Readonly<Record<string, string>> | null
   readonly Options?: Readonly<Record<string, string>> | null
 }
 
@@ -121,13 +124,15 @@ export function nameOnNetwork({ network, name }: JoinedNetwork): string {
   return `${network}.${name}`
 }
 
-/** Removes a network that no container is on. */
+/** Removes a network that no container is on, if a run made it: one that was there before stays. */
 export async function removeNetwork(
   { address }: EngineClient,
   network: string,
-): Promise<'removed' | 'absent' | 'in use'> {
+): Promise<'removed' | 'absent' | 'in use' | 'not ours'> {
   try {
-    await requestJson(address, { method: 'DELETE', path: networkPath(network) })
+    const { Id, Labels } = await requestJson<NetworkDocument>(address, { path: networkPath(network) })
+    if (Labels?.[LABELS.run] === undefined) return 'not ours'
+    await requestJson(address, { method: 'DELETE', path: networkPath(Id) })
     return 'removed'
   } catch (error) {
     if (statusOf(error) === 404) return 'absent'

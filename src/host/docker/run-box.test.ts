@@ -27,6 +27,7 @@ function startEngine(startStatus: number): Promise<FakeEngine> {
           '/containers/create': container,
           '/containers/made/json': container,
           '/networks/create': {},
+          '/networks/testkernels-lab': { Id: '0123', Labels: { 'testkernels.run': '0123456789ab' } },
           '/networks/testkernels-lab/connect': {},
         })(request, response)
     },
@@ -51,5 +52,5 @@ test('a box has its ports on the default bridge, and a place on the network that
 test('one that cannot be started takes the network with it that it made, unless others are there', async () => {
   await using fake = await startEngine(500)
   await expect(run(fake)).rejects.toMatchObject({ code: 'CONTAINER_NOT_STARTED' })
-  expect(fake.requests.at(-1)).toBe('DELETE /networks/testkernels-lab')
+  expect(fake.requests.at(-1)).toBe('DELETE /networks/0123')
 })

@@ -31,7 +31,7 @@ export async function runBox(host: BoxHost, spec: BoxSpec, { signal, log }: RunO
   const { engine, run, machine, ports } = host
   const { mounts = [], network = 'none', maxProcesses = MAX_PROCESSES, ...rest } = spec
   const labels = runLabels(run, spec.entry)
-  // The engine keeps one that others are on, and whoever starts or prunes next removes one that stays.
+  // The engine keeps one that others are on, we keep one that no run made, and whoever starts or prunes next removes one that stays.
   const leave = async () => {
     if (spec.joins === undefined) return
     const { network } = spec.joins
