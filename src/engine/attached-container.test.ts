@@ -4,6 +4,7 @@ import { answerJson, type FakeEngine, goodInfo, startFakeEngine } from '../../fi
 import { runAttached } from './attached-container.ts'
 import { connectEngine } from './connect.ts'
 import type { ContainerOptions } from './container-options.ts'
+import { requestJson } from './request.ts'
 
 interface Answer {
   readonly status: number
@@ -19,7 +20,7 @@ beforeEach(() => {
 })
 
 /** An engine that makes `made-1`, `made-2` and so on, and answers each start as it is told. */
-function startEngine(starts: readonly Answer[]): Promise<FakeEngine> {
+function startEngine(starts: readonly Answer[], onNetwork?: () => Promise<void>): Promise<FakeEngine> {
   let made = 0
   let started = 0
   return startFakeEngine(
@@ -28,6 +29,7 @@ function startEngine(starts: readonly Answer[]): Promise<FakeEngine> {
       // Nothing happens to any container.
       if (path === '/events') response.writeHead(200).flushHeaders()
       else if (request.method === 'DELETE') response.writeHead(204).end()
+      else if (path === '/networks/create' && onNetwork) void onNetwork().then(() => response.writeHead(201).end('{}'))
       else if (path.endsWith('/start')) {
         const { status, message } = starts[started++] ?? { status: 204 }
         response.writeHead(status).end(message === undefined ? undefined : JSON.stringify({ message }))
@@ -48,9 +50,9 @@ function startEngine(starts: readonly Answer[]): Promise<FakeEngine> {
   )
 }
 
-async function run(fake: FakeEngine, options: Partial<ContainerOptions> = {}) {
+async function run(fake: FakeEngine, options: Partial<ContainerOptions> = {}, signal?: AbortSignal) {
   const engine = await connectEngine({ address: fake.address })
-  return await runAttached(engine, { image: 'some', labels: {}, ...options })
+  return await runAttached(engine, { image: 'some', labels: {}, ...options }, signal && { signal })
 }
 
 const creations = ({ requests }: FakeEngine) => requests.filter((request) => request.includes('/containers/create'))
@@ -73,6 +75,18 @@ test('one whose network somebody took for a leftover before its start is made ag
   const joined = (request: string) => /containers.create|networks/.test(request)
   const times = ['POST /containers/create?name=lab.one', 'POST /networks/create', 'POST /networks/lab/connect']
   expect(fake.requests.filter(joined)).toEqual([...times, ...times])
+})
+
+test('one that is given up while it joins a network goes when it has joined, and leaves nobody behind there', async () => {
+  const abort = new AbortController()
+  // The engine has answered by the time that we have given up, and done so a few times over.
+  await using fake = await startEngine([], async () => {
+    abort.abort(new Error('given up'))
+    for (let turns = 0; turns < 3; turns++) await requestJson(fake.address, { path: '/info' })
+  })
+  await expect(run(fake, { joins: { network: 'lab', name: 'one' } }, abort.signal)).rejects.toThrow('given up')
+  const ofThese = fake.requests.filter((request) => /networks|DELETE/.test(request))
+  expect(ofThese).toEqual(['POST /networks/create', 'POST /networks/lab/connect', expect.stringMatching(/^DELETE .*made-1/)])
 })
 
 test('one that is removed again and again is an error', async () => {

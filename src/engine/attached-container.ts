@@ -116,7 +116,8 @@ async function runOnce(
   const [fate, stdin] = await Promise.all([
     acquire('events', followContainer(engine, id), ({ unfollow }) => unfollow()),
     acquire('attach stream', attachToContainer(engine, id), (stream) => stream.destroy()),
-    joins && attempt(joinNetwork(engine, id, { joins, labels, entry })),
+    // The network goes after the container: what still joins it would make it anew.
+    joins && acquire('network', joinNetwork(engine, id, { joins, labels, entry }), () => {}),
   ])
   const stdout = new LineBuffer()
   const stderr = new LineBuffer()
