@@ -1,3 +1,4 @@
+import { hostname } from 'node:os'
 import type { Duplex } from 'node:stream'
 import { beforeEach, expect, test } from 'vitest'
 import { answerJson, type FakeEngine, goodInfo, startFakeEngine } from '../../fixtures/engine/fake-engine.ts'
@@ -20,16 +21,31 @@ beforeEach(() => {
 })
 
 /** An engine that makes `made-1`, `made-2` and so on, and answers each start as it is told. */
-function startEngine(starts: readonly Answer[], onNetwork?: () => Promise<void>): Promise<FakeEngine> {
+function startEngine(
+  starts: readonly Answer[],
+  onNetwork?: () => Promise<void>,
+  holder?: unknown,
+): Promise<FakeEngine> {
   let made = 0
   let started = 0
+  let held = holder !== undefined
   return startFakeEngine(
     (request, response) => {
       const path = request.url?.split('?')[0] ?? ''
       // Nothing happens to any container.
       if (path === '/events') response.writeHead(200).flushHeaders()
-      else if (request.method === 'DELETE') response.writeHead(204).end()
-      else if (path === '/networks/create' && onNetwork) void onNetwork().then(() => response.writeHead(201).end('{}'))
+      else if (request.method === 'DELETE') {
+        if (path === '/containers/holder') held = false
+        response.writeHead(204).end()
+      } else if (held && path === '/containers/create')
+        response
+          .writeHead(409)
+          .end('{"message": "The container name \\"/lab.one\\" is already in use by container \\"holder\\""}')
+      else if (path === '/containers/lab.one/json') {
+        held = !(holder as { ends?: boolean }).ends
+        answerJson({ [path]: holder })(request, response)
+      } else if (path === '/networks/create' && onNetwork)
+        void onNetwork().then(() => response.writeHead(201).end('{}'))
       else if (path.endsWith('/start')) {
         const { status, message } = starts[started++] ?? { status: 204 }
         response.writeHead(status).end(message === undefined ? undefined : JSON.stringify({ message }))
@@ -86,7 +102,56 @@ test('one that is given up while it joins a network goes when it has joined, and
   })
   await expect(run(fake, { joins: { network: 'lab', name: 'one' } }, abort.signal)).rejects.toThrow('given up')
   const ofThese = fake.requests.filter((request) => /networks|DELETE/.test(request))
-  expect(ofThese).toEqual(['POST /networks/create', 'POST /networks/lab/connect', expect.stringMatching(/^DELETE .*made-1/)])
+  expect(ofThese).toEqual([
+    'POST /networks/create',
+    'POST /networks/lab/connect',
+    expect.stringMatching(/^DELETE .*made-1/),
+  ])
+})
+
+const ours = { 'testkernels.run': '0123456789ab' }
+const LONG_AGO = '2020-01-01T00:00:00.000000000Z'
+interface Holding {
+  readonly Labels?: Readonly<Record<string, string>>
+  readonly Created?: string
+}
+const holderOf = (Status: string, { Labels = ours, Created = LONG_AGO }: Holding = {}) => ({
+  Id: 'holder',
+  Created,
+  State: { Status },
+  Config: { Labels },
+})
+const ownedBy = (pid: number) =>
+  holderOf('running', { Labels: { ...ours, 'testkernels.owner': `${pid}@${hostname()}` } })
+
+test.each(['created', 'exited', 'dead'])('what a run left %s no longer has its name', async (status) => {
+  await using fake = await startEngine([], undefined, holderOf(status))
+  expect(await run(fake, { joins: { network: 'lab', name: 'one' } })).toMatchObject({ id: 'made-1' })
+  expect(fake.requests).toContain('DELETE /containers/holder?v=1')
+})
+
+/** Of no process: Linux has none beyond 2^22. */
+const NOBODY = 2 ** 30
+
+test.each([
+  ['is being removed', holderOf('removing')],
+  ['runs on for a moment after its owner', ownedBy(NOBODY)],
+])('the name of one that %s is waited for', async (_, holder) => {
+  await using fake = await startEngine([], undefined, { ...holder, ends: true })
+  expect(await run(fake, { joins: { network: 'lab', name: 'one' } })).toMatchObject({ id: 'made-1' })
+  expect(fake.requests.filter((request) => request.startsWith('DELETE'))).toEqual([])
+})
+
+test.each([
+  ['runs', ownedBy(process.pid)],
+  ['is about to be started', holderOf('created', { Created: new Date().toISOString() })],
+  ["is no run's", holderOf('exited', { Labels: {} })],
+])('one that %s keeps its name', async (_, holder) => {
+  await using fake = await startEngine([], undefined, holder)
+  await expect(run(fake, { joins: { network: 'lab', name: 'one' } })).rejects.toMatchObject({
+    code: 'NETWORK_NAME_TAKEN',
+  })
+  expect(fake.requests.filter((request) => request.startsWith('DELETE'))).toEqual([])
 })
 
 test('one that is removed again and again is an error', async () => {

@@ -1,6 +1,7 @@
 import { once } from 'node:events'
 import type { Duplex } from 'node:stream'
 import { setTimeout as delay } from 'node:timers/promises'
+import pRetry from 'p-retry'
 import { reasonOf, TestkernelsError } from '../errors/index.ts'
 import { Disposals, neverAborted, orAborted } from '../lifetime/index.ts'
 import { type Logger, silentLogger } from '../log/index.ts'
@@ -16,8 +17,9 @@ import {
   startContainer,
 } from './containers.ts'
 import { ContainerNotRemovedError, ContainerNotStartedError } from './errors.ts'
-import { joinNetwork, nameTaken } from './networks.ts'
+import { joinNetwork, nameOnNetwork, nameTaken } from './networks.ts'
 import { createDemultiplexer, LineBuffer, type LineStream } from './output.ts'
+import { freeName } from './prune.ts'
 import { statusOf } from './request.ts'
 
 /**
@@ -111,7 +113,7 @@ async function runOnce(
     return attempt(work)
   }
 
-  const id = await acquire('container', createContainer(engine, options), (made) => removeContainer(engine, made))
+  const id = await acquire('container', create(engine, options, signal), (made) => removeContainer(engine, made))
   const { joins, labels, entry } = options
   const [fate, stdin] = await Promise.all([
     acquire('events', followContainer(engine, id), ({ unfollow }) => unfollow()),
@@ -146,6 +148,24 @@ async function runOnce(
     stop,
     [Symbol.asyncDispose]: async () => void (await stop()),
   }
+}
+
+/** A box whose owner was killed has its name until its guest has ended, which takes less. */
+const NAME_DEADLINE_MS = 15_000
+
+/** Creates a container, when what was left of another one no longer has its name on the network. */
+function create(engine: Engine, options: ContainerOptions, signal: AbortSignal): Promise<string> {
+  return pRetry(() => createContainer(engine, options), {
+    retries: Number.POSITIVE_INFINITY,
+    minTimeout: 100,
+    maxTimeout: 1_000,
+    maxRetryTime: NAME_DEADLINE_MS,
+    shouldRetry: async ({ error }) => {
+      const { joins } = options
+      if (joins === undefined || signal.aborted || nameTaken(joins, error) === undefined) return false
+      return (await freeName(engine, nameOnNetwork(joins))) !== 'held'
+    },
+  })
 }
 
 async function send(

@@ -5,7 +5,7 @@ import { hostname } from 'node:os'
 export const LABELS = {
   /** The run that a thing belongs to. It goes with its run: see `listAbandoned`. */
   run: 'testkernels.run',
-  /** For people: the process of that run and its machine, `PID@HOST`. Nothing is decided by it: ids and names come back. */
+  /** The process of that run and its machine, `PID@HOST`: for people, and for whoever waits for a name. Nothing is removed by it: ids come back. */
   owner: 'testkernels.owner',
   /** The kernel entry that a thing is for. */
   entry: 'testkernels.entry',
@@ -22,6 +22,18 @@ export function newRun(): string {
 export function runLabels(run: string, entry?: string): Record<string, string> {
   const owner = `${process.pid}@${hostname()}`
   return { [LABELS.run]: run, [LABELS.owner]: owner, ...(entry === undefined ? {} : { [LABELS.entry]: entry }) }
+}
+
+/** Whether the owner that labels name was a process of this machine, and is none any more. */
+export function isOwnerGone({ [LABELS.owner]: owner = '' }: Readonly<Record<string, string>>): boolean {
+  const [, pid, machine] = /^(\d+)@(.*)$/.exec(owner) ?? []
+  if (machine !== hostname()) return false
+  try {
+    process.kill(Number(pid), 0)
+    return false
+  } catch (error) {
+    return error instanceof Error && 'code' in error && error.code === 'ESRCH'
+  }
 }
 
 /** Labels for what later runs use again: images, and volumes that cache what was made from one. */

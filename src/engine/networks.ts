@@ -114,7 +114,8 @@ export function nameTaken(joins: JoinedNetwork, cause: unknown, entry?: string):
     what: `another VM is '${joins.name}' on the network ${joins.network}`,
     entry,
     remedy:
-      'end that one, or give this entry another name or another network: all who use the engine share its networks',
+      'end that one, or give this entry another name or another network: all who use the engine share its networks. ' +
+      'One that was killed before it began has its name for a minute',
     cause,
   })
 }

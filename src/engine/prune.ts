@@ -3,7 +3,7 @@ import { type Logger, silentLogger } from '../log/index.ts'
 import type { EngineAddress } from './address.ts'
 import type { Engine, EngineClient } from './connect.ts'
 import { imagePath } from './images.ts'
-import { LABELS } from './labels.ts'
+import { isOwnerGone, LABELS } from './labels.ts'
 import { networkPath } from './networks.ts'
 import { requestDocument, requestJson, statusOf } from './request.ts'
 
@@ -102,6 +102,39 @@ async function abandonedContainers({ address }: Engine): Promise<readonly Remova
       // Not by force: one that was started just now stays.
       remove: () => remove(address, `/containers/${Id}`, { v: '1' }),
     }))
+}
+
+/**
+ * Whether a name that a container has is free, or is about to be: one that `prune` would remove is removed, and one ends whose owner was a
+ * process of this machine that is gone.
+ */
+export async function freeName({ address }: EngineClient, name: string): Promise<'free' | 'ending' | 'held'> {
+  try {
+    const path = `/containers/${encodeURIComponent(name)}`
+    const { document, headers } = await requestDocument<NamedContainer>(address, { path: `${path}/json` })
+    const { Id, Created, State, Config } = document
+    if (Config.Labels?.[LABELS.run] === undefined) return 'held'
+    const isNew = Date.parse(headers.date ?? '') - Date.parse(Created) <= NEW_FOR_MS
+    if (State.Status === 'created' && isNew) return 'held'
+    if (!['created', 'exited', 'dead'].includes(State.Status))
+      return State.Status === 'removing' || isOwnerGone(Config.Labels) ? 'ending' : 'held'
+    // Not by force: one that was started just now stays.
+    await remove(address, `/containers/${Id}`, { v: '1' })
+    return 'free'
+  } catch (error) {
+    if (statusOf(error) === 404) return 'free'
+    // The engine is at it, or it was started just now.
+    if (statusOf(error) === 409) return 'ending'
+    throw error
+  }
+}
+
+interface NamedContainer {
+  readonly Id: string
+  /** As ISO 8601 has it. */
+  readonly Created: string
+  readonly State: { readonly Status: string }
+  readonly Config: { readonly Labels?: Readonly<Record<string, string>> | null }
 }
 
 async function abandonedVolumes({ address }: Engine): Promise<readonly RemovableLeftover[]> {
