@@ -1,6 +1,7 @@
 // VMs that meet on a network: two kernels and a fork, each with an address there, known by name to the others and to their containers.
 import { execFile } from 'node:child_process'
 import { randomBytes } from 'node:crypto'
+import { readFile } from 'node:fs/promises'
 import { promisify } from 'node:util'
 import Docker from 'dockerode'
 import { KernelVm, type StartedKernelVm } from 'testkernels'
@@ -139,14 +140,11 @@ test('one that may reach nothing reaches the others at their addresses, and noth
   const published = `${first.networkAddress}:8080`
   expect(await busybox(held, ...get(published))).toBe('web-of-one\n')
   expect(await busybox(held, ...ping('two'))).toContain('bad address')
-  // The machine of the engine is not on the network.
-  const machine = (first.networkAddress ?? '').replace(/\.\d+$/, '.1')
-  expect(await busybox(held, ...ping(machine, SILENCE_S))).toContain('100% packet loss')
   // What is at the address of a VM's container goes to that, through the container of another that would pass it on.
   expect(await busybox(second, ...get(`${first.address}:8080`))).toBe('web-of-one\n')
   const inBox = async (...args: string[]) =>
     (await run('docker', ['exec', `testkernels-${network}.two`, ...args])).stdout.trim()
-  const passerOn = machine.replace(/\.1$/, '.99')
+  const passerOn = (first.networkAddress ?? '').replace(/\.\d+$/, '.99')
   const mac = await inBox('cat', '/sys/class/net/vms/address')
   await busybox(held, 'arp', '-i', 'eth1', '-s', passerOn, mac)
   await busybox(held, 'ip', 'route', 'add', first.address, 'via', passerOn, 'dev', 'eth1')
@@ -154,6 +152,22 @@ test('one that may reach nothing reaches the others at their addresses, and noth
   expect(await busybox(held, 'cat', '/proc/net/arp')).toContain(mac)
   expect(await busybox(held, ...get(`${first.address}:8080`, SILENCE_S))).toContain('timed out')
 })
+
+test("the engine's machine is no neighbour, which as a bridge it has an address for that only IPv6 knows", async () => {
+  const [made] = await engine.listNetworks({ filters: { name: [`testkernels-${network}`] } })
+  const bridge = made?.Options?.['com.docker.network.bridge.name'] ?? 'none'
+  const machine = linkLocal(await readFile('/proc/net/if_inet6', 'utf8'), bridge)
+  // Of a guest that has no IPv6 itself, silence says nothing.
+  linkLocal(await busybox(first, 'cat', '/proc/net/if_inet6'), 'eth1')
+  expect(await busybox(first, ...ping(`${machine}%eth1`, SILENCE_S))).toContain('100% packet loss')
+})
+
+/** The address that a device has by itself, of /proc/net/if_inet6. */
+function linkLocal(addresses: string, device: string): string {
+  const [, digits = ''] = new RegExp(`^(fe80[0-9a-f]{28}) .* ${device}$`, 'm').exec(addresses) ?? []
+  expect(digits, `${device} has no link-local address`).not.toBe('')
+  return digits.replace(/.{4}(?!$)/g, '$&:')
+}
 
 test('a name that another VM of the network has is refused', async () => {
   await expect(one.start()).rejects.toMatchObject({
