@@ -1,6 +1,8 @@
 // VMs that meet on a network: two kernels and a fork, each with an address there, known by name to the others and to their containers.
 import { execFile } from 'node:child_process'
 import { randomBytes } from 'node:crypto'
+import { createSocket } from 'node:dgram'
+import { once } from 'node:events'
 import { readFile } from 'node:fs/promises'
 import { promisify } from 'node:util'
 import Docker from 'dockerode'
@@ -160,6 +162,28 @@ test("the engine's machine is no neighbour, which as a bridge it has an address 
   // Of a guest that has no IPv6 itself, silence says nothing.
   linkLocal(await busybox(first, 'cat', '/proc/net/if_inet6'), 'eth1')
   expect(await busybox(first, ...ping(`${machine}%eth1`, SILENCE_S))).toContain('100% packet loss')
+})
+
+test("nor are the engine's machine's other addresses on it, nor what goes to all", async () => {
+  const { Gateway: machine = '' } = (await engine.getNetwork('bridge').inspect()).IPAM?.Config?.[0] ?? {}
+  const socket = createSocket('udp4').bind(0)
+  try {
+    await once(socket, 'listening')
+    const heard: string[] = []
+    socket.on('message', (datagram) => heard.push(String(datagram).trim()))
+    const say = (what: string, to: string) => `bash -c 'echo ${what} >/dev/udp/${to}/${socket.address().port}'`
+    for (const to of [machine, '224.0.0.1']) {
+      const route = (verb: string) => `/.testkernels/bin/ip route ${verb} ${to}/32 dev eth1`
+      const { exitCode, stderr } = await first.exec(`${route('add')} && ${say('no', to)} && ${route('del')}`)
+      expect(exitCode, stderr).toBe(0)
+    }
+    // By the way that it has, the machine is reached; what was sent before has come by then.
+    await first.exec(say('last', machine))
+    await expect.poll(() => heard, { timeout: 60_000 }).toContain('last')
+    expect(heard).toEqual(['last'])
+  } finally {
+    socket.close()
+  }
 })
 
 /** The address that a device has by itself, of /proc/net/if_inet6. */
