@@ -117,17 +117,25 @@ static void warn_left_out(const char *what, const char *key) {
 // Keys of which dockerd takes one.
 static const char *const exclusive[][2] = {{"bip", "bridge"}};
 
-// Whether the object has a key that excludes the member's.
-static bool excludes(const char *object, const struct member *member) {
-  struct member found;
+// The pair that the member's key is one of, with that first; false where it excludes none.
+static bool find_pair(const struct member *member, const char *pair[2]) {
   for (size_t at = 0; at < sizeof exclusive / sizeof *exclusive; at++)
     for (int one = 0; one < 2; one++) {
-      const char *own = exclusive[at][one], *other = exclusive[at][!one];
-      if (!is_key(member, own) || !find(object, other, strlen(other), &found)) continue;
-      warn_left_out(own, other);
+      if (!is_key(member, exclusive[at][one])) continue;
+      pair[0] = exclusive[at][one];
+      pair[1] = exclusive[at][!one];
       return true;
     }
   return false;
+}
+
+// Whether the object has a key that excludes the member's.
+static bool excludes(const char *object, const struct member *member) {
+  const char *pair[2];
+  struct member found;
+  if (!find_pair(member, pair) || !find(object, pair[1], strlen(pair[1]), &found)) return false;
+  warn_left_out(pair[0], pair[1]);
+  return true;
 }
 
 // Flags whose keys are neither their names, nor those with an s, as of what can be given more than once.
@@ -157,13 +165,10 @@ static bool gives(const char *word, const struct member *member) {
 
 // ... or what excludes it.
 static bool gives_instead(const char *word, const struct member *member) {
-  for (size_t at = 0; at < sizeof exclusive / sizeof *exclusive; at++)
-    for (int one = 0; one < 2; one++) {
-      const char *other = exclusive[at][!one];
-      const struct member excluded = {.key = other, .key_length = strlen(other)};
-      if (is_key(member, exclusive[at][one]) && gives(word, &excluded)) return true;
-    }
-  return false;
+  const char *pair[2];
+  if (!find_pair(member, pair)) return false;
+  const struct member excluded = {.key = pair[1], .key_length = strlen(pair[1])};
+  return gives(word, &excluded);
 }
 
 static bool is_given(char *const given[], const struct member *member) {
