@@ -11,7 +11,6 @@ import {
   type ContainerMount,
   type Engine,
   execStream,
-  inspectContainer,
   removeVolume,
 } from '../../engine/index.ts'
 import { orAborted, Slots } from '../../lifetime/index.ts'
@@ -29,8 +28,8 @@ export interface DockerMachine {
   mountSockets(mount: SocketsMount, labels: Readonly<Record<string, string>>): ContainerMount
   /** Connects to sockets in a container. */
   dialler(container: Pick<AttachedContainer, 'id'>, sockets: SocketsMount): Dial
-  /** Where the container's ports are reached from here; undefined where they are not, and for one that has ended. */
-  addressOf(container: AttachedContainer): Promise<string | undefined>
+  /** Whether containers are reached from here at their addresses. */
+  readonly reachesAddresses: boolean
   /** What of a box's sockets is on the machine when the box is no more. */
   removeSockets(sockets: SocketsMount): Promise<unknown>
 }
@@ -76,7 +75,7 @@ export function localMachine(engine: Engine): DockerMachine {
       (_, { directory }) =>
       (name, signal) =>
         dialWhenThere(() => dialSocket(join(directory, name), signal), signal),
-    addressOf: async ({ id }) => (await inspectContainer(engine, id))?.ipAddress,
+    reachesAddresses: true,
     removeSockets: async () => {},
   }
 }
@@ -143,7 +142,7 @@ export function remoteMachine(engine: Engine): DockerMachine {
         }
       }
     },
-    addressOf: async () => undefined,
+    reachesAddresses: false,
     removeSockets: (sockets) => removeVolume(engine, volumeOf(sockets)),
   }
 }

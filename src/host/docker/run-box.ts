@@ -1,5 +1,4 @@
 import {
-  type AttachedContainer,
   type ContainerMount,
   type Engine,
   imageLabels,
@@ -11,7 +10,7 @@ import {
 import { reasonOf } from '../../errors/index.ts'
 import { orAborted } from '../../lifetime/index.ts'
 import type { Settings } from '../../options/index.ts'
-import { type Box, type BoxEndpoint, type BoxSpec, type Mount, thisUser } from '../box.ts'
+import { type Box, type BoxSpec, type Mount, thisUser } from '../box.ts'
 import type { RunOptions } from '../host.ts'
 import { type Dial, type DockerMachine, execWithin } from './machine.ts'
 
@@ -63,21 +62,21 @@ export async function runBox(host: BoxHost, spec: BoxSpec, { signal, log }: RunO
     stopping ??= stop()
     return stopping
   }
-  const isReachable = network === 'reachable' && ports !== 'forwarded'
-  const places = Promise.all([
-    isReachable ? machine.addressOf(container) : undefined,
-    endpointOf(container, host, spec),
-  ])
-  const [address, endpoint] = await orAborted(places, signal).catch(stopAndThrow)
+  const isReachable = network === 'reachable' && ports !== 'forwarded' && machine.reachesAddresses
+  // One that has ended has no address any more.
+  const isSomewhere = isReachable || spec.joins !== undefined
+  const places = isSomewhere ? inspectContainer(engine, container.id) : Promise.resolve(undefined)
+  const inspected = await orAborted(places, signal).catch(stopAndThrow)
+  const endpoint = spec.joins && inspected?.endpoints[spec.joins.network]
   return {
     stdout: container.stdout,
     stderr: container.stderr,
     exited: container.exited,
-    address,
+    address: isReachable ? inspected?.ipAddress : undefined,
     dial: sockets === undefined ? withoutSockets(spec) : machine.dialler(container, sockets),
     exec: (argv, until) =>
       execWithin(engine, container.id, { argv, owner: sockets?.owner ?? thisUser(), signal: until }),
-    endpoint,
+    endpoint: endpoint?.address ? endpoint : undefined,
     send: container.send,
     stop: stopOnce,
     [Symbol.asyncDispose]: async () => void (await stopOnce()),
@@ -87,16 +86,6 @@ export async function runBox(host: BoxHost, spec: BoxSpec, { signal, log }: RunO
     await stopOnce()
     throw thrown
   }
-}
-
-/** One that has ended has no address any more. */
-async function endpointOf(
-  { id }: AttachedContainer,
-  { engine }: BoxHost,
-  { joins }: BoxSpec,
-): Promise<BoxEndpoint | undefined> {
-  const endpoint = joins && (await inspectContainer(engine, id))?.endpoints[joins.network]
-  return endpoint?.address ? endpoint : undefined
 }
 
 interface Mounting {
