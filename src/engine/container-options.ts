@@ -67,7 +67,6 @@ export interface TmpfsMount {
 export function createBody(options: ContainerOptions): Docker.ContainerCreateOptions {
   const memoryBytes = options.memoryMib === undefined ? undefined : options.memoryMib * 2 ** 20
   return {
-    name: nameOf(options),
     Image: options.image,
     Entrypoint: options.entrypoint && [...options.entrypoint],
     Cmd: options.command && [...options.command],
@@ -102,7 +101,7 @@ export function createBody(options: ContainerOptions): Docker.ContainerCreateOpt
   }
 }
 
-/** What the engine is to call it, if anything. */
+/** What the engine is to call it, if anything. It asks for that beside the body. */
 export function nameOf({ name, joins }: Pick<ContainerOptions, 'name' | 'joins'>): string | undefined {
   return name ?? (joins && nameOnNetwork(joins))
 }
