@@ -2,7 +2,7 @@
 import { spawnSync } from 'node:child_process'
 import { chmodSync } from 'node:fs'
 import { mkdtemp, rm, writeFile } from 'node:fs/promises'
-import { createServer } from 'node:net'
+import { createServer, type Server } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterEach, beforeEach, expect, test } from 'vitest'
@@ -76,27 +76,25 @@ test('an engine that is stopped is a failure with its address, setting and remed
   expect(of('buildkit')).toMatchObject({ status: 'warning', message: expect.stringContaining('not looked at') })
 })
 
-test('an engine that accepts and never answers is given up at a deadline', async () => {
-  const server = createServer(() => {})
-  await new Promise<void>((resolve) => server.listen(join(directory, 'docker.sock'), resolve))
-  try {
-    const { code, of } = await doctor({ env: { DOCKER_HOST: `unix://${directory}/docker.sock` } })
-    expect(code).toBe(1)
-    expect(of('engine')).toMatchObject({ status: 'failure', message: expect.stringContaining('did not answer within') })
-  } finally {
-    server.close()
+test('an engine and a BUILDKIT_HOST that accept and never answer are given up, each at its deadline', async () => {
+  const silent = (name: string): Promise<Server> => {
+    const server = createServer((socket) => socket.on('error', () => {}))
+    return new Promise((resolve) => server.listen(join(directory, name), () => resolve(server)))
   }
-})
-
-test('a BUILDKIT_HOST that accepts and never answers is given up at a deadline', async () => {
-  const server = createServer((socket) => socket.on('error', () => {}))
-  await new Promise<void>((resolve) => server.listen(join(directory, 'buildkit.sock'), resolve))
+  const servers = await Promise.all([silent('docker.sock'), silent('buildkit.sock')])
   try {
-    const { code, of } = await doctor({ env: { BUILDKIT_HOST: `unix://${directory}/buildkit.sock` } })
-    expect(code).toBe(1)
-    expect(of('buildkit')).toMatchObject({ status: 'failure', message: 'no answer within 15 s' })
+    const [engine, buildkit] = await Promise.all([
+      doctor({ env: { DOCKER_HOST: `unix://${directory}/docker.sock` } }),
+      doctor({ env: { BUILDKIT_HOST: `unix://${directory}/buildkit.sock` } }),
+    ])
+    expect([engine.code, buildkit.code]).toEqual([1, 1])
+    expect(engine.of('engine')).toMatchObject({
+      status: 'failure',
+      message: expect.stringContaining('did not answer within'),
+    })
+    expect(buildkit.of('buildkit')).toMatchObject({ status: 'failure', message: 'no answer within 15 s' })
   } finally {
-    server.close()
+    for (const server of servers) server.close()
   }
 })
 

@@ -1,6 +1,7 @@
-import { readdir } from 'node:fs/promises'
+import { mkdtemp, readdir, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
-import { afterAll, beforeAll, describe, expect, test } from 'vitest'
+import { join } from 'node:path'
+import { afterAll, beforeAll, describe, expect, onTestFinished, test, vi } from 'vitest'
 import { type Engine, inspectImage, removeImage, runAttached } from '../../src/engine/index.ts'
 import { dockerHost, type Host } from '../../src/host/index.ts'
 import { type BaseImage, baseImageRefs, ensureBaseImage } from '../../src/image/base/base-image.ts'
@@ -66,9 +67,11 @@ describe('two processes that need a base image at once', () => {
 })
 
 test('an image that cannot be had is explained with all three ways, and leaves nothing', async () => {
-  const leftovers = async () =>
-    (await readdir(tmpdir())).filter((name) => /^(mmdebstrap\.|testkernels-new-)/.test(name))
-  const before = await leftovers()
+  // A directory of its own: whoever else makes an image on this machine has such files for a moment, too.
+  const directory = await mkdtemp(join(tmpdir(), 'testkernels-base-'))
+  onTestFinished(() => rm(directory, { recursive: true }))
+  vi.stubEnv('TMPDIR', directory)
+  onTestFinished(() => void vi.unstubAllEnvs())
   // Port 9 is nobody's: the mirror refuses.
   const ensuring = ensureBaseImage({
     host,
@@ -81,9 +84,7 @@ test('an image that cannot be had is explained with all three ways, and leaves n
     remedy: expect.stringMatching(/docker load.*mmdebstrap.*TESTKERNELS_DEBIAN_MIRROR/),
   })
   expect(await inspectImage(engine, 'testkernels/base:no-such-suite')).toBeUndefined()
-  // Others on this machine have some for a moment.
-  const added = async () => (await leftovers()).filter((name) => !before.includes(name))
-  await expect.poll(added).toEqual([])
+  expect(await readdir(directory)).toEqual([])
 })
 
 test('an abort while the image is made ends the program and leaves nothing', async () => {

@@ -3,10 +3,10 @@ import { join } from 'node:path'
 import Docker from 'dockerode'
 import { KernelVm, type StartedKernelVm } from 'testkernels'
 import { expect, test } from 'vitest'
-import { docker } from '../support/docker.ts'
-import { fixtureImage, fixtureTar } from '../support/env.ts'
-import { Program } from '../support/program.ts'
-import { testkernels } from '../support/run.ts'
+import { docker } from '../../support/docker.ts'
+import { fixtureImage, fixtureTar } from '../../support/env.ts'
+import { Program } from '../../support/program.ts'
+import { testkernels } from '../../support/run.ts'
 
 const COUNTS_DEADLINE_MS = 60_000
 /** A start sweeps in the background. */
