@@ -124,6 +124,12 @@ export interface GuestEndpoint {
   readonly macAddress: string
 }
 
+/** A part of a disk, in bytes. */
+export interface DiskRange {
+  readonly offset: number
+  readonly length: number
+}
+
 /** A file that a guest is given before its command is started. */
 export interface GuestFile {
   /** Absolute; directories above it are made. */

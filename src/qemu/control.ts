@@ -6,6 +6,7 @@ import { followLines, type Logger } from '../log/index.ts'
 import { type ClockReading, measureClock, unixTimeMs } from './control-clock.ts'
 import { KernelLogPort } from './control-kernel-log.ts'
 import {
+  type DiskRange,
   doorLines,
   type GuestCredentials,
   type GuestEnd,
@@ -33,12 +34,6 @@ interface ControlEvents {
   closed: []
 }
 
-/** A part of a disk, in bytes. */
-export interface DiskRange {
-  readonly offset: number
-  readonly length: number
-}
-
 /** The host's end of the control port. */
 export interface ControlConnection {
   /** What the guest reported until now, in order. */
@@ -61,6 +56,8 @@ export interface ControlConnection {
    * pushes as well, may come a moment later.
    */
   pushIdentity(identity: GuestIdentity, signal: AbortSignal): Promise<void>
+  /** Has the guest, whose link on the network of VMs was down when it was told its address, tell the others of it. */
+  announceAddress(): void
   /**
    * Sets the guest's clock to within 20 ms; on a machine so busy that no answer comes in twice that time, to within half the time of
    * the fastest of ten answers.
@@ -214,6 +211,7 @@ export function connectControl(socket: Duplex, { log, entry, onFault }: ControlO
       const lines = identityLines(identity, commit, unixTimeMs())
       await ask(lines, (message) => 'committed' in message && message.committed === commit, signal)
     },
+    announceAddress: () => void socket.write('linked\n'),
     async setClock(signal) {
       const { aheadMs } = await measureClock(() => readClock(signal))
       socket.write(`shift ${Math.round(-aheadMs * 1000)}\n`)

@@ -1,6 +1,12 @@
-export { type ControlConnection, connectControl, type DiskRange } from './control.ts'
+export { type ControlConnection, connectControl } from './control.ts'
 export type { KernelLogBatch, KernelLogPort } from './control-kernel-log.ts'
-export { type GuestFile, GuestMisbehavedError, type GuestProxy, type Phase } from './control-messages.ts'
+export {
+  type DiskRange,
+  type GuestFile,
+  GuestMisbehavedError,
+  type GuestProxy,
+  type Phase,
+} from './control-messages.ts'
 export { type Accelerator, guestLink } from './devices.ts'
 export { imagePaths, type Machine, probeArguments, qemuArguments, standaloneArguments } from './machine.ts'
 export {

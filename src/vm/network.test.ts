@@ -45,6 +45,11 @@ test('a clone of a checkpoint is on the network when it has an address of its ow
   )
   expect(links.at(-1)).toBe('set_link down, cont, set_link up')
   expect(links.filter((commands) => commands.includes('set_link'))).toHaveLength(1)
+  // Its link was down when it was told: nobody has heard of it.
+  expect(fake.image.told.filter((line) => /^(network|linked)/.test(line)).slice(-2)).toEqual([
+    expect.stringContaining('network '),
+    'linked ',
+  ])
 })
 
 /** As the fake host makes it. */

@@ -128,6 +128,27 @@ test("a clone of a checkpoint has an address of its own, and not its original's,
   expect(clone.networkAddress).not.toBe(first.networkAddress)
 })
 
+test('a clone of a checkpoint tells the others its address, which one of them knows by another MAC', async () => {
+  await using checkpoint = await first.checkpoint()
+  // The engine gives the lowest address that nobody has.
+  const address = await checkpoint.fork().then(async (clone) => {
+    await clone.stop()
+    return clone.networkAddress
+  })
+  const entry = async () => {
+    const table = await busybox(second, 'cat', '/proc/net/arp')
+    return table.split('\n').find((line) => line.startsWith(`${address} `)) ?? ''
+  }
+  const former = '02:00:5e:00:53:01'
+  await busybox(second, 'arp', '-i', 'eth1', '-s', `${address}`, former, 'temp')
+  expect(await entry()).toContain(former)
+  await using clone = await checkpoint.fork()
+  expect(clone.networkAddress).toBe(address)
+  const mac = await busybox(clone, 'cat', '/sys/class/net/eth1/address')
+  // Nobody asks for it, and an entry that is wrong stays.
+  await expect.poll(entry, { timeout: ANSWER_DEADLINE_S * 1000 }).toContain(mac.trim())
+})
+
 test('a VM of another client of the engine, which is far away to that, is on the same network', async () => {
   await using remote = await startRemoteEngine()
   for (const [name, value] of Object.entries(remote.environment)) vi.stubEnv(name, value)

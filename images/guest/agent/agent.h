@@ -31,6 +31,10 @@ bool identity_is_known(void);
 // ---- network.c: where the guest is on a network of VMs ----
 // `ADDRESS BITS MAC`: what the second network device has from now on, in place of what it had; tells others on the network.
 void network_join(const char *value);
+// Tells others on the network once more, as soon as the kernel sees the device's link, which was down until now (a clone of a checkpoint).
+void network_announce(void);
+// Whether it still looks for the link. Call it every few dozen milliseconds.
+bool network_awaits_link(void);
 
 // Bytes that are written as hexadecimal digits, up to the first that is none; returns how many.
 size_t from_hex(const char *hex, uint8_t *bytes, size_t limit);

@@ -144,6 +144,7 @@ bool identity_handle(const char *verb, const char *value) {
   else if (strcmp(verb, "authorize") == 0) authorize(value);
   else if (strcmp(verb, "machineid") == 0) set_machine_id(value);
   else if (strcmp(verb, "network") == 0) network_join(value);
+  else if (strcmp(verb, "linked") == 0) network_announce();
   else if (strcmp(verb, "door") == 0) door_admit(value);
   else if (strcmp(verb, "refreshed") == 0) control_event("refreshed", "");
   else if (strcmp(verb, "forget") == 0) {

@@ -139,7 +139,8 @@ int main(int argc, char *argv[]) {
     // First: where the pause ends in between, the log is polled.
     int pause = kernel_log_pause_ms();
     watched[5] = (struct pollfd){.fd = kernel_log_descriptor(), .events = POLLIN};
-    bool waiting = !ready || settle_continues();
+    bool settles = settle_continues(), awaits_link = network_awaits_link();
+    bool waiting = !ready || settles || awaits_link;
     if (poll(watched, 7, pause >= 0 ? pause : waiting ? POLL_MS : -1) > 0) {
       if (watched[0].revents & POLLIN) {
         struct signalfd_siginfo info;

@@ -40,7 +40,10 @@ export async function connectVm(attempt: Attempt, guest: Guest, { dockerd }: Con
     timeline.time('identity', () => introduce({ control, keys, hostname, endpoint, signal })).then(guest.proven),
     dockerd === 'starting' && timeline.time('dockerd', () => control.phase('ready', signal)),
   ])
-  if (hasAnothersAddress(attempt, guest)) await setVmNetworkLink(guest.monitor.until(signal), 'up')
+  if (hasAnothersAddress(attempt, guest)) {
+    await setVmNetworkLink(guest.monitor.until(signal), 'up')
+    control.announceAddress()
+  }
   // Only now is the guest quick to answer.
   await timeline.time('clock', () => control.setClock(signal))
   const ssh = sshInto(attempt, guest, { keys, streams })
