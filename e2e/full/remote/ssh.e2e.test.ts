@@ -2,7 +2,7 @@
 import { execFile, spawn } from 'node:child_process'
 import { chmod, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises'
 import { connect } from 'node:net'
-import { tmpdir } from 'node:os'
+import { hostname, tmpdir } from 'node:os'
 import { delimiter, join } from 'node:path'
 import { text } from 'node:stream/consumers'
 import { promisify } from 'node:util'
@@ -151,6 +151,24 @@ test('a host that falls silent is noticed, and connected to anew when it is back
   }
   await connectEngine({ address })
 })
+
+test('a VM whose connection is cut is lost with the reason, and nothing of it stays', async () => {
+  await using vm = await new KernelVm({ name: 'cut', kernel: 'debian:bookworm' }).start()
+  const running = vm.exec(['sleep', '1000']).catch((error: Error) => error)
+  await cutConnections()
+  expect(await running).toMatchObject({ code: 'VM_DIED' })
+  expect(vm.gone.reason).toMatchObject({ code: 'VM_DIED', message: expect.stringContaining('cut: the VM ended') })
+  const left = () => here('ps', '--all', '--quiet', '--filter', `label=testkernels.owner=${process.pid}@${hostname()}`)
+  await expect.poll(left, { timeout: DEADLINE_MS }).toBe('')
+  await using next = await new KernelVm({ name: 'restored', kernel: 'debian:bookworm' }).start()
+  expect((await next.exec(['echo', 'there'])).stdout).toBe('there\n')
+})
+
+/** Ends the server's process of each connection. */
+async function cutConnections(): Promise<void> {
+  const script = 'kill $(grep -lsE "^sshd(-session)?: root@" /proc/[0-9]*/cmdline | cut -d / -f 3)'
+  await here('exec', server, 'sh', '-c', script)
+}
 
 test('a key that the host does not know is refused, and nothing is asked', async () => {
   await here('exec', server, 'mv', '/root/.ssh/authorized_keys', '/root/.ssh/none')
