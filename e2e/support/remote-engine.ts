@@ -18,6 +18,8 @@ export interface RemoteEngine extends AsyncDisposable {
   readonly connections: number
   /** How often a client has begun to speak on a new connection, or after it was answered: what may take a round trip. */
   readonly exchanges: number
+  /** Ends all connections; it takes new ones. */
+  cut(): void
 }
 
 export interface RemoteEngineOptions {
@@ -58,6 +60,9 @@ export async function startRemoteEngine({
     carry(near, far, { delayMs: roundTripMs / 2, firstMs: roundTripMs * 1.5 })
     carry(far, near, { delayMs: roundTripMs / 2, firstMs: roundTripMs / 2 })
   }
+  const cut = () => {
+    for (const socket of open) socket.destroy()
+  }
   const options = { allowHalfOpen: true, noDelay: true }
   const server =
     certificates === undefined
@@ -77,9 +82,10 @@ export async function startRemoteEngine({
     get exchanges() {
       return exchanges
     },
+    cut,
     [Symbol.asyncDispose]: async () => {
       server.close()
-      for (const socket of open) socket.destroy()
+      cut()
     },
   }
 }
