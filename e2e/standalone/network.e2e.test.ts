@@ -95,6 +95,8 @@ test.each([
   ['nothing', 'none', false],
   ['a range without it', ':54-1024', false],
   ['addresses', '10.0.0.0/8:53', false],
+  ['all addresses of IPv6', '::/0:', false],
+  ['port 53 of IPv6', '::/0:53', false],
 ])('where a guest may reach %s (%s), the door has somebody to ask: %s', async (_, egress, may) => {
   const held = egress === undefined ? [] : ['--env', `TESTKERNELS_EGRESS=${egress}`]
   const names = ['--add-host', 'registry.example.org:198.51.100.9']

@@ -1,9 +1,10 @@
-import { spawnSync } from 'node:child_process'
+import { spawn, spawnSync } from 'node:child_process'
 import { mkdtemp, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
+import { text } from 'node:stream/consumers'
 import Docker from 'dockerode'
-import { expect } from 'vitest'
+import { vi } from 'vitest'
 import { Program } from './program.ts'
 
 const START_DEADLINE_MS = 60_000
@@ -64,10 +65,20 @@ export async function startIsolatedEngine({
   }
   try {
     const docker = new Docker({ socketPath })
-    await expect.poll(() => docker.ping().then(String, String), { timeout: START_DEADLINE_MS }).toBe('OK')
+    await vi.waitFor(() => docker.ping(), { timeout: START_DEADLINE_MS })
   } catch (thrown) {
     await close()
     throw thrown
   }
   return { dockerHost: `unix://${socketPath}`, pid: program.pid, [Symbol.asyncDispose]: close }
 }
+
+/** Gives an engine images that the machine's has, by their names. */
+export async function loadImagesInto({ dockerHost }: IsolatedEngine, names: readonly string[]): Promise<void> {
+  const save = spawn('docker', ['save', ...names], { stdio: ['ignore', 'pipe', 'inherit'] })
+  const inner = new Docker({ socketPath: dockerHost.replace('unix://', '') })
+  await text(await inner.loadImage(save.stdout, { quiet: true }))
+}
+
+/** What runs a program in an engine's network. */
+export const inNetworkOf = ({ pid }: IsolatedEngine) => ['nsenter', '--target', String(pid), '--net'] as const

@@ -18,6 +18,11 @@ test('its root is read-only unless asked otherwise', () => {
   expect(createBody({ ...minimal, rootFilesystem: 'writable' }).HostConfig?.ReadonlyRootfs).toBe(false)
 })
 
+test('it has the kernel settings of its network that are asked for', () => {
+  const sysctls = { 'net.ipv6.conf.all.forwarding': '1' }
+  expect(createBody({ ...minimal, sysctls }).HostConfig?.Sysctls).toEqual(sysctls)
+})
+
 test('sizes in MiB become bytes, and memory includes swap', () => {
   const { HostConfig } = createBody({ ...minimal, memoryMib: 64 })
   expect(HostConfig).toMatchObject({ Memory: 67_108_864, MemorySwap: 67_108_864 })

@@ -24,6 +24,8 @@ export interface ContainerOptions {
   readonly network?: string
   /** A network that it is on as well, with a link of its own. @default none */
   readonly joins?: JoinedNetwork | undefined
+  /** Of its own network namespace, such as `net.ipv6.conf.all.forwarding`. @default the engine's */
+  readonly sysctls?: Readonly<Record<string, string>>
   /** @default 'read-only' */
   readonly rootFilesystem?: 'read-only' | 'writable'
   /** Memory limit, swap included. @default none */
@@ -86,6 +88,7 @@ export function createBody(options: ContainerOptions): Docker.ContainerCreateOpt
       CapDrop: ['ALL'],
       CapAdd: [...(options.capabilities ?? [])],
       SecurityOpt: ['no-new-privileges'],
+      Sysctls: { ...options.sysctls },
       Devices: (options.devices ?? []).map((path) => ({
         PathOnHost: path,
         PathInContainer: path,

@@ -49,7 +49,8 @@ export async function inspectContainer({ address }: EngineClient, id: string): P
       { address: IPAddress, prefixLength: IPPrefixLen, macAddress: MacAddress },
     ])
     const ipAddress = networks['bridge']?.IPAddress || addresses.find((found) => found !== '')
-    return { id: Id, ipAddress, endpoints: Object.fromEntries(endpoints), published }
+    const ipv6Address = networks['bridge']?.GlobalIPv6Address || undefined
+    return { id: Id, ipAddress, ipv6Address, endpoints: Object.fromEntries(endpoints), published }
   } catch (error) {
     if (statusOf(error) === 404) return undefined
     throw error
@@ -60,6 +61,8 @@ export interface InspectedContainer {
   readonly id: string
   /** On the default bridge, else of its first network; `undefined` on the networks `none` and `host`. */
   readonly ipAddress: string | undefined
+  /** On the default bridge, where that has IPv6. */
+  readonly ipv6Address: string | undefined
   /** By the names of its networks. */
   readonly endpoints: Readonly<Record<string, NetworkEndpoint>>
   /** Ports of the engine's machine that lead to it while it runs. */
@@ -85,6 +88,7 @@ export interface PublishedPort {
 interface EndpointDocument {
   readonly IPAddress: string
   readonly IPPrefixLen: number
+  readonly GlobalIPv6Address?: string
   readonly MacAddress: string
 }
 

@@ -58,7 +58,7 @@ export {
 } from './images.ts'
 export { imageLabels, newRun, runLabels } from './labels.ts'
 export { acquireMachineLock, type LockOptions } from './machine-lock.ts'
-export { defaultBridgeMtu, type JoinedNetwork, removeNetwork } from './networks.ts'
+export { inspectDefaultBridge, type JoinedNetwork, removeNetwork } from './networks.ts'
 export type { LineStream } from './output.ts'
 export {
   hasVolume,

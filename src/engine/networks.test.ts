@@ -1,21 +1,22 @@
 import { expect, test } from 'vitest'
 import { answerJson, startFakeEngine } from '../../fixtures/engine/fake-engine.ts'
 import { engineClient } from './connect.ts'
-import { defaultBridgeMtu, joinNetwork, nameTaken, removeNetwork } from './networks.ts'
+import { inspectDefaultBridge, joinNetwork, nameTaken, removeNetwork } from './networks.ts'
 import { EngineRefusal } from './request.ts'
 
 test.each([
-  ['says', { Options: { 'com.docker.network.driver.mtu': '1400' } }, 1400],
-  ['does not say', { Options: { 'com.docker.network.bridge.name': 'docker0' } }, 1500],
-  ['has no options', { Options: null }, 1500],
-])('the MTU of a default bridge that %s', async (_, bridge, mtu) => {
+  ['has an MTU', { Options: { 'com.docker.network.driver.mtu': '1400' } }, { mtu: 1400, ipv6: false }],
+  ['has none', { Options: { 'com.docker.network.bridge.name': 'docker0' } }, { mtu: 1500, ipv6: false }],
+  ['has no options', { EnableIPv6: false, Options: null }, { mtu: 1500, ipv6: false }],
+  ['has IPv6', { EnableIPv6: true, Options: null }, { mtu: 1500, ipv6: true }],
+])('what is known of a default bridge that %s', async (_, bridge, known) => {
   await using fake = await startFakeEngine(answerJson({ '/networks/bridge': bridge }))
-  expect(await defaultBridgeMtu(engineClient(fake.address))).toBe(mtu)
+  expect(await inspectDefaultBridge(engineClient(fake.address))).toEqual(known)
 })
 
-test('an engine without a default bridge has the MTU that networks have when nobody says', async () => {
+test('an engine without a default bridge has the MTU that networks have when nobody says, and IPv4 alone', async () => {
   await using fake = await startFakeEngine(answerJson({}))
-  expect(await defaultBridgeMtu(engineClient(fake.address))).toBe(1500)
+  expect(await inspectDefaultBridge(engineClient(fake.address))).toEqual({ mtu: 1500, ipv6: false })
 })
 
 const joins = { network: 'testkernels-lab', name: 'one' }

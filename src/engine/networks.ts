@@ -11,19 +11,27 @@ const DEFAULT_MTU = 1500
 /** What a network's driver makes its links with. */
 const MTU_OPTION = 'com.docker.network.driver.mtu'
 
-/** The longest packet of the engine's default bridge, in bytes: dockerd's `mtu`, or 1500. */
-export async function defaultBridgeMtu({ address }: EngineClient): Promise<number> {
+/** The network of containers that name none. */
+export interface DefaultBridge {
+  /** Its longest packet, in bytes: dockerd's `mtu`, or 1500. */
+  readonly mtu: number
+  /** Whether containers have addresses of IPv6 there: dockerd's `ipv6`. */
+  readonly ipv6: boolean
+}
+
+export async function inspectDefaultBridge({ address }: EngineClient): Promise<DefaultBridge> {
   try {
-    const { Options } = await requestJson<NetworkDocument>(address, { path: networkPath('bridge') })
-    return Number(Options?.[MTU_OPTION]) || DEFAULT_MTU
+    const { Options, EnableIPv6 } = await requestJson<NetworkDocument>(address, { path: networkPath('bridge') })
+    return { mtu: Number(Options?.[MTU_OPTION]) || DEFAULT_MTU, ipv6: EnableIPv6 === true }
   } catch (error) {
-    if (statusOf(error) === 404) return DEFAULT_MTU
+    if (statusOf(error) === 404) return { mtu: DEFAULT_MTU, ipv6: false }
     throw error
   }
 }
 
 interface NetworkDocument {
   readonly Id: string
+  readonly EnableIPv6?: boolean
   readonly Labels?: Readonly<Record<string, string>> | null
   readonly Options?: Readonly<Record<string, string>> | null
 }

@@ -21,6 +21,8 @@ export interface BoxSpec {
    * @default none
    */
   readonly joins?: BoxNetwork | undefined
+  /** Settings of the kernel for its network, such as `net.ipv6.conf.all.forwarding`. @default the host's */
+  readonly sysctls?: Readonly<Record<string, string>>
   /** Most processes and threads at a time. @default 64, a shell and what it pipes */
   readonly maxProcesses?: number
   /** Most memory that the host gives it, in MiB; what is read from files counts only as long as nobody else needs it. @default no limit */
@@ -125,6 +127,8 @@ export interface Box extends AsyncDisposable {
   readonly exited: Promise<BoxExit>
   /** Where its ports are reached from this machine; undefined where they are not, and streams into the box are the only way. */
   readonly address: string | undefined
+  /** The same over IPv6; undefined where its host has none for it, either. */
+  readonly ipv6Address: string | undefined
   /** What the network that it joined has for it; undefined where it joined none. */
   readonly endpoint: BoxEndpoint | undefined
   /**

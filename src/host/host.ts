@@ -30,6 +30,14 @@ export interface RegistryAccess {
   }
 }
 
+/** What boxes share with all that the host has running, as far as it is not of their own making. */
+export interface HostNetwork {
+  /** Its longest packet, in bytes; 1500 where the host does not say. */
+  readonly mtu: number
+  /** Whether those on it have addresses of IPv6 as well. */
+  readonly ipv6: boolean
+}
+
 /** A machine that runs boxes for us. */
 export interface Host {
   /** Of the machine, and so of its guests. */
@@ -45,8 +53,8 @@ export interface Host {
   processor(): Promise<string>
   /** Costs no question to it. */
   registryAccess(): Promise<RegistryAccess>
-  /** The longest packet of the network that boxes are on, in bytes; 1500 where it does not say. */
-  networkMtu(): Promise<number>
+  /** The network that reachable boxes are on. */
+  network(): Promise<HostNetwork>
   /** What it can still give, in MiB; undefined where that cannot be known. */
   availableMib(): Promise<number | undefined>
   /** What images are built with: the buildkitd that the environment names, else its own BuildKit. */

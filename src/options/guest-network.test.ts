@@ -18,6 +18,9 @@ test('none, and a list with nothing in it, hold all', () => {
 test('a list has addresses and ports, and names, for which name servers are asked', () => {
   const addresses = ['10.0.0.0/8', '192.0.2.7:443', ':53', '198.51.100.0/24:8000-8080']
   expect(egressWords(addresses)).toEqual(['10.0.0.0/8:', '192.0.2.7:443', ':53', '198.51.100.0/24:8000-8080'])
+  expect(egressWords(['fd00::/8', '[2001:db8::1]:443', '[::/0]:53', '2001:DB8::1'])).toEqual([
+    ...['fd00::/8:', '2001:db8::1:443', '::/0:53', '2001:db8::1:'],
+  ])
   expect(egressWords(['host.docker.internal:8080'])).toEqual(['host.docker.internal:8080'])
   expect(egressWords(['Registry.Example.org:443', 'db'])).toEqual(['names', 'registry.example.org:443', 'db:'])
 })
@@ -32,15 +35,20 @@ test.each([
   [['example.org:0'], 'has no port that could be'],
   [['example.org:65536'], 'has no port that could be'],
   [['example.org:90-80'], 'has no port that could be'],
-  [['10.0.0.0/33'], 'is neither a host name nor an IPv4 address'],
-  [['10.0.0/8'], 'is neither a host name nor an IPv4 address'],
-  [['10.0.0.1/8/8'], 'is neither a host name nor an IPv4 address'],
-  [['-x.example.org'], 'is neither a host name nor an IPv4 address'],
-  [['$(reboot)'], 'is neither a host name nor an IPv4 address'],
-  [['a b'], 'is neither a host name nor an IPv4 address'],
+  [['10.0.0.0/33'], 'is neither a host name nor an address'],
+  [['10.0.0/8'], 'is neither a host name nor an address'],
+  [['10.0.0.1/8/8'], 'is neither a host name nor an address'],
+  [['-x.example.org'], 'is neither a host name nor an address'],
+  [['$(reboot)'], 'is neither a host name nor an address'],
+  [['a b'], 'is neither a host name nor an address'],
   [['https://example.org'], 'has no port that could be'],
-  [['2001:db8::1'], 'is not of IPv4'],
-  [['[2001:db8::1]:443'], 'is not of IPv4'],
+  [['2001:db8::1/129'], 'has no port that could be'],
+  [['fe80::1%eth0'], 'has no port that could be'],
+  [['[fe80::1%eth0]:443'], 'is neither a host name nor an address'],
+  [['[2001:db8::/129]:443'], 'is neither a host name nor an address'],
+  [['[2001:db8::1'], 'has no port that could be'],
+  [['[10.0.0.1]:443'], 'has brackets around what is not of IPv6'],
+  [['[]:443'], 'has brackets around what is not of IPv6'],
 ])('refuses %j', (egress, message) => {
   expect(() => entry(egress)).toThrow(
     expect.objectContaining({ code: 'INVALID_OPTION', message: expect.stringContaining(message) }),

@@ -1,12 +1,12 @@
-import { isIPv4 } from 'node:net'
+import { isIP } from 'node:net'
 import * as v from 'valibot'
 import { InvalidOptionError } from './errors.ts'
 
 /** What a guest reaches beyond its container. */
 export interface GuestNetworkOptions {
   /**
-   * What the guest may reach beyond its container: `all` that this reaches, `none`, or a list of host names, IPv4 addresses and CIDRs, each
-   * with a port or a range of ports, or without: `['registry.example.org:443', '10.0.0.0/8', ':53']`. Who connects to it, and what it
+   * What the guest may reach beyond its container: `all` that this reaches, `none`, or a list of host names, addresses and CIDRs, each with a
+   * port or a range of ports, or without: `['registry.example.org:443', '10.0.0.0/8', '[fd00::1]:443', ':53']`. Who connects to it, and what it
    * publishes, is not held. @default 'all'. @throws EgressUnresolvedError for a host name that the engine's machine does not know
    */
   readonly egress?: EgressOption
@@ -43,17 +43,18 @@ export function checkGuestNetwork({ egress, network }: Required<GuestNetworkOpti
   })
 }
 
-const DESTINATION = /^(?<where>[^:]*)(?::(?<ports>\d+(?:-\d+)?))?$/
+const DESTINATION = /^(?:\[(?<ipv6>[^\]]*)\]|(?<where>[^:[\]]*))(?::(?<ports>\d+(?:-\d+)?))?$/
 const HOST = /^(?!-)[a-z0-9-]{1,63}(?<!-)(?:\.(?!-)[a-z0-9-]{1,63}(?<!-))*\.?$/i
 /** What a guest reaches the engine's machine by, without asking a name server. */
 const MACHINE = 'host.docker.internal'
 const HIGHEST_PORT = 65_535
+const BITS_OF_VERSION: Readonly<Record<number, number>> = { 4: 32, 6: 128 }
 
 /**
  * The words that images/runner/entrypoint makes rules of: `WHERE:PORTS`, where either may be empty, and `names`, where the guest may ask its
  * name servers. Undefined where there is nothing to hold.
- * @param egress each a host name, an IPv4 address or a CIDR of them, with a port or a range of ports behind it: `registry.example.org:443`,
- * `10.0.0.0/8`, `:53`
+ * @param egress each a host name, an address or a CIDR, with a port or a range of ports behind it: `registry.example.org:443`,
+ * `10.0.0.0/8`, `fd00::/8`, `[fd00::1]:443`, `:53`
  * @throws InvalidOptionError
  */
 export function egressWords(egress: EgressOption, entry?: string): readonly string[] | undefined {
@@ -62,6 +63,11 @@ export function egressWords(egress: EgressOption, entry?: string): readonly stri
   const destinations = egress.map((text) => parseDestination(text, entry))
   const words = destinations.map(({ where, ports }) => `${where}:${ports}`)
   return destinations.some(({ isName }) => isName) ? ['names', ...words] : words
+}
+
+/** Those of a list that are of IPv6, as they are written. */
+export function ipv6Destinations(egress: EgressOption): readonly string[] {
+  return typeof egress === 'string' ? [] : egress.filter((text) => text.split(':').length > 2)
 }
 
 interface EgressDestination {
@@ -75,22 +81,25 @@ function parseDestination(text: string, entry: string | undefined): EgressDestin
     throw new InvalidOptionError({ what: `${JSON.stringify(text)} in the option 'egress' ${why}`, entry, remedy })
   }
   const asWritten =
-    "write a host name, an IPv4 address or a CIDR, with a port or without: 'example.org:443', '10.0.0.0/8', ':53'"
-  if (text.includes('[') || text.split(':').length > 2)
-    refuse('is not of IPv4, which is all that a guest has', 'leave it out, or name its IPv4 address')
-  const { where = '', ports = '' } = DESTINATION.exec(text)?.groups ?? refuse('has no port that could be', asWritten)
+    "write a host name, an address or a CIDR, with a port or without: 'example.org:443', '10.0.0.0/8', '[fd00::1]:443', ':53'"
+  // An address of IPv6 without a port needs no brackets.
+  const parts = isCidr(text) ? { ipv6: undefined, where: text, ports: '' } : DESTINATION.exec(text)?.groups
+  const { ipv6, ports = '', where = ipv6 ?? '' } = parts ?? refuse('has no port that could be', asWritten)
   const [from = 0, to = from] = ports.split('-', 2).map(Number)
   if (ports !== '' && (from < 1 || from > to || to > HIGHEST_PORT)) refuse('has no port that could be', asWritten)
   if (where === '' && ports === '') refuse('is empty', asWritten)
   if (text === 'all' || text === 'none') refuse('is no part of a list', `write egress: '${text}'`)
-  const isAddress = /^[\d./]*$/.test(where)
+  const isAddress = ipv6 !== undefined || where.includes(':') || /^[\d./]*$/.test(where)
+  if (ipv6 !== undefined && !ipv6.includes(':')) refuse('has brackets around what is not of IPv6', asWritten)
   if (where !== '' && !(isAddress ? isCidr(where) : HOST.test(where)))
-    refuse('is neither a host name nor an IPv4 address or a CIDR of them', asWritten)
+    refuse('is neither a host name nor an address or a CIDR', asWritten)
   const name = where.toLowerCase()
   return { where: name, ports, isName: !isAddress && name !== MACHINE }
 }
 
 function isCidr(text: string): boolean {
   const [address = '', bits, ...more] = text.split('/')
-  return isIPv4(address) && more.length === 0 && (bits === undefined || (/^\d{1,2}$/.test(bits) && Number(bits) <= 32))
+  const mostBits = BITS_OF_VERSION[isIP(address)]
+  if (mostBits === undefined || address.includes('%') || more.length > 0) return false
+  return bits === undefined || (/^\d{1,3}$/.test(bits) && Number(bits) <= mostBits)
 }

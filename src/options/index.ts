@@ -20,7 +20,7 @@ export {
   parseRootfsReference,
   type RootfsReference,
 } from './guest-images.ts'
-export { type EgressOption, egressWords } from './guest-network.ts'
+export { type EgressOption, egressWords, ipv6Destinations } from './guest-network.ts'
 export { kernelWords } from './kernel-arguments.ts'
 export {
   type GuestInit,

@@ -21,6 +21,11 @@ export const guestLink = {
   /** Of the guest's loopback device: where its agent passes on to a proxy that asks for a password (images/guest/agent/proxy.c). */
   relayPort: 61024,
   macAddress: '52:54:00:74:6b:01',
+  /**
+   * Of a unique local range (RFC 4193), and not of one that is globally reachable: with these a guest prefers the addresses of IPv4 that a name
+   * has as well (RFC 6724), because that it has IPv6 does not say that its engine's way out does.
+   */
+  ipv6: { hostAddress: 'fd5c:1a77:9e30::1', guestAddress: 'fd5c:1a77:9e30::2' },
 } as const
 
 /** QEMU's name for the device of a network of VMs. */
@@ -111,8 +116,9 @@ export function emptyDisk({ id, transport }: Pick<DiskOptions, 'id' | 'transport
  * virtio-net on the tap device that the entrypoint made and gave to QEMU's user. A restored guest need not announce itself: its
  * one neighbour is new. It would five times in its first second, over every protocol it has. On PCI it would have a ROM to boot from.
  */
-export function network({ transport }: VirtioOptions): Device {
-  return tapDevice('net', { transport, tap: 'tap0', macAddress: guestLink.macAddress })
+export function network({ transport, ipv6 }: VirtioOptions & { readonly ipv6: 'routed' | 'none' }): Device {
+  const device = tapDevice('net', { transport, tap: 'tap0', macAddress: guestLink.macAddress })
+  return ipv6 === 'none' ? device : { ...device, kernel: ['testkernels.ipv6'] }
 }
 
 /**

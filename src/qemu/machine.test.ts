@@ -104,6 +104,14 @@ test.each(['guest/init', 'runner/entrypoint'])('images/%s holds the addresses of
   const script = readFileSync(new URL(`../../images/${file}`, import.meta.url), 'utf8')
   expect(script).toContain(guestLink.hostAddress)
   expect(script).toContain(guestLink.guestAddress)
+  expect(script).toContain(guestLink.ipv6.hostAddress)
+  expect(script).toContain(guestLink.ipv6.guestAddress)
+})
+
+test('only the link of a machine that says so has IPv6', () => {
+  const append = (args: string[]) => after('-append', args)?.split(' ')
+  expect(append(qemuArguments(machine))).not.toContain('testkernels.ipv6')
+  expect(append(qemuArguments({ ...machine, ipv6: 'routed' }))).toContain('testkernels.ipv6')
 })
 
 test('what starts the door, and what makes its network, agree on where the machine of the owner is', () => {

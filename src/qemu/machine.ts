@@ -72,6 +72,8 @@ export interface Machine {
   readonly scratch?: { readonly file: string; readonly access: DiskAccess }
   /** `disk`: a fourth one with images for the guest's dockerd, which is empty in a clone. @default 'none' */
   readonly preload?: 'disk' | 'none'
+  /** `routed`: its link to the container has IPv6 as well as IPv4. @default 'none' */
+  readonly ipv6?: 'routed' | 'none'
   /** `device`: it has one for a network of VMs, whether it is on one or not. @default 'none' */
   readonly vmNetwork?: 'device' | 'none'
   /** `stopped`: QEMU waits for a state to be loaded. A saved guest fits only the machine it was saved on. @default 'boot' */
@@ -88,7 +90,7 @@ export function qemuArguments(machine: Machine): string[] {
     disk({ id: 'kernel', file: imagePaths.kernelFiles, access: 'read-only', transport }),
     disk({ id: 'scratch', ...(machine.scratch ?? { file: imagePaths.scratch, access: 'read-write' }), transport }),
     ...(machine.preload === 'disk' ? [preloadDisk(machine)] : []),
-    network({ transport }),
+    network({ transport, ipv6: machine.ipv6 ?? 'none' }),
     ...(machine.vmNetwork === 'device' ? [vmNetwork({ transport })] : []),
     entropy({ transport }),
     ...(machine.controlSocket === undefined ? [] : [controlPort({ socketPath: machine.controlSocket, transport })]),

@@ -2,7 +2,7 @@ import type { Logger } from '../log/index.ts'
 import type { BootedVm } from './boot/booted-vm.ts'
 import type { VmPlan } from './plan.ts'
 import { type Spare, SparePool } from './pool/spares.ts'
-import type { SpareReservation } from './started-kernel-vm.ts'
+import type { SpareReservation } from './start.ts'
 
 export interface FamilyParts {
   readonly plan: VmPlan

@@ -27,8 +27,8 @@ export { KernelVm, type KernelVmStartOptions } from './kernel-vm.ts'
 export { launchVm } from './launch.ts'
 export { type LogConsumer, planVm, type VmRequest } from './plan.ts'
 export { bootNeedsMib, CLONE_NEEDS_MIB } from './pool/admission.ts'
-export { type ForkOptions, type Step, Timeline } from './start.ts'
-export { type SpareReservation, StartedKernelVm } from './started-kernel-vm.ts'
+export { type ForkOptions, type SpareReservation, type Step, Timeline } from './start.ts'
+export { StartedKernelVm } from './started-kernel-vm.ts'
 export { type UntilReady, Wait, WaitStrategy } from './wait.ts'
 export {
   type Entrance,

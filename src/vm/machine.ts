@@ -9,7 +9,7 @@ export const DOOR_SOCKET = 'door.sock'
 export const HOST_PORTS_SOCKET = 'host-ports.sock'
 
 /** What of a machine is settled by more than its entry. */
-type MachineChoice = Required<Pick<Machine, 'arch' | 'transport' | 'accelerator' | 'preload'>> & {
+type MachineChoice = Required<Pick<Machine, 'arch' | 'transport' | 'accelerator' | 'ipv6' | 'preload'>> & {
   readonly settings: GuestSettings | undefined
 }
 
@@ -19,7 +19,7 @@ type MachineChoice = Required<Pick<Machine, 'arch' | 'transport' | 'accelerator'
  */
 export function machineOf(
   { memoryMib, cpus, cgroup, network, ...kernel }: KernelEntry,
-  { arch, transport, accelerator, preload, settings }: MachineChoice,
+  { arch, transport, accelerator, ipv6, preload, settings }: MachineChoice,
 ): Machine {
   return {
     arch,
@@ -29,6 +29,7 @@ export function machineOf(
     cpus,
     cgroup,
     kernelArguments: [...kernelWords(kernel), ...settingsWords(settings)],
+    ipv6,
     preload,
     vmNetwork: network === 'none' ? 'none' : 'device',
     controlSocket: `${imagePaths.runDirectory}/${CONTROL_SOCKET}`,

@@ -1,4 +1,5 @@
 import { expect, test } from 'vitest'
+import { createLogger } from '../log/index.ts'
 import { FakeSession, openForEachTest } from './testing/fake-session.ts'
 
 let fake: FakeSession
@@ -7,10 +8,33 @@ openForEachTest((opened) => {
 })
 
 test('a host with another MTU has another template', async () => {
-  await using short = await FakeSession.open({ networkMtu: 1400, program: fake.image.play })
+  await using short = await FakeSession.open({ network: { mtu: 1400 }, program: fake.image.play })
   await using _one = await fake.launch()
   await using _other = await short.launch()
   expect(fake.image.made).toBe(2)
+})
+
+test('a host whose network has IPv6 has another template, and boxes that pass packets of it on', async () => {
+  await using dual = await FakeSession.open({ network: { ipv6: true }, program: fake.image.play })
+  await using _one = await fake.launch()
+  await using vm = await dual.launch()
+  await using _fork = await vm.fork()
+  expect(fake.image.made).toBe(2)
+  const routers = ({ host }: FakeSession) =>
+    host.specs
+      .filter(({ entrypoint }) => entrypoint === undefined)
+      .map(({ environment, sysctls }) => [environment?.['TESTKERNELS_IPV6'], sysctls?.['net.ipv6.conf.all.forwarding']])
+  expect(new Set(routers(dual).flat())).toEqual(new Set(['1']))
+  expect(new Set(routers(fake).flat())).toEqual(new Set([undefined]))
+})
+
+test('what a guest is to reach over IPv6, where its host has none, is told of by name', async () => {
+  const lines: string[] = []
+  const log = createLogger({ write: (line) => lines.push(line) })
+  await using _vm = await fake.launch({ log, egress: ['10.0.0.0/8', '[fd00::1]:443', ':53'] })
+  expect(lines.join('\n')).toContain(
+    "the engine's default bridge has no IPv6: no guest reaches [fd00::1]:443 of the option egress",
+  )
 })
 
 test('VMs, their forks and those of checkpoints join the network by their names, and what only saves one does not', async () => {

@@ -7,7 +7,7 @@ import {
   parseVmLabels,
   type VmImage,
 } from '../image/index.ts'
-import type { KernelEntry } from '../options/index.ts'
+import { ipv6Destinations, type KernelEntry } from '../options/index.ts'
 import type { Machine } from '../qemu/index.ts'
 import { type TemplateLocation, templateKey } from '../template/index.ts'
 import { chooseAccelerator } from './accelerator/choose.ts'
@@ -65,10 +65,12 @@ export async function planVm(request: VmRequest, start: Start): Promise<VmPlan> 
   const { session, entry, logConsumer, waitStrategy } = request
   const { timeline } = start
   // Together: each asks the host, which may be far away.
-  const [{ ref: image, stored: known }, networkMtu] = await Promise.all([
-    imageOf(request, start),
-    session.host.networkMtu(),
-  ])
+  const [{ ref: image, stored: known }, network] = await Promise.all([imageOf(request, start), session.host.network()])
+  const unrouted = network.ipv6 ? [] : ipv6Destinations(entry.egress)
+  if (unrouted.length > 0)
+    start.log.warn(
+      `the engine's default bridge has no IPv6: no guest reaches ${unrouted.join(', ')} of the option egress`,
+    )
   const { accelerator, why } = await timeline.time('accelerator', () =>
     chooseAccelerator({ session, entry, image, ...start }),
   )
@@ -81,12 +83,17 @@ export async function planVm(request: VmRequest, start: Start): Promise<VmPlan> 
   const { transport } = chooseDrivers(facts?.kernel, { arch: session.host.arch, machine: entry.machine })
   const hasDockerd = typeof facts?.init !== 'object'
   const settings = hasDockerd
-    ? await guestSettings(entry, { access: await session.host.registryAccess(), networkMtu, log: start.log })
+    ? await guestSettings(entry, {
+        access: await session.host.registryAccess(),
+        networkMtu: network.mtu,
+        log: start.log,
+      })
     : undefined
   const machine = machineOf(entry, {
     arch: session.host.arch,
     transport,
     accelerator,
+    ipv6: network.ipv6 ? 'routed' : 'none',
     preload: preloads.length > 0 ? 'disk' : 'none',
     settings,
   })

@@ -47,6 +47,12 @@ export function newStart(session: Pick<Session, 'log'>, options: StartOptions): 
 /** Starts a clone. */
 export type Fork<Vm> = (options?: ForkOptions) => Promise<Vm>
 
+/** Clones that are kept ready for `fork()` until it is disposed, whatever VMs end before. */
+export interface SpareReservation extends AsyncDisposable {
+  /** Keeps so many ready from now on. */
+  resize(count: number): void
+}
+
 /** The start of another VM of the same entry, with a hostname of its own: `cgroupv1-3fa2c1`. */
 export function cloneStart(
   { name }: KernelEntry,

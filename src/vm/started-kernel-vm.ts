@@ -9,14 +9,8 @@ import { type CopyOptions, type CopySource, type CopyToOptions, copyFrom, copyTo
 import type { VmDebugger } from './debugger.ts'
 import { type CommandGuest, type ExecOptions, execIn, type ShellOptions, shellIn } from './exec.ts'
 import type { VmKernelReport } from './kernel-reports.ts'
-import type { Fork, ForkOptions, Step, Timeline } from './start.ts'
+import type { Fork, ForkOptions, SpareReservation, Step, Timeline } from './start.ts'
 import { type Entrance, type EntrancePlace, type WorkerEnvironment, workerEnvironment } from './worker-environment.ts'
-
-/** Clones that are kept ready for `fork()` until it is disposed, whatever VMs end before. */
-export interface SpareReservation extends AsyncDisposable {
-  /** Keeps so many ready from now on. */
-  resize(count: number): void
-}
 
 interface StartedParts {
   readonly entry: KernelEntry
@@ -87,6 +81,11 @@ export class StartedKernelVm implements AsyncDisposable {
    */
   get address(): string {
     return this.#booted.address
+  }
+
+  /** That of IPv6 at the VM's container; `undefined` where the engine's default bridge has none, or `address` is this machine's loopback. */
+  get ipv6Address(): string | undefined {
+    return this.#booted.guest.box.ipv6Address
   }
 
   /** Its address on the network that its entry names, at eth1; `undefined` where that is none. */

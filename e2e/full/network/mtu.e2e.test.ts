@@ -1,17 +1,21 @@
 // An engine whose network takes packets of 1400 bytes, as those of VPNs and clouds do, and a way to a server on which who sends longer ones is
 // not told so: a connection with them stalls. It has no link but the test's.
-import { execFile, spawn } from 'node:child_process'
+import { execFile } from 'node:child_process'
 import { randomBytes } from 'node:crypto'
 import { once } from 'node:events'
 import { createServer } from 'node:http'
-import { text } from 'node:stream/consumers'
 import { promisify } from 'node:util'
-import Docker from 'dockerode'
 import { KernelVm, type StartedKernelVm } from 'testkernels'
 import { afterEach, expect, test, vi } from 'vitest'
 import { docker } from '../../support/docker.ts'
 import { fixtureImage, fixtureTar } from '../../support/env.ts'
-import { canIsolate, type IsolatedEngine, startIsolatedEngine } from '../../support/isolated-engine.ts'
+import {
+  canIsolate,
+  type IsolatedEngine,
+  inNetworkOf,
+  loadImagesInto,
+  startIsolatedEngine,
+} from '../../support/isolated-engine.ts'
 import { vmImageNames } from '../../support/templates.ts'
 
 const run = promisify(execFile)
@@ -27,18 +31,16 @@ const PORT = 8099
 /** An engine with the images of the VM, and a link to this machine. */
 async function startShortEngine(): Promise<IsolatedEngine> {
   const engine = await startIsolatedEngine({ storageDriver: 'overlay2', flags: ['--mtu', String(MTU)] })
-  const save = spawn('docker', ['save', ...(await vmImageNames())], { stdio: ['ignore', 'pipe', 'inherit'] })
-  const inner = new Docker({ socketPath: engine.dockerHost.replace('unix://', '') })
-  await text(await inner.loadImage(save.stdout, { quiet: true }))
+  await loadImagesInto(engine, await vmImageNames())
   await connectNetwork(engine)
   return engine
 }
 
-async function connectNetwork({ pid }: IsolatedEngine): Promise<void> {
-  const there = ['nsenter', '--target', String(pid), '--net']
+async function connectNetwork(engine: IsolatedEngine): Promise<void> {
+  const there = inNetworkOf(engine)
   for (const [program = '', ...args] of [
     // It goes with the engine's end of it.
-    ['ip', 'link', 'add', LINK, 'type', 'veth', 'peer', 'name', LINK, 'netns', String(pid)],
+    ['ip', 'link', 'add', LINK, 'type', 'veth', 'peer', 'name', LINK, 'netns', String(engine.pid)],
     ['ip', 'address', 'add', `${HERE}/30`, 'dev', LINK],
     ['ip', 'link', 'set', LINK, 'up'],
     [...there, 'ip', 'address', 'add', `${THERE}/30`, 'dev', LINK],

@@ -3,7 +3,7 @@ import { execFile } from 'node:child_process'
 import { promisify } from 'node:util'
 import { afterAll, expect, test } from 'vitest'
 import { connectEngine, containerEvents, resolveEngineAddress } from '../../../src/engine/index.ts'
-import { canIsolate, type IsolatedEngine, startIsolatedEngine } from '../../support/isolated-engine.ts'
+import { canIsolate, type IsolatedEngine, inNetworkOf, startIsolatedEngine } from '../../support/isolated-engine.ts'
 import { Certificates } from '../../support/remote-engine.ts'
 
 const run = promisify(execFile)
@@ -31,10 +31,10 @@ const kinds = {
   },
 }
 
-async function connectNetwork({ pid }: IsolatedEngine): Promise<AsyncDisposable> {
-  const there = ['nsenter', '--target', String(pid), '--net', 'ip']
+async function connectNetwork(engine: IsolatedEngine): Promise<AsyncDisposable> {
+  const there = [...inNetworkOf(engine), 'ip']
   for (const [program = '', ...args] of [
-    ['ip', 'link', 'add', LINK, 'type', 'veth', 'peer', 'name', LINK, 'netns', String(pid)],
+    ['ip', 'link', 'add', LINK, 'type', 'veth', 'peer', 'name', LINK, 'netns', String(engine.pid)],
     ['ip', 'address', 'add', `${HERE}/30`, 'dev', LINK],
     [...there, 'address', 'add', `${THERE}/30`, 'dev', LINK],
     [...there, 'link', 'set', LINK, 'up'],

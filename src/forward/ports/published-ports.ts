@@ -169,7 +169,7 @@ function portText({ protocol, port }: ForwardedPort): string {
 
 /**
  * What is published for everybody. At one address of the guest it is for the guest, as it is for the machine of a local engine; and so is
- * what is published over IPv6 alone, because no way into the guest has that. What is published without an address is at `0.0.0.0` as well.
+ * what is published over IPv6 alone, because what is forwarded is of IPv4. What is published without an address is at `0.0.0.0` as well.
  */
 function forwardable(published: Published['published']): Map<string, ForwardedPort> {
   const everywhere = ['', '0.0.0.0']

@@ -24,7 +24,7 @@ test('whatever is asked of an engine that ends meanwhile fails with a code', asy
       load: images.load(Readable.from(['a'])),
       import: images.import(Readable.from(['a']), { ref: 'a' }),
       removeVolume: host.removeVolume('a'),
-      networkMtu: host.networkMtu(),
+      network: host.network(),
       prune: host.prune({ log }),
       run: host.run({ image: 'a', entry: 'v1' }, { signal, log }),
     }

@@ -4,11 +4,11 @@ import {
   acquireMachineLock,
   clientProxies,
   connectEngine,
-  defaultBridgeMtu,
   type Engine,
   formatAddress,
   hasVolume,
   importImage,
+  inspectDefaultBridge,
   inspectImage,
   type Leftover,
   labelsOfImages,
@@ -100,7 +100,7 @@ export function dockerHost(engine: Engine, settings: Settings): Host {
         const from = ofUser === undefined ? 'the engine' : "docker's config.json"
         return { mirrors, insecure, proxies: { ...(ofUser ?? proxies), from } }
       },
-      networkMtu: () => defaultBridgeMtu(engine),
+      network: () => inspectDefaultBridge(engine),
       availableMib: machine.availableMib,
       lock: (name, options) => acquireMachineLock(`${place}/${name}`, options),
       run: (spec, options) => runBox({ engine, run, machine, ports: settings.ports }, spec, options),

@@ -9,7 +9,12 @@ const { signal } = new AbortController()
 const joins = { network: 'testkernels-lab', name: 'one' }
 const networks = {
   'testkernels-lab': { IPAddress: '172.20.0.2', IPPrefixLen: 16, MacAddress: '02:42:ac:14:00:02' },
-  bridge: { IPAddress: '172.17.0.5', IPPrefixLen: 16, MacAddress: '02:42:ac:11:00:05' },
+  bridge: {
+    IPAddress: '172.17.0.5',
+    IPPrefixLen: 16,
+    GlobalIPv6Address: 'fd00:1::5',
+    MacAddress: '02:42:ac:11:00:05',
+  },
 }
 
 /** An engine that makes one container, and answers its start with this status. */
@@ -44,8 +49,8 @@ async function run(fake: FakeEngine) {
 
 test('a box has its ports on the default bridge, and a place on the network that it joined', async () => {
   await using fake = await startEngine(204)
-  const { address, endpoint } = await run(fake)
-  expect(address).toBe('172.17.0.5')
+  const { address, ipv6Address, endpoint } = await run(fake)
+  expect([address, ipv6Address]).toEqual(['172.17.0.5', 'fd00:1::5'])
   expect(endpoint).toEqual({ address: '172.20.0.2', prefixLength: 16, macAddress: '02:42:ac:14:00:02' })
 })
 

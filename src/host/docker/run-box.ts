@@ -73,6 +73,7 @@ export async function runBox(host: BoxHost, spec: BoxSpec, { signal, log }: RunO
     stderr: container.stderr,
     exited: container.exited,
     address: isReachable ? inspected?.ipAddress : undefined,
+    ipv6Address: isReachable ? inspected?.ipv6Address : undefined,
     dial: sockets === undefined ? withoutSockets(spec) : machine.dialler(container, sockets),
     exec: (argv, until) =>
       execWithin(engine, container.id, { argv, owner: sockets?.owner ?? thisUser(), signal: until }),

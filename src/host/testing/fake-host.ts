@@ -4,7 +4,7 @@ import { type Duplex, duplexPair } from 'node:stream'
 import { amd64 } from '../../arch/amd64.ts'
 import type { Box, BoxExit, BoxSpec, Lines } from '../box.ts'
 import { dialSocket, dialWhenThere } from '../docker/machine.ts'
-import type { Host, RegistryAccess, StoredImage } from '../host.ts'
+import type { Host, HostNetwork, RegistryAccess, StoredImage } from '../host.ts'
 
 /** What a box that a test plays may do. */
 export interface FakeBox {
@@ -30,8 +30,8 @@ export interface FakeHostOptions {
   readonly image?: StoredImage
   /** @default no mirror and no proxy */
   readonly registryAccess?: RegistryAccess
-  /** @default 1500 */
-  readonly networkMtu?: number
+  /** @default packets of 1500 bytes, and IPv4 alone */
+  readonly network?: Partial<HostNetwork>
 }
 
 /** A host without an engine, whose boxes are played in this process. Sockets are as on a local one: files of their directory here. */
@@ -74,8 +74,8 @@ export class FakeHost implements Host {
     return this.#options.registryAccess ?? { mirrors: [], insecure: [], proxies: { from: 'the engine' } as const }
   }
 
-  async networkMtu() {
-    return this.#options.networkMtu ?? 1500
+  async network() {
+    return { mtu: 1500, ipv6: false, ...this.#options.network }
   }
 
   async availableMib(): Promise<number | undefined> {
@@ -175,6 +175,7 @@ export class FakeHost implements Host {
       stderr,
       exited,
       address,
+      ipv6Address: undefined,
       endpoint: spec.joins && {
         address: `198.51.100.${this.#started}`,
         prefixLength: 24,

@@ -57,6 +57,9 @@ const MAX_PROCESSES = 448
  */
 const QEMU_MEMORY_MIB = 1_536
 
+/** Its entrypoint cannot write these: that the box passes packets of IPv6 on, and that devices which it makes have IPv6. */
+const IPV6_ROUTER = { 'net.ipv6.conf.all.forwarding': '1', 'net.ipv6.conf.default.disable_ipv6': '0' }
+
 /**
  * Starts QEMU in a box of the entry's image. Not privileged: the entrypoint makes the network with NET_ADMIN (tap device,
  * addresses, rules), becomes QEMU's user with SETUID and SETGID, and drops all four with SETPCAP before QEMU starts.
@@ -74,6 +77,7 @@ function runVmBox({ plan, start, runDirectory }: Attempt, { use, network, signal
         TESTKERNELS_GID: String(owner.gid),
         TESTKERNELS_SCRATCH_MIB: String(entry.scratchMib),
         ...egressVariable(entry),
+        ...(machine.ipv6 === 'routed' && { TESTKERNELS_IPV6: '1' }),
         TESTKERNELS_RUN_DIR: imagePaths.runDirectory,
         TESTKERNELS_ATTACHED: '1',
         ...(machine.preload === 'disk' &&
@@ -88,6 +92,7 @@ function runVmBox({ plan, start, runDirectory }: Attempt, { use, network, signal
       devices: ['/dev/net/tun', ...(machine.accelerator.kind === 'kvm' ? ['/dev/kvm'] : [])],
       capabilities: ['NET_ADMIN', 'SETUID', 'SETGID', 'SETPCAP'],
       network: 'reachable',
+      ...(machine.ipv6 === 'routed' && { sysctls: IPV6_ROUTER }),
       joins: network === 'joined' ? networkOf(entry, start) : undefined,
       maxProcesses: MAX_PROCESSES,
       memoryMib: machine.memoryMib + QEMU_MEMORY_MIB,

@@ -106,7 +106,7 @@ export function describeUnresolved(
   const name = stderr.map((line) => UNRESOLVED.exec(line)?.[1]).find((found) => found !== undefined)
   if (exitCode !== UNRESOLVED_STATUS || name === undefined) return undefined
   return new EgressUnresolvedError({
-    what: `the host '${name}' of the option 'egress' has no IPv4 address that the engine's machine knows`,
+    what: `the host '${name}' of the option 'egress' has no address that the engine's machine knows`,
     entry,
     remedy: 'correct it, or write its address: it is looked up in the container of the VM, by the name servers there',
   })
