@@ -29,7 +29,14 @@ export function jest(
 /** What Jest's global teardown makes of the records of the fixture fake-kernel's test files. @param directory gets the report */
 export async function reportOf(records: string, directory: string, retryOn: RetryOn = 'same-vm'): Promise<RunReport> {
   const rows = [{ name: 'fake', kernel: 'debian:trixie' }]
-  const asked = { place: 0, scope: 'project', isolation: 'project', retryOn, kernelReport: directory } as const
+  const asked = {
+    place: 0,
+    scope: 'project',
+    isolation: 'project',
+    retryOn,
+    keepOnFailure: false,
+    kernelReport: directory,
+  } as const
   await writeJestReport([{ request: { id: 'fake', rows, ...asked }, records, startedMs: Date.now() }], directory)
   return await readReport(directory)
 }

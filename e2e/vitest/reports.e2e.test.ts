@@ -1,4 +1,5 @@
 // What kernels report is the failure of the right test, in every mode: on a VM that is played. Real kernels are in e2e/full/reports.
+import { existsSync } from 'node:fs'
 import { mkdtemp, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
@@ -61,6 +62,8 @@ test.each(modes)('$runner $mode names the test during which a report came', asyn
   expect(output).toMatch(
     each.runner === 'vitest' ? /Tests +4 failed \| 3 passed \| 1 skipped/ : /Tests: +4 failed, 1 skipped, 3 passed/,
   )
+  // What the VM is kept for, where it is to be.
+  expect(existsSync(`${env.FATE}.failed`)).toBe(true)
 })
 
 test.each(modes)('$runner $mode names all that ran at the same time', async (each) => {
@@ -75,4 +78,5 @@ test.each(modes)('$runner $mode asks nobody about tests of nothing', async (each
   console.log(`${each.runner}: ${/each took .*/.exec(output)?.[0]}, ${vm.settles} questions`)
   // A busy machine may take a millisecond for one; not for half of them.
   expect(vm.settles).toBeLessThan(500)
+  expect(existsSync(`${env.FATE}.failed`)).toBe(false)
 })

@@ -66,6 +66,7 @@ const OF_ONE_ENTRY = [
   'timings',
   'vmcore',
   'gdb',
+  'keepOnFailure',
   ...entryOptions().map((option) => option.attributeName()),
 ]
 
@@ -84,6 +85,7 @@ function runCommand(): Command {
     .addOption(templateOption())
     .option('--timings', 'draw where the time of the start went')
     .option('--vmcore <file>', "save the guest's memory there when the command fails or the guest panics")
+    .option('--keep-on-failure', 'after a command that fails, stay up for `testkernels shell` until Ctrl-C')
     .option('--gdb', 'say how gdb is attached to the guest, which stands still while it is')
     .addOption(progressOption())
     .addOption(
@@ -108,14 +110,14 @@ function runCommand(): Command {
       }
       if (parallel) self.error("error: option '--parallel' needs --matrix")
       if (report !== undefined) self.error("error: option '--report' needs --matrix")
-      const { name, image, kernel, config, timings, vmcore, gdb, progress: _, ...rest } = one
+      const { name, image, kernel, config, timings, vmcore, gdb, keepOnFailure, progress: _, ...rest } = one
       const namesKernel = ['image', ...NAMES_KERNEL].some((option) => self.getOptionValueSource(option) === 'cli')
       // A command would want the input for itself.
       const fromPipe = !namesKernel && command.length === 0 && inputIsPipe()
       await execute(self, async (working) => {
         const { run } = await import('./run.ts')
         const entry = { name, image: fromPipe ? '-' : image, kernel, config, options: optionsOfEntry(rest) }
-        return await run({ ...entry, timings, vmcore, gdb, command, ...working })
+        return await run({ ...entry, timings, vmcore, gdb, keepOnFailure, command, ...working })
       })
     })
 }

@@ -37,6 +37,8 @@ export interface RunInVmOptions {
   readonly onStarted?: (vm: StartedKernelVm) => unknown
   /** Gets the VM when the command has ended, dead or alive, and the command's status. */
   readonly onEnded?: (vm: StartedKernelVm, status: number) => unknown
+  /** Gets the VM of a command that has failed, alive, before it ends; what becomes of it meanwhile changes no outcome. */
+  readonly onFailed?: (vm: StartedKernelVm) => unknown
 }
 
 /**
@@ -44,7 +46,7 @@ export interface RunInVmOptions {
  * @throws as `launchVm`; CommandNotFoundError; the signal's reason
  */
 export async function runInVm(request: VmRequest, start: Start, options: RunInVmOptions): Promise<Outcome> {
-  const { command, environment, output, onStarted, onEnded } = options
+  const { command, environment, output, onStarted, onEnded, onFailed } = options
   await using vm = await launchVm(request, start)
   await onStarted?.(vm)
   const status = await runCommand({
@@ -58,6 +60,7 @@ export async function runInVm(request: VmRequest, start: Start, options: RunInVm
   const reports = vm.gone.aborted ? [] : await vm.settleKernelReports()
   await onEnded?.(vm, status)
   if (vm.gone.aborted) return { kind: 'vm-failed', why: firstLine(reasonOf(vm.gone.reason)) }
+  if (status !== 0 && !start.signal.aborted) await onFailed?.(vm)
   const reported = reports.filter(({ verdict }) => verdict === 'fail').map(({ title }) => title)
   return { kind: 'exited', status, reported }
 }

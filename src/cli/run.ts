@@ -2,8 +2,8 @@ import { access, constants } from 'node:fs/promises'
 import { basename, dirname, resolve } from 'node:path'
 import { addAbortSignal, type Readable } from 'node:stream'
 import { text } from 'node:stream/consumers'
-import { formatError } from '../errors/index.ts'
-import { keepAlive, waitingFor } from '../lifetime/index.ts'
+import { formatError, reasonOf } from '../errors/index.ts'
+import { keepAlive, orAborted, waitingFor } from '../lifetime/index.ts'
 import { InvalidOptionError, type KernelEntry, parseKernelEntry, withConfig } from '../options/index.ts'
 import {
   type GdbServer,
@@ -37,6 +37,8 @@ export interface RunArguments extends Working {
   readonly vmcore: string | undefined
   /** Whether to say how gdb is attached. */
   readonly gdb: boolean | undefined
+  /** Whether the VM of a command that failed stays until a signal. */
+  readonly keepOnFailure: boolean | undefined
   /** Whether to draw where the time of the start went. */
   readonly timings: boolean | undefined
   /** Empty: stay up until a signal. */
@@ -45,7 +47,7 @@ export interface RunArguments extends Working {
 
 /** @returns the exit status of the command; 125 when the VM went away under it */
 export async function run(args: RunArguments): Promise<number> {
-  const { command, vmcore, gdb, timings, settings, log, progress, signal } = args
+  const { command, vmcore, gdb, keepOnFailure, timings, settings, log, progress, signal } = args
   if (vmcore !== undefined) await checkVmcorePath(vmcore)
   const ref = args.image === '-' ? await readImageArgument(process.stdin, { signal, log }) : args.image
   const entry = entryOf(args, ref)
@@ -70,7 +72,9 @@ export async function run(args: RunArguments): Promise<number> {
   }
   const request = { session, entry, image }
   if (command.length === 0) return await stayUp(request, start, onStarted)
-  const outcome = await runInVm(request, start, { command, environment: settings.environment, onStarted, onEnded })
+  const onFailed = keepOnFailure ? (vm: StartedKernelVm) => keep(vm, { log, signal }) : undefined
+  const handlers = { onStarted, onEnded, ...(onFailed !== undefined && { onFailed }) }
+  const outcome = await runInVm(request, start, { command, environment: settings.environment, ...handlers })
   return outcome.kind === 'exited' ? outcome.status : EXIT_OWN_FAILURE
 }
 
@@ -88,18 +92,24 @@ async function stayUp(request: VmRequest, start: Start, onStarted: (vm: StartedK
   await onStarted(vm)
   process.stdout.write(shellExports(vm.environment))
   process.stderr.write('The VM is up. Ctrl-C ends it.\n')
-  const letGo = keepAlive()
-  await aborted(AbortSignal.any([start.signal, vm.gone]))
-  letGo()
+  await untilAborted(AbortSignal.any([start.signal, vm.gone]))
   if (vm.gone.aborted) throw vm.gone.reason
   return 0
 }
 
-function aborted(signal: AbortSignal): Promise<void> {
-  return new Promise((resolve) => {
-    if (signal.aborted) return resolve()
-    signal.addEventListener('abort', () => resolve(), { once: true })
-  })
+async function untilAborted(signal: AbortSignal): Promise<void> {
+  const letGo = keepAlive()
+  await orAborted(new Promise<never>(() => {}), signal).catch(() => {})
+  letGo()
+}
+
+/** The command's status is passed on, whatever becomes of the VM. */
+async function keep(vm: StartedKernelVm, { log, signal }: Pick<Working, 'log' | 'signal'>): Promise<void> {
+  const { waysInto } = await import('../matrix/index.ts')
+  log.info('the command failed, and its VM is kept until Ctrl-C:')
+  for (const line of waysInto(vm)) log.info(`  ${line}`)
+  await untilAborted(AbortSignal.any([signal, vm.gone]))
+  if (vm.gone.aborted) log.warn(reasonOf(vm.gone.reason))
 }
 
 /** @throws InvalidOptionError, before anything is started */

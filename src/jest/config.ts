@@ -8,6 +8,7 @@ import {
   type NamedKernelOptions,
   type ProjectOptions,
   parseIsolation,
+  parseKeepOnFailure,
   parseKernelReport,
   parseRetryOn,
   readSettings,
@@ -59,12 +60,14 @@ interface Asked {
 
 function project(name: string, asked: Asked, options: KernelProjectOptions): JestProject {
   refuseGlobalHooks(name, options)
-  const { testTimeout: testTimeoutMs, testEnvironment = 'node', isolation, kernelReport, retryOn, ...others } = options
+  const { testTimeout: testTimeoutMs, testEnvironment = 'node', ...given } = options
+  const { isolation, kernelReport, retryOn, keepOnFailure, ...others } = given
   const report = parseKernelReport(name, kernelReport)
   const wanted = {
     ...asked,
     isolation: parseIsolation(name, isolation, asked.rows),
     retryOn: parseRetryOn(name, retryOn, asked.rows),
+    keepOnFailure: parseKeepOnFailure(name, keepOnFailure),
     ...(report !== undefined && { kernelReport: report }),
     ...(testTimeoutMs !== undefined && { testTimeoutMs }),
   }

@@ -55,7 +55,15 @@ test.each([
   { project: 600_000, jest: 1000, holds: 600_000 },
   { project: 7, jest: undefined, holds: 7 },
 ])("of a project's time limit $project and Jest's $jest holds $holds", async ({ project, jest, holds }) => {
-  const request = { id: 'id', rows: [], place: 0, scope: 'suite', isolation: 'project', retryOn: 'same-vm' } as const
+  const request = {
+    id: 'id',
+    rows: [],
+    place: 0,
+    scope: 'suite',
+    isolation: 'project',
+    retryOn: 'same-vm',
+    keepOnFailure: false,
+  } as const
   const Environment = withKernels(PlainEnvironment, {
     ...request,
     ...(project !== undefined && { testTimeoutMs: project }),

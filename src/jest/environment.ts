@@ -10,6 +10,7 @@ import {
   type LeasedVm,
   leaseVms,
   neededBy,
+  noteFailureOf,
   type ProvidedKernel,
   type RunningTest,
   readVariable,
@@ -105,6 +106,8 @@ export function withKernels(module: EnvironmentModule, request: KernelRequest): 
       if (name === 'run_finish') {
         const { errors, told } = await finishFile(this.#vms)
         unhandledErrors.push(...errors)
+        if (unhandledErrors.length > 0) this.#noteFailureOf('')
+        for (const fullName of failedTests(rootDescribeBlock)) this.#noteFailureOf(fullName)
         if (this.#record !== undefined) this.#record.write(unhandledErrors, await told())
       }
     }
@@ -139,6 +142,10 @@ export function withKernels(module: EnvironmentModule, request: KernelRequest): 
       this.#record?.done(test, fullNameOf(test), told({ failed: test.errors.length > 0 }))
     }
 
+    #noteFailureOf(fullName: string): void {
+      noteFailureOf(fullName, { scope: request.scope, kernels: this.#vms })
+    }
+
     #neededBy(fullName: string): readonly LeasedVm[] {
       return neededBy(fullName, { scope: request.scope, kernels: this.#vms })
     }
@@ -155,6 +162,14 @@ function classOf(module: EnvironmentModule): EnvironmentClass {
 /** Its tests may run beside any other of the file: with Jest 29 they all start with it. No VM can be taken from under them. */
 function hasConcurrentTest({ children }: DescribeBlock): boolean {
   return children.some((child) => (child.type === 'test' ? child.concurrent === true : hasConcurrentTest(child)))
+}
+
+/** Full names of those that failed in the last of their tries. */
+function failedTests({ children }: DescribeBlock): readonly string[] {
+  return children.flatMap((child) => {
+    if (child.type === 'describeBlock') return failedTests(child)
+    return child.errors.length > 0 ? [fullNameOf(child)] : []
+  })
 }
 
 /** Of the test and the blocks that it is in. */

@@ -7,14 +7,19 @@ import { type ReportedProject, writeJestReport } from './file-record.ts'
 import { type KernelRequest, type ProvidedToProject, providedVariable } from './project-files.ts'
 
 /** The part of Jest's configuration that says whether there will be another run. */
-export interface RunMode {
+interface RunMode {
   readonly watch?: boolean
   readonly watchAll?: boolean
+}
+
+/** The part of it that a teardown needs. */
+export interface TearDownMode extends RunMode {
   readonly rootDir: string
 }
 
-/** The part of Jest's configuration that says how many workers it has at the most. */
-export interface Workers {
+/** The part of it that a setup needs. */
+export interface SetUpMode extends RunMode {
+  /** At the most. */
   readonly maxWorkers: number
 }
 
@@ -44,7 +49,7 @@ function projects(): Projects {
  * Starts the VMs and does not wait for them: Jest does one project after another, and all are to boot side by side. Test files wait,
  * in their environment. Jest calls it only for projects that have tests to run.
  */
-export async function setUp(request: KernelRequest, { maxWorkers }: Workers): Promise<void> {
+export async function setUp(request: KernelRequest, mode: SetUpMode): Promise<void> {
   const { thread, leases } = projects()
   // That of the run before, in watch mode. One that failed is released first, to be started anew; others, once they are leased again.
   const former = leases.get(request.id)
@@ -53,8 +58,9 @@ export async function setUp(request: KernelRequest, { maxWorkers }: Workers): Pr
     rows: request.rows,
     isolation: request.isolation,
     retryOn: request.retryOn,
+    keepOnFailure: !isWatching(mode) && request.keepOnFailure,
     owner: request.isolation === 'project' ? undefined : request.id,
-    workers: maxWorkers,
+    workers: mode.maxWorkers,
   })
   leases.set(request.id, lease)
   const provided: ProvidedToProject = { sources: lease.sources, ...(await recordsFor(request, lease)) }
@@ -63,13 +69,16 @@ export async function setUp(request: KernelRequest, { maxWorkers }: Workers): Pr
 }
 
 /** Ends the VMs. In watch mode they stay for the next run, which starts those anew that died. */
-export async function tearDown(request: KernelRequest, mode: RunMode): Promise<void> {
-  const { watch = false, watchAll = false, rootDir } = mode
-  await writeJestReport(takeReported(request), rootDir)
-  if (watch || watchAll) return
+export async function tearDown(request: KernelRequest, mode: TearDownMode): Promise<void> {
+  await writeJestReport(takeReported(request), mode.rootDir)
+  if (isWatching(mode)) return
   const { leases } = projects()
   await leases.get(request.id)?.release()
   leases.delete(request.id)
+}
+
+function isWatching({ watch = false, watchAll = false }: RunMode): boolean {
+  return watch || watchAll
 }
 
 async function recordsFor(

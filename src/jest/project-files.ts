@@ -3,7 +3,13 @@ import { createRequire } from 'node:module'
 import { isAbsolute, join, resolve } from 'node:path'
 import { pathToFileURL } from 'node:url'
 import { replaceFileSync } from '../files/index.ts'
-import { InvalidOptionError, type Isolation, type NamedKernelOptions, type RetryOn } from '../options/index.ts'
+import {
+  InvalidOptionError,
+  type Isolation,
+  type KeepOnFailure,
+  type NamedKernelOptions,
+  type RetryOn,
+} from '../options/index.ts'
 import type { Scope, VmSource } from '../worker/index.ts'
 import { KEY } from './kernels.cjs'
 
@@ -17,6 +23,7 @@ export interface KernelRequest {
   readonly scope: Scope
   readonly isolation: Isolation
   readonly retryOn: RetryOn
+  readonly keepOnFailure: KeepOnFailure
   /** The directory of a report of the run, from the root of Jest's configuration. */
   readonly kernelReport?: string
   /** Longest wait for a test or a hook that names none, in milliseconds, if the project says one. */

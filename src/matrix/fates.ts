@@ -1,12 +1,20 @@
 import { readdirSync, renameSync, writeFileSync } from 'node:fs'
 import { rename, writeFile } from 'node:fs/promises'
 import { dirname, join } from 'node:path'
+import type { Writable } from 'node:stream'
 import { reasonOf, titleOf, visible } from '../errors/index.ts'
 import { DirectoryUnusableError, replaceFile } from '../files/index.ts'
 import { type Logger, silentLogger } from '../log/index.ts'
 import { kernelText } from '../options/index.ts'
 import { type StartedKernelVm, type VmAddresses, workerEnvironment } from '../vm/index.ts'
-import type { Failure, Fate, ProvidedKernel, VmFacts } from '../worker/index.ts'
+import {
+  type Failure,
+  type Fate,
+  hasFailure,
+  type LeaseReply,
+  type ProvidedKernel,
+  type VmFacts,
+} from '../worker/index.ts'
 import type { VmLease } from './vm-leases.ts'
 
 /** The file that says what becomes of one VM. */
@@ -103,6 +111,24 @@ export class Fates {
       await rename(path + UNKNOWN, path).catch(() => {})
     }
   }
+}
+
+/** Answers a worker when there is something to read, so that nobody has to look twice. */
+export async function tellWhenWritten(fate: Promise<FateFile>, connection: Writable): Promise<void> {
+  try {
+    const { path, written } = await fate
+    await written
+    const reply: LeaseReply = { fate: path }
+    connection.write(`${JSON.stringify(reply)}\n`)
+  } catch {
+    connection.destroy()
+  }
+}
+
+/** Whether a worker that was told by one of these files has said that a test failed on the VM. */
+export async function hasFailureIn(fates: readonly Promise<Pick<FateFile, 'path'>>[]): Promise<boolean> {
+  const told = await Promise.allSettled(fates)
+  return told.some((one) => one.status === 'fulfilled' && hasFailure(one.value.path))
 }
 
 function unwritable(directory: string, cause?: unknown): DirectoryUnusableError {

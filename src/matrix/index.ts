@@ -1,4 +1,5 @@
 export { describeVm, factsOf } from './fates.ts'
+export { waysInto } from './kept-vms.ts'
 export { RunLogs } from './run-logs.ts'
 export {
   leaseForProject,

@@ -126,3 +126,42 @@ test.each([
   await expect(lease('2')).rejects.toThrow('enough')
   expect(asked).toEqual([one.waits])
 })
+
+test('the VM of a file in which a test failed is given to who keeps it, and not ended', async () => {
+  const taken: string[] = []
+  let end = async () => {}
+  const { server, lease, living } = await serve('file', {
+    keep: (vm, own) => {
+      taken.push(vm.hostname)
+      end = own
+      return true
+    },
+  })
+  const [failing, passing] = [await lease('1'), await lease('2')]
+  failing.noteFailure()
+  failing.release()
+  passing.release()
+  await server[Symbol.asyncDispose]()
+  expect(taken).toEqual(['v2'])
+  expect([...living]).toEqual(['v2'])
+  await end()
+  expect([...living]).toEqual([])
+})
+
+test('one that is not kept all the same ends', async () => {
+  const { server, lease, living } = await serve('file', { keep: () => false })
+  const vm = await lease('1')
+  vm.noteFailure()
+  await server[Symbol.asyncDispose]()
+  expect([...living]).toEqual([])
+})
+
+test('of a VM of all workers, whose tests are tried again on others, it is known whether a test failed', async () => {
+  const { server, lease } = await serve('project', { retryOn: 'fresh-vm' })
+  const [one, two] = [await lease('1'), await lease('2')]
+  one.release()
+  expect(await server.hasFailure(0)).toBe(false)
+  two.noteFailure()
+  two.release()
+  expect(await server.hasFailure(0)).toBe(true)
+})

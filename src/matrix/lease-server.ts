@@ -4,8 +4,8 @@ import { join } from 'node:path'
 import { followLines } from '../log/index.ts'
 import type { Isolation } from '../options/index.ts'
 import type { SpareReservation, StartedKernelVm } from '../vm/index.ts'
-import type { LeaseReply, LeaseRequest, RetryRequest } from '../worker/index.ts'
-import type { FateFile, Fates } from './fates.ts'
+import type { LeaseRequest, RetryRequest } from '../worker/index.ts'
+import { type FateFile, type Fates, hasFailureIn, tellWhenWritten } from './fates.ts'
 import type { Retries } from './retries.ts'
 import type { RunLogs } from './run-logs.ts'
 import { RUN_MEMORY_WAIT_MS, type VmLease } from './vm-leases.ts'
@@ -22,13 +22,15 @@ export interface LeaseServerOptions {
   readonly logs: Pick<RunLogs, 'follow' | 'keep'>
   /** Makes the entrance by which a test file's failed tests are tried again on fresh VMs. @default they are tried again where they are */
   readonly retriesFor?: ((first: Promise<StartedKernelVm>) => Retries) | undefined
+  /** Keeps a VM on which a test failed, in place of its end; returns whether it does. @default none is kept */
+  readonly keep?: ((vm: StartedKernelVm, end: () => Promise<void>) => boolean) | undefined
 }
 
 /** A VM that a worker has. */
 interface LeasedStart {
   readonly started: Promise<StartedKernelVm>
-  /** Says what becomes of it; from when a worker is to be told. */
-  fate?: Promise<FateFile>
+  /** What workers were told of it: one for all, but where each has retries of its own. */
+  readonly fates: Promise<FateFile>[]
 }
 
 /** A VM that one worker has, and nobody else. */
@@ -52,6 +54,8 @@ export class LeaseServer implements AsyncDisposable {
   readonly #leases = new Set<WorkersLease>()
   readonly #retries = new Set<Retries>()
   readonly #ofWorkers = new Map<string, WorkersLease>()
+  /** By the index of the entry, where all workers have the same. */
+  readonly #ofAll = new Map<number, LeasedStart>()
   readonly #firstsLeased = new Set<number>()
   /** By the index of the entry. */
   readonly #spares = new Map<number, SpareReservation>()
@@ -84,6 +88,11 @@ export class LeaseServer implements AsyncDisposable {
   [Symbol.asyncDispose](): Promise<void> {
     this.#ended ??= this.#end()
     return this.#ended
+  }
+
+  /** Whether a test failed on the VM that all workers have of an entry. */
+  async hasFailure(index: number): Promise<boolean> {
+    return await hasFailureIn(this.#ofAll.get(index)?.fates ?? [])
   }
 
   async #end(): Promise<void> {
@@ -123,7 +132,7 @@ export class LeaseServer implements AsyncDisposable {
       if (lease === undefined && 'index' in request) {
         lease = this.#leaseFor(request, connection)
         retries = this.#retriesOf(lease, connection)
-        void tellWhenWritten(retries?.own ?? this.#fateOf(lease), connection)
+        void tellWhenWritten(this.#fateOf(lease, retries), connection)
       } else if (retries !== undefined && 'do' in request) {
         void tellWhenWritten(request.do === 'retry' ? retries.retry() : retries.goBack(), connection)
       }
@@ -145,14 +154,19 @@ export class LeaseServer implements AsyncDisposable {
     this.#retries.delete(retries)
   }
 
-  #fateOf(lease: LeasedStart): Promise<FateFile> {
-    lease.fate ??= this.#options.fates.follow(lease)
-    return lease.fate
+  #fateOf(lease: LeasedStart, retries: Retries | undefined): Promise<FateFile> {
+    const fate = retries?.own ?? lease.fates[0] ?? this.#options.fates.follow(lease)
+    if (!lease.fates.includes(fate)) lease.fates.push(fate)
+    return fate
   }
 
   #leaseFor({ index, worker }: LeaseRequest, connection: Socket): LeasedStart {
     const { isolation } = this.#options
-    if (isolation === 'project') return { started: this.#first(index) }
+    if (isolation === 'project') {
+      const shared = this.#ofAll.get(index) ?? { started: this.#first(index), fates: [] }
+      this.#ofAll.set(index, shared)
+      return shared
+    }
     if (isolation === 'file') {
       const lease = this.#lease(index)
       connection.once('close', () => void this.#release(lease))
@@ -171,7 +185,7 @@ export class LeaseServer implements AsyncDisposable {
 
   #lease(index: number): WorkersLease {
     const unwanted = new AbortController()
-    const lease: WorkersLease = { index, started: this.#start(index, unwanted.signal), unwanted }
+    const lease: WorkersLease = { index, started: this.#start(index, unwanted.signal), fates: [], unwanted }
     this.#leases.add(lease)
     this.#resizeSpares(index)
     return lease
@@ -214,8 +228,12 @@ export class LeaseServer implements AsyncDisposable {
     lease.unwanted.abort(new Error('nobody waits for this VM any more'))
     const vm = await lease.started.catch(() => undefined)
     if (vm !== undefined) {
-      await this.#options.logs.keep(vm)
-      await vm.stop()
+      const end = async () => {
+        await this.#options.logs.keep(vm)
+        await vm.stop()
+      }
+      const isKept = (await hasFailureIn(lease.fates)) && this.#options.keep?.(vm, end)
+      if (!isKept) await end()
     }
     this.#leases.delete(lease)
     this.#resizeSpares(lease.index)
@@ -223,17 +241,5 @@ export class LeaseServer implements AsyncDisposable {
 
   #resizeSpares(index: number): void {
     this.#spares.get(index)?.resize(this.#usableSpares(index))
-  }
-}
-
-/** Told when there is something to read, so that nobody has to look twice. */
-async function tellWhenWritten(fate: Promise<FateFile>, connection: Socket): Promise<void> {
-  try {
-    const { path, written } = await fate
-    await written
-    const reply: LeaseReply = { fate: path }
-    connection.write(`${JSON.stringify(reply)}\n`)
-  } catch {
-    connection.destroy()
   }
 }

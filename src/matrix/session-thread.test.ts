@@ -9,7 +9,14 @@ import { SessionThread } from './session-thread.ts'
 
 let directory: string
 let lines: string[]
-const wanted = { rows: [], isolation: 'project', retryOn: 'same-vm', owner: undefined, workers: 1 } as const
+const wanted = {
+  rows: [],
+  isolation: 'project',
+  retryOn: 'same-vm',
+  keepOnFailure: false,
+  owner: undefined,
+  workers: 1,
+} as const
 
 beforeEach(async () => {
   directory = await mkdtemp(join(tmpdir(), 'tk-thread-'))
@@ -70,4 +77,18 @@ test('of a thread that dies while nobody waits hear the user, and the workers th
   } finally {
     watch.close()
   }
+})
+
+test('while VMs are kept, the first Ctrl-C has them let go, and the release goes on', async () => {
+  const thread = await threadOf(
+    `if (request.kind === 'lease') ${leased}
+    if (request.kind === 'release') globalThis.waiting = id
+    if (request.kind === 'let go') tell({ kind: 'released', id: globalThis.waiting })`,
+  )
+  const before = process.listenerCount('SIGINT')
+  const lease = await thread.lease({ ...wanted, keepOnFailure: true })
+  const released = lease.release()
+  process.emit('SIGINT')
+  await released
+  expect(process.listenerCount('SIGINT')).toBe(before)
 })

@@ -6,6 +6,9 @@ import type { VmSource } from '../worker/index.ts'
 import { failAll } from './fates.ts'
 import type { ProjectWants } from './session.ts'
 
+/** A thread hears of none. */
+const ENDING_SIGNALS = ['SIGINT', 'SIGTERM', 'SIGHUP'] as const
+
 /** What had the VMs is no more, and so are they. */
 export class VmsLostError extends TestkernelsError {
   readonly code = 'VMS_LOST'
@@ -17,6 +20,11 @@ export type RowsWanted = Omit<ProjectWants, 'entries'> & { readonly rows: readon
 export type ThreadRequest =
   | ({ readonly kind: 'lease'; readonly id: number } & RowsWanted)
   | { readonly kind: 'release'; readonly id: number }
+
+/** Not answered: VMs that are kept for people are not wanted any more. */
+export interface LetGo {
+  readonly kind: 'let go'
+}
 
 export type ThreadReply =
   | { readonly kind: 'line'; readonly line: string }
@@ -47,6 +55,7 @@ export interface ThreadLease {
   readonly directory: string
   /** Whether one of them did not start. */
   readonly failed: boolean
+  /** The last one of all waits until no VM is kept any more; a signal that would end this process has them let go, and the second one ends it. */
   release(): Promise<void>
 }
 
@@ -92,16 +101,22 @@ export class SessionThread {
         return failed.has(id)
       },
       release: () => {
-        released ??= this.#release(id)
+        released ??= this.#release(id, wanted)
         return released
       },
     }
   }
 
-  async #release(id: number): Promise<void> {
+  async #release(id: number, { keepOnFailure }: RowsWanted): Promise<void> {
     // Those of a thread that died went with it.
     if (!this.#leases.has(id)) return
-    await this.#ask({ kind: 'release', id }).finally(() => this.#leases.delete(id))
+    const letGo = () => this.#thread?.postMessage({ kind: 'let go' } satisfies LetGo)
+    const signals = keepOnFailure === false ? [] : ENDING_SIGNALS
+    for (const signal of signals) process.once(signal, letGo)
+    await this.#ask({ kind: 'release', id }).finally(() => {
+      for (const signal of signals) process.off(signal, letGo)
+      this.#leases.delete(id)
+    })
     if (this.#leases.size > 0) return
     const thread = this.#thread
     this.#thread = undefined

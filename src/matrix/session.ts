@@ -1,9 +1,10 @@
 import { readFileSync, rmSync } from 'node:fs'
 import { join } from 'node:path'
+import { isatty } from 'node:tty'
 import { createProgress } from '../buildkit/progress/index.ts'
 import { loopbackAddress } from '../forward/index.ts'
 import { createLogger, LineSplitter } from '../log/index.ts'
-import { type Isolation, type KernelEntry, type RetryOn, readSettings } from '../options/index.ts'
+import { type Isolation, type KeepOnFailure, type KernelEntry, type RetryOn, readSettings } from '../options/index.ts'
 import {
   launchVm,
   makeRunDirectory,
@@ -14,8 +15,9 @@ import {
   Timeline,
 } from '../vm/index.ts'
 import type { VmSource } from '../worker/index.ts'
-import { Fates } from './fates.ts'
-import { LeaseServer } from './lease-server.ts'
+import { Fates, hasFailureIn } from './fates.ts'
+import { KeptVms } from './kept-vms.ts'
+import { LeaseServer, type LeaseServerOptions } from './lease-server.ts'
 import { ReportServers } from './report-server.ts'
 import { Retries } from './retries.ts'
 import { RunLogs } from './run-logs.ts'
@@ -29,6 +31,9 @@ export interface TestSession {
   readonly reports: ReportServers
   /** The entrance to a VM, by which failed tests are tried again on forks of it. */
   readonly retriesFor: (first: Promise<StartedKernelVm>) => Retries
+  readonly kept: KeptVms
+  /** What projects have leased, and not released. */
+  readonly open: Set<ProjectLease>
   /** For what only workers of this process may open. */
   readonly directory: () => Promise<string>
 }
@@ -38,6 +43,7 @@ export interface ProjectWants {
   readonly entries: readonly KernelEntry[]
   readonly isolation: Isolation
   readonly retryOn: RetryOn
+  readonly keepOnFailure: KeepOnFailure
   /** Whose VMs they are, where no other project shall have them as well. */
   readonly owner: string | undefined
   /** How many workers run its tests at the most. */
@@ -51,10 +57,12 @@ export interface ProjectLease {
   /** What workers need to know, in the order of the entries. */
   readonly sources: readonly VmSource[]
   /**
-   * Memoised, as all that it is made of.
+   * Memoised, as all that it is made of. VMs on which tests failed stay, where they are to be kept.
    * @throws KernelReportedError when a kernel reported something, and no test file was under way any more
    */
   release(): Promise<void>
+  /** Releases them at the end of a run; the last project of all waits until none is kept any more. @throws as `release` */
+  end(): Promise<void>
 }
 
 const KEY = Symbol.for('testkernels.session')
@@ -71,37 +79,72 @@ export function testSession(write: (line: string) => void): TestSession {
 }
 
 /** Starts the VMs that a project needs, or shares those that are there; does not wait for them. */
-export async function leaseForProject(
-  { vms, fates, logs, reports, retriesFor, directory }: TestSession,
-  { entries, isolation, retryOn, owner, workers }: ProjectWants,
-): Promise<ProjectLease> {
+export async function leaseForProject(session: TestSession, wants: ProjectWants): Promise<ProjectLease> {
+  const { vms, reports, kept, open } = session
+  const { entries, owner, keepOnFailure } = wants
   const leases = entries.map((entry) => vms.lease(entry, owner))
-  const release = async () => {
-    await Promise.all(leases.map((lease) => lease.release()))
+  const keep = (vm: StartedKernelVm, end: () => Promise<void>) => kept.keep(vm, { keepOnFailure, end })
+  const sources = await openSources(session, wants, { leases, keep }).catch(async (thrown) => {
+    await Promise.all(leases.map(({ release }) => release()))
+    throw thrown
+  })
+  const giveUp = async ({ name, started, release }: VmLease, index: number) => {
+    const hasFailed = keepOnFailure !== false && (await sources.hasFailure(index))
+    // It has started, then.
+    const vm = hasFailed || kept.has(name) ? await started.catch(() => undefined) : undefined
+    const isKept = vm !== undefined && (hasFailed ? keep(vm, release) : kept.join(vm, release))
+    if (!isKept) await release()
+  }
+  let released: Promise<void> | undefined
+  const releaseAll = async () => {
+    open.delete(lease)
+    await sources.close()
+    await Promise.all(leases.map(giveUp))
     // The log has them all.
     const [unclaimed] = reports.takeUnclaimed()
     if (unclaimed !== undefined) throw unclaimed
   }
-  try {
-    if (isolation === 'project' && retryOn === 'same-vm') {
-      const sources = leases.map(
-        async (lease) => ({ kind: 'project', name: lease.name, fate: (await fates.follow(lease)).path }) as const,
-      )
-      return { vms: leases, sources: await Promise.all(sources), release }
-    }
-    const parts = { firsts: leases, isolation, workers, directory, fates, logs }
-    const server = await LeaseServer.open({ ...parts, ...(retryOn === 'fresh-vm' && { retriesFor }) })
-    return {
-      vms: leases,
-      sources: leases.map(({ name }, index) => ({ kind: 'server', name, socket: server.socket, index, retryOn })),
-      release: async () => {
-        await server[Symbol.asyncDispose]()
-        await release()
-      },
-    }
-  } catch (thrown) {
-    await release()
-    throw thrown
+  const lease: ProjectLease = {
+    vms: leases,
+    sources: sources.all,
+    release: () => {
+      released ??= releaseAll()
+      return released
+    },
+    end: () => lease.release().finally(() => (open.size === 0 ? kept.stay() : undefined)),
+  }
+  open.add(lease)
+  return lease
+}
+
+/** Where the workers of a project hear of their VMs. */
+interface Sources {
+  readonly all: readonly VmSource[]
+  /** Whether a test failed on the VM of an entry that all workers have. */
+  hasFailure(index: number): Promise<boolean>
+  /** Ends what workers leased beside the first VM of each entry. */
+  close(): Promise<void>
+}
+
+async function openSources(
+  { fates, logs, retriesFor, directory }: TestSession,
+  { isolation, retryOn, workers }: ProjectWants,
+  { leases, keep }: Pick<LeaseServerOptions, 'keep'> & { readonly leases: readonly VmLease[] },
+): Promise<Sources> {
+  if (isolation === 'project' && retryOn === 'same-vm') {
+    const files = leases.map((lease) => fates.follow(lease))
+    const sources = leases.map(
+      async ({ name }, index) => ({ kind: 'project', name, fate: (await files[index])?.path ?? '' }) as const,
+    )
+    const hasFailure = (index: number) => hasFailureIn(files.slice(index, index + 1))
+    return { all: await Promise.all(sources), hasFailure, close: async () => {} }
+  }
+  const parts = { firsts: leases, isolation, workers, directory, fates, logs, keep }
+  const server = await LeaseServer.open({ ...parts, ...(retryOn === 'fresh-vm' && { retriesFor }) })
+  return {
+    all: leases.map(({ name }, index) => ({ kind: 'server', name, socket: server.socket, index, retryOn })),
+    hasFailure: (index) => server.hasFailure(index),
+    close: () => server[Symbol.asyncDispose](),
   }
 }
 
@@ -116,7 +159,12 @@ function openTestSession(write: (line: string) => void): TestSession {
   // Plain lines: test runners have a live summary already, and two live displays fight.
   const progress = createProgress({ mode: 'plain', write: lineWise(write) })
   const onBuildStatus = progress.update.bind(progress)
-  const session = onceSucceeded(() => openSession({ settings, log, onBuildStatus }))
+  const kept = new KeptVms({ log, isAttended: isatty(0) && !settings.environment['CI'] })
+  const session = onceSucceeded(async () => {
+    const opened = await openSession({ settings, log, onBuildStatus })
+    opened.admission.addExpendable(kept)
+    return opened
+  })
   const logs = new RunLogs({ cacheDirectory: settings.cacheDirectory, log })
   const directory = privateDirectory(settings.runtimeDirectory)
   const reports = new ReportServers(directory)
@@ -130,7 +178,7 @@ function openTestSession(write: (line: string) => void): TestSession {
   const makeDirectory = () => makeRunDirectory(settings.runtimeDirectory)
   const retriesFor = (first: Promise<StartedKernelVm>) =>
     new Retries({ first, makeDirectory, address: loopbackAddress(), fates, logs: following })
-  return { vms, fates, logs: following, reports, retriesFor, directory }
+  return { vms, fates, logs: following, reports, retriesFor, kept, open: new Set(), directory }
 }
 
 function startIn(session: () => Promise<Session>, logs: RunLogs): StartEntry {

@@ -49,9 +49,11 @@ export type { KernelReportsOption, ReportVerdict } from './kernel-reports.ts'
 export type { LocalKernel, LocalKernelOptions } from './local-kernel.ts'
 export {
   type Isolation,
+  type KeepOnFailure,
   type OnTestsRerun,
   type ProjectOptions,
   parseIsolation,
+  parseKeepOnFailure,
   parseKernelReport,
   parseOnTestsRerun,
   parseRetryOn,

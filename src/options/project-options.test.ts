@@ -1,11 +1,12 @@
 import { expect, test } from 'vitest'
 import { InvalidOptionError } from './errors.ts'
-import { parseIsolation, parseOnTestsRerun, parseRetryOn } from './project-options.ts'
+import { parseIsolation, parseKeepOnFailure, parseOnTestsRerun, parseRetryOn } from './project-options.ts'
 
 test('what is not said is what a project has always had', () => {
   expect(parseIsolation('vm')).toBe('project')
   expect(parseOnTestsRerun('vm')).toBe('keep')
   expect(parseRetryOn('vm')).toBe('same-vm')
+  expect(parseKeepOnFailure('vm')).toBe(false)
 })
 
 test('another word is refused, with the project and the choices', () => {
@@ -14,6 +15,26 @@ test('another word is refused, with the project and the choices', () => {
     /project vm has isolation: "test"[\s\S]+'project' or 'worker' or 'file'/,
   )
   expect(() => parseOnTestsRerun('vm', true)).toThrow(/onTestsRerun: true[\s\S]+'keep' or 'reset'/)
+})
+
+test('VMs of failed tests are kept without a limit, or for minutes', () => {
+  expect(parseKeepOnFailure('vm', true)).toBe(true)
+  expect(parseKeepOnFailure('vm', { minutes: 0.5 })).toEqual({ minutes: 0.5 })
+})
+
+test.each([
+  'always',
+  30,
+  null,
+  {},
+  { minutes: 0 },
+  { minutes: '30' },
+  { minutes: 1441 },
+  { minutes: Number.NaN },
+  { minutes: 1, hours: 1 },
+])('keepOnFailure: %j is refused', (value) => {
+  expect(() => parseKeepOnFailure('vm', value)).toThrow(InvalidOptionError)
+  expect(() => parseKeepOnFailure('vm', value)).toThrow(/project vm has keepOnFailure: [\s\S]+\{ minutes: 30 \}/)
 })
 
 test('fresh VMs for retries are refused where this machine has one address of its loopback', () => {

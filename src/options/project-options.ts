@@ -13,6 +13,12 @@ export type OnTestsRerun = 'keep' | 'reset'
 /** Which VM a test that failed is tried again on. */
 export type RetryOn = 'same-vm' | 'fresh-vm'
 
+/**
+ * Whether VMs on which a test failed stay after the run, of each entry the first. `true`: until Ctrl-C, where there is a terminal to press it in;
+ * with a number of minutes, at most a day, so long or until Ctrl-C, with or without a terminal.
+ */
+export type KeepOnFailure = boolean | { readonly minutes: number }
+
 /** What projects of every test runner take, beside its own options. */
 export interface ProjectOptions {
   /**
@@ -33,6 +39,12 @@ export interface ProjectOptions {
    * @default 'same-vm'
    */
   readonly retryOn?: RetryOn
+  /**
+   * Whether the test runner waits at the end of a run in which tests failed, and their VMs stay for `testkernels shell` until it goes on. Not in
+   * watch mode, where VMs stay anyway.
+   * @default false
+   */
+  readonly keepOnFailure?: KeepOnFailure
 }
 
 /** Longest wait for a test where nobody says another, in milliseconds. Test runners' own 5 s is less than one `docker run` under emulation. */
@@ -98,6 +110,20 @@ export function parseKernelReport(project: string, value: unknown): string | und
   throw new InvalidOptionError({
     what: `project ${project} has kernelReport: ${JSON.stringify(value)}`,
     remedy: "name a directory, such as kernelReport: 'kernel-report'",
+  })
+}
+
+const MINUTES_OF_A_DAY = 24 * 60
+
+/** @throws InvalidOptionError */
+export function parseKeepOnFailure(project: string, value: unknown = false): KeepOnFailure {
+  if (typeof value === 'boolean') return value
+  const { minutes, ...others } = Object(value) as { readonly minutes?: unknown }
+  const isDuration = typeof minutes === 'number' && minutes > 0 && minutes <= MINUTES_OF_A_DAY
+  if (isDuration && Object.keys(others).length === 0) return { minutes }
+  throw new InvalidOptionError({
+    what: `project ${project} has keepOnFailure: ${JSON.stringify(value)}`,
+    remedy: `use true, false or { minutes: 30 }, of which there are at most ${MINUTES_OF_A_DAY}`,
   })
 }
 

@@ -7,6 +7,7 @@ import {
   type OnTestsRerun,
   type ProjectOptions,
   parseIsolation,
+  parseKeepOnFailure,
   parseKernelReport,
   parseOnTestsRerun,
   parseRetryOn,
@@ -62,7 +63,7 @@ type Asked = Pick<KernelRequest, 'rows' | 'place' | 'scope'>
 function project(
   name: string,
   asked: Asked,
-  { isolation, onTestsRerun, kernelReport, retryOn, ...options }: KernelProjectOptions,
+  { isolation, onTestsRerun, kernelReport, retryOn, keepOnFailure, ...options }: KernelProjectOptions,
 ): TestProjectInlineConfiguration {
   const setups = asArray(options.globalSetup)
   const request = inConfiguration(() => ({
@@ -71,6 +72,7 @@ function project(
     onTestsRerun: parseOnTestsRerun(name, onTestsRerun),
     kernelReport: parseKernelReport(name, kernelReport),
     retryOn: parseRetryOn(name, retryOn, asked.rows),
+    keepOnFailure: parseKeepOnFailure(name, keepOnFailure),
   }))
   const hasOneVm = request.scope === 'project' && request.isolation === 'project'
   return {

@@ -1,87 +1,27 @@
-import { afterEach, expect, test } from 'vitest'
-import type { Reporter, TestProject, TestSpecification, Vitest } from 'vitest/node'
-import { type VmLease, VmLeases } from '../matrix/index.ts'
+import { mkdtemp, rm } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { afterEach, beforeEach, expect, test } from 'vitest'
+import type { TestProject } from 'vitest/node'
+import { createLogger } from '../log/index.ts'
 import { parseKernelEntry } from '../options/index.ts'
-import type { StartedKernelVm } from '../vm/index.ts'
+import { noteFailure } from '../worker/fate.ts'
 import setup, { unstarted } from './global-setup.ts'
-import type { ProvidedKernels } from './kernels.ts'
-import { TestRuns } from './test-runs.ts'
+import { projects, register, unregister } from './testing/played-session.ts'
 
-const KEY = Symbol.for('testkernels.session')
-const holder = globalThis as { [KEY]?: unknown }
+let directory: string
 
-afterEach(() => {
-  delete holder[KEY]
+beforeEach(async () => {
+  directory = await mkdtemp(join(tmpdir(), 'tk-setup-'))
 })
 
-/** The session of this process, with VMs that only say that they were started. */
-function register({ fails, reported = [] }: { fails?: string; reported?: Error[] } = {}) {
-  const running = new Set<string>()
-  const started: string[] = []
-  const vms = new VmLeases(async (entry) => {
-    started.push(entry.name)
-    if (entry.name === fails) throw new Error(`${entry.name} did not boot`)
-    running.add(entry.name)
-    return {
-      name: entry.name,
-      entry,
-      dockerHost: `unix:///run/${entry.name}/docker.sock`,
-      forwards: {},
-      published: { kind: 'direct', address: '10.1.2.3' },
-      gone: new AbortController().signal,
-      stop: async () => void running.delete(entry.name),
-    } as unknown as StartedKernelVm
-  })
-  const fates = { follow: async ({ name }: VmLease) => ({ path: `/${name}.json` }) }
-  holder[KEY] = { vms, fates, reports: { takeUnclaimed: () => reported.splice(0) } }
-  return { running, started }
-}
-
-type FakeProject = TestProject & { provided?: ProvidedKernels }
-
-/** The projects of one Vitest, which each ask for entries, and what it reports. */
-function projects(
-  requests: Record<string, string[]>,
-  { shard, ...options }: { shard?: (specs: unknown[]) => unknown[]; onTestsRerun?: 'reset' } = {},
-) {
-  const reporters: Reporter[] = []
-  const vitest = {
-    logger: { log: () => {} },
-    config: { reporters, ...(shard && { shard: {}, sequence: { sequencer: sequencerOf(shard) } }) },
-  } as unknown as Vitest
-  TestRuns.report(vitest)
-  TestRuns.report(vitest)
-  const all = new Map<string, FakeProject>()
-  for (const [name, entries] of Object.entries(requests)) {
-    const rows = entries.map((entry) => ({ name: entry, kernel: 'debian:bookworm' }))
-    const project = {
-      name,
-      vitest,
-      config: { provide: { testkernelsRequest: { rows, scope: 'project', ...options } } },
-      provide: (_: string, value: ProvidedKernels) => {
-        project.provided = value
-      },
-    } as unknown as FakeProject
-    all.set(name, project)
-  }
-  const of = (name: string) => all.get(name) as FakeProject
-  /** Vitest is about to run test files of these projects. */
-  const runs = async (names = Object.keys(requests), pool = 'forks') => {
-    const specifications = names.map((name) => ({ project: of(name), pool })) as unknown as TestSpecification[]
-    for (const reporter of reporters) await reporter.onTestRunStart?.(specifications)
-  }
-  const ends = () => Promise.all(reporters.map((reporter) => reporter.onTestRunEnd?.([], [], 'passed')))
-  return { project: of, runs, ends }
-}
-
-function sequencerOf(shard: (specs: unknown[]) => unknown[]) {
-  return class {
-    shard = async (specs: unknown[]) => shard(specs)
-  }
-}
+afterEach(async () => {
+  unregister()
+  await rm(directory, { recursive: true })
+})
 
 test('a project whose tests are all in another shard starts nothing', async () => {
-  const { started } = register()
+  const { started } = register({ directory })
   const shard = (specs: unknown[]) => specs.filter((spec) => isOf(spec, 'two'))
   const { project, runs } = projects({ a: ['one'], b: ['two'] }, { shard })
   await runs()
@@ -93,7 +33,7 @@ test('a project whose tests are all in another shard starts nothing', async () =
 })
 
 test('where chance decides which project the shard takes, each is ready', async () => {
-  const { started } = register()
+  const { started } = register({ directory })
   const { project, runs } = projects({ a: ['one'], b: ['two'] }, { shard: ([first]) => [first] })
   await runs()
   const tearDown = [await setup(project('a')), await setup(project('b'))]
@@ -106,7 +46,7 @@ function isOf(spec: unknown, entry: string): boolean {
 }
 
 test('the first setup starts the VMs of all projects; each VM ends with its last', async () => {
-  const { running, started } = register()
+  const { running, started } = register({ directory })
   const { project, runs } = projects({ a: ['one'], b: ['two'], both: ['one', 'two'] })
   await runs()
   const tearDownA = await setup(project('a'))
@@ -115,8 +55,8 @@ test('the first setup starts the VMs of all projects; each VM ends with its last
   const tearDownBoth = await setup(project('both'))
   expect(started).toEqual(['one', 'two'])
   expect(project('both').provided?.vms).toEqual([
-    { kind: 'project', name: 'one', fate: '/one.json' },
-    { kind: 'project', name: 'two', fate: '/two.json' },
+    { kind: 'project', name: 'one', fate: join(directory, 'one.json') },
+    { kind: 'project', name: 'two', fate: join(directory, 'two.json') },
   ])
 
   await tearDownBoth()
@@ -128,7 +68,7 @@ test('the first setup starts the VMs of all projects; each VM ends with its last
 })
 
 test('a project without tests to run starts nothing', async () => {
-  const { started } = register()
+  const { started } = register({ directory })
   const { project, runs } = projects({ a: ['one'], b: ['two'] })
   await runs(['a'])
   const tearDown = await setup(project('a'))
@@ -137,7 +77,7 @@ test('a project without tests to run starts nothing', async () => {
 })
 
 test('a setup that fails ends what it started, for others as well', async () => {
-  const { running } = register({ fails: 'one' })
+  const { running } = register({ directory, fails: 'one' })
   const { project, runs } = projects({ a: ['one'], b: ['two'] })
   await runs()
   await expect(setup(project('a'))).rejects.toThrow('one did not boot')
@@ -145,7 +85,7 @@ test('a setup that fails ends what it started, for others as well', async () => 
 })
 
 test('the failure of another project is told by its own setup', async () => {
-  const { running } = register({ fails: 'two' })
+  const { running } = register({ directory, fails: 'two' })
   const { project, runs } = projects({ a: ['one'], b: ['two'] })
   await runs()
   const tearDownA = await setup(project('a'))
@@ -156,7 +96,7 @@ test('the failure of another project is told by its own setup', async () => {
 })
 
 test('where tests are only listed nothing starts, and VMs have names', async () => {
-  const { started } = register()
+  const { started } = register({ directory })
   const { project } = projects({ a: ['one'] })
   const tearDown = await setup(project('a'))
   expect(started).toEqual([])
@@ -165,7 +105,7 @@ test('where tests are only listed nothing starts, and VMs have names', async () 
 })
 
 test('an editor lists tests, runs them, and lists them again: the VM starts with the first run, and stays', async () => {
-  const { running, started } = register()
+  const { running, started } = register({ directory })
   const { project, runs, ends } = projects({ a: ['one'] })
   const tearDown = await setup(project('a'))
   for (const _ of ['first', 'second']) {
@@ -180,7 +120,7 @@ test('an editor lists tests, runs them, and lists them again: the VM starts with
 })
 
 test('a run of other projects leaves the VM alone; one of its own starts it anew where tests are to find it so', async () => {
-  const { running, started } = register()
+  const { running, started } = register({ directory })
   const { project, runs } = projects({ a: ['one'], b: ['two'] }, { onTestsRerun: 'reset' })
   await runs(['a'])
   const tearDown = await setup(project('a'))
@@ -193,7 +133,7 @@ test('a run of other projects leaves the VM alone; one of its own starts it anew
 })
 
 test('a check of types starts nothing', async () => {
-  const { started } = register()
+  const { started } = register({ directory })
   const { project, runs } = projects({ a: ['one'] })
   await runs(['a'], 'typescript')
   await (await setup(project('a')))()
@@ -213,7 +153,7 @@ test('a VM that is only named sends no client to the engine of this machine', ()
 })
 
 test('what a kernel reports after the last test file fails the run, and VMs end all the same', async () => {
-  const { running } = register({ reported: [new Error('the kernel reported WARNING in f')] })
+  const { running } = register({ directory, reported: [new Error('the kernel reported WARNING in f')] })
   const { project, runs } = projects({ one: ['one'] })
   await runs()
   const teardown = await setup(project('one'))
@@ -224,5 +164,40 @@ test('what a kernel reports after the last test file fails the run, and VMs end 
   } finally {
     process.exitCode = status
   }
+  expect([...running]).toEqual([])
+})
+
+test('the last teardown waits while VMs are kept on which tests failed; the others end', async () => {
+  let said = (_: string) => {}
+  const told = new Promise<string>((resolve) => {
+    said = resolve
+  })
+  const { running, kept } = register({ directory, log: createLogger({ write: said }) })
+  const { project, runs } = projects({ a: ['one'], b: ['two'], c: ['three'] }, { keepOnFailure: true })
+  await runs()
+  const [tearDownA, tearDownB, tearDownC] = [
+    await setup(project('a')),
+    await setup(project('b')),
+    await setup(project('c')),
+  ]
+  noteFailure(join(directory, 'two.json'))
+  await tearDownC()
+  await tearDownB()
+  expect([...running]).toEqual(['one', 'two'])
+  const tornDown = tearDownA()
+  expect(await told).toContain('[two] a test failed')
+  expect([...running]).toEqual(['two'])
+  kept.letGo()
+  await tornDown
+  expect([...running]).toEqual([])
+})
+
+test('in watch mode no VM is kept beyond its end', async () => {
+  const { running } = register({ directory })
+  const { project, runs } = projects({ a: ['one'] }, { keepOnFailure: true, watch: true })
+  await runs()
+  const tearDown = await setup(project('a'))
+  noteFailure(join(directory, 'one.json'))
+  await tearDown()
   expect([...running]).toEqual([])
 })

@@ -104,7 +104,7 @@ class ProjectVms {
   /** @throws what a kernel reported after the last test file, and fails the run: Vitest prints it, and no more */
   async end(): Promise<void> {
     try {
-      await this.release()
+      await this.#endWith((lease) => lease.end())
     } catch (thrown) {
       process.exitCode ||= 1
       throw toReport(thrown)
@@ -112,15 +112,16 @@ class ProjectVms {
   }
 
   async release(): Promise<void> {
+    await this.#endWith((lease) => lease.release())
+  }
+
+  async #endWith(end: (lease: ProjectLease) => Promise<void>): Promise<void> {
     try {
       await this.#tearDown()
     } finally {
-      await this.#releaseVms()
+      const own = this.#lease === undefined ? undefined : end(this.#lease)
+      await Promise.all([own, ...this.#ahead.map((name) => this.#releaseAhead(name))])
     }
-  }
-
-  async #releaseVms(): Promise<void> {
-    await Promise.all([this.#lease?.release(), ...this.#ahead.map((name) => this.#releaseAhead(name))])
   }
 
   async #leaseVms(): Promise<ProjectLease> {
@@ -185,10 +186,13 @@ function scopeOf(project: TestProject) {
 }
 
 function wantedBy(project: TestProject): ProjectWants {
-  const { isolation = 'project', onTestsRerun = 'keep', retryOn = 'same-vm' } = requestOf(project) ?? {}
+  const request = requestOf(project)
+  const { isolation = 'project', onTestsRerun = 'keep', retryOn = 'same-vm' } = request ?? {}
+  // In watch mode VMs stay anyway, and whoever ends that wants its end.
+  const keepOnFailure = !project.vitest.config.watch && (request?.keepOnFailure ?? false)
   const isForAll = isolation === 'project' && onTestsRerun === 'keep'
   const owner = isForAll ? undefined : project.name
-  return { entries: entriesOf(project), isolation, retryOn, owner, workers: workersOf(project) }
+  return { entries: entriesOf(project), isolation, retryOn, keepOnFailure, owner, workers: workersOf(project) }
 }
 
 /** Vitest 3 has no number where nobody named one; then there are no more than cores. */

@@ -1,5 +1,5 @@
 import { TestkernelsError } from '../errors/index.ts'
-import type { Isolation, NamedKernelOptions, OnTestsRerun, RetryOn } from '../options/index.ts'
+import type { Isolation, KeepOnFailure, NamedKernelOptions, OnTestsRerun, RetryOn } from '../options/index.ts'
 import {
   type Kernel,
   kernelOf,
@@ -71,6 +71,7 @@ export interface KernelRequest {
   /** The directory of a report of the run, from the root of the configuration. */
   readonly kernelReport: string | undefined
   readonly retryOn: RetryOn
+  readonly keepOnFailure: KeepOnFailure
 }
 
 /** What workers get. */

@@ -9,6 +9,7 @@ import {
   goBack,
   type LeasedVm,
   neededBy,
+  noteFailureOf,
   type RunningTest,
   type TestFunction,
 } from '../worker/index.ts'
@@ -115,6 +116,7 @@ export default class KernelTestRunner extends TestRunner {
       await this.#goBack()
       const { errors, told } = await finishFile(leasedVms())
       fail(suite, [...this.#outside.splice(0), ...errors])
+      this.#noteFailures(suite)
       if (this.#provided.report) reportMeta(suite).testkernelsVms = await told()
     }
     await super.onAfterRunSuite(suite)
@@ -130,6 +132,15 @@ export default class KernelTestRunner extends TestRunner {
     const before = this.#wentBack.catch(() => {})
     this.#wentBack = before.then(async () => void this.#outside.push(...(await goBack(leasedVms()))))
     return this.#wentBack
+  }
+
+  /** Of tests, and of what is around them. */
+  #noteFailures(task: RunnerTask): void {
+    const isSuite = 'tasks' in task
+    if (isSuite) for (const child of task.tasks) this.#noteFailures(child)
+    const { state, errors = [] } = task.result ?? {}
+    if (state !== 'fail' || (isSuite && errors.length === 0)) return
+    noteFailureOf(fullName(task), { scope: this.#provided.scope, kernels: leasedVms() })
   }
 
   #neededBy(task: RunnerTask): readonly LeasedVm[] {

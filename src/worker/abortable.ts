@@ -59,6 +59,15 @@ export function neededBy<K extends Pick<ProvidedKernel, 'name'>>(
   return scope === 'project' ? kernels : kernels.filter(({ name }) => wordOf(name).test(fullName))
 }
 
+/** Says that a test failed of the VMs that it needs; of all that its file has where it names none, as what is around tests does. */
+export function noteFailureOf(
+  fullName: string,
+  file: { readonly scope: Scope; readonly kernels: readonly Pick<LeasedVm, 'name' | 'noteFailure'>[] },
+): void {
+  const needed = neededBy(fullName, file)
+  for (const vm of needed.length > 0 ? needed : file.kernels) vm.noteFailure()
+}
+
 /** What tests of a suite are told under in a report that are of no entry alone. */
 const ANY_ENTRY = 'any'
 

@@ -1,4 +1,4 @@
-import { readFileSync } from 'node:fs'
+import { existsSync, readFileSync, writeFileSync } from 'node:fs'
 import { Socket } from 'node:net'
 import { keepAlive, orAborted } from '../lifetime/index.ts'
 import type { RetryOn } from '../options/index.ts'
@@ -40,6 +40,24 @@ export interface LeaseServerSource {
   readonly retryOn: RetryOn
 }
 
+/** What a worker asks a lease server, in one line of JSON. The VM is its own as long as the connection is. */
+export interface LeaseRequest {
+  readonly index: number
+  /** Tells the test runner's workers apart. */
+  readonly worker: string
+}
+
+/** What it asks there later, where tests are tried again on fresh VMs; answered as a lease is. */
+export interface RetryRequest {
+  readonly do: 'retry' | 'go back'
+}
+
+/** The answer, in one line of JSON. */
+export interface LeaseReply {
+  /** The file that says what becomes of the VM. */
+  readonly fate: string
+}
+
 /** An error, as it goes to workers: what is printed of it. */
 export interface Failure {
   readonly title: string
@@ -66,6 +84,23 @@ export interface Fate {
   readonly reports?: string
   /** Why it did not start, or how it died. */
   readonly failure?: Failure
+}
+
+/** Beside the file of a VM's fate: that a test failed on the VM. A file as that is, because a worker may end at once. */
+const FAILED = '.failed'
+
+/** A worker says that a test failed on a VM. @param fate the file that says what becomes of the VM */
+export function noteFailure(fate: string): void {
+  try {
+    writeFileSync(fate + FAILED, '')
+  } catch {
+    // No room, or the run has ended: then the VM is not kept, and the test has failed all the same.
+  }
+}
+
+/** Whether a worker has said so. */
+export function hasFailure(fate: string): boolean {
+  return existsSync(fate + FAILED)
 }
 
 /** Short against the second within which a test is to hear of the death of its VM. */

@@ -5,8 +5,12 @@ import type { RetryOn } from '../options/index.ts'
 import {
   type Failure,
   FateWatch,
+  type LeaseReply,
+  type LeaseRequest,
   type LeaseServerSource,
+  noteFailure,
   type ProvidedKernel,
+  type RetryRequest,
   type VmFacts,
   type VmSource,
   withoutFrames,
@@ -36,6 +40,8 @@ export interface LeasedVm {
   renew(): Promise<void>
   /** From now on tests are on the VM again that they were on before; on the fresh one for good, where that has died. */
   goBack(): Promise<void>
+  /** A test failed on the VM that tests are on at first: it may be kept, for people to look into. */
+  noteFailure(): void
   /** It is not needed any more. */
   release(): void
 }
@@ -45,24 +51,6 @@ export interface LeaseOptions {
   readonly worker: string
   /** Makes the error that the test runner prints best. */
   readonly toError?: (failure: Failure) => Error
-}
-
-/** What a worker asks a lease server, in one line of JSON. The VM is its own as long as the connection is. */
-export interface LeaseRequest {
-  readonly index: number
-  /** Tells the test runner's workers apart. */
-  readonly worker: string
-}
-
-/** What it asks there later, where tests are tried again on fresh VMs; answered as a lease is. */
-export interface RetryRequest {
-  readonly do: 'retry' | 'go back'
-}
-
-/** The answer, in one line of JSON. */
-export interface LeaseReply {
-  /** The file that says what becomes of the VM. */
-  readonly fate: string
 }
 
 /** Waits until each VM's dockerd answers, or once did. @throws why one does not, after which none is leased; VmNotLeasedError */
@@ -178,6 +166,10 @@ class Lease implements LeasedVm {
     if (path === this.#own.path) return
     this.#own.close()
     this.#own = await this.#follow(path)
+  }
+
+  noteFailure(): void {
+    noteFailure(this.#own.path)
   }
 
   release(): void {

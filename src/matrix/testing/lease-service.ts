@@ -26,6 +26,7 @@ export async function serve(
     retryOn = 'same-vm',
     first,
     reportsOf,
+    keep,
   }: {
     fork?: (options: { memoryWaitMs?: number }) => Promise<never>
     workers?: number
@@ -36,6 +37,8 @@ export async function serve(
     first?: Promise<StartedKernelVm>
     /** Where workers hear what the kernel of the VM of this hostname reports. @default nowhere */
     reportsOf?: (hostname: string) => Promise<string | undefined>
+    /** Takes VMs on which tests failed, in place of their end. @default they end */
+    keep?: LeaseServerOptions['keep']
   } = {},
 ) {
   /** How many spares were asked for, each time; `undefined` at the end. */
@@ -109,6 +112,7 @@ export async function serve(
     directory,
     fates,
     logs,
+    keep,
     ...(retryOn === 'fresh-vm' && { retriesFor }),
   })
   cleanUps.push(() => server[Symbol.asyncDispose]())
