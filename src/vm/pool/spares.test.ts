@@ -90,6 +90,16 @@ test('spares that are reserved outlive all VMs, and end with the reservation', a
   expect(fake.host.boxes.size).toBe(1)
 })
 
+test('spares that were reserved do not outlive the reservation beside a VM that lives on', async () => {
+  const { log, ready } = listen()
+  await using vm = await fake.launch({ log })
+  const spares = vm.reserveSpares(1)
+  await expect.poll(ready).toBe(1)
+  expect(fake.host.boxes.size).toBe(2)
+  await spares[Symbol.asyncDispose]()
+  expect(fake.host.boxes.size).toBe(1)
+})
+
 test('an entry whose VMs boot cold has none', async () => {
   await using vm = await fake.launch({ template: false })
   await using _spares = vm.reserveSpares(1)
