@@ -64,7 +64,6 @@ const OF_ONE_ENTRY = [
   'kernel',
   'name',
   'timings',
-  'vmcore',
   'gdb',
   'keepOnFailure',
   ...entryOptions().map((option) => option.attributeName()),
@@ -84,7 +83,10 @@ function runCommand(): Command {
     .option('--name <name>', 'hostname of the guest', 'kernel')
     .addOption(templateOption())
     .option('--timings', 'draw where the time of the start went')
-    .option('--vmcore <file>', "save the guest's memory there when the command fails or the guest panics")
+    .option(
+      '--vmcore <file>',
+      "save the guest's memory there when the command fails or the guest panics; with --matrix FILE.ENTRY for each",
+    )
     .option('--keep-on-failure', 'after a command that fails, stay up for `testkernels shell` until Ctrl-C')
     .option('--gdb', 'say how gdb is attached to the guest, which stands still while it is')
     .addOption(progressOption())
@@ -98,19 +100,19 @@ function runCommand(): Command {
     .option('--report <dir>', 'with --matrix: write a report of the run, as HTML, JSON and Markdown')
     .argument('[command...]', 'command and its arguments, after --')
     .passThroughOptions()
-    .action(async (command: string[], { matrix, parallel, report, ...one }, self: Command) => {
+    .action(async (command: string[], { matrix, parallel, report, vmcore, ...one }, self: Command) => {
       if (matrix !== undefined) {
         if (command.length === 0) self.error("error: option '--matrix' needs a command after --")
         return await execute(self, async (working) => {
           const { runMatrix } = await import('./run-matrix.ts')
           const order = parallel ? 'parallel' : 'in-turn'
           const template = one.template ? 'as-entries-say' : 'never'
-          return await runMatrix({ file: matrix, order, template, command, report, ...working })
+          return await runMatrix({ file: matrix, order, template, command, report, vmcore, ...working })
         })
       }
       if (parallel) self.error("error: option '--parallel' needs --matrix")
       if (report !== undefined) self.error("error: option '--report' needs --matrix")
-      const { name, image, kernel, config, timings, vmcore, gdb, keepOnFailure, progress: _, ...rest } = one
+      const { name, image, kernel, config, timings, gdb, keepOnFailure, progress: _, ...rest } = one
       const namesKernel = ['image', ...NAMES_KERNEL].some((option) => self.getOptionValueSource(option) === 'cli')
       // A command would want the input for itself.
       const fromPipe = !namesKernel && command.length === 0 && inputIsPipe()

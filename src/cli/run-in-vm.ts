@@ -1,10 +1,13 @@
 import { type ChildProcess, spawn } from 'node:child_process'
 import { once } from 'node:events'
+import { access, constants } from 'node:fs/promises'
+import { dirname, resolve } from 'node:path'
 import type { Readable } from 'node:stream'
 import { formatError, reasonOf, TestkernelsError } from '../errors/index.ts'
 import { waitingFor } from '../lifetime/index.ts'
-import { followLines } from '../log/index.ts'
-import { launchVm, type Start, type StartedKernelVm, type VmRequest } from '../vm/index.ts'
+import { followLines, type Logger } from '../log/index.ts'
+import { InvalidOptionError } from '../options/index.ts'
+import { launchVm, type Start, type StartedKernelVm, type VmcoreOptions, type VmRequest } from '../vm/index.ts'
 import { startCommandWatcher } from './command-watcher.ts'
 import { EXIT_OWN_FAILURE, exitCodeOf, InterruptedError } from './execute.ts'
 
@@ -33,6 +36,8 @@ export interface RunInVmOptions {
   readonly environment: Readonly<Record<string, string | undefined>>
   /** Takes its lines; it then has nothing to read. @default this process's streams */
   readonly output?: CommandOutput
+  /** File for the guest's memory, when the command fails or the guest panics. @default it goes with the VM */
+  readonly vmcore?: string | undefined
   /** Gets the VM before the command begins. */
   readonly onStarted?: (vm: StartedKernelVm) => unknown
   /** Gets the VM when the command has ended, dead or alive, and the command's status. */
@@ -46,8 +51,9 @@ export interface RunInVmOptions {
  * @throws as `launchVm`; CommandNotFoundError; the signal's reason
  */
 export async function runInVm(request: VmRequest, start: Start, options: RunInVmOptions): Promise<Outcome> {
-  const { command, environment, output, onStarted, onEnded, onFailed } = options
+  const { command, environment, output, vmcore, onStarted, onEnded, onFailed } = options
   await using vm = await launchVm(request, start)
+  if (vmcore !== undefined) await saveAtPanic(vm, vmcore, start)
   await onStarted?.(vm)
   const status = await runCommand({
     vm: { environment: { ...vm.environment, TESTKERNELS_ENTRY: vm.name }, gone: vm.gone },
@@ -58,11 +64,58 @@ export async function runInVm(request: VmRequest, start: Start, options: RunInVm
     ...(output !== undefined && { output }),
   })
   const reports = vm.gone.aborted ? [] : await vm.settleKernelReports()
+  // A panic has been told of once its memory is saved.
+  const runs = vmcore === undefined || (await vm.debugger.settled()) === 'runs'
+  const isWanted = runs && status !== 0 && !vm.gone.aborted && !start.signal.aborted
+  if (vmcore !== undefined && isWanted) await saveAfterFailure(vm, vmcore, start)
   await onEnded?.(vm, status)
   if (vm.gone.aborted) return { kind: 'vm-failed', why: firstLine(reasonOf(vm.gone.reason)) }
   if (status !== 0 && !start.signal.aborted) await onFailed?.(vm)
   const reported = reports.filter(({ verdict }) => verdict === 'fail').map(({ title }) => title)
   return { kind: 'exited', status, reported }
+}
+
+/** @throws InvalidOptionError, before anything is started */
+export async function checkVmcorePath(path: string): Promise<void> {
+  const directory = dirname(resolve(path))
+  try {
+    await access(directory, constants.W_OK)
+  } catch (cause) {
+    throw new InvalidOptionError({
+      what: `--vmcore: nothing can be written to ${directory}`,
+      remedy: 'name a file in a directory that is there, and that this user can write',
+      cause,
+    })
+  }
+}
+
+/** The command's failure is what the run ends with, whatever becomes of this. */
+async function saveAfterFailure(vm: StartedKernelVm, path: string, { log, signal }: Telling): Promise<void> {
+  log.info(`the command failed: saving the memory of its VM to ${path}`)
+  try {
+    const saved = await vm.debugger.saveVmcore(path, { signal, onProgress: tellQuarters(log) })
+    log.info(`its memory is in ${saved.path}`)
+  } catch (thrown) {
+    log.warn(formatError(thrown))
+  }
+}
+
+type Telling = Pick<Start, 'log' | 'signal'>
+
+/** From now on, should it panic. */
+export async function saveAtPanic(vm: StartedKernelVm, path: string, { log, signal }: Telling): Promise<void> {
+  await vm.debugger.saveVmcoreAtPanic(path, { signal, onProgress: tellQuarters(log) })
+}
+
+/** Says at each quarter but the last how far it is. */
+export function tellQuarters(log: Logger): NonNullable<VmcoreOptions['onProgress']> {
+  let told = 0
+  return ({ writtenBytes, totalBytes }) => {
+    const quarter = Math.floor((writtenBytes / totalBytes) * 4)
+    if (quarter <= told || quarter === 4) return
+    told = quarter
+    log.info(`saved ${quarter * 25} % of ${Math.round(totalBytes / 1024 ** 2)} MiB`)
+  }
 }
 
 export function firstLine(text: string): string {

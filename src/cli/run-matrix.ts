@@ -9,7 +9,7 @@ import { newStart, openSession, type Session } from '../vm/index.ts'
 import { type VmRecord, vmRecord } from '../worker/index.ts'
 import type { Working } from './execute.ts'
 import { EXIT_OWN_FAILURE } from './execute.ts'
-import { firstLine, type Outcome, runInVm } from './run-in-vm.ts'
+import { checkVmcorePath, firstLine, type Outcome, runInVm } from './run-in-vm.ts'
 
 /** Exit status when a command failed for some entry. */
 const EXIT_FAILED = 1
@@ -28,6 +28,8 @@ export interface RunMatrixArguments extends Working {
   readonly command: readonly string[]
   /** Directory of a report of the run. */
   readonly report: string | undefined
+  /** Files for the memory of guests whose command failed, or that panicked: this path, and `.` and the entry's name. */
+  readonly vmcore: string | undefined
 }
 
 /**
@@ -41,10 +43,12 @@ export async function runMatrix({
   template,
   command,
   report,
+  vmcore,
   ...working
 }: RunMatrixArguments): Promise<number> {
   const { settings, log, progress, signal } = working
   const startedMs = Date.now()
+  if (vmcore !== undefined) await checkVmcorePath(vmcore)
   const entries = (await loadMatrix(file)).map((entry) =>
     template === 'never' ? { ...entry, template: false } : entry,
   )
@@ -54,7 +58,7 @@ export async function runMatrix({
   const logs = new RunLogs({ cacheDirectory: settings.cacheDirectory, log })
   const results = await Promise.all(
     entries.map((entry) =>
-      runEntry({ entry, session, command, logs, slots, settings, signal, isReported: report !== undefined }),
+      runEntry({ entry, session, command, logs, slots, settings, signal, vmcore, isReported: report !== undefined }),
     ),
   )
   for (const line of ['', ...summaryLines(results)]) log.info(line)
@@ -73,7 +77,7 @@ export async function runMatrix({
     : EXIT_OWN_FAILURE
 }
 
-interface EntryRun extends Pick<Working, 'settings' | 'signal'> {
+interface EntryRun extends Pick<RunMatrixArguments, 'settings' | 'signal' | 'vmcore'> {
   readonly entry: KernelEntry
   readonly session: Session
   readonly command: readonly string[]
@@ -85,7 +89,7 @@ interface EntryRun extends Pick<Working, 'settings' | 'signal'> {
 
 /** Never fails: what goes wrong with one entry is its result, and the others go on. */
 async function runEntry(run: EntryRun): Promise<EntryResult> {
-  const { entry, session, command, logs, slots, settings, signal, isReported } = run
+  const { entry, session, command, logs, slots, settings, signal, vmcore, isReported } = run
   const result = { entry: entry.name, kernel: kernelText(entry.kernel) }
   const log = session.log.named(entry.name)
   let fromMs = performance.now()
@@ -100,6 +104,7 @@ async function runEntry(run: EntryRun): Promise<EntryResult> {
       command,
       environment: settings.environment,
       output,
+      vmcore: vmcore === undefined ? undefined : `${vmcore}.${entry.name}`,
       onStarted: (vm) => logs.follow(vm),
       onEnded: async (vm) => {
         await logs.keep(vm)

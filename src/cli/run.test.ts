@@ -5,7 +5,8 @@ import { PassThrough, Readable } from 'node:stream'
 import { expect, test } from 'vitest'
 import { createLogger, silentLogger } from '../log/index.ts'
 import { parseKernelEntry } from '../options/index.ts'
-import { attachWords, checkVmcorePath, drawTimings, readImageArgument, shellExports, tellQuarters } from './run.ts'
+import { attachWords, drawTimings, readImageArgument, shellExports } from './run.ts'
+import { checkVmcorePath, tellQuarters } from './run-in-vm.ts'
 
 const never = { signal: new AbortController().signal, log: silentLogger }
 

@@ -1,8 +1,7 @@
-import { access, constants } from 'node:fs/promises'
-import { basename, dirname, resolve } from 'node:path'
+import { basename } from 'node:path'
 import { addAbortSignal, type Readable } from 'node:stream'
 import { text } from 'node:stream/consumers'
-import { formatError, reasonOf } from '../errors/index.ts'
+import { reasonOf } from '../errors/index.ts'
 import { keepAlive, orAborted, waitingFor } from '../lifetime/index.ts'
 import { InvalidOptionError, type KernelEntry, parseKernelEntry, withConfig } from '../options/index.ts'
 import {
@@ -16,13 +15,12 @@ import {
   type Step,
   Timeline,
   takeImage,
-  type VmcoreOptions,
   type VmRequest,
   type Wanted,
 } from '../vm/index.ts'
 import type { Working } from './execute.ts'
 import { EXIT_OWN_FAILURE } from './execute.ts'
-import { runInVm } from './run-in-vm.ts'
+import { checkVmcorePath, type RunInVmOptions, runInVm, saveAtPanic } from './run-in-vm.ts'
 
 export interface RunArguments extends Working {
   readonly name: string
@@ -62,18 +60,12 @@ export async function run(args: RunArguments): Promise<number> {
   progress.end()
   const onStarted = async (vm: StartedKernelVm) => {
     if (timings) process.stderr.write(drawTimings(vm.steps))
-    if (vmcore !== undefined) await vm.debugger.saveVmcoreAtPanic(vmcore, { signal, onProgress: tellQuarters(log) })
     if (gdb) log.info(attachWords(vm, await vm.debugger.openGdb()))
   }
-  const onEnded = async (vm: StartedKernelVm, status: number) => {
-    if (vmcore === undefined || signal.aborted) return
-    const isWanted = (await vm.debugger.settled()) === 'runs' && status !== 0 && !vm.gone.aborted
-    if (isWanted) await saveVmcore(vm, vmcore, { log, signal })
-  }
   const request = { session, entry, image }
-  if (command.length === 0) return await stayUp(request, start, onStarted)
+  if (command.length === 0) return await stayUp(request, start, { vmcore, onStarted })
   const onFailed = keepOnFailure ? (vm: StartedKernelVm) => keep(vm, { log, signal }) : undefined
-  const handlers = { onStarted, onEnded, ...(onFailed !== undefined && { onFailed }) }
+  const handlers = { vmcore, onStarted, ...(onFailed !== undefined && { onFailed }) }
   const outcome = await runInVm(request, start, { command, environment: settings.environment, ...handlers })
   return outcome.kind === 'exited' ? outcome.status : EXIT_OWN_FAILURE
 }
@@ -87,8 +79,13 @@ async function builtImage(wanted: Wanted, start: Start): Promise<string> {
   return (await prepareImage(wanted, start)).ref
 }
 
-async function stayUp(request: VmRequest, start: Start, onStarted: (vm: StartedKernelVm) => unknown): Promise<number> {
+async function stayUp(
+  request: VmRequest,
+  start: Start,
+  { vmcore, onStarted }: Required<Pick<RunInVmOptions, 'vmcore' | 'onStarted'>>,
+): Promise<number> {
   await using vm = await launchVm(request, start)
+  if (vmcore !== undefined) await saveAtPanic(vm, vmcore, start)
   await onStarted(vm)
   process.stdout.write(shellExports(vm.environment))
   process.stderr.write('The VM is up. Ctrl-C ends it.\n')
@@ -110,31 +107,6 @@ async function keep(vm: StartedKernelVm, { log, signal }: Pick<Working, 'log' | 
   for (const line of waysInto(vm)) log.info(`  ${line}`)
   await untilAborted(AbortSignal.any([signal, vm.gone]))
   if (vm.gone.aborted) log.warn(reasonOf(vm.gone.reason))
-}
-
-/** @throws InvalidOptionError, before anything is started */
-export async function checkVmcorePath(path: string): Promise<void> {
-  const directory = dirname(resolve(path))
-  try {
-    await access(directory, constants.W_OK)
-  } catch (cause) {
-    throw new InvalidOptionError({
-      what: `--vmcore: nothing can be written to ${directory}`,
-      remedy: 'name a file in a directory that is there, and that this user can write',
-      cause,
-    })
-  }
-}
-
-/** The command's failure is what the run ends with, whatever becomes of this. */
-async function saveVmcore(vm: StartedKernelVm, path: string, { log, signal }: Pick<Working, 'log' | 'signal'>) {
-  log.info(`the command failed: saving the memory of its VM to ${path}`)
-  try {
-    const saved = await vm.debugger.saveVmcore(path, { signal, onProgress: tellQuarters(log) })
-    log.info(`its memory is in ${saved.path}`)
-  } catch (thrown) {
-    log.warn(formatError(thrown))
-  }
 }
 
 type Debugged = Pick<StartedKernelVm, 'kernelRelease'> & { readonly entry: Pick<KernelEntry, 'reference'> }
@@ -161,17 +133,6 @@ function symbolsOf(kernel: KernelEntry['reference'], release: string | undefined
     return { vmlinux: `/usr/lib/debug/boot/vmlinux-${release}`, from }
   }
   return { vmlinux: 'vmlinux', from: 'what the build of this kernel left under that name, with CONFIG_DEBUG_INFO' }
-}
-
-/** Says at each quarter but the last how far it is. */
-export function tellQuarters(log: Working['log']): NonNullable<VmcoreOptions['onProgress']> {
-  let told = 0
-  return ({ writtenBytes, totalBytes }) => {
-    const quarter = Math.floor((writtenBytes / totalBytes) * 4)
-    if (quarter <= told || quarter === 4) return
-    told = quarter
-    log.info(`saved ${quarter * 25} % of ${Math.round(totalBytes / 1024 ** 2)} MiB`)
-  }
 }
 
 /** Silent at first: what writes there may be showing its progress on our terminal. */

@@ -110,3 +110,14 @@ test('of the VM of a command that fails', async () => {
   expect((await stat(path)).size).toBeGreaterThan(RAM_BYTES)
   await fails.gone()
 })
+
+test('of each entry of a matrix whose command fails', async () => {
+  const file = join(import.meta.dirname, '../../../fixtures/matrix/testkernels.config.ts')
+  const failing = 'test "$TESTKERNELS_ENTRY" != bookworm-cgroupv1'
+  await using run = await testkernels(['run', '--matrix', file, '--vmcore', path, '--', 'sh', '-c', failing])
+  expect(await run.program.exit).toEqual({ code: 1, signal: null })
+  expect(await readdir(directory)).toEqual(['vmcore.bookworm-cgroupv1'])
+  expect(run.program.stderr).toContain(`[bookworm-cgroupv1] its memory is in ${path}.bookworm-cgroupv1`)
+  expect((await stat(`${path}.bookworm-cgroupv1`)).size).toBeGreaterThan(RAM_BYTES)
+  await run.gone()
+})
