@@ -91,7 +91,7 @@ const get = (where: string, deadlineS = ANSWER_DEADLINE_S) => [
   ...['wget', '-q', '-T', String(deadlineS), '-O', '-', `http://${where}/`],
 ]
 
-const REFUSED = /can't connect to remote host .*: (No route to host|Host is unreachable|Permission denied)/
+const REFUSED = /can't connect to remote host.*: (No route to host|Host is unreachable|Permission denied)/
 
 /** What a guest is answered, or what wget says instead. */
 async function asked(vm: StartedKernelVm, where: string, deadlineS?: number): Promise<string> {
