@@ -29,10 +29,12 @@ export async function leftovers({ engine, volumes, directories, cacheDirectory }
   const young = containers.filter(
     ({ State, Created }) => State === 'created' && Date.now() - Created * 1000 < NEW_FOR_MS,
   )
+  const dead = containers.filter(({ State }) => State === 'dead')
+  const gone = await Promise.all(dead.map(async (container) => ((await exists(engine, container)) ? [] : [container])))
   const had = young.flatMap(({ Mounts }) => Mounts.map(({ Name }) => Name))
   return [
     ...containers
-      .filter((container) => !young.includes(container))
+      .filter((container) => !young.includes(container) && !gone.flat().includes(container))
       .map(({ Names, State }) => `container ${Names.join()} (${State})`),
     ...(Volumes ?? [])
       .filter(({ Name }) => !volumes.includes(Name) && !had.includes(Name))
@@ -45,6 +47,17 @@ export async function leftovers({ engine, volumes, directories, cacheDirectory }
       /\.\d+-[0-9a-f]{8}$/.test(name),
     ),
   ]
+}
+
+/** An engine that was killed while it removed a container may list it until its next start, and has it no more, not even to remove. */
+async function exists({ docker }: CampaignEngine, { Id }: { readonly Id: string }): Promise<boolean> {
+  try {
+    await docker.getContainer(Id).inspect()
+    return true
+  } catch (thrown) {
+    if ((thrown as { statusCode?: number }).statusCode === 404) return false
+    throw thrown
+  }
 }
 
 /** Of the engine's containers, and programs of the campaign with what they started. */
