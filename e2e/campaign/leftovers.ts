@@ -21,20 +21,20 @@ export interface Places {
 
 /** What VMs that are no more left in the engine, among the processes, and in the file system. */
 export async function leftovers({ engine, volumes, directories, cacheDirectory }: Places): Promise<string[]> {
-  const [containers, { Volumes }, networks] = await Promise.all([
+  const [listed, { Volumes }, networks] = await Promise.all([
     engine.docker.listContainers({ all: true }),
     engine.docker.listVolumes(),
     engine.docker.listNetworks(),
   ])
+  const exist = await Promise.all(listed.map((container) => container.State !== 'dead' || exists(engine, container)))
+  const containers = listed.filter((_, at) => exist[at])
   const young = containers.filter(
     ({ State, Created }) => State === 'created' && Date.now() - Created * 1000 < NEW_FOR_MS,
   )
-  const dead = containers.filter(({ State }) => State === 'dead')
-  const gone = await Promise.all(dead.map(async (container) => ((await exists(engine, container)) ? [] : [container])))
   const had = young.flatMap(({ Mounts }) => Mounts.map(({ Name }) => Name))
   return [
     ...containers
-      .filter((container) => !young.includes(container) && !gone.flat().includes(container))
+      .filter((container) => !young.includes(container))
       .map(({ Names, State }) => `container ${Names.join()} (${State})`),
     ...(Volumes ?? [])
       .filter(({ Name }) => !volumes.includes(Name) && !had.includes(Name))

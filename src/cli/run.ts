@@ -2,7 +2,7 @@ import { basename } from 'node:path'
 import { addAbortSignal, type Readable } from 'node:stream'
 import { text } from 'node:stream/consumers'
 import { reasonOf } from '../errors/index.ts'
-import { keepAlive, orAborted, waitingFor } from '../lifetime/index.ts'
+import { keepAlive, waitingFor, whenAborted } from '../lifetime/index.ts'
 import { InvalidOptionError, type KernelEntry, parseKernelEntry, withConfig } from '../options/index.ts'
 import {
   type GdbServer,
@@ -96,7 +96,7 @@ async function stayUp(
 
 async function untilAborted(signal: AbortSignal): Promise<void> {
   const letGo = keepAlive()
-  await orAborted(new Promise<never>(() => {}), signal).catch(() => {})
+  await whenAborted(signal)
   letGo()
 }
 

@@ -86,8 +86,16 @@ async function tryRemove(leftover: RemovableLeftover): Promise<string | undefine
   }
 }
 
+/** What a container is that its run left, by the engine's word for it. */
+const NOT_RUNNING = ['created', 'exited', 'dead']
+
+/** Not by force: one that was started just now stays. */
+function removeNotRunning(address: EngineAddress, id: string): Promise<void> {
+  return remove(address, `/containers/${id}`, { v: '1' })
+}
+
 async function abandonedContainers({ address }: Engine): Promise<readonly RemovableLeftover[]> {
-  const filters = JSON.stringify({ label: [LABELS.run], status: ['created', 'exited', 'dead'] })
+  const filters = JSON.stringify({ label: [LABELS.run], status: NOT_RUNNING })
   const query = { all: '1', filters }
   const path = '/containers/json'
   const { document, headers } = await requestDocument<ListedContainer[]>(address, { path, query })
@@ -99,8 +107,7 @@ async function abandonedContainers({ address }: Engine): Promise<readonly Remova
       kind: 'container',
       id: Id,
       name: Names[0]?.replace(/^\//, '') ?? Id.slice(0, 12),
-      // Not by force: one that was started just now stays.
-      remove: () => remove(address, `/containers/${Id}`, { v: '1' }),
+      remove: () => removeNotRunning(address, Id),
     }))
 }
 
@@ -116,10 +123,9 @@ export async function freeName({ address }: EngineClient, name: string): Promise
     if (Config.Labels?.[LABELS.run] === undefined) return 'held'
     const isNew = Date.parse(headers.date ?? '') - Date.parse(Created) <= NEW_FOR_MS
     if (State.Status === 'created' && isNew) return 'held'
-    if (!['created', 'exited', 'dead'].includes(State.Status))
+    if (!NOT_RUNNING.includes(State.Status))
       return State.Status === 'removing' || isOwnerGone(Config.Labels) ? 'ending' : 'held'
-    // Not by force: one that was started just now stays.
-    await remove(address, `/containers/${Id}`, { v: '1' })
+    await removeNotRunning(address, Id)
     return 'free'
   } catch (error) {
     if (statusOf(error) === 404) return 'free'

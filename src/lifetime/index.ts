@@ -7,6 +7,7 @@ export {
   startDeadline,
   waitingFor,
   waits,
+  whenAborted,
 } from './deadline.ts'
 export { Disposals } from './disposals.ts'
 export { keepAlive } from './keep-alive.ts'

@@ -1,5 +1,5 @@
 import { reasonOf } from '../errors/index.ts'
-import { keepAlive, orAborted, startDeadline } from '../lifetime/index.ts'
+import { keepAlive, startDeadline, whenAborted } from '../lifetime/index.ts'
 import type { Logger } from '../log/index.ts'
 import type { KeepOnFailure } from '../options/index.ts'
 import type { StartedKernelVm } from '../vm/index.ts'
@@ -108,7 +108,7 @@ export class KeptVms {
     const over = AbortSignal.any([kept.vm.gone, this.#over.signal])
     const onPassed = () => new Error('its time is over')
     using deadline = kept.ms === undefined ? undefined : startDeadline({ ms: kept.ms, onPassed, signal: over })
-    await orAborted(new Promise<never>(() => {}), deadline?.signal ?? over).catch(() => {})
+    await whenAborted(deadline?.signal ?? over)
     await this.#end(kept)
   }
 
