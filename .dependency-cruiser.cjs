@@ -5,7 +5,7 @@ const layers = [
   ['arch', 'options'],
   ['buildkit', 'engine', 'qemu', 'report', 'ssh'],
   ['host'],
-  ['image', 'template', 'streams', 'forward'],
+  ['image', 'template', 'streams', 'forward', 'mounts'],
   ['vm', 'worker', 'matrix', 'doctor', 'bisect'],
   ['vitest', 'jest', 'cli', 'index'],
 ]
@@ -16,6 +16,7 @@ const stacked = {
   log: ['errors'],
   options: ['arch'],
   forward: ['streams'],
+  mounts: ['streams'],
   worker: ['vm'],
   matrix: ['vm', 'worker'],
   doctor: ['vm', 'matrix'],

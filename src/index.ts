@@ -11,6 +11,7 @@ export {
   type KernelOptions,
   type KernelReportsOption,
   kernelMatrix,
+  type MountOptions,
   type NamedKernelOptions,
   type ReportVerdict,
   type SourceKernelOptions,

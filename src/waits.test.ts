@@ -15,6 +15,7 @@ import { createClient } from './engine/client.ts'
 import { execStream } from './engine/exec-stream.ts'
 import { type Engine, pullImage, pushImage } from './engine/index.ts'
 import { requestJson } from './engine/request.ts'
+import { isAbsentIn } from './forward/docker/binds.ts'
 import { HostPorts } from './forward/host-ports.ts'
 import { dialSocket, dialWhenThere } from './host/docker/machine.ts'
 import { silentLogger } from './log/index.ts'
@@ -84,6 +85,11 @@ interface Wait {
 
 const endAtDeadlines: readonly Wait[] = [
   {
+    what: "a guest's dockerd that is asked for a path",
+    files: ['forward/docker/binds.ts'],
+    begin: () => isAbsentIn({ open: async () => connect(path) }, docker, '/x'),
+  },
+  {
     what: 'an answer of the engine',
     files: ['engine/request.ts'],
     begin: () => requestJson(address(), { path: '/info' }),
@@ -112,12 +118,12 @@ const endAtDeadlines: readonly Wait[] = [
   },
   {
     what: 'a buildkitd',
-    files: ['buildkit/client.ts', 'buildkit/transport/transport.ts'],
+    files: ['buildkit/client.ts'],
     begin: () => connectBuildkit({ kind: 'buildkitd', socketPath: path }),
   },
   {
     what: 'a buildkitd that is reached through somebody else',
-    files: ['buildkit/transport/relay.ts'],
+    files: ['buildkit/transport/transport.ts'],
     begin: () => {
       const dial = () => dialSocket(path, new AbortController().signal)
       return connectBuildkit({ kind: 'buildkitd', name: 'builder', dial })

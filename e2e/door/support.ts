@@ -66,7 +66,8 @@ export class Door implements AsyncDisposable {
     this.#directory = directory
     this.service = join(directory, 'service.sock')
     const stdio = ['pipe', 'inherit', 'inherit'] as const
-    this.#guest = spawn(join(programs, 'guest'), ['127.0.0.1', String(PORT), '127.0.0.1'], { stdio: [...stdio] })
+    const guestArguments = ['127.0.0.1', String(PORT), '127.0.0.1', join(programs, 'share')]
+    this.#guest = spawn(join(programs, 'guest'), guestArguments, { stdio: [...stdio] })
     const boxArguments = [this.path, '127.0.0.1', String(PORT), this.hostPortsPath, HOST_ADDRESS, ...nameServers]
     this.#box = spawn(join(programs, 'box'), boxArguments, { stdio: [...stdio] })
     this.#server = createServer({ allowHalfOpen: true }, (socket) => {

@@ -1,7 +1,7 @@
 // The door: the owner's way into the guest without SSH, and the guest's to ports of the owner's machine. One program on each end of the link
 // between container and guest:
 //   box.c    a unix socket in the run directory; each connection goes on over the link as it is. Beside it host-ports.c and names.c
-//   guest.c  reads one line of each (request.c), and goes on to a socket of the guest
+//   guest.c  reads one line of each (request.c), and goes on to a socket of the guest, or hands it to share.c, a program of its own
 // What they share is below, one concern a file. Both are one thread around one epoll.
 #pragma once
 #include <netinet/in.h>
@@ -12,17 +12,17 @@
 #include <sys/socket.h>
 
 // ---- request.c: the line with which a connection begins ----
-// `SECRET unix PATH`, `SECRET tcp PORT` or `SECRET udp PORT`, and a line feed.
+// `SECRET unix PATH`, `SECRET tcp PORT`, `SECRET udp PORT`, `SECRET ro PATH` or `SECRET rw PATH`, and a line feed.
 #define SECRET_LENGTH 64  // hexadecimal digits
-#define PATH_MAX_LENGTH 107
+#define SOCKET_PATH_MAX_LENGTH 107
+#define PATH_MAX_LENGTH 1023
 #define LINE_MAX_LENGTH (SECRET_LENGTH + sizeof " unix " - 1 + PATH_MAX_LENGTH + 1)
 struct request {
   char secret[SECRET_LENGTH];
-  // 0 for a unix socket.
+  enum destination { TO_UNIX, TO_TCP, TO_UDP, TO_READ_ONLY_DIRECTORY, TO_DIRECTORY } destination;
+  // 0 for a path. Over UDP, frames of datagrams (frames.c) follow, and no bytes of a connection.
   uint16_t port;
-  // Over UDP: frames of datagrams (frames.c) follow, and no bytes of a connection.
-  bool datagrams;
-  // Absolute, and empty for a port.
+  // Absolute, and empty for a port: of a unix socket, or of where a directory of the owner's is to be mounted (share.c).
   char path[PATH_MAX_LENGTH + 1];
 };
 enum line { LINE_IS_PART, LINE_IS_WHOLE, LINE_HAS_NO_END, LINE_IS_NONE };

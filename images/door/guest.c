@@ -1,7 +1,9 @@
-// The guest's end of the door: door ADDRESS PORT PEER
+// The guest's end of the door: door ADDRESS PORT PEER SHARE
 // Takes connections of PEER alone, and only while it has a secret; standard input gives it that, line by line: `admit SECRET`, or
 // `forget`. Both break off what is there. A connection begins with a line (request.c). The answer is one, too: `ok`, and the bytes behind
-// it are the destination's, or frames of its datagrams; `error REASON` of the destination's; or `denied REASON`.
+// it are the destination's, or frames of its datagrams; `error REASON` of the destination's; or `denied REASON`. One for a directory of the
+// owner's is the program SHARE's (share.c), its answer too.
+#define _GNU_SOURCE  // pipe2
 #include "door.h"
 
 #include <arpa/inet.h>
@@ -30,6 +32,9 @@ static struct in_addr admitted_peer;
 static int entrance;
 static struct listener listener;
 static char secret[SECRET_LENGTH];
+static char *share_program;
+// Programs that have a share end when its second descriptor is closed.
+static int leash[2] = {-1, -1};
 
 static void forget_visitor(struct visitor *visitor) {
   if (visitor->watch.ready) loop_unwatch(&visitor->watch);
@@ -74,14 +79,14 @@ static void connected(struct watch *watch, uint32_t events) {
 static int connect_to(const struct request *request) {
   struct sockaddr_un file = {.sun_family = AF_UNIX};
   struct sockaddr_in port = {.sin_family = AF_INET, .sin_port = htons(request->port)};
-  bool is_file = request->port == 0;
+  bool is_file = request->destination == TO_UNIX;
   int one = 1;
-  memcpy(file.sun_path, request->path, sizeof request->path);
+  memcpy(file.sun_path, request->path, SOCKET_PATH_MAX_LENGTH);
   port.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
-  int type = request->datagrams ? SOCK_DGRAM : SOCK_STREAM;
+  int type = request->destination == TO_UDP ? SOCK_DGRAM : SOCK_STREAM;
   int destination = socket(is_file ? AF_UNIX : AF_INET, type | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
   if (destination < 0) return -1;
-  if (!is_file && !request->datagrams) setsockopt(destination, IPPROTO_TCP, TCP_NODELAY, &one, sizeof one);
+  if (request->destination == TO_TCP) setsockopt(destination, IPPROTO_TCP, TCP_NODELAY, &one, sizeof one);
   const struct sockaddr *address = is_file ? (struct sockaddr *)&file : (struct sockaddr *)&port;
   if (connect(destination, address, is_file ? sizeof file : sizeof port) == 0 || errno == EINPROGRESS) return destination;
   int reason = errno;
@@ -90,15 +95,34 @@ static int connect_to(const struct request *request) {
   return -1;
 }
 
+static void become_share(int connection, struct request *request) {
+  char *access = request->destination == TO_DIRECTORY ? "rw" : "ro";
+  if (dup2(connection, 0) == 0 && dup2(leash[0], 1) == 1) execl(share_program, "share", access, request->path, (char *)NULL);
+  int length = dprintf(connection, "error %s: %s\n", share_program, strerror(errno));
+  _exit(length < 0);
+}
+
+static void give_to_share(struct visitor *visitor, struct request *request) {
+  if (leash[1] < 0 && pipe2(leash, O_CLOEXEC) != 0) return turn_away(visitor, "error", strerror(errno));
+  pid_t child = fork();
+  if (child < 0) return turn_away(visitor, "error", strerror(errno));
+  if (child == 0) become_share(visitor->connection, request);
+  int connection = visitor->connection;
+  forget_visitor(visitor);
+  close(connection);
+  listener_retry();
+}
+
 static void open_for(struct visitor *visitor) {
   struct request request;
   bool is_request = request_parse(visitor->line, visitor->length, &request);
   bool is_owner = is_request && secret_equals(request.secret, secret);
   explicit_bzero(request.secret, sizeof request.secret);
   if (!is_owner) return turn_away(visitor, "denied", is_request ? "the secret is not that of this start" : "this is no request");
+  if (request.destination == TO_DIRECTORY || request.destination == TO_READ_ONLY_DIRECTORY) return give_to_share(visitor, &request);
   int destination = connect_to(&request);
   if (destination < 0) return turn_away(visitor, "error", strerror(errno));
-  visitor->datagrams = request.datagrams;
+  visitor->datagrams = request.destination == TO_UDP;
   loop_unwatch(&visitor->watch);
   visitor->watch = (struct watch){.fd = destination, .ready = connected};
   loop_watch(&visitor->watch, EPOLLOUT);
@@ -137,6 +161,10 @@ static void forget(void) {
   while (visitors) turn_away(visitors, "denied", "the guest has another owner");
   pair_end_all();
   datagrams_end_all();
+  for (int at = 0; at < 2; at++) {
+    close(leash[at]);
+    leash[at] = -1;
+  }
 }
 
 static void obey(char *line) {
@@ -171,12 +199,15 @@ int main(int argc, char **argv) {
   static struct watch orders = {.fd = 0, .ready = read_orders};
   struct sockaddr_in here = {.sin_family = AF_INET};
   int one = 1;
-  if (argc != 4 || inet_pton(AF_INET, argv[1], &here.sin_addr) != 1 || inet_pton(AF_INET, argv[3], &admitted_peer) != 1) {
-    fprintf(stderr, "usage: door ADDRESS PORT PEER\n");
+  if (argc != 5 || inet_pton(AF_INET, argv[1], &here.sin_addr) != 1 || inet_pton(AF_INET, argv[3], &admitted_peer) != 1) {
+    fprintf(stderr, "usage: door ADDRESS PORT PEER SHARE\n");
     return 2;
   }
   here.sin_port = htons(atoi(argv[2]));
+  share_program = argv[4];
   signal(SIGPIPE, SIG_IGN);
+  // Nobody asks how a share ended.
+  signal(SIGCHLD, SIG_IGN);
   raise_descriptor_limit();
   entrance = listener_open((struct sockaddr *)&here, sizeof here, 0);
   need(entrance >= 0, argv[1]);

@@ -21,8 +21,8 @@ static bool is_secret(const char *text) {
   return true;
 }
 
-static bool parse_path(const char *text, size_t length, struct request *request) {
-  if (length == 0 || length > PATH_MAX_LENGTH || text[0] != '/' || memchr(text, 0, length)) return false;
+static bool parse_path(const char *text, size_t length, size_t longest, struct request *request) {
+  if (length == 0 || length > longest || text[0] != '/' || memchr(text, 0, length)) return false;
   memcpy(request->path, text, length);
   return true;
 }
@@ -39,24 +39,31 @@ bool port_parse(const char *text, size_t length, uint16_t *port) {
   return true;
 }
 
-static const char *behind(const char *word, const char *text, const char *end) {
-  size_t length = strlen(word);
-  return (size_t)(end - text) >= length && memcmp(text, word, length) == 0 ? text + length : NULL;
-}
-
 bool request_parse(const char *line, size_t length, struct request *request) {
-  const char *end = line + length;
+  static const struct {
+    const char *word;
+    // 0 for a port.
+    size_t longest_path;
+  } destinations[] = {
+      [TO_UNIX] = {" unix ", SOCKET_PATH_MAX_LENGTH},
+      [TO_TCP] = {" tcp ", 0},
+      [TO_UDP] = {" udp ", 0},
+      [TO_READ_ONLY_DIRECTORY] = {" ro ", PATH_MAX_LENGTH},
+      [TO_DIRECTORY] = {" rw ", PATH_MAX_LENGTH},
+  };
   memset(request, 0, sizeof *request);
   if (length < SECRET_LENGTH || !is_secret(line)) return false;
   memcpy(request->secret, line, SECRET_LENGTH);
-  const char *destination = line + SECRET_LENGTH;
-  const char *path = behind(" unix ", destination, end);
-  if (path) return parse_path(path, end - path, request);
-  const char *port = behind(" tcp ", destination, end);
-  if (port) return port_parse(port, end - port, &request->port);
-  port = behind(" udp ", destination, end);
-  request->datagrams = true;
-  return port && port_parse(port, end - port, &request->port);
+  const char *text = line + SECRET_LENGTH, *end = line + length;
+  for (size_t at = 0; at < sizeof destinations / sizeof *destinations; at++) {
+    const char *word = destinations[at].word;
+    size_t longest = destinations[at].longest_path, word_length = strlen(word);
+    if ((size_t)(end - text) < word_length || memcmp(text, word, word_length) != 0) continue;
+    text += word_length;
+    request->destination = at;
+    return longest > 0 ? parse_path(text, end - text, longest, request) : port_parse(text, end - text, &request->port);
+  }
+  return false;
 }
 
 bool secret_equals(const char *one, const char *other) {

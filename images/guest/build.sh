@@ -1,6 +1,6 @@
 #!/bin/sh
 # Runs in the tools image: makes /out/guest.cpio, the part of the initrd that is the same for every kernel.
-# /sshd holds Dropbear, /door the guest's end of the door, /src this directory, /src/command the guest's command, one argument a line, and
+# /sshd holds Dropbear, /door the guest's end of the door and its program for directories of the owner's, /src this directory, /src/command the guest's command, one argument a line, and
 # /src/ready what it is ready by.
 set -eu
 root=/tmp/guest
@@ -18,6 +18,7 @@ ln -s testkernels/bin $root/bin
 
 cp /sshd/dropbear $tools/bin/dropbear
 cp /door/guest $tools/bin/door
+cp /door/share $tools/bin/share
 
 cp /src/init $root/init
 cp /src/command /src/ready /src/sysctl.conf $tools/etc/

@@ -16,7 +16,7 @@ import {
 } from './store.ts'
 import { describeEndpoint, type Endpoint } from './transport/endpoint.ts'
 import { type DirectEndpoint, openTransport } from './transport/open.ts'
-import { type Relay, startRelay } from './transport/relay.ts'
+import { type Relay, startRelay } from './transport/transport.ts'
 
 /** A connected BuildKit. */
 export interface Buildkit extends AsyncDisposable {

@@ -1,5 +1,5 @@
 import { type Command, InvalidArgumentError, Option } from 'commander'
-import { type GuestInit, parseForward, progressKinds } from '../options/index.ts'
+import { type GuestInit, parseForward, parseMount, progressKinds } from '../options/index.ts'
 
 /** What is started where no kernel is named. */
 export const DEFAULT_KERNEL = 'debian:trixie'
@@ -53,6 +53,7 @@ export function entryOptions(): readonly Option[] {
     new Option('--network <name>', 'network on which it and other VMs that name it reach each other by name'),
     repeatable('--forward <[name=][host:]guest>', 'socket or port of the guest to have on this machine'),
     repeatable('--host-port <port>', 'port of this machine that the guest reaches at host.testkernels.internal'),
+    repeatable('--mount <host:guest[:ro|rw]>', 'directory of this machine to have in the guest, read-only without rw'),
     new Option('--memory-mib <mib>', 'memory of the guest in MiB').argParser(wholeNumber),
     new Option('--cpus <number>', 'virtual CPUs').argParser(wholeNumber),
     new Option('--scratch-mib <mib>', "size of the guest's writable disk in MiB").argParser(wholeNumber),
@@ -68,13 +69,14 @@ export function withEntryOptions(command: Command): Command {
 
 /**
  * The values of `entryOptions` and of `--no-template`, as an entry takes them. They are still to be checked.
- * @throws InvalidOptionError for a forward that is none
+ * @throws InvalidOptionError for a forward or a mount that is none
  */
 export function optionsOfEntry(values: Readonly<Record<string, unknown>>): Readonly<Record<string, unknown>> {
-  const { kernelArgument, module, sysctl, forward, hostPort, ...rest } = values
+  const { kernelArgument, module, sysctl, forward, hostPort, mount, ...rest } = values
   const forwards = (forward as readonly string[]).map(parseForward)
   const hostPorts = (hostPort as readonly string[]).map(Number)
-  return { ...rest, kernelArguments: kernelArgument, modules: module, sysctls: sysctl, forwards, hostPorts }
+  const mounts = (mount as readonly string[]).map(parseMount)
+  return { ...rest, kernelArguments: kernelArgument, modules: module, sysctls: sysctl, forwards, hostPorts, mounts }
 }
 
 export function repeatable(flags: string, description: string): Option {

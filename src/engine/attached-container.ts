@@ -7,8 +7,8 @@ import { Disposals, neverAborted, orAborted } from '../lifetime/index.ts'
 import { type Logger, silentLogger } from '../log/index.ts'
 import type { Engine } from './connect.ts'
 import { type ContainerExit, type ContainerFate, followContainer } from './container-events.ts'
-import { containerFailure } from './container-failure.ts'
 import type { ContainerOptions } from './container-options.ts'
+import { containerFailure } from './container-options.ts'
 import {
   attachToContainer,
   createContainer,

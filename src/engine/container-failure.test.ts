@@ -1,6 +1,6 @@
 import { expect, test } from 'vitest'
 import { amd64 } from '../arch/amd64.ts'
-import { containerFailure } from './container-failure.ts'
+import { containerFailure } from './container-options.ts'
 
 const options = { arch: amd64, image: 'a:b', labels: {}, entry: 'cgroupv1' }
 const refusal = (statusCode: number, message: string) => Object.assign(new Error(message), { statusCode })

@@ -20,6 +20,11 @@ export class ForwardBrokenError extends TestkernelsError {
   readonly code = 'FORWARD_BROKEN'
 }
 
+/** A container is to have a path mounted that this machine has and its guest does not. */
+export class BindNotMountedError extends TestkernelsError {
+  readonly code = 'BIND_NOT_MOUNTED'
+}
+
 /** The local end of a forward cannot be opened. */
 export class ForwardListenError extends TestkernelsError {
   readonly code = 'FORWARD_LISTEN_FAILED'

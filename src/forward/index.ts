@@ -1,5 +1,6 @@
 export { type DockerForwardOptions, type ForwardedSocket, forwardDocker } from './docker/docker-forward.ts'
 export {
+  BindNotMountedError,
   ForwardBrokenError,
   ForwardDirectoryNotPrivateError,
   ForwardListenError,

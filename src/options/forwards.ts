@@ -1,3 +1,5 @@
+import { statSync } from 'node:fs'
+import { posix, resolve } from 'node:path'
 import * as v from 'valibot'
 import { InvalidOptionError } from './errors.ts'
 
@@ -19,7 +21,7 @@ const NAME = /^[A-Za-z0-9][A-Za-z0-9._-]{0,31}$/
 const port = v.pipe(v.number(), v.integer(), v.minValue(1), v.maxValue(65_535))
 const socketPath = v.pipe(v.string(), v.startsWith('/'), v.maxBytes(107))
 
-export const forwardsOption = v.array(
+const forwardsOption = v.array(
   v.strictObject({
     // Not a union, whose complaint names none of its alternatives.
     guest: v.lazy((given) => (typeof given === 'string' ? socketPath : port)),
@@ -32,7 +34,7 @@ export const forwardsOption = v.array(
 export const MOST_HOST_PORTS = 32
 
 /** Ports of this machine that a guest may reach; naming one twice says nothing more. */
-export const hostPortsOption = v.pipe(
+const hostPortsOption = v.pipe(
   v.array(port),
   v.transform((ports) => [...new Set(ports)]),
   v.check((ports) => ports.length <= MOST_HOST_PORTS, `at most ${MOST_HOST_PORTS} ports`),
@@ -83,4 +85,102 @@ export function parseForward(text: string): ForwardOptions {
     })
   const place = guest.startsWith('/') ? guest : Number(guest)
   return { guest: place, ...(host && { host: Number(host) }), ...(name && { name }) }
+}
+
+const accesses = ['read-only', 'read-write'] as const
+/** What a guest may do with a directory of this machine. */
+export type MountAccess = (typeof accesses)[number]
+
+/** A directory of this machine that a guest is to have. */
+export interface MountOptions {
+  /** Its path here; taken from the working directory. */
+  readonly host: string
+  /** Where it is in the guest: an absolute path, and none that the guest itself is made of. */
+  readonly guest: string
+  /** @default 'read-only' */
+  readonly access?: MountAccess
+}
+
+/** The guest's end of the door takes no longer one (images/door/door.h). */
+const GUEST_PATH_MAX_BYTES = 1023
+
+const mountsOption = v.array(
+  v.strictObject({
+    host: v.pipe(
+      v.string(),
+      v.minLength(1),
+      v.transform((path) => resolve(path)),
+    ),
+    guest: v.pipe(v.string(), v.startsWith('/'), v.maxBytes(GUEST_PATH_MAX_BYTES)),
+    access: v.optional(v.picklist(accesses), 'read-only'),
+  }),
+)
+
+/** With all that is in them. */
+const OURS = ['/.testkernels', '/boot', '/dev', '/lib/modules', '/proc', '/run', '/sys', '/var/lib/docker', '/var/run']
+/** Themselves: without what is in them the guest does not run. */
+const SYSTEM = ['/bin', '/etc', '/lib', '/lib64', '/sbin', '/usr', '/usr/lib', '/var/lib']
+
+/** @throws InvalidOptionError for a directory that is not there; for a place where none can be, or two would */
+export function checkMounts(mounts: readonly MountOptions[], entry: string, platform = process.platform): void {
+  const refuse = (what: string, remedy: string) => new InvalidOptionError({ what, entry, remedy })
+  if (mounts.length > 0 && platform !== 'linux')
+    throw refuse("the option 'mounts' needs Linux on this machine", 'leave it out, and copy files with copyTo()')
+  for (const { host, guest } of mounts) {
+    if (statSync(host, { throwIfNoEntry: false })?.isDirectory() !== true)
+      throw refuse(`${host} of the option 'mounts' is no directory of this machine`, 'correct the path')
+    if (guest !== posix.normalize(guest) || /.\/$|[\n\0]/.test(guest))
+      throw refuse(
+        `'${guest}' of the option 'mounts' is no plain path`,
+        `write it without '..', double or last slashes and line ends`,
+      )
+    const taken = OURS.find((path) => isIn(guest, path) || isIn(path, guest)) ?? SYSTEM.find((path) => guest === path)
+    if (taken !== undefined)
+      throw refuse(
+        `${guest} cannot be mounted over: the guest needs its ${taken}`,
+        'name a path of your own, such as /src',
+      )
+  }
+  const twice = mounts.map(({ guest }) => guest).find((guest, at, all) => all.indexOf(guest) !== at)
+  if (twice !== undefined) throw refuse(`two directories would be mounted at ${twice}`, 'give each a path of its own')
+}
+
+function isIn(path: string, directory: string): boolean {
+  return directory === '/' || path === directory || path.startsWith(`${directory}/`)
+}
+
+/**
+ * A mount as the command line has it, in docker's spelling: `.:/src`, `./out:/out:rw`.
+ * @throws InvalidOptionError
+ */
+export function parseMount(text: string): MountOptions {
+  const [, host = '', guest = '', access] = /^(.+?):(\/[^:]*)(?::(ro|rw))?$/.exec(text) ?? []
+  if (host === '')
+    throw new InvalidOptionError({
+      what: `'${text}' is no mount`,
+      remedy: 'write --mount as HOST:GUEST, HOST:GUEST:ro or HOST:GUEST:rw, such as .:/src',
+    })
+  return { host, guest, access: access === 'rw' ? 'read-write' : 'read-only' }
+}
+
+/** What guest and machine have of each other. */
+export interface SharedOptions {
+  /**
+   * Sockets and ports of the guest that this machine has as well, for each VM its own: `[{ guest: '/run/docker/containerd/containerd.sock' }]`.
+   * Tests find them in `TESTKERNELS_FORWARD_CONTAINERD`. @default none. @throws ForwardPortTakenError
+   */
+  readonly forwards?: readonly ForwardOptions[]
+  /** TCP ports of this machine's localhost that the guest has at `host.testkernels.internal`. @default none. @throws HostPortNotOpenedError */
+  readonly hostPorts?: readonly number[]
+  /**
+   * Directories of this machine that each VM has, served by this process: `[{ host: '.', guest: process.cwd() }]`. Read-only unless they say
+   * `access: 'read-write'`. A VM that has any makes no checkpoint. @default none. @throws KernelUnsuitableError; MountFailedError
+   */
+  readonly mounts?: readonly MountOptions[]
+}
+
+export const forwardFields = {
+  forwards: v.optional(forwardsOption, []),
+  hostPorts: v.optional(hostPortsOption, []),
+  mounts: v.optional(mountsOption, []),
 }

@@ -7,7 +7,10 @@ export {
   forwardName,
   forwardVariable,
   MOST_HOST_PORTS,
+  type MountAccess,
+  type MountOptions,
   parseForward,
+  parseMount,
 } from './forwards.ts'
 export {
   type DebianRootfs,

@@ -1,7 +1,7 @@
 import * as v from 'valibot'
 import { checkDockerd, type DockerdOptions, dockerdFields } from './daemon.ts'
 import { DuplicateEntryError, InvalidOptionError } from './errors.ts'
-import { checkForwards, type ForwardOptions, forwardsOption, hostPortsOption } from './forwards.ts'
+import { checkForwards, checkMounts, forwardFields, type SharedOptions } from './forwards.ts'
 import {
   type DockerfileOptions,
   dockerfileOptions,
@@ -35,7 +35,7 @@ export function isNamedInit(value: unknown): boolean {
 }
 
 /** One row of the matrix, as a user writes it. */
-export interface KernelOptions extends DockerdOptions, GuestNetworkOptions, KernelSettingsOptions {
+export interface KernelOptions extends DockerdOptions, GuestNetworkOptions, KernelSettingsOptions, SharedOptions {
   /**
    * The kernel: `debian:SUITE`, such as `debian:bookworm`, or a version of it, `debian:SUITE@VERSION`; `docker-image://REF` of an image
    * with a kernel in it; `dockerfile:PATH` that installs one, or an object with build arguments; of this machine `file:///path/vmlinuz`,
@@ -100,13 +100,6 @@ export interface KernelOptions extends DockerdOptions, GuestNetworkOptions, Kern
    * `workqueue-lockup`) under software emulation
    */
   readonly kernelReports?: KernelReportsOption
-  /**
-   * Sockets and ports of the guest that this machine has as well, for each VM its own: `[{ guest: '/run/docker/containerd/containerd.sock' }]`.
-   * Tests find them in `TESTKERNELS_FORWARD_CONTAINERD`. @default none. @throws ForwardPortTakenError
-   */
-  readonly forwards?: readonly ForwardOptions[]
-  /** TCP ports of this machine's localhost that the guest has at `host.testkernels.internal`. @default none. @throws HostPortNotOpenedError */
-  readonly hostPorts?: readonly number[]
   /** Longest wait from the start of the VM to the first answer of its dockerd, in milliseconds. @default 240_000 */
   readonly bootTimeoutMs?: number
 }
@@ -149,8 +142,7 @@ const schema = v.strictObject({
   template: v.optional(v.boolean(), true),
   spares: v.optional(v.union([v.literal('auto'), integer(0)]), 'auto'),
   kernelReports: v.optional(kernelReportsOption, {}),
-  forwards: v.optional(forwardsOption, []),
-  hostPorts: v.optional(hostPortsOption, []),
+  ...forwardFields,
   bootTimeoutMs: v.optional(integer(1), 240_000),
 })
 
@@ -174,6 +166,7 @@ export function parseKernelEntry(name: string, options: unknown): KernelEntry {
   checkDockerd(checked, name)
   checkGuestNetwork(checked, name)
   checkForwards(checked.forwards, name)
+  checkMounts(checked.mounts, name)
   return Object.freeze({
     name,
     ...checked,

@@ -58,7 +58,7 @@ function entriesOf(matrix: KernelMatrixOptions): readonly NamedKernelOptions[] {
 }
 
 /** Their values are lists themselves: only a list of lists is one to choose from. */
-const LISTS = ['init', 'images', 'kernelArguments', 'modules', 'egress', 'forwards', 'hostPorts']
+const LISTS = ['init', 'images', 'kernelArguments', 'modules', 'egress', 'forwards', 'hostPorts', 'mounts']
 
 function isAxis(entry: readonly [string, unknown]): entry is [string, readonly unknown[]] {
   const [option, value] = entry
@@ -196,6 +196,8 @@ function label(option: string, value: unknown): string {
       return (value as NonNullable<KernelOptions['forwards']>).map(forwardName).join('-') || 'no-forwards'
     case 'hostPorts':
       return `host-ports-${(value as readonly number[]).join('-') || 'none'}`
+    case 'mounts':
+      return (value as NonNullable<KernelOptions['mounts']>).map(({ guest }) => guest).join('-') || 'no-mounts'
     case 'template':
       return value ? 'saved' : 'cold'
     case 'spares':

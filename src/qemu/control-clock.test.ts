@@ -1,5 +1,5 @@
 import { expect, test } from 'vitest'
-import { measureClock } from './control-clock.ts'
+import { measureClock } from './control-messages.ts'
 
 /** A clock that is 5 s ahead, read over ways that take so long there and back, in milliseconds. */
 function clockOver(...ways: readonly (readonly [there: number, back: number])[]) {

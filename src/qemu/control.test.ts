@@ -5,7 +5,7 @@ import { join } from 'node:path'
 import { afterEach, beforeEach, expect, test } from 'vitest'
 import { createLogger } from '../log/index.ts'
 import { connectControl } from './control.ts'
-import { offsetOf } from './control-clock.ts'
+import { offsetOf } from './control-messages.ts'
 
 const DEADLINE_MS = 10_000
 let directory: string

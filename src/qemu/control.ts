@@ -3,9 +3,9 @@ import type { Duplex } from 'node:stream'
 import { visibleLine } from '../errors/index.ts'
 import { orAborted } from '../lifetime/index.ts'
 import { followLines, type Logger } from '../log/index.ts'
-import { type ClockReading, measureClock, unixTimeMs } from './control-clock.ts'
 import { KernelLogPort } from './control-kernel-log.ts'
 import {
+  type ClockReading,
   type DiskRange,
   doorLines,
   type GuestCredentials,
@@ -16,18 +16,19 @@ import {
   type GuestMisbehavedError,
   identityLines,
   LONGEST_GUEST_MESSAGE,
+  measureClock,
   misbehaved,
   type Phase,
   parseGuestMessage,
   refreshLines,
   settingsLines,
+  unixTimeMs,
 } from './control-messages.ts'
 
 /** A guest has six phases, and says some hundred lines in its life; what is lost of them when it is restored is one or two. */
 const MOST_PHASES = 100
 const MOST_LINES = 100_000
-const MOST_WARNINGS = 100
-const MOST_NONSENSE_LINES = 100
+const [MOST_WARNINGS, MOST_NONSENSE_LINES] = [100, 100]
 
 interface ControlEvents {
   message: [GuestMessage]

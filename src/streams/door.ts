@@ -69,8 +69,13 @@ async function request(stream: Duplex, destination: Destination, { secret, entry
 
 /** The line that images/door/request.c reads. */
 function requestLine(secret: string, destination: Destination): string {
-  const where = destination.kind === 'unix' ? destination.path : destination.port
-  return `${secret} ${destination.kind} ${where}\n`
+  const where = 'path' in destination ? destination.path : destination.port
+  return `${secret} ${wordOf(destination)} ${where}\n`
+}
+
+function wordOf(destination: Destination): string {
+  if (destination.kind !== 'directory') return destination.kind
+  return destination.access === 'read-write' ? 'rw' : 'ro'
 }
 
 function lost(entry: string | undefined, cause: unknown): StreamsLostError {

@@ -26,6 +26,7 @@ export function sshStreams(ssh: Pick<SshAccess, 'connection'>): Streams {
 
 async function openChannel(ssh: Pick<SshAccess, 'connection'>, destination: Destination): Promise<Duplex> {
   if (destination.kind === 'udp') throw refused(destination, 'SSH carries no datagrams')
+  if (destination.kind === 'directory') throw refused(destination, 'SSH carries no directories')
   try {
     return await connectTo(destination, await ssh.connection())
   } catch (thrown) {
@@ -34,7 +35,10 @@ async function openChannel(ssh: Pick<SshAccess, 'connection'>, destination: Dest
   }
 }
 
-function connectTo(destination: Exclude<Destination, { kind: 'udp' }>, connection: SshConnection): Promise<Duplex> {
+function connectTo(
+  destination: Exclude<Destination, { kind: 'udp' | 'directory' }>,
+  connection: SshConnection,
+): Promise<Duplex> {
   return destination.kind === 'unix'
     ? connection.openUnixStream(destination.path)
     : connection.openTcpStream('127.0.0.1', destination.port)

@@ -8,10 +8,12 @@ export type Destination =
   | { readonly kind: 'tcp'; readonly port: number }
   /** The same over UDP: the stream has frames of datagrams, which `frameOf` and `datagramsIn` know, and leaves from a port of its own. */
   | { readonly kind: 'udp'; readonly port: number }
+  /** A directory of ours that the guest mounts at a path of its own: the stream is its kernel's, and speaks FUSE. */
+  | { readonly kind: 'directory'; readonly path: string; readonly access: 'read-only' | 'read-write' }
 
 /** For messages. */
 export function destinationText(destination: Destination): string {
-  if (destination.kind === 'unix') return destination.path
+  if (destination.kind === 'unix' || destination.kind === 'directory') return destination.path
   return `${destination.kind === 'udp' ? 'UDP port' : 'port'} ${destination.port}`
 }
 

@@ -1,11 +1,12 @@
-export { type TemplateInputs, templateKey } from './key.ts'
 export {
   type Former,
   restoreFrom,
   saveCopyInto,
   saveInto,
+  type TemplateInputs,
   type TemplateLocation,
   type TemplateUse,
+  templateKey,
 } from './location.ts'
 export {
   describeUnusable,

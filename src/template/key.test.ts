@@ -1,7 +1,7 @@
 import { expect, test } from 'vitest'
 import { amd64 } from '../arch/amd64.ts'
 import type { Machine } from '../qemu/index.ts'
-import { type TemplateInputs, templateKey } from './key.ts'
+import { type TemplateInputs, templateKey } from './location.ts'
 
 const inputs: TemplateInputs = {
   imageId: 'sha256:1',

@@ -7,6 +7,11 @@ export class CheckpointRemovedError extends TestkernelsError {
   readonly code = 'CHECKPOINT_REMOVED'
 }
 
+/** The VM has something that a saved one cannot have. */
+export class CheckpointRefusedError extends TestkernelsError {
+  readonly code = 'CHECKPOINT_REFUSED'
+}
+
 export interface CheckpointParts<Vm> {
   readonly host: Pick<Host, 'removeVolume'>
   readonly entry: string

@@ -2,7 +2,7 @@ export type { ForwardAddress } from '../forward/index.ts'
 export { judgeKvm } from './accelerator/choose.ts'
 export { type FoundVms, findVms, type RunningVm } from './attach.ts'
 export { abandonedRunDirectories, makeRunDirectory, type RunDirectory } from './boot/run-directory.ts'
-export { Checkpoint, CheckpointRemovedError } from './checkpoint.ts'
+export { Checkpoint, CheckpointRefusedError, CheckpointRemovedError } from './checkpoint.ts'
 export type { CopyOptions, CopySource, CopyToOptions } from './copy.ts'
 export type { GdbServer, SavedVmcore, VmcoreOptions, VmDebugger } from './debugger.ts'
 export {

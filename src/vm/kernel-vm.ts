@@ -161,6 +161,11 @@ export class KernelVm {
     return this.#with({ hostPorts: [...hostPorts] })
   }
 
+  /** Directories of this machine that the guest has; in place of those given before. @default none */
+  withMounts(mounts: NonNullable<KernelOptions['mounts']>): KernelVm {
+    return this.#with({ mounts })
+  }
+
   /** Longest wait in milliseconds until the guest's dockerd answers. @default 240_000 */
   withStartupTimeout(bootTimeoutMs: number): KernelVm {
     return this.#with({ bootTimeoutMs })

@@ -1,6 +1,7 @@
 import { firstFailure, reasonOf } from '../errors/index.ts'
 import { HeldPorts } from '../forward/index.ts'
 import { type Logger, silentLogger } from '../log/index.ts'
+import { mountDirectory } from '../mounts/index.ts'
 import { type KernelEntry, kernelText } from '../options/index.ts'
 import { offerSsh } from './attach.ts'
 import { bootVm, restoreVm } from './boot/boot.ts'
@@ -8,7 +9,7 @@ import type { BootedVm } from './boot/booted-vm.ts'
 import { offerHostPort } from './boot/connect.ts'
 import { wakeDeadline } from './boot/deadlines.ts'
 import { sweepRunDirectories } from './boot/run-directory.ts'
-import { Checkpoint } from './checkpoint.ts'
+import { Checkpoint, CheckpointRefusedError } from './checkpoint.ts'
 import { consoleDirectory, sweepConsoleLogs } from './death/console-log.ts'
 import { type Heartbeat, startHeartbeat } from './death/heartbeat.ts'
 import { VmDebugger } from './debugger.ts'
@@ -108,6 +109,7 @@ async function ready(family: Family, { booted, ports }: Booted, start: Start): P
       reserveSpares: (count) => family.reserve(count),
       exposeHostPort: (port) => offerHostPort(booted, port),
     })
+    if (entry.mounts.length > 0) await timeline.time('mounts', () => mountAll(booted, entry, start))
     if (waitStrategy !== undefined) await timeline.time('wait', () => waitUntilReady(vm, waitStrategy, signal))
     log.info(`${hostname === entry.name ? '' : `${hostname} is `}ready in ${timeline.summary()}`)
     return vm
@@ -124,6 +126,15 @@ async function ownForwards({ booted, ports }: Booted, entry: KernelEntry) {
   const opened = await openForwards(forwards, entry, place)
   await Promise.all(entry.hostPorts.map((port) => offerHostPort(booted, port)))
   return opened
+}
+
+/** One after the other, those that are above others first: each guest's own, whatever it was restored from. */
+async function mountAll(booted: BootedVm, { name, mounts }: KernelEntry, { log, signal }: Start): Promise<void> {
+  const { streams, disposals, gone } = booted
+  for (const mount of mounts.toSorted((one, other) => one.guest.length - other.guest.length)) {
+    const request = { streams, mount, log, signal: AbortSignal.any([signal, gone]), gone, entry: name }
+    disposals.use('mount', await mountDirectory(request))
+  }
 }
 
 /** A clone: a spare that wakes up, or one that is started. */
@@ -161,6 +172,7 @@ interface Beating {
 
 async function checkpoint(family: Family, { booted, heartbeat }: Beating, { signal }: ForkOptions = {}) {
   const { plan, log } = family
+  refuseMounts(plan.entry)
   using _pause = heartbeat.pause()
   const { location, holder } = await takeCheckpoint(booted, plan, cloneStart(plan.entry, { log, signal }))
   const descendants = newFamily({ ...plan, template: location, origin: 'checkpoint' }, log)
@@ -171,6 +183,17 @@ async function checkpoint(family: Family, { booted, heartbeat }: Beating, { sign
     holder,
     start: (options) => fork(descendants, options),
     end: () => descendants.close(),
+  })
+}
+
+/** Its clones would go on with a mount that nobody serves, and with files open in it. */
+function refuseMounts({ name, mounts }: KernelEntry): void {
+  const [mount] = mounts
+  if (mount === undefined) return
+  throw new CheckpointRefusedError({
+    what: `there is no checkpoint of a VM that has ${mount.host} mounted at ${mount.guest}`,
+    entry: name,
+    remedy: 'leave mounts out of the entry, and give the VM its files with copyTo(); fork() works with mounts',
   })
 }
 

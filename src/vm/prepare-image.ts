@@ -134,10 +134,20 @@ export async function takeImage(ref: string, { session, entry }: Wanted, { log }
   return id
 }
 
-type Purpose = Pick<KernelEntry, 'name' | 'kernel' | 'machine' | 'cgroup' | 'controllers' | 'init'>
+type Purpose = Pick<KernelEntry, 'name' | 'kernel' | 'machine' | 'cgroup' | 'controllers' | 'init' | 'mounts'>
 
 function preflightOf({ arch }: Host, purpose: Purpose, log: Logger): PreflightRequest {
-  const { name, kernel, machine, cgroup, controllers, init } = purpose
+  const { name, kernel, machine, cgroup, controllers, init, mounts } = purpose
   const runs = typeof init === 'string' ? 'dockerd' : 'command'
-  return { entry: name, kernel: kernelText(kernel), arch, machine, cgroup, controllers, runs, log }
+  return {
+    entry: name,
+    kernel: kernelText(kernel),
+    arch,
+    machine,
+    cgroup,
+    controllers,
+    runs,
+    mounts: mounts.length > 0,
+    log,
+  }
 }

@@ -28,7 +28,7 @@ static void order_admission(void) {
 }
 
 void door_start(void) {
-  static char *const argv[] = {TOOLS "/bin/door", LINK_ADDRESS, DOOR_PORT, LINK_PEER, NULL};
+  static char *const argv[] = {TOOLS "/bin/door", LINK_ADDRESS, DOOR_PORT, LINK_PEER, TOOLS "/bin/share", NULL};
   int ends[2];
   close(orders);
   orders = -1;

@@ -7,8 +7,7 @@ import { callUnary, isServiceError, type Method } from '../grpc.ts'
 import { definitionMessage } from '../llb/index.ts'
 import type { Attachable } from '../session/services.ts'
 import { openSession } from '../session/session.ts'
-import { type ImageConfig, ociImageConfig } from './image-config.ts'
-import { cacheMessages, type SolveRequest } from './request.ts'
+import { cacheMessages, type ImageConfig, ociImageConfig, type SolveRequest } from './request.ts'
 
 /** Asks the engine what a frontend may ask it, in the name of the solve that it serves. */
 type AskBridge = <I extends DescMessage, O extends DescMessage>(

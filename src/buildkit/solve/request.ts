@@ -1,10 +1,10 @@
 import type { MessageInitShape } from '@bufbuild/protobuf'
 import type { SolveRequestSchema } from '../gen/control_pb.ts'
+import type { Platform } from '../llb/definition.ts'
 import { type Definition, definitionMessage } from '../llb/index.ts'
 import type { SolveStatus } from '../progress/status.ts'
 import type { Attachable } from '../session/services.ts'
 import type { Exporter } from './exporter.ts'
-import type { ImageConfig } from './image-config.ts'
 
 /** What to solve: a graph, or what a frontend such as `dockerfile.v0` makes of its attributes and inputs. */
 export interface SolveRequest {
@@ -67,4 +67,48 @@ export function cacheMessages(entries: readonly CacheEntry[] = []) {
 
 function mapValues<V, W>(record: Readonly<Record<string, V>>, map: (value: V) => W): Record<string, W> {
   return Object.fromEntries(Object.entries(record).map(([key, value]) => [key, map(value)]))
+}
+
+/** What a container of an image starts with. */
+export interface ImageConfig {
+  readonly platform: Platform
+  readonly entrypoint?: readonly string[]
+  readonly cmd?: readonly string[]
+  /** @default a PATH of the usual directories */
+  readonly env?: Readonly<Record<string, string>>
+  readonly labels?: Readonly<Record<string, string>>
+  /** @default '/' */
+  readonly workingDir?: string
+  readonly user?: string
+  /** Such as `2375` or `53/udp`. */
+  readonly exposedPorts?: readonly string[]
+  readonly volumes?: readonly string[]
+  readonly stopSignal?: string
+}
+
+const PATH = '/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin'
+
+/** The configuration as OCI images have it, without the layers: the exporter adds those. */
+export function ociImageConfig(config: ImageConfig): object {
+  const { entrypoint, cmd, env = {}, labels, workingDir = '/', user, exposedPorts, volumes, stopSignal } = config
+  return {
+    ...config.platform,
+    config: {
+      Entrypoint: entrypoint,
+      Cmd: cmd,
+      Env: Object.entries({ PATH, ...env }).map(([name, value]) => `${name}=${value}`),
+      Labels: labels,
+      WorkingDir: workingDir,
+      User: user,
+      ExposedPorts:
+        exposedPorts && emptyObjects(exposedPorts.map((port) => (port.includes('/') ? port : `${port}/tcp`))),
+      Volumes: volumes && emptyObjects(volumes),
+      StopSignal: stopSignal,
+    },
+    rootfs: { type: 'layers', diff_ids: [] },
+  }
+}
+
+function emptyObjects(keys: readonly string[]): Record<string, object> {
+  return Object.fromEntries(keys.map((key) => [key, {}]))
 }

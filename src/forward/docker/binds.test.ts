@@ -1,20 +1,29 @@
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
+import { createServer, type Server } from 'node:http'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
+import { text } from 'node:stream/consumers'
 import { afterEach, beforeEach, expect, test } from 'vitest'
-import { createLogger } from '../../log/index.ts'
-import { watchBinds } from './binds.ts'
+import { ask, startTestGuest } from '../testing/guest.ts'
+import { type BindCheck, checkBinds } from './binds.ts'
+import { forwardDocker } from './docker-forward.ts'
 
 let directory: string
-let warnings: string[]
-let connection: () => (piece: Buffer) => void
+/** What the guest was asked for. */
+let asked: string[]
+let absent: (path: string) => boolean
+let connection: () => BindCheck
 
 beforeEach(() => {
   directory = mkdtempSync(join(tmpdir(), 'tk-binds-'))
   writeFileSync(join(directory, 'ä.conf'), '')
-  warnings = []
-  const log = createLogger({ write: (line) => void warnings.push(line) })
-  connection = watchBinds({ log, ownDirectories: [directory] })
+  asked = []
+  absent = () => true
+  const isAbsent = async (path: string) => {
+    asked.push(path)
+    return absent(path)
+  }
+  connection = checkBinds({ isAbsent, ownDirectories: [directory] })
 })
 afterEach(() => rmSync(directory, { recursive: true }))
 
@@ -24,34 +33,54 @@ function create(hostConfig: object, target = '/v1.41/containers/create?name=c'):
   return Buffer.from(head + body)
 }
 
+/** Passes pieces on until one must wait. */
+function firstHeld(check: BindCheck, pieces: readonly Buffer[]): { at: number; until: Promise<void> } | undefined {
+  for (const [at, piece] of pieces.entries()) {
+    const until = check(piece)
+    if (until !== undefined) return { at, until }
+  }
+  return undefined
+}
+
+const refusal = () => ({
+  code: 'BIND_NOT_MOUNTED',
+  message: expect.stringContaining(`mounts: [{ host: '${directory}/ä.conf', guest: '${directory}/ä.conf' }]`),
+})
+
 test.each([
   ['a bind', () => ({ Binds: [`${directory}/ä.conf:/etc/a.conf:ro`] })],
   [
     'a mount',
     () => ({ Binds: null, Mounts: [{ Type: 'bind', Source: `${directory}/ä.conf`, Target: '/etc/a.conf' }] }),
   ],
-])('%s of a path that this machine has is warned of once, however the request comes', (_, hostConfig) => {
+])('%s of a path that only this machine has is refused, however the request comes', async (_, hostConfig) => {
   const request = create(hostConfig())
-  const byBytes = connection()
   // Clients send the first line as a whole.
   const lineEnd = request.indexOf('\r\n') + 2
-  byBytes(request.subarray(0, lineEnd))
-  for (const byte of request.subarray(lineEnd)) byBytes(Buffer.from([byte]))
-  const headFirst = connection()
+  const bytes = [request.subarray(0, lineEnd), ...[...request.subarray(lineEnd)].map((byte) => Buffer.from([byte]))]
   const bodyAt = request.indexOf('\r\n\r\n') + 4
-  headFirst(request.subarray(0, bodyAt))
-  headFirst(request.subarray(bodyAt, bodyAt + 5))
-  headFirst(request.subarray(bodyAt + 5))
-  connection()(request)
-  expect(warnings).toEqual([expect.stringContaining(`has ${directory}/ä.conf mounted as the guest has it`)])
+  const headFirst = [request.subarray(0, bodyAt), request.subarray(bodyAt, bodyAt + 5), request.subarray(bodyAt + 5)]
+  for (const pieces of [bytes, headFirst, [request]]) {
+    const held = firstHeld(connection(), pieces)
+    // The last of them: before that, nobody knows what it is to be.
+    expect(held?.at).toBe(pieces.length - 1)
+    await expect(held?.until).rejects.toMatchObject(refusal())
+  }
 })
 
-test('a connection is listened to from one request to the next', () => {
-  const pieces = connection()
-  pieces(create({}))
-  pieces(Buffer.from('GET /_ping HTTP/1.1\r\n\r\n'))
-  pieces(create({ Binds: [`${directory}/ä.conf:/a`] }, '/containers/create'))
-  expect(warnings).toHaveLength(1)
+test('a path that the guest has as well is passed on when it was asked', async () => {
+  absent = () => false
+  await connection()(create({ Binds: [`${directory}/ä.conf:/a`] }))
+  expect(asked).toEqual([`${directory}/ä.conf`])
+})
+
+test('a connection is listened to from one request to the next', async () => {
+  const check = connection()
+  expect(check(create({}))).toBeUndefined()
+  expect(check(Buffer.from('GET /_ping HTTP/1.1\r\n\r\n'))).toBeUndefined()
+  await expect(check(create({ Binds: [`${directory}/ä.conf:/a`] }, '/containers/create'))).rejects.toMatchObject(
+    refusal(),
+  )
 })
 
 test.each([
@@ -62,14 +91,49 @@ test.each([
   ],
   ['beside its own directories', () => ({ Binds: [`${directory}/..:/a`] })],
   ['that is a volume', () => ({ Binds: ['data:/a'], Mounts: [{ Type: 'volume', Source: directory }] })],
-])('a path %s is not', (_, hostConfig) => {
-  connection()(create(hostConfig()))
-  expect(warnings).toEqual([])
+])('a path %s is passed on', (_, hostConfig) => {
+  expect(connection()(create(hostConfig()))).toBeUndefined()
+  expect(asked).toEqual([])
 })
 
 test('what is no description of a container is none of its business', () => {
-  connection()(create({ Binds: [`${directory}/ä.conf:/a`] }, '/containers/prune'))
-  connection()(Buffer.from('POST /containers/create HTTP/1.1\r\nContent-Length: 3\r\n\r\n{"H'))
-  connection()(Buffer.from('POST /containers/create HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\n'))
-  expect(warnings).toEqual([])
+  const strange = [
+    create({ Binds: [`${directory}/ä.conf:/a`] }, '/containers/prune'),
+    Buffer.from('POST /containers/create HTTP/1.1\r\nContent-Length: 3\r\n\r\n{"H'),
+    Buffer.from('POST /containers/create HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\n'),
+  ]
+  for (const piece of strange) expect(connection()(piece)).toBeUndefined()
+})
+
+/** A dockerd as far as it tells whether a mount's source is there. */
+function dockerd(has: (path: string) => boolean): { server: Server; made: string[] } {
+  const made: string[] = []
+  const server = createServer(async (request, response) => {
+    const { HostConfig, Image } = JSON.parse(await text(request))
+    const source = HostConfig.Mounts?.[0]?.Source
+    const said = (status: number, message: string) => response.writeHead(status).end(JSON.stringify({ message }))
+    if (source !== undefined && !has(source))
+      said(400, `invalid mount config for type "bind": bind source path does not exist: ${source}`)
+    else if (source !== undefined) said(404, `No such image: ${Image}`)
+    else {
+      made.push(Image)
+      said(201, 'made')
+    }
+  })
+  return { server, made }
+}
+
+test.each([
+  ['has not', 500, false],
+  ['has', 201, true],
+] as const)('a client whose bind the guest %s reads %i', async (_, status, has) => {
+  const { server, made } = dockerd(() => has)
+  await using guest = await startTestGuest((socket) => server.emit('connection', socket))
+  const { streams, remotePath } = guest
+  await using forwarded = await forwardDocker({ streams, remotePath, localPath: join(guest.directory, 'docker.sock') })
+  const body = JSON.stringify({ Image: 'i', HostConfig: { Binds: [`${directory}/ä.conf:/a`] } })
+  const answer = await ask(forwarded.path, { method: 'POST', path: '/v1.41/containers/create', body })
+  expect(answer.status).toBe(status)
+  expect(answer.body.includes('mounts: [')).toBe(!has)
+  expect(made).toEqual(has ? ['i'] : [])
 })

@@ -1,8 +1,12 @@
 import { existsSync } from 'node:fs'
+import { request } from 'node:http'
 import { homedir, tmpdir } from 'node:os'
 import { relative } from 'node:path'
+import { text } from 'node:stream/consumers'
 import * as v from 'valibot'
-import type { Logger } from '../../log/index.ts'
+import { startDeadline } from '../../lifetime/index.ts'
+import type { Destination, Streams } from '../../streams/index.ts'
+import { BindNotMountedError } from '../errors.ts'
 
 const createLine = /^POST (?:\/v[\d.]+)?\/containers\/create(?:\?\S*)? HTTP\/1\.1\r\n/
 const contentLength = /\r\ncontent-length: *(\d+)\r\n/i
@@ -17,40 +21,91 @@ const createBody = v.object({
   }),
 })
 
-export interface BindWatchOptions {
-  readonly log: Logger
+export interface BindCheckOptions {
+  /** Whether the guest has nothing at a path. */
+  readonly isAbsent: (path: string) => Promise<boolean>
+  /** Kernel entry that errors name. */
+  readonly entry?: string | undefined
   /** Directories whose files are this machine's alone. @default those of work, of the user and of temporary files */
   readonly ownDirectories?: readonly string[]
 }
 
+/** What is told each piece that a connection's client sends, and says when it may be passed on. */
+export type BindCheck = (piece: Buffer) => Promise<void> | undefined
+
 /**
- * Warns, once for each path, of a container that is to have a path mounted which this machine has: it gets what the guest has there, which
- * is an empty directory nearly always. An engine on this machine would have mounted the other.
- * @returns makes what is told each piece that a connection's client sends
+ * Refuses a container that is to have a path mounted which this machine has and its guest does not: dockerd would make an empty directory
+ * there, and an engine on this machine would have mounted what is meant.
+ * @returns makes the check of one connection; it holds back the piece that completes such a request, and fails with BindNotMountedError
  */
-export function watchBinds({
-  log,
+export function checkBinds({
+  isAbsent,
+  entry,
   ownDirectories = machineDirectories(),
-}: BindWatchOptions): () => (piece: Buffer) => void {
-  const warned = new Set<string>()
-  const warn = (path: string) => {
-    if (warned.has(path) || !ownDirectories.some((directory) => isIn(path, directory)) || !existsSync(path)) return
-    warned.add(path)
-    log.warn(
-      `a container has ${path} mounted as the guest has it, not as this machine: copy files into the container, or make them part of the image or of the rootfs`,
-    )
+}: BindCheckOptions): () => BindCheck {
+  const isMeant = (path: string) => ownDirectories.some((directory) => isIn(path, directory)) && existsSync(path)
+  const check = async (paths: readonly string[]) => {
+    for (const path of paths) if (await isAbsent(path)) throw notMounted(path, entry)
   }
   return () => {
     let begun: Buffer[] = []
     return (piece) => {
-      if (begun.length === 0 && !createLine.test(piece.toString('latin1', 0, 1024))) return
+      if (begun.length === 0 && !createLine.test(piece.toString('latin1', 0, 1024))) return undefined
       begun.push(piece)
-      const request = begun.length === 1 ? piece : Buffer.concat(begun)
-      const body = bodyOf(request)
-      if (body === 'incomplete' && request.length < MOST_BYTES) return
+      const received = begun.length === 1 ? piece : Buffer.concat(begun)
+      const body = bodyOf(received)
+      if (body === 'incomplete' && received.length < MOST_BYTES) return undefined
       begun = []
-      for (const path of sourcesIn(body)) warn(path)
+      const paths = [...new Set(sourcesIn(body))].filter(isMeant)
+      return paths.length === 0 ? undefined : check(paths)
     }
+  }
+}
+
+function notMounted(path: string, entry: string | undefined): BindNotMountedError {
+  return new BindNotMountedError({
+    what: `a container is to have ${path} mounted, which is there on this machine and not in the virtual machine`,
+    entry,
+    remedy: `give the entry mounts: [{ host: '${path}', guest: '${path}' }], or of a directory above it; or copy the files into the container or the guest`,
+  })
+}
+
+/** Of no image that there is: such a container is not made. */
+const NO_IMAGE = 'testkernels.invalid/none'
+const ANSWER_DEADLINE_MS = 60_000
+
+/**
+ * Asks a guest's dockerd itself, which looks at a mount's source before it looks for the image: nothing is made either way. Where it does
+ * not say so, the path is taken to be there.
+ */
+export async function isAbsentIn(streams: Streams, destination: Destination, path: string): Promise<boolean> {
+  using deadline = startDeadline({
+    ms: ANSWER_DEADLINE_MS,
+    onPassed: () => new Error(`dockerd did not say within ${ANSWER_DEADLINE_MS / 1000} s whether ${path} is there`),
+  })
+  const stream = await streams.open(destination, { signal: deadline.signal })
+  const body = JSON.stringify({
+    Image: NO_IMAGE,
+    HostConfig: { Mounts: [{ Type: 'bind', Source: path, Target: '/testkernels' }] },
+  })
+  try {
+    const answer = await new Promise<string>((resolve, reject) => {
+      const asked = request(
+        {
+          method: 'POST',
+          path: '/containers/create',
+          headers: { Host: 'docker', 'Content-Type': 'application/json', 'Content-Length': Buffer.byteLength(body) },
+          createConnection: () => stream,
+          signal: deadline.signal,
+        },
+        (response) => text(response).then(resolve, reject),
+      )
+      asked.once('error', reject)
+      asked.end(body)
+    })
+    return answer.includes('bind source path does not exist')
+  } finally {
+    stream.destroy()
   }
 }
 

@@ -4,7 +4,7 @@ import type { Publisher } from '../../host/index.ts'
 import { type Logger, silentLogger } from '../../log/index.ts'
 import type { Destination, Streams } from '../../streams/index.ts'
 import { listenPrivately, type PrivacyOptions } from '../listen.ts'
-import { watchBinds } from './binds.ts'
+import { checkBinds, isAbsentIn } from './binds.ts'
 import type { Request } from './exchange.ts'
 import { relay } from './relay.ts'
 
@@ -39,7 +39,7 @@ export async function forwardDocker(options: DockerForwardOptions): Promise<Forw
   const destination: Destination = { kind: 'unix', path: remotePath }
   const explained = new AbortController()
   setMaxListeners(0, explained.signal)
-  const watchClient = watchBinds({ log })
+  const checkClient = checkBinds({ isAbsent: (source) => isAbsentIn(streams, destination, source), entry })
   const listener = await listenPrivately({
     path,
     directoryOwner,
@@ -48,7 +48,7 @@ export async function forwardDocker(options: DockerForwardOptions): Promise<Forw
       relay(local, {
         open: () => streams.open(destination),
         explanation: explained.signal,
-        onPiece: watchClient(),
+        beforePiece: checkClient(),
         ...(beforeStarted && {
           beforeAnswer: (request, piece) => {
             const started = startedBy(request, piece)

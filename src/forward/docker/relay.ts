@@ -10,8 +10,8 @@ export interface RelayOptions {
   readonly open: () => Promise<Duplex>
   /** Aborts when the VM is gone; what clients get to read is its reason. */
   readonly explanation: AbortSignal
-  /** Is told each piece that the client sends. */
-  readonly onPiece?: (piece: Buffer) => void
+  /** What a piece that the client sends must wait for; when it fails, the client gets to read that. @default nothing */
+  readonly beforePiece?: (piece: Buffer) => Promise<void> | undefined
   /** What an answer, of which the first piece has come, must wait for; when it fails, the client gets to read that. @default nothing */
   readonly beforeAnswer?: (request: Request, piece: Buffer) => Promise<void> | undefined
   /** Kernel entry that errors name. */
@@ -22,11 +22,13 @@ export interface RelayOptions {
  * Carries one HTTP connection to the guest's dockerd, and answers itself when that is not possible any more. A connection that breaks
  * where its client would wonder waits a little for the reason: what breaks it is often the VM's end, of which we hear a moment later.
  */
-export function relay(local: Socket, { open, explanation, onPiece, beforeAnswer, entry }: RelayOptions): void {
+export function relay(local: Socket, { open, explanation, beforePiece, beforeAnswer, entry }: RelayOptions): void {
   const exchange = new Exchange()
   let remote: Duplex | undefined
   /** What of the remote end is passed on: all that it sends, in its time. */
   let answers: Duplex | undefined
+  /** The same of what the client sends. */
+  let requests: Duplex | undefined
   let broken = false
   let gaveUp = false
 
@@ -46,7 +48,8 @@ export function relay(local: Socket, { open, explanation, onPiece, beforeAnswer,
   }
   const part = () => {
     if (remote === undefined) return
-    local.unpipe(remote)
+    requests?.unpipe(remote)
+    local.unpipe()
     answers?.unpipe(local)
     remote.destroy()
   }
@@ -54,11 +57,9 @@ export function relay(local: Socket, { open, explanation, onPiece, beforeAnswer,
   const join = (opened: Duplex) => {
     if (gaveUp || local.destroyed) return void opened.destroy()
     remote = opened
-    local.on('data', (piece: Buffer) => {
-      exchange.fromClient(piece)
-      onPiece?.(piece)
-    })
-    local.pipe(opened)
+    local.on('data', (piece: Buffer) => exchange.fromClient(piece))
+    requests = beforePiece === undefined ? local : local.pipe(holdPieces({ beforePiece, giveUp }))
+    requests.pipe(opened)
     answers = beforeAnswer === undefined ? opened : opened.pipe(holdAnswers(exchange, { beforeAnswer, giveUp }))
     if (answers === opened) opened.on('data', (piece: Buffer) => exchange.fromServer(piece))
     else opened.once('close', () => opened.readableEnded || answers?.destroy())
@@ -86,6 +87,23 @@ export function relay(local: Socket, { open, explanation, onPiece, beforeAnswer,
   open().then(join, (error) => {
     if (error instanceof StreamRefusedError) giveUp(error)
     else onBroken(error)
+  })
+}
+
+/** Passes on what comes from the client; a piece that must wait for something when that is done. */
+function holdPieces({
+  beforePiece,
+  giveUp,
+}: {
+  readonly beforePiece: NonNullable<RelayOptions['beforePiece']>
+  readonly giveUp: (reason: unknown) => void
+}): Transform {
+  return new Transform({
+    transform(piece: Buffer, _encoding, done) {
+      const wait = beforePiece(piece)
+      if (wait === undefined) done(null, piece)
+      else wait.then(() => done(null, piece), giveUp)
+    },
   })
 }
 

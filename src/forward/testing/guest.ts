@@ -72,9 +72,11 @@ export interface Answer {
 }
 
 /** One HTTP request at a unix socket, on a connection of its own. */
-export function ask(socketPath: string, { method = 'GET', body = '' } = {}): Promise<Answer> {
+export function ask(socketPath: string, { method = 'GET', path = '/v1.41/info', body = '' } = {}): Promise<Answer> {
+  // One that says nothing of its length is sent in chunks.
+  const headers = body === '' ? {} : { 'Content-Length': Buffer.byteLength(body) }
   return new Promise((resolve, reject) => {
-    const asked = request({ socketPath, path: '/v1.41/info', method, agent: false }, (response) => {
+    const asked = request({ socketPath, path, method, headers, agent: false }, (response) => {
       text(response).then(
         (answer) => resolve({ status: response.statusCode, type: response.headers['content-type'], body: answer }),
         reject,

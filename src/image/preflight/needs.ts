@@ -159,9 +159,13 @@ const controllers: readonly Need[] = [
   { of: 'controller', cgroup: 1, options: 'CGROUP_FREEZER', purpose: 'docker pause' },
 ]
 
+/** Of the guest, where its entry has any. */
+export const MOUNTS: Need = { of: 'feature', options: 'FUSE_FS', purpose: 'directories of the machine outside: mounts' }
+
 const IPV6_RULES = 'the rules of networks with IPv6'
 
 const features: readonly Need[] = [
+  MOUNTS,
   { of: 'feature', options: 'SECCOMP SECCOMP_FILTER', purpose: "docker's filter of system calls" },
   { of: 'feature', options: 'USER_NS', purpose: 'user namespaces: userns-remap, rootless' },
   { of: 'feature', options: 'TUN', purpose: 'tap devices, in containers that make some' },

@@ -4,7 +4,7 @@ import type { Logger } from '../../log/index.ts'
 import type { MachineOption } from '../../options/index.ts'
 import { driverOptions } from './drivers.ts'
 import { hasOption, isBefore, type KernelFacts, type KernelVersion, versionOf } from './kernel-facts.ts'
-import { alternativesOf, concerns, type Need, needsOn } from './needs.ts'
+import { alternativesOf, concerns, MOUNTS, type Need, needsOn } from './needs.ts'
 
 /** The kernel's config shows that a guest of this entry cannot work. */
 export class KernelUnsuitableError extends TestkernelsError {
@@ -91,6 +91,8 @@ export interface GuestPurpose {
   readonly cgroup: 1 | 2
   /** dockerd, or a command of the user's. */
   readonly runs: 'dockerd' | 'command'
+  /** Whether it has directories of the client's. @default false */
+  readonly mounts?: boolean
 }
 
 /** A need that a kernel does not meet. */
@@ -109,9 +111,10 @@ interface MissingOption {
 }
 
 /** All needs that the kernel does not meet; none for a kernel whose config is not known. */
-export function examine(facts: KernelFacts, { arch, machine, cgroup, runs }: GuestPurpose): Shortcoming[] {
+export function examine(facts: KernelFacts, { arch, machine, cgroup, runs, mounts }: GuestPurpose): Shortcoming[] {
   if (facts.config === undefined) return []
   return needsOn({ arch, machine })
+    .map((need) => (need === MOUNTS && mounts === true ? ({ ...need, of: 'guest' } as const) : need))
     .filter((need) => need.cgroup === undefined || need.cgroup === cgroup)
     .filter((need) => runs === 'dockerd' || need.of === 'guest' || need.of === 'controller')
     .filter((need) => concerns(need, facts))

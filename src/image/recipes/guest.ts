@@ -36,7 +36,7 @@ export interface GuestInput {
   readonly tools: State
   /** A state with `/dropbear`. */
   readonly sshd: State
-  /** A state with `/guest`. */
+  /** A state with `/guest` and `/share`. */
   readonly door: State
   readonly init: GuestInit
 }
@@ -87,7 +87,7 @@ export function sshd(tools: State, { arch, suite, mirror }: SshdOptions): State 
     .mountOutput('/out')
 }
 
-/** Compiles both ends of the door (images/door), static: a state with `/box`, for the container, and `/guest`. */
+/** Compiles both ends of the door (images/door), static: a state with `/box`, for the container, and `/guest` and its `/share`. */
 export function doorPrograms(tools: State, arch: Architecture): State {
   return tools
     .run({
@@ -97,10 +97,12 @@ cd /src
 # The kernel's headers come from the C library beside musl's; musl's own go first.
 headers="-idirafter /usr/include -idirafter /usr/include/$(gcc -print-multiarch)"
 compile() {
-  musl-gcc $headers -static -Os -Wall -Wextra -Werror -s -o /out/$1 $1.c request.c pair.c listener.c loop.c support.c $2
+  musl-gcc $headers -static -Os -Wall -Wextra -Werror -s -o /out/$1 $1.c $2
 }
-compile box 'host-ports.c names.c'
-compile guest 'frames.c datagrams.c'`,
+both='request.c pair.c listener.c loop.c support.c'
+compile box "$both host-ports.c names.c"
+compile guest "$both frames.c datagrams.c"
+compile share`,
       mounts: [llb.bind('/src', sources('door', { arch }), { selector: '/src' }), llb.output('/out')],
     })
     .mountOutput('/out')

@@ -14,8 +14,8 @@ import {
   waitForDoor,
 } from '../../streams/index.ts'
 import { headlineOf } from '../death/death.ts'
+import { DOOR_SOCKET, HOST_PORTS_SOCKET } from '../guest-settings.ts'
 import { KernelReports } from '../kernel-reports.ts'
-import { DOOR_SOCKET, HOST_PORTS_SOCKET } from '../machine.ts'
 import type { Attempt } from './attempt.ts'
 import type { BootedVm, Guest, GuestKeys } from './booted-vm.ts'
 

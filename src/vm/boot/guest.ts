@@ -15,7 +15,7 @@ import { describeUnusable, mayBeUnusable, type TemplateUse } from '../../templat
 import type { ConsoleLog } from '../death/console-log.ts'
 import { describeDeath, describeUnresolved, watchForDeath } from '../death/death.ts'
 import { lostVm, type QemuWatch, watchQemu } from '../death/diagnosis.ts'
-import { CONTROL_SOCKET, MONITOR_SOCKET } from '../machine.ts'
+import { CONTROL_SOCKET, MONITOR_SOCKET } from '../guest-settings.ts'
 import { sendImages } from '../preload.ts'
 import type { Attempt } from './attempt.ts'
 import type { Guest } from './booted-vm.ts'

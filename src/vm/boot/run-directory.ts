@@ -13,7 +13,7 @@ import { forwardSocket } from '../../forward/index.ts'
 import { thisUser, type UserIds } from '../../host/index.ts'
 import { Disposals } from '../../lifetime/index.ts'
 import { type ForwardOptions, forwardName } from '../../options/index.ts'
-import { HOST_PORTS_SOCKET } from '../machine.ts'
+import { HOST_PORTS_SOCKET } from '../guest-settings.ts'
 
 /** Nobody's (systemd's documentation, "Users, Groups, UIDs and GIDs", has them as unused). */
 const UNUSED_UIDS = [60_578, 61_184] as const

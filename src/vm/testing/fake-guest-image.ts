@@ -2,7 +2,7 @@ import type { Duplex } from 'node:stream'
 import type { Mount } from '../../host/index.ts'
 import type { FakeBox } from '../../host/testing/fake-host.ts'
 import { guestLink, imagePaths } from '../../qemu/index.ts'
-import { HOST_PORTS_SOCKET } from '../machine.ts'
+import { HOST_PORTS_SOCKET } from '../guest-settings.ts'
 import { FakeCredentials, serveDoor, serveHostPorts, serveSsh } from './fake-guest-access.ts'
 import { type FakeQemu, playQemu } from './fake-qemu.ts'
 

@@ -1,7 +1,7 @@
 import type { Socket } from 'node:net'
 import { createInterface } from 'node:readline'
 import type { FakeBox } from '../../host/testing/fake-host.ts'
-import { CONTROL_SOCKET, MONITOR_SOCKET } from '../machine.ts'
+import { CONTROL_SOCKET, MONITOR_SOCKET } from '../guest-settings.ts'
 
 export interface FakeQemuOptions {
   /** What the guest reported when its control port was opened: nothing, if it is to be restored. */

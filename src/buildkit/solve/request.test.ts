@@ -1,5 +1,5 @@
 import { expect, test } from 'vitest'
-import { ociImageConfig } from './image-config.ts'
+import { ociImageConfig } from './request.ts'
 
 const platform = { os: 'linux', architecture: 'arm64', variant: 'v8' }
 
