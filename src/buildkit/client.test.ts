@@ -10,6 +10,7 @@ import { connectBuildkit, exporters, llb, type SolveStatus, secrets } from './in
 import { Buildkitd } from './testing/buildkitd.ts'
 import { type Authority, createAuthority } from './testing/certificates.ts'
 import type { Endpoint } from './transport/endpoint.ts'
+import { MESSAGE_MAX_BYTES } from './transport/transport.ts'
 
 const platform = { os: 'linux', architecture: 'amd64' }
 
@@ -46,6 +47,13 @@ test('a buildkitd is reached over a unix socket', async () => {
   const socketPath = join(directory, 'buildkitd.sock')
   await buildkitd.listen(`unix:${socketPath}`)
   await expectSolves({ kind: 'buildkitd', socketPath }, 'plain')
+})
+
+test('an answer that is larger than any of BuildKit is not taken', async () => {
+  await using boundless = new Buildkitd({ workerId: 'x'.repeat(MESSAGE_MAX_BYTES) })
+  const socketPath = join(directory, 'boundless.sock')
+  await boundless.listen(`unix:${socketPath}`)
+  await expect(connectBuildkit({ kind: 'buildkitd', socketPath })).rejects.toThrow('larger than max')
 })
 
 test('a buildkitd is reached over TCP in the clear', async () => {

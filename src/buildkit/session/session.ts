@@ -4,10 +4,8 @@ import { type Client, type ClientDuplexStream, Metadata, Server, ServerCredentia
 import { Control } from '../gen/control_pb.ts'
 import { Health, HealthCheckResponse_ServingStatus } from '../gen/health_pb.ts'
 import { openDuplex } from '../grpc.ts'
+import { MESSAGE_MAX_BYTES } from '../transport/transport.ts'
 import { type Attachable, SessionServices } from './services.ts'
-
-/** Four times what BuildKit itself takes. */
-const MESSAGE_MAX_BYTES = 64 * 1024 * 1024
 
 /** Lets the engine call this machine while a solve runs. */
 export interface Session extends AsyncDisposable {

@@ -26,6 +26,13 @@ export interface Made {
   readonly imageConfig: Readonly<Record<string, unknown>> | undefined
 }
 
+export interface BuildkitdOptions {
+  /** @default all solves answer with the session's health and secret */
+  readonly make?: (made: Made) => Promise<Buffer>
+  /** What its one worker says it is called. */
+  readonly workerId?: string
+}
+
 /**
  * A server that speaks BuildKit's protocol, for the transports that the engine at hand does not have. It builds nothing:
  * a solve asks the session for its health and the secret `token`, and answers with them; or, given `make`, sends what that makes for
@@ -40,12 +47,12 @@ export class Buildkitd implements AsyncDisposable {
   readonly #returned = new EventEmitter()
   readonly #sessions = new Map<string, { session: Promise<SessionCaller>; opened: (caller: SessionCaller) => void }>()
 
-  constructor({ make }: { readonly make?: (made: Made) => Promise<Buffer> } = {}) {
+  constructor({ make, workerId = 'worker' }: BuildkitdOptions = {}) {
     this.#make = make
     this.#serveFrontends()
     const { solve, status, session, listWorkers } = Control.method
     this.#serve(listWorkers, 'unary', (_call: unknown, answer: sendUnaryData<object>) =>
-      answer(null, { record: [{ id: 'worker', platforms: [{ os: 'linux', architecture: 'amd64' }] }] }),
+      answer(null, { record: [{ id: workerId, platforms: [{ os: 'linux', architecture: 'amd64' }] }] }),
     )
     this.#serve(session, 'bidi', (call: SessionCall) => {
       call.on('error', () => {})

@@ -16,10 +16,13 @@ export interface Transport {
   readonly options: ChannelOptions
 }
 
+/** Of one message that is received, an answer's or a call's: four times what BuildKit itself takes. */
+export const MESSAGE_MAX_BYTES = 64 * 1024 * 1024
+
 export const channelOptions: ChannelOptions = {
   // The target of a unix socket is a path, which is no valid :authority.
   'grpc.default_authority': 'localhost',
-  'grpc.max_receive_message_length': -1,
+  'grpc.max_receive_message_length': MESSAGE_MAX_BYTES,
   'grpc.max_send_message_length': -1,
   // A solve must never be sent twice behind our back, nor through a proxy.
   'grpc.enable_retries': 0,

@@ -5,7 +5,7 @@ import { join } from 'node:path'
 import { text } from 'node:stream/consumers'
 import { afterEach, beforeEach, expect, test } from 'vitest'
 import { ask, startTestGuest } from '../testing/guest.ts'
-import { type BindCheck, checkBinds } from './binds.ts'
+import { type BindCheck, checkBinds, isAbsentIn } from './binds.ts'
 import { forwardDocker } from './docker-forward.ts'
 
 let directory: string
@@ -136,4 +136,17 @@ test.each([
   expect(answer.status).toBe(status)
   expect(answer.body.includes('mounts: [')).toBe(!has)
   expect(made).toEqual(has ? ['i'] : [])
+})
+
+test('a guest that answers the question without end is not listened to for long', async () => {
+  const server = createServer((_, response) => {
+    const more = () => {
+      while (response.write('x'.repeat(16_384)));
+    }
+    response.on('drain', more)
+    more()
+  })
+  await using guest = await startTestGuest((socket) => server.emit('connection', socket))
+  const destination = { kind: 'unix', path: guest.remotePath } as const
+  await expect(isAbsentIn(guest.streams, destination, '/a')).rejects.toThrow('more than 65536 bytes')
 })

@@ -2,9 +2,9 @@ import { existsSync } from 'node:fs'
 import { request } from 'node:http'
 import { homedir, tmpdir } from 'node:os'
 import { relative } from 'node:path'
-import { text } from 'node:stream/consumers'
 import * as v from 'valibot'
 import { startDeadline } from '../../lifetime/index.ts'
+import { readText } from '../../log/index.ts'
 import type { Destination, Streams } from '../../streams/index.ts'
 import { BindNotMountedError } from '../errors.ts'
 
@@ -73,10 +73,13 @@ function notMounted(path: string, entry: string | undefined): BindNotMountedErro
 /** Of no image that there is: such a container is not made. */
 const NO_IMAGE = 'testkernels.invalid/none'
 const ANSWER_DEADLINE_MS = 60_000
+/** It is one sentence. What is longer does not come from a dockerd. */
+const ANSWER_MAX_BYTES = 64 << 10
 
 /**
  * Asks a guest's dockerd itself, which looks at a mount's source before it looks for the image: nothing is made either way. Where it does
  * not say so, the path is taken to be there.
+ * @throws where the guest cannot be asked, or answers at such length that it cannot be dockerd
  */
 export async function isAbsentIn(streams: Streams, destination: Destination, path: string): Promise<boolean> {
   using deadline = startDeadline({
@@ -98,7 +101,7 @@ export async function isAbsentIn(streams: Streams, destination: Destination, pat
           createConnection: () => stream,
           signal: deadline.signal,
         },
-        (response) => text(response).then(resolve, reject),
+        (response) => readText(response, { maxBytes: ANSWER_MAX_BYTES }).then(resolve, reject),
       )
       asked.once('error', reject)
       asked.end(body)

@@ -6,7 +6,7 @@ import { afterEach, beforeEach, expect, onTestFinished, test } from 'vitest'
 import type { PortPublishers, Published, Publisher } from '../../host/index.ts'
 import { silentLogger as log } from '../../log/index.ts'
 import type { Destination, Streams } from '../../streams/index.ts'
-import { loopbackAddress, PublishedPorts } from './published-ports.ts'
+import { loopbackAddress, PublishedPorts, type PublishedPortsOptions } from './published-ports.ts'
 
 type PublishedPort = Published['published'][number]
 
@@ -71,8 +71,8 @@ afterEach(async () => {
   server.close()
 })
 
-async function follow(): Promise<PublishedPorts> {
-  const ports = await PublishedPorts.follow({ address, streams, publishers: dockerd, log, entry: 'v2' })
+async function follow(limits: Pick<PublishedPortsOptions, 'mostPorts'> = {}): Promise<PublishedPorts> {
+  const ports = await PublishedPorts.follow({ address, streams, publishers: dockerd, log, entry: 'v2', ...limits })
   open.push(ports)
   return ports
 }
@@ -214,6 +214,18 @@ test('a service of a swarm has its ports as a container has, and is removed when
   services.set('clash', [everywhere(taken)])
   await expect(ports.opened(service('clash'))).rejects.toThrow(`port ${taken}, which the service clash publishes`)
   expect(ended).toEqual(['clash'])
+})
+
+test('no VM has more ports open here than it may', async () => {
+  const ports = await follow({ mostPorts: 2 })
+  containers.set('few', [everywhere(await freePort()), everywhere(await freePort())])
+  await ports.opened(container('few'))
+  containers.set('more', [everywhere(await freePort())])
+  await expect(ports.opened(container('more'))).rejects.toMatchObject({
+    code: 'PORT_NOT_FORWARDED',
+    message: expect.stringContaining('one more than the 2 of a VM'),
+  })
+  expect(ended).toEqual(['more'])
 })
 
 test('a UDP port that is taken here is an error by name', async () => {

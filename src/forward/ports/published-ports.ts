@@ -16,7 +16,11 @@ export interface PublishedPortsOptions {
   readonly log: Logger
   /** Kernel entry that errors name. */
   readonly entry?: string | undefined
+  /** How many ports of one VM may be open here at a time: each takes a descriptor of this process, which all VMs share. @default 4096 */
+  readonly mostPorts?: number | undefined
 }
+
+const MOST_PORTS = 4_096
 
 /**
  * An address of the loopback device that no other VM of this machine is likely to have, so that two of them may publish the same port.
@@ -136,7 +140,13 @@ export class PublishedPorts {
   }
 
   async #listen({ kind, id }: Publisher, { protocol, port }: ForwardedPort): Promise<Listener> {
-    const { address, streams, log, entry } = this.#options
+    const { address, streams, log, entry, mostPorts = MOST_PORTS } = this.#options
+    if ([...this.#open.values()].reduce((sum, { size }) => sum + size, 0) >= mostPorts)
+      throw new PortNotForwardedError({
+        what: `port ${portText({ protocol, port })}, which the ${kind} ${id.slice(0, 12)} publishes, is one more than the ${mostPorts} of a VM that are opened here at a time`,
+        entry,
+        remedy: 'publish fewer ports, or remove containers that publish some',
+      })
     try {
       const listen = protocol === 'udp' ? listenForDatagrams : listenOnLoopback
       const listener = await listen({ address, port }, streams, log)
