@@ -1,4 +1,4 @@
-import { Agent, type ClientRequest } from 'node:http'
+import { Agent, type ClientRequest, type IncomingMessage } from 'node:http'
 import { createRequire } from 'node:module'
 import { connect, isIP, type Socket } from 'node:net'
 import type { Duplex } from 'node:stream'
@@ -110,17 +110,21 @@ const REMOVAL_DEADLINE_MS = 300_000
 /** Answered when the work is done, however long that takes: who asks has a deadline of his own, or a signal. */
 const ANSWERED_WHEN_DONE = /^\/(containers\/[^/]+\/wait|images\/(load|create|get)|images\/.+\/push|build)(\?|$)/
 const REMOVAL = /^\/(images|volumes)\//
+/** Answered bit by bit, as long as there is something to tell. */
+const ANSWERED_BIT_BY_BIT = /^\/(events|containers\/[^/]+\/(logs|attach|stats|archive|export)|exec\/[^/]+\/start)(\?|$)/
 
 /**
- * Ends a request to which the engine does not answer: one that is stopped takes every connection, and says nothing for ever.
+ * Ends a request to which the engine does not answer, or not to the end: one that is stopped takes every connection, and says nothing for
+ * ever.
  */
 function limitAnswer(request: ClientRequest): void {
   const { method, path } = request
   const what = `${method} ${path.split('?', 1)[0]}`
   const wait = waitingFor(`the Docker engine to answer ${what}`)
   const ms = method === 'DELETE' && REMOVAL.test(path) ? REMOVAL_DEADLINE_MS : ANSWER_DEADLINE_MS
+  let answer: IncomingMessage | undefined
   const silent = () =>
-    request.destroy(
+    (answer ?? request).destroy(
       new EngineSilentError({
         what: `the Docker engine did not answer ${what} within ${ms / 1000} s`,
         remedy: 'see whether `docker info` answers, and restart the engine if it does not',
@@ -131,7 +135,11 @@ function limitAnswer(request: ClientRequest): void {
     clearTimeout(timer)
     wait[Symbol.dispose]()
   }
-  for (const event of ['response', 'upgrade', 'close']) request.once(event, end)
+  request.once('response', (response) => {
+    answer = response
+    if (timer === undefined || ANSWERED_BIT_BY_BIT.test(path)) end()
+  })
+  for (const event of ['upgrade', 'close']) request.once(event, end)
 }
 
 /** Does not keep the process alive while nobody uses it. */

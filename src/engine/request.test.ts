@@ -3,12 +3,13 @@ import { readFileSync } from 'node:fs'
 import { createServer as createHttpServer } from 'node:http'
 import { createServer } from 'node:https'
 import type { AddressInfo, Socket } from 'node:net'
-import { afterAll, beforeAll, describe, expect, test, vi } from 'vitest'
+import { text } from 'node:stream/consumers'
+import { afterAll, afterEach, beforeAll, describe, expect, test, vi } from 'vitest'
 import { answerJson, goodInfo, startFakeEngine } from '../../fixtures/engine/fake-engine.ts'
 import { createAuthority } from '../buildkit/testing/certificates.ts'
 import type { EngineAddress, EngineTls } from './address.ts'
 import { createClient, dialEngine } from './client.ts'
-import { requestJson } from './request.ts'
+import { requestJson, requestStream } from './request.ts'
 
 const authority = createAuthority('the authority')
 const client = authority.issue('client')
@@ -117,6 +118,34 @@ describe('connections', () => {
     })
     for (const ask of Object.values(clients)) await ask(fake.address)
     expect(sockets.size).toBe(2)
+  })
+})
+
+describe('an engine that stops in the middle of an answer', () => {
+  /** A head, a piece, and silence. */
+  const stopping = () =>
+    startFakeEngine((_request, response) => {
+      response.writeHead(200, { 'Content-Type': 'application/json' })
+      response.write('{')
+    })
+
+  afterEach(() => void vi.useRealTimers())
+
+  test('is given up', async () => {
+    await using fake = await stopping()
+    vi.useFakeTimers({ toFake: ['setTimeout', 'clearTimeout'] })
+    const begun = await requestStream(fake.address, { path: '/info' })
+    const answer = expect(text(begun)).rejects.toMatchObject({ code: 'ENGINE_SILENT' })
+    await vi.advanceTimersByTimeAsync(60_000)
+    await answer
+  })
+
+  test('has nothing to tell, where it is asked for what comes to pass', async () => {
+    await using fake = await stopping()
+    vi.useFakeTimers({ toFake: ['setTimeout', 'clearTimeout'] })
+    const events = await requestStream(fake.address, { path: '/events' })
+    expect(vi.getTimerCount()).toBe(0)
+    events.destroy()
   })
 })
 

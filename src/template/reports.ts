@@ -1,6 +1,6 @@
 import { TestkernelsError } from '../errors/index.ts'
 import { type Box, type BoxExit, type Lines, signalOf } from '../host/index.ts'
-import { orAborted } from '../lifetime/index.ts'
+import { orAborted, startDeadline } from '../lifetime/index.ts'
 
 /** Not made yet; not what was saved; or what was saved, and yet no guest that lives. */
 export type WhyUnusable = 'missing' | 'damaged' | 'dead'
@@ -30,14 +30,41 @@ const SAVED = 'testkernels: template: saved'
 /** Whether a box makes its template, or need not. `failed`: it ended, and says why. */
 export type Making = 'begun' | 'made by another' | 'failed'
 
+/** What is made takes minutes. Who makes it for longer is stopped, and may be for ever. */
+const TURN_DEADLINE_MS = 20 * 60_000
+
+export interface TurnOptions {
+  /** Is called when another makes it. */
+  readonly onWaiting: () => void
+  /** Kernel entry that errors name. */
+  readonly entry: string
+  readonly signal: AbortSignal
+  /** Longest wait for another who makes it, in milliseconds. @default 1_200_000 */
+  readonly turnTimeoutMs?: number
+}
+
 /**
  * Waits until a box that was started to save into a template is the only one on its host that makes it.
- * @param onWaiting is called when another makes it
+ * @throws TemplateNotMadeError where another has its turn for too long; the signal's reason
  */
 export async function makingOf(
-  { stderr, exited }: Pick<Box, 'stderr' | 'exited'>,
-  onWaiting: () => void,
+  box: Pick<Box, 'stderr' | 'exited'>,
+  { onWaiting, entry, signal, turnTimeoutMs = TURN_DEADLINE_MS }: TurnOptions,
 ): Promise<Making> {
+  using turn = startDeadline({
+    ms: turnTimeoutMs,
+    signal,
+    onPassed: () =>
+      new TemplateNotMadeError({
+        what: `another process has not made the template of its VM in ${turnTimeoutMs / 60_000} minutes`,
+        entry,
+        remedy: 'see whether a process that uses testkernels is stopped (`ps -C node -o pid,stat,args`), and end it',
+      }),
+  })
+  return await orAborted(turnOf(box, onWaiting), turn.signal)
+}
+
+async function turnOf({ stderr, exited }: Pick<Box, 'stderr' | 'exited'>, onWaiting: () => void): Promise<Making> {
   let told = false
   for await (const line of stderr) {
     if (line === MAKING) return 'begun'

@@ -11,7 +11,7 @@ import { Attempt } from './attempt.ts'
 import type { BootedVm, Guest } from './booted-vm.ts'
 import { connectVm, hasAnothersAddress } from './connect.ts'
 import { bootDeadline, restoreDeadline } from './deadlines.ts'
-import { startGuest, userSpace, whyLost } from './guest.ts'
+import { type BoxUse, startGuest, userSpace, whyLost } from './guest.ts'
 
 const ATTEMPTS = 3
 
@@ -78,12 +78,18 @@ export async function restoreVm(plan: TemplatePlan, start: Start): Promise<Boote
   using answer = restoreDeadline(plan.entry, attempt.console, boot.signal)
   try {
     const use = restoreFrom(plan.template)
-    const guest = await startGuest(attempt, { use, network: 'joined', signal: answer.signal })
+    const guest = await checkedGuest(attempt, { use, network: 'joined', signal: answer.signal, deadline: answer })
     await loadGuest(attempt, guest, use.stateFile)
     return await connectVm(attempt, guest, { dockerd: 'answers' })
   } catch (thrown) {
     throw attempt.failure(answer.signal.aborted ? answer.signal.reason : thrown)
   }
+}
+
+/** Its box first looks whether each file of the template is what was saved, which takes as long as they are large. */
+async function checkedGuest(attempt: Attempt, use: BoxUse): Promise<Guest> {
+  using _pause = use.deadline?.pause()
+  return await startGuest(attempt, use)
 }
 
 async function loadGuest(attempt: Attempt, guest: Guest, stateFile: string): Promise<void> {

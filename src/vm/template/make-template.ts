@@ -70,8 +70,8 @@ async function makeOnce(plan: TemplatePlan, start: Start, { what, former }: Repl
   const use = saveInto(plan.template, making, former)
   try {
     const box = await startBox(attempt, { use, signal })
-    const waiting = () => log.info(`another process is making the ${what}; waiting for it`)
-    const turn = await orAborted(makingOf(box, waiting), signal)
+    const onWaiting = () => log.info(`another process is making the ${what}; waiting for it`)
+    const turn = await makingOf(box, { onWaiting, entry: plan.entry.name, signal })
     if (turn === 'made by another') {
       attempt.forgetConsole()
       return turn
