@@ -121,8 +121,8 @@ const holderOf = (Status: string, { Labels = ours, Created = LONG_AGO }: Holding
   State: { Status },
   Config: { Labels },
 })
-const ownedBy = (pid: number) =>
-  holderOf('running', { Labels: { ...ours, 'testkernels.owner': `${pid}@${hostname()}` } })
+const ownedBy = (pid: number, machine = hostname()) =>
+  holderOf('running', { Labels: { ...ours, 'testkernels.owner': `${pid}@${machine}` } })
 
 test.each(['created', 'exited', 'dead'])('what a run left %s no longer has its name', async (status) => {
   await using fake = await startEngine([], undefined, holderOf(status))
@@ -136,6 +136,7 @@ const NOBODY = 2 ** 30
 test.each([
   ['is being removed', holderOf('removing')],
   ['runs on for a moment after its owner', ownedBy(NOBODY)],
+  ['runs on after its owner in another container or on another machine', ownedBy(process.pid, 'elsewhere')],
 ])('the name of one that %s is waited for', async (_, holder) => {
   await using fake = await startEngine([], undefined, { ...holder, ends: true })
   expect(await run(fake, { joins: { network: 'lab', name: 'one' } })).toMatchObject({ id: 'made-1' })

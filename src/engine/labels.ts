@@ -24,15 +24,15 @@ export function runLabels(run: string, entry?: string): Record<string, string> {
   return { [LABELS.run]: run, [LABELS.owner]: owner, ...(entry === undefined ? {} : { [LABELS.entry]: entry }) }
 }
 
-/** Whether the owner that labels name was a process of this machine, and is none any more. */
-export function isOwnerGone({ [LABELS.owner]: owner = '' }: Readonly<Record<string, string>>): boolean {
+/** Whether the owner that labels name is a process of this machine that lives. Of all others nobody here knows. */
+export function isOwnerHere({ [LABELS.owner]: owner = '' }: Readonly<Record<string, string>>): boolean {
   const [, pid, machine] = /^(\d+)@(.*)$/.exec(owner) ?? []
   if (machine !== hostname()) return false
   try {
     process.kill(Number(pid), 0)
-    return false
+    return true
   } catch (error) {
-    return error instanceof Error && 'code' in error && error.code === 'ESRCH'
+    return error instanceof Error && 'code' in error && error.code === 'EPERM'
   }
 }
 

@@ -3,7 +3,7 @@ import { type Logger, silentLogger } from '../log/index.ts'
 import type { EngineAddress } from './address.ts'
 import type { Engine, EngineClient } from './connect.ts'
 import { imagePath } from './images.ts'
-import { isOwnerGone, LABELS } from './labels.ts'
+import { isOwnerHere, LABELS } from './labels.ts'
 import { networkPath } from './networks.ts'
 import { requestDocument, requestJson, statusOf } from './request.ts'
 
@@ -112,8 +112,8 @@ async function abandonedContainers({ address }: Engine): Promise<readonly Remova
 }
 
 /**
- * Whether a name that a container has is free, or is about to be: one that `prune` would remove is removed, and one ends whose owner was a
- * process of this machine that is gone.
+ * Whether a name that a container has is free, or is about to be: one that `prune` would remove is removed, and one whose owner is gone
+ * ends by itself. Whether it is nobody can tell who is not on its machine; one that does not end keeps the name.
  */
 export async function freeName({ address }: EngineClient, name: string): Promise<'free' | 'ending' | 'held'> {
   try {
@@ -124,7 +124,7 @@ export async function freeName({ address }: EngineClient, name: string): Promise
     const isNew = Date.parse(headers.date ?? '') - Date.parse(Created) <= NEW_FOR_MS
     if (State.Status === 'created' && isNew) return 'held'
     if (!NOT_RUNNING.includes(State.Status))
-      return State.Status === 'removing' || isOwnerGone(Config.Labels) ? 'ending' : 'held'
+      return State.Status !== 'removing' && isOwnerHere(Config.Labels) ? 'held' : 'ending'
     await removeNotRunning(address, Id)
     return 'free'
   } catch (error) {

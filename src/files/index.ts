@@ -85,8 +85,13 @@ export async function removeOlder(directory: string, { keptMs, now = Date.now() 
     const path = join(directory, name)
     const found = await stat(path).catch(() => undefined)
     if (found === undefined || now - found.mtimeMs <= keptMs) continue
-    await rm(path, { recursive: true, force: true }).catch((thrown: NodeJS.ErrnoException) => {
-      if (thrown.code !== 'EPERM' && thrown.code !== 'EACCES') throw thrown
-    })
+    await removeOurs(path)
   }
+}
+
+/** Removes a file or a directory with what is in it. What this user may not remove stays: it is somebody else's, in a directory for all. */
+export async function removeOurs(path: string): Promise<void> {
+  await rm(path, { recursive: true, force: true }).catch((thrown: NodeJS.ErrnoException) => {
+    if (thrown.code !== 'EPERM' && thrown.code !== 'EACCES') throw thrown
+  })
 }

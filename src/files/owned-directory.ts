@@ -1,5 +1,5 @@
 import { once } from 'node:events'
-import { mkdir, mkdtemp, readdir, rename, rm, stat } from 'node:fs/promises'
+import { lstat, mkdir, mkdtemp, readdir, rename, rm } from 'node:fs/promises'
 import { connect, createServer, type Server } from 'node:net'
 import { basename, join } from 'node:path'
 import { TestkernelsError } from '../errors/index.ts'
@@ -125,8 +125,9 @@ export async function ownedDirectories(
   const owned: FoundDirectory[] = []
   for (const name of await readdir(parent).catch(() => [])) {
     const path = join(parent, name)
-    const found = NAME.test(name) ? await stat(path).catch(() => undefined) : undefined
-    if (found !== undefined && isOurs(found.uid)) owned.push({ path, modifiedMs: found.mtimeMs })
+    // A link that somebody put into a directory for all leads to what is none of these.
+    const found = NAME.test(name) ? await lstat(path).catch(() => undefined) : undefined
+    if (found?.isDirectory() && isOurs(found.uid)) owned.push({ path, modifiedMs: found.mtimeMs })
   }
   return owned
 }

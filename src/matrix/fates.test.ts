@@ -7,7 +7,7 @@ import { createLogger } from '../log/index.ts'
 import { InvalidOptionError } from '../options/index.ts'
 import type { StartedKernelVm } from '../vm/index.ts'
 import { FateWatch } from '../worker/fate.ts'
-import { Fates } from './fates.ts'
+import { Fates, failAll } from './fates.ts'
 
 vi.mock(import('../files/index.ts'), { spy: true })
 
@@ -106,6 +106,27 @@ test('when a disk is full, workers hear that they hear no more, and the user why
   death.abort(new Error('panic'))
   await expect.poll(() => watch.gone.reason?.message).toContain('workers cannot be told what becomes of their VM')
   expect(lines.join()).toContain('no space left on device')
+})
+
+test('when the end of who wrote them finds a full disk, all workers hear that they have no VM', async () => {
+  const directory = await mkdtemp(join(tmpdir(), 'tk-fates-'))
+  cleanUps.push(() => rm(directory, { recursive: true }))
+  const fates = new Fates(async () => directory)
+  const starting = { started: new Promise<StartedKernelVm>(() => {}) }
+  const watches = [await fates.follow(starting), await fates.follow(starting)].map(({ path }) => watching(path))
+  vi.mocked(files.replaceFileSync).mockImplementationOnce(() => {
+    throw Object.assign(new Error('ENOSPC: no space left on device, write'), { code: 'ENOSPC' })
+  })
+  failAll(directory, new Error('the thread ended'))
+  const told = await Promise.allSettled(watches.map((watch) => watch.ready()))
+  expect(told.map((one) => one.status === 'rejected' && one.reason.message).sort()).toEqual([
+    'the thread ended',
+    expect.stringContaining('workers cannot be told what becomes of their VM'),
+  ])
+})
+
+test('when the directory is gone as well, nothing more is thrown', () => {
+  failAll(join(tmpdir(), 'tk-fates-nowhere'), new Error('the thread ended'))
 })
 
 test('others cannot look into the files', async () => {

@@ -1,9 +1,9 @@
-import { readdirSync, renameSync, writeFileSync } from 'node:fs'
+import { readdirSync, renameSync } from 'node:fs'
 import { rename, writeFile } from 'node:fs/promises'
 import { dirname, join } from 'node:path'
 import type { Writable } from 'node:stream'
 import { reasonOf, titleOf, visible } from '../errors/index.ts'
-import { DirectoryUnusableError, replaceFile } from '../files/index.ts'
+import { DirectoryUnusableError, replaceFile, replaceFileSync } from '../files/index.ts'
 import { type Logger, silentLogger } from '../log/index.ts'
 import { kernelText } from '../options/index.ts'
 import { type StartedKernelVm, type VmAddresses, workerEnvironment } from '../vm/index.ts'
@@ -139,13 +139,32 @@ function unwritable(directory: string, cause?: unknown): DirectoryUnusableError 
   })
 }
 
-/** Tells all workers that have heard of a VM in this directory, or wait to, that they have it no more. For the end of who wrote the files. */
+/**
+ * Tells all workers that have heard of a VM in this directory, or wait to, that they have it no more. For the end of who wrote the files.
+ * Never throws: where the reason cannot be written, they hear of a failure all the same.
+ */
 export function failAll(directory: string, reason: unknown): void {
-  for (const name of readdirSync(directory)) {
+  const fate = JSON.stringify({ failure: failureOf(reason) } satisfies Fate)
+  for (const name of namesIn(directory)) {
     if (!name.endsWith(UNKNOWN)) continue
     const path = join(directory, name)
-    writeFileSync(path, JSON.stringify({ failure: failureOf(reason) } satisfies Fate))
-    renameSync(path, path.slice(0, -UNKNOWN.length))
+    // A disk that is full takes no reason, and what is cut off could not be read.
+    attempt(() => replaceFileSync(path, fate))
+    attempt(() => renameSync(path, path.slice(0, -UNKNOWN.length)))
+  }
+}
+
+/** One that was removed has none, and nobody reads there any more. */
+function namesIn(directory: string): readonly string[] {
+  return attempt(() => readdirSync(directory)) ?? []
+}
+
+/** Does what may fail for one file and is still to be done for the others. */
+function attempt<T>(work: () => T): T | undefined {
+  try {
+    return work()
+  } catch {
+    return undefined
   }
 }
 

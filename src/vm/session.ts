@@ -54,9 +54,8 @@ export function newSession(host: Host, options: Omit<SessionOptions, 'signal'>):
 }
 
 async function removeLeftovers(host: Host, log: Logger): Promise<void> {
-  await host.prune({ log })
-  // Where builds have theirs, if not VMs.
-  await sweepRunDirectories(tmpdir())
+  // Where builds have theirs, if not VMs. What fails with the one is no reason to leave the other.
+  await Promise.all([host.prune({ log }), sweepRunDirectories(tmpdir())])
 }
 
 /** The templates that this process makes now. A start that needs one of them waits, and takes no memory for making it as well. */

@@ -1,6 +1,6 @@
 import { spawn } from 'node:child_process'
 import { once } from 'node:events'
-import { chown, mkdir, mkdtemp, readdir, rm, stat, utimes, writeFile } from 'node:fs/promises'
+import { chmod, chown, mkdir, mkdtemp, readdir, rm, stat, symlink, utimes, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { basename, join } from 'node:path'
 import { afterEach, beforeEach, expect, test } from 'vitest'
@@ -101,6 +101,27 @@ test.runIf(process.getuid?.() === 0)("what is another user's is not swept", asyn
   }
   await sweepRunDirectories(directory)
   expect((await readdir(directory)).sort()).toEqual(names)
+})
+
+test('a link with the name of one is none', async () => {
+  await mkdir(join(directory, 'other'))
+  await symlink('other', join(directory, 'testkernels-1-aB3dEf'))
+  await sweepRunDirectories(directory)
+  expect((await readdir(directory)).sort()).toEqual(['other', 'testkernels-1-aB3dEf'])
+})
+
+test.runIf(process.getuid?.() === 0)('what this user may not remove stays, and the rest goes', async () => {
+  const names = ['testkernels-1-aaaaaa', 'testkernels-1-bbbbbb']
+  for (const name of names) await mkdir(join(directory, name))
+  await writeFile(join(directory, 'testkernels-1-aaaaaa/file'), '')
+  await chmod(directory, 0o777)
+  process.seteuid?.(65_534)
+  try {
+    await sweepRunDirectories(directory)
+  } finally {
+    process.seteuid?.(0)
+  }
+  expect(await readdir(directory)).toEqual(['testkernels-1-aaaaaa'])
 })
 
 test.runIf(process.getuid?.() === 0)('the QEMU of a root user is nobody, and the directory is its own', async () => {

@@ -1,5 +1,5 @@
 import { randomInt } from 'node:crypto'
-import { chown, lstat, rm } from 'node:fs/promises'
+import { chown, lstat } from 'node:fs/promises'
 import { join } from 'node:path'
 import {
   abandonedDirectories,
@@ -8,6 +8,7 @@ import {
   makeOwnedDirectory,
   type OwnedDirectory,
   ownedDirectories,
+  removeOurs,
 } from '../../files/index.ts'
 import { forwardSocket } from '../../forward/index.ts'
 import { thisUser, type UserIds } from '../../host/index.ts'
@@ -66,7 +67,7 @@ export function qemuUser(): UserIds {
  * what is left is empty.
  */
 export async function sweepRunDirectories(runtimeDirectory: string): Promise<void> {
-  for (const path of await abandonedRunDirectories(runtimeDirectory)) await rm(path, { recursive: true, force: true })
+  for (const path of await abandonedRunDirectories(runtimeDirectory)) await removeOurs(path)
 }
 
 /** The directories of this user whose owners are no more. */
