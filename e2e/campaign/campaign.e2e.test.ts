@@ -90,14 +90,15 @@ async function injected(fault: Fault, scene: Scene): Promise<Outcome & { isHang?
 
 async function leftAfterNextStart(options: SceneOptions, places: Places): Promise<readonly string[]> {
   await using scene = new Scene(options)
+  const look = { ...places, lookedMs: Date.now() }
   const program = scene.run(['true'])
   const { code } = await exit(program)
   if (code !== 0) return [`the next start ended with ${code}:\n${output(program)}`]
   await expect
-    .poll(() => leftovers(places), { timeout: SWEPT_DEADLINE_MS, interval: 100 })
+    .poll(() => leftovers(look), { timeout: SWEPT_DEADLINE_MS, interval: 100 })
     .toEqual([])
     .catch(() => {})
-  return await leftovers(places)
+  return await leftovers(look)
 }
 
 /** Of one try, whatever the others were. */

@@ -112,8 +112,8 @@ export const faults: readonly Fault[] = [
     weight: 3,
     inject: async (scene) => {
       const run = scene.run(STAYS)
-      const qemu = await scene.qemu()
       await up(run)
+      const qemu = await scene.qemuOf(run)
       killThere(qemu, 'SIGSTOP')
       scene.defer(() => killThere(qemu, 'SIGCONT'))
       await run.printed('stderr', /the VM does not answer/, HEARTBEAT_MS)

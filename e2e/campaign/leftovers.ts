@@ -19,8 +19,13 @@ export interface Places {
   readonly cacheDirectory: string
 }
 
+export interface Look extends Places {
+  /** When the start began that was to find all, in milliseconds since 1970: what was young then it had to leave. */
+  readonly lookedMs: number
+}
+
 /** What VMs that are no more left in the engine, among the processes, and in the file system. */
-export async function leftovers({ engine, volumes, directories, cacheDirectory }: Places): Promise<string[]> {
+export async function leftovers({ engine, volumes, directories, cacheDirectory, lookedMs }: Look): Promise<string[]> {
   const [listed, { Volumes }, networks] = await Promise.all([
     engine.docker.listContainers({ all: true }),
     engine.docker.listVolumes(),
@@ -29,7 +34,7 @@ export async function leftovers({ engine, volumes, directories, cacheDirectory }
   const exist = await Promise.all(listed.map((container) => container.State !== 'dead' || exists(engine, container)))
   const containers = listed.filter((_, at) => exist[at])
   const young = containers.filter(
-    ({ State, Created }) => State === 'created' && Date.now() - Created * 1000 < NEW_FOR_MS,
+    ({ State, Created }) => State === 'created' && lookedMs - Created * 1000 <= NEW_FOR_MS,
   )
   const had = young.flatMap(({ Mounts }) => Mounts.map(({ Name }) => Name))
   return [
@@ -41,7 +46,7 @@ export async function leftovers({ engine, volumes, directories, cacheDirectory }
       .map(({ Name }) => `volume ${Name}`),
     ...networks.filter(({ Name }) => !['bridge', 'host', 'none'].includes(Name)).map(({ Name }) => `network ${Name}`),
     ...processes(),
-    ...directories.flatMap((directory) => filesIn(directory)),
+    ...directories.flatMap((directory) => filesIn(directory, lookedMs)),
     // What replaces a file has the number of its process behind the name until it does.
     ...readdirSync(cacheDirectory, { recursive: true, encoding: 'utf8' }).filter((name) =>
       /\.\d+-[0-9a-f]{8}$/.test(name),
@@ -82,12 +87,12 @@ function read(pid: string, file: string): string {
   }
 }
 
-function filesIn(directory: string): string[] {
+function filesIn(directory: string, lookedMs: number): string[] {
   return readdirSync(directory).flatMap((name) => {
     const path = join(directory, name)
     const found = statSync(path, { throwIfNoEntry: false })
     if (found === undefined) return []
-    const isBeingMade = name.startsWith('testkernels-new-') && Date.now() - found.mtimeMs < NEW_FOR_MS
+    const isBeingMade = name.startsWith('testkernels-new-') && lookedMs - found.mtimeMs <= NEW_FOR_MS
     return isBeingMade ? [] : [`file ${path}`]
   })
 }

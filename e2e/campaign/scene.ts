@@ -127,6 +127,19 @@ export class Scene implements AsyncDisposable {
     return added()[0] ?? Number.NaN
   }
 
+  /** Once there is that of a program, whatever others are still ending. */
+  async qemuOf({ pid: owner }: Program): Promise<number> {
+    const { docker } = this.options.engine
+    const own = async () => {
+      const owned = (await docker.listContainers()).filter(({ Labels }) =>
+        Labels['testkernels.owner']?.startsWith(`${owner}@`),
+      )
+      return qemus().filter((pid) => owned.some(({ Id }) => read(pid, 'cgroup').includes(Id)))
+    }
+    await expect.poll(own, { timeout: DEADLINE_MS, interval: 10 }).not.toEqual([])
+    return (await own())[0] ?? Number.NaN
+  }
+
   async [Symbol.asyncDispose](): Promise<void> {
     for (const end of this.#ends.splice(0).reverse()) await end()
     for (const program of this.#programs) program.kill('SIGKILL')
@@ -168,15 +181,17 @@ export function failedWithCode(program: Program, { code }: Exit): string | undef
 }
 
 function qemus(): number[] {
-  const read = (pid: string, file: string) => {
-    try {
-      return readFileSync(join('/proc', pid, file), 'utf8')
-    } catch {
-      return ''
-    }
-  }
   return readdirSync('/proc')
     .filter((pid) => /^\d+$/.test(pid) && read(pid, 'comm').startsWith('qemu-system'))
     .filter((pid) => read(pid, 'cgroup').includes(`/${CGROUP}/`))
     .map(Number)
+}
+
+/** Empty for a process that has ended. */
+function read(pid: string | number, file: string): string {
+  try {
+    return readFileSync(join('/proc', String(pid), file), 'utf8')
+  } catch {
+    return ''
+  }
 }
