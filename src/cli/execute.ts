@@ -3,7 +3,7 @@ import { constants } from 'node:os'
 import type { Command } from 'commander'
 import { createProgress, type ProgressDisplay } from '../buildkit/progress/index.ts'
 import { formatError, TestkernelsError } from '../errors/index.ts'
-import { waits } from '../lifetime/index.ts'
+import { sayWhatKeeps } from '../lifetime/index.ts'
 import { createLogger, type Logger } from '../log/index.ts'
 import { type ProgressKind, readSettings, type Settings } from '../options/index.ts'
 
@@ -117,9 +117,6 @@ export function exitCodeOf(signal: NodeJS.Signals): number {
   return 128 + constants.signals[signal]
 }
 
-/** What ends in an orderly way has ended by then, on a machine at rest. */
-const ORDERLY_MS = 8_000
-
 /**
  * Aborts at the first SIGINT, SIGTERM or SIGHUP, so that all is ended in order; the second one ends this process. What takes long is
  * told by its name.
@@ -131,15 +128,10 @@ export function exitOnSignals(report: (line: string) => void): AbortSignal {
       // The engine ends the VMs all the same.
       if (controller.signal.aborted) process.exit(exitCodeOf(name))
       controller.abort(new InterruptedError(name))
-      setTimeout(() => report(stillEnding(waits())), ORDERLY_MS).unref()
+      sayWhatKeeps((waits) => report(`still ending; once more ends at once${waits}`))
     })
   }
   return controller.signal
-}
-
-function stillEnding(waits: readonly string[]): string {
-  const what = waits.map((wait) => `\n  waiting for ${wait}`).join('')
-  return `still ending; once more ends at once${what}`
 }
 
 /**

@@ -1,8 +1,9 @@
 // What is said of an engine, its images and VMs that a test makes up. The same with real ones: e2e/doctor.
+import * as fs from 'node:fs/promises'
 import { mkdtemp, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { afterEach, beforeEach, expect, test } from 'vitest'
+import { afterEach, beforeEach, expect, test, vi } from 'vitest'
 import { amd64 } from '../arch/amd64.ts'
 import { DeviceMissingError, type EngineView } from '../host/index.ts'
 import { FakeHost, type FakeHostOptions } from '../host/testing/fake-host.ts'
@@ -14,6 +15,8 @@ import { counted, engine, engineStorage, leftovers } from './engine.ts'
 import { checks } from './index.ts'
 import { memory } from './machine.ts'
 import { kvm, start, tun } from './vms.ts'
+
+vi.mock(import('node:fs/promises'), { spy: true })
 
 let home = ''
 
@@ -59,6 +62,16 @@ test('a storage driver that copies is a warning', async () => {
     status: 'warning',
     remedy: expect.stringContaining('overlay2'),
   })
+})
+
+test.each([
+  [100, 'failure', 'and a saved VM needs'],
+  [2_000, 'warning', 'and images and saved VMs take'],
+  [200_000, 'ok', 'free'],
+])("%i MiB on the engine's disk: %s", async (freeMib, status, message) => {
+  const room = { bavail: freeMib * 256, bsize: 4096 } as Awaited<ReturnType<typeof fs.statfs>>
+  vi.mocked(fs.statfs).mockResolvedValueOnce(room)
+  expect(await withEngine(engineStorage, {})).toMatchObject({ status, message: expect.stringContaining(message) })
 })
 
 test('leftovers are counted, and prune named', async () => {

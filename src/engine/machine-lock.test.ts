@@ -1,5 +1,7 @@
 import { createHash, randomUUID } from 'node:crypto'
+import { once } from 'node:events'
 import { readFile } from 'node:fs/promises'
+import { createServer } from 'node:net'
 import { expect, test } from 'vitest'
 import { createLogger } from '../log/index.ts'
 import { acquireMachineLock } from './machine-lock.ts'
@@ -47,6 +49,29 @@ test.runIf(process.platform === 'linux')(
     const log = createLogger({ write: (line) => lines.push(line) })
     await using _none = await acquireMachineLock(name, { what: 'base image', turnTimeoutMs: 1, log })
     expect(lines.at(-1)).toContain('making it as well')
+  },
+)
+
+test.runIf(process.platform === 'linux')(
+  'one who has its name and closes each connection at once keeps no processor busy',
+  async () => {
+    const name = randomUUID()
+    const digest = createHash('sha256').update(name).digest('hex')
+    let connections = 0
+    const stranger = createServer((socket) => {
+      connections++
+      socket.destroy()
+    })
+    stranger.listen(`\0testkernels/${digest}`.padEnd(108, '-'))
+    await once(stranger, 'listening')
+    try {
+      await using _none = await acquireMachineLock(name, { what: 'test', turnTimeoutMs: 500 })
+      // Thousands, where nothing is between two tries.
+      expect(connections).toBeGreaterThan(0)
+      expect(connections).toBeLessThan(20)
+    } finally {
+      stranger.close()
+    }
   },
 )
 

@@ -50,6 +50,16 @@ test("a file that is filled piece by piece has its name when it is whole, and is
   expect(await readFile(path, 'utf8')).toBe('piece by piece')
 })
 
+test('what a killed process left half filled goes a day later, when the next is made', async () => {
+  for (const name of ['file.12-0a1b2c3d', 'file.13-0a1b2c3d', 'file.1', 'files.14-0a1b2c3d', 'x.file.15-0a1b2c3d'])
+    await writeFile(join(directory, name), 'half')
+  for (const name of await readdir(directory))
+    if (name !== 'file.13-0a1b2c3d') await utimes(join(directory, name), 1, 1)
+  await replaceFileBy(join(directory, 'file'), (file) => file.write('whole'))
+  const kept = ['file', 'file.1', 'file.13-0a1b2c3d', 'files.14-0a1b2c3d', 'x.file.15-0a1b2c3d']
+  expect((await readdir(directory)).sort()).toEqual(kept)
+})
+
 test('what has not changed for long goes, with what is in it', async () => {
   await mkdir(join(directory, 'old'))
   for (const name of ['old/file', 'older', 'new']) await writeFile(join(directory, name), '')

@@ -1,7 +1,7 @@
 import { randomBytes } from 'node:crypto'
 import { renameSync, rmSync, writeFileSync } from 'node:fs'
 import { type FileHandle, open, readdir, rename, rm, stat, writeFile } from 'node:fs/promises'
-import { join } from 'node:path'
+import { basename, dirname, join } from 'node:path'
 
 export {
   abandonedDirectories,
@@ -42,11 +42,12 @@ export function replaceFileSync(path: string, content: string): void {
 
 /**
  * The same for what is large or comes piece by piece: a file (0600) is filled, which takes the other's place when it is whole. Of one that
- * is not, nothing stays.
+ * is not, nothing stays; of one whose process was killed, nothing after a day, when the next is made.
  * @throws what `fill` throws; what opening, syncing and renaming throw
  */
 export async function replaceFileBy<T>(path: string, fill: (file: FileHandle) => Promise<T>): Promise<T> {
   const beside = nameBeside(path)
+  await removeHalves(path)
   try {
     const file = await open(beside, 'wx', 0o600)
     try {
@@ -64,6 +65,18 @@ export async function replaceFileBy<T>(path: string, fill: (file: FileHandle) =>
   }
 }
 
+/** Nothing takes that long to write. */
+const HALF_KEPT_MS = 24 * 3_600_000
+
+async function removeHalves(path: string): Promise<void> {
+  const name = basename(path)
+  const isHalf = (other: string) => other.startsWith(name) && BESIDE.test(other.slice(name.length))
+  await removeOlder(dirname(path), { keptMs: HALF_KEPT_MS, only: isHalf })
+}
+
+/** What `nameBeside` adds. */
+const BESIDE = /^\.\d+-[0-9a-f]{8}$/
+
 /** On the same file system, and nobody else's: two threads of a process may write at once. */
 function nameBeside(path: string): string {
   return `${path}.${process.pid}-${randomBytes(4).toString('hex')}`
@@ -74,14 +87,20 @@ export interface RemoveOlderOptions {
   readonly keptMs: number
   /** Milliseconds since 1970. @default now */
   readonly now?: number
+  /** Whether what has a name may go. @default all may */
+  readonly only?: (name: string) => boolean
 }
 
 /**
  * Removes the files and directories of a directory that have not changed for long. One that is not there has none; what another user has
  * in a directory for all stays.
  */
-export async function removeOlder(directory: string, { keptMs, now = Date.now() }: RemoveOlderOptions): Promise<void> {
+export async function removeOlder(
+  directory: string,
+  { keptMs, now = Date.now(), only = () => true }: RemoveOlderOptions,
+): Promise<void> {
   for (const name of await readdir(directory).catch(() => [])) {
+    if (!only(name)) continue
     const path = join(directory, name)
     const found = await stat(path).catch(() => undefined)
     if (found === undefined || now - found.mtimeMs <= keptMs) continue

@@ -106,7 +106,15 @@ export function waitingFor(what: string): Disposable {
   return { [Symbol.dispose]: () => void current.delete(wait) }
 }
 
-/** The names of all waits, the oldest first. */
-export function waits(): readonly string[] {
-  return [...new Set([...current].map(({ what }) => what))]
+/** What ends in an orderly way has ended by then, on a machine at rest. */
+const ORDERLY_MS = 8_000
+
+/**
+ * Says once what an orderly end still waits for, where it takes long and is not over by then: when it is disposed. It keeps no process alive.
+ * @param report takes a line for each wait, the oldest first
+ */
+export function sayWhatKeeps(report: (lines: string) => void): Disposable {
+  const say = () => report([...new Set([...current].map(({ what }) => `\n  waiting for ${what}`))].join(''))
+  const timer = setTimeout(say, ORDERLY_MS).unref()
+  return { [Symbol.dispose]: () => clearTimeout(timer) }
 }

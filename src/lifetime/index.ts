@@ -4,9 +4,9 @@ export {
   neverAborted,
   orAborted,
   reasonInTime,
+  sayWhatKeeps,
   startDeadline,
   waitingFor,
-  waits,
   whenAborted,
 } from './deadline.ts'
 export { Disposals } from './disposals.ts'

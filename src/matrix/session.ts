@@ -3,7 +3,8 @@ import { join } from 'node:path'
 import { isatty } from 'node:tty'
 import { createProgress } from '../buildkit/progress/index.ts'
 import { loopbackAddress } from '../forward/index.ts'
-import { createLogger, LineSplitter } from '../log/index.ts'
+import { sayWhatKeeps } from '../lifetime/index.ts'
+import { createLogger, LineSplitter, type Logger } from '../log/index.ts'
 import { type Isolation, type KeepOnFailure, type KernelEntry, type RetryOn, readSettings } from '../options/index.ts'
 import {
   launchVm,
@@ -36,6 +37,7 @@ export interface TestSession {
   readonly open: Set<ProjectLease>
   /** For what only workers of this process may open. */
   readonly directory: () => Promise<string>
+  readonly log: Logger
 }
 
 /** What a project of a test runner wants of VMs. */
@@ -80,7 +82,7 @@ export function testSession(write: (line: string) => void): TestSession {
 
 /** Starts the VMs that a project needs, or shares those that are there; does not wait for them. */
 export async function leaseForProject(session: TestSession, wants: ProjectWants): Promise<ProjectLease> {
-  const { vms, reports, kept, open } = session
+  const { vms, reports, kept, open, log } = session
   const { entries, owner, keepOnFailure } = wants
   const leases = entries.map((entry) => vms.lease(entry, owner))
   const keep = (vm: StartedKernelVm, end: () => Promise<void>) => kept.keep(vm, { keepOnFailure, end })
@@ -97,6 +99,7 @@ export async function leaseForProject(session: TestSession, wants: ProjectWants)
   }
   let released: Promise<void> | undefined
   const releaseAll = async () => {
+    using _slow = sayWhatKeeps((waits) => log.info(`still ending VMs${waits}`))
     open.delete(lease)
     await sources.close()
     await Promise.all(leases.map(giveUp))
@@ -150,10 +153,8 @@ async function openSources(
 
 function openTestSession(write: (line: string) => void): TestSession {
   const settings = readSettings()
-  const log = createLogger({
-    write: (line) => write(`testkernels ${line}`),
-    level: settings.debug ? 'debug' : 'info',
-  })
+  const level = settings.debug ? 'debug' : 'info'
+  const log = createLogger({ write: (line) => write(`testkernels ${line}`), level })
   const warning = testcontainersHostWarning(settings.homeDirectory)
   if (warning !== undefined) log.warn(warning)
   // Plain lines: test runners have a live summary already, and two live displays fight.
@@ -178,7 +179,7 @@ function openTestSession(write: (line: string) => void): TestSession {
   const makeDirectory = () => makeRunDirectory(settings.runtimeDirectory)
   const retriesFor = (first: Promise<StartedKernelVm>) =>
     new Retries({ first, makeDirectory, address: loopbackAddress(), fates, logs: following })
-  return { vms, fates, logs: following, reports, retriesFor, kept, open: new Set(), directory }
+  return { vms, fates, logs: following, reports, retriesFor, kept, open: new Set(), directory, log }
 }
 
 function startIn(session: () => Promise<Session>, logs: RunLogs): StartEntry {

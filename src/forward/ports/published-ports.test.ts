@@ -6,6 +6,7 @@ import { afterEach, beforeEach, expect, onTestFinished, test } from 'vitest'
 import type { PortPublishers, Published, Publisher } from '../../host/index.ts'
 import { silentLogger as log } from '../../log/index.ts'
 import type { Destination, Streams } from '../../streams/index.ts'
+import { freePort, takenPort } from '../testing/ports.ts'
 import { loopbackAddress, PublishedPorts, type PublishedPortsOptions } from './published-ports.ts'
 
 type PublishedPort = Published['published'][number]
@@ -83,26 +84,9 @@ async function dial(port: number): Promise<Socket> {
   return socket
 }
 
-/** One at which somebody else listens until the test is over. */
-async function takenPort(): Promise<number> {
-  const taken = createServer().listen(0, address)
-  await once(taken, 'listening')
-  onTestFinished(() => void taken.close())
-  return (taken.address() as { port: number }).port
-}
-
-async function freePort(): Promise<number> {
-  const probe = createServer().listen(0, address)
-  await once(probe, 'listening')
-  const { port } = probe.address() as { port: number }
-  probe.close()
-  await once(probe, 'close')
-  return port
-}
-
 test('a port is open when its container has started, and carries both directions to their ends', async () => {
   const ports = await follow()
-  const port = await freePort()
+  const port = await freePort(address)
   containers.set('web', [everywhere(port), { ...everywhere(port), hostIp: '::' }])
   await ports.opened(container('web'))
   const socket = await dial(port)
@@ -112,7 +96,7 @@ test('a port is open when its container has started, and carries both directions
 })
 
 test('what runs already is open from the start, and what ends is closed', async () => {
-  const port = await freePort()
+  const port = await freePort(address)
   containers.set('web', [everywhere(port)])
   await follow()
   const socket = await dial(port)
@@ -123,7 +107,7 @@ test('what runs already is open from the start, and what ends is closed', async 
 })
 
 test('a container that is started again with another port has that one alone', async () => {
-  const [first, second] = [await freePort(), await freePort()]
+  const [first, second] = [await freePort(address), await freePort(address)]
   const ports = await follow()
   containers.set('web', [everywhere(first)])
   await ports.opened(container('web'))
@@ -134,7 +118,7 @@ test('a container that is started again with another port has that one alone', a
 })
 
 test('what is published at one address of the guest, over IPv6 alone, or over SCTP, stays in the guest', async () => {
-  const port = await freePort()
+  const port = await freePort(address)
   const ports = await follow()
   containers.set('web', [
     { ...everywhere(port), hostIp: '127.0.0.1' },
@@ -146,8 +130,8 @@ test('what is published at one address of the guest, over IPv6 alone, or over SC
 })
 
 test('a port that is taken here is an error by name, and its container does not run', async () => {
-  const port = await takenPort()
-  const free = await freePort()
+  const port = await takenPort(address)
+  const free = await freePort(address)
   const ports = await follow()
   containers.set('web', [everywhere(port)])
   containers.set('other', [everywhere(free)])
@@ -161,7 +145,7 @@ test('a port that is taken here is an error by name, and its container does not 
 })
 
 test('who starts a container reads why it was killed, also when an event told of its start before', async () => {
-  const port = await takenPort()
+  const port = await takenPort(address)
   const ports = await follow()
   containers.set('web', [everywhere(port)])
   changed(container('web'))
@@ -172,7 +156,7 @@ test('who starts a container reads why it was killed, also when an event told of
 })
 
 test('also when the container is removed with its end, and is not there any more', async () => {
-  const port = await takenPort()
+  const port = await takenPort(address)
   const ports = await follow()
   containers.set('web', [everywhere(port)])
   changed(container('web'))
@@ -184,7 +168,7 @@ test('also when the container is removed with its end, and is not there any more
 
 test('a port may be of TCP and of UDP, and each leads to its own', async () => {
   const ports = await follow()
-  const port = await freePort()
+  const port = await freePort(address)
   containers.set('dns', [everywhere(port), { ...everywhere(port), protocol: 'udp' }])
   await ports.opened(container('dns'))
   ;(await dial(port)).destroy()
@@ -201,7 +185,7 @@ test('a port may be of TCP and of UDP, and each leads to its own', async () => {
 })
 
 test('a service of a swarm has its ports as a container has, and is removed when one cannot be opened', async () => {
-  const [first, second, taken] = [await freePort(), await freePort(), await takenPort()]
+  const [first, second, taken] = [await freePort(address), await freePort(address), await takenPort(address)]
   services.set('there', [everywhere(first)])
   const ports = await follow()
   ;(await dial(first)).destroy()
@@ -218,9 +202,9 @@ test('a service of a swarm has its ports as a container has, and is removed when
 
 test('no VM has more ports open here than it may', async () => {
   const ports = await follow({ mostPorts: 2 })
-  containers.set('few', [everywhere(await freePort()), everywhere(await freePort())])
+  containers.set('few', [everywhere(await freePort(address)), everywhere(await freePort(address))])
   await ports.opened(container('few'))
-  containers.set('more', [everywhere(await freePort())])
+  containers.set('more', [everywhere(await freePort(address))])
   await expect(ports.opened(container('more'))).rejects.toMatchObject({
     code: 'PORT_NOT_FORWARDED',
     message: expect.stringContaining('one more than the 2 of a VM'),
@@ -229,7 +213,7 @@ test('no VM has more ports open here than it may', async () => {
 })
 
 test('a UDP port that is taken here is an error by name', async () => {
-  const port = await freePort()
+  const port = await freePort(address)
   const taken = createSocket('udp4').bind(port, address)
   onTestFinished(() => void taken.close())
   await once(taken, 'listening')
@@ -252,7 +236,7 @@ test('a connection that the guest refuses is reset', async () => {
 })
 
 test('nothing is open after the end, and a container that starts later changes nothing', async () => {
-  const port = await freePort()
+  const port = await freePort(address)
   const ports = await follow()
   containers.set('web', [everywhere(port)])
   await ports.opened(container('web'))

@@ -47,7 +47,14 @@ export function register({
   })
   const fates = { follow: async ({ name }: VmLease) => ({ path: join(directory, `${name}.json`) }) }
   const kept = new KeptVms({ log, isAttended: true })
-  holder[KEY] = { vms, fates, reports: { takeUnclaimed: () => reported.splice(0) }, kept, open: new Set() }
+  holder[KEY] = {
+    vms,
+    fates,
+    reports: { takeUnclaimed: () => reported.splice(0) },
+    kept,
+    open: new Set(),
+    log: silentLogger,
+  }
   return { running, started, kept }
 }
 
