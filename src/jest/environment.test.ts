@@ -43,6 +43,16 @@ test('a test that calls back is told by calling back; a generator is left alone'
   expect(generating.fn).toBe(generator)
 })
 
+const request = {
+  id: 'id',
+  rows: [],
+  place: 0,
+  scope: 'suite',
+  isolation: 'project',
+  retryOn: 'same-vm',
+  keepOnFailure: false,
+} as const
+
 class PlainEnvironment {
   readonly global = globalThis
   async setup() {}
@@ -55,15 +65,6 @@ test.each([
   { project: 600_000, jest: 1000, holds: 600_000 },
   { project: 7, jest: undefined, holds: 7 },
 ])("of a project's time limit $project and Jest's $jest holds $holds", async ({ project, jest, holds }) => {
-  const request = {
-    id: 'id',
-    rows: [],
-    place: 0,
-    scope: 'suite',
-    isolation: 'project',
-    retryOn: 'same-vm',
-    keepOnFailure: false,
-  } as const
   const Environment = withKernels(PlainEnvironment, {
     ...request,
     ...(project !== undefined && { testTimeoutMs: project }),
@@ -73,4 +74,17 @@ test.each([
   const state = { testTimeout: 'what Jest has', rootDescribeBlock: block('ROOT', []) } as unknown as CircusState
   await environment.handleTestEvent?.({ name: 'setup' }, state)
   expect(state.testTimeout).toBe(holds)
+})
+
+test('a test runner that says nothing of its tests is refused by name', () => {
+  const Environment = withKernels(PlainEnvironment, request)
+  const config = (testRunner: string) => ({ globalConfig: {}, projectConfig: { testRunner } })
+  const make = (testRunner: string) => new Environment(config(testRunner), { testPath: '/x.test.js' })
+  expect(() => make('/app/node_modules/jest-jasmine2/build/index.js')).toThrow(
+    expect.objectContaining({
+      code: 'INVALID_OPTION',
+      message: expect.stringContaining('jest-circus, is the default'),
+    }),
+  )
+  make('/app/node_modules/jest-circus/runner.js')
 })

@@ -1,4 +1,4 @@
-import { TEST_TIMEOUT_MS } from '../options/index.ts'
+import { InvalidOptionError, TEST_TIMEOUT_MS } from '../options/index.ts'
 import {
   abortable,
   abortableWithCallback,
@@ -50,6 +50,7 @@ export function withKernels(module: EnvironmentModule, request: KernelRequest): 
 
     constructor(...args: ConstructorParameters<EnvironmentClass>) {
       super(...args)
+      checkTestRunner(args[0].projectConfig?.testRunner)
       // Jest has taken that of its whole configuration already.
       const ours = args[0].globalConfig.testTimeout === undefined ? TEST_TIMEOUT_MS : undefined
       this.#testTimeoutMs = request.testTimeoutMs ?? ours
@@ -212,4 +213,13 @@ function makeAbortable(holder: { fn?: TestFunction }, vms: readonly Pick<LeasedV
   // Jest runs generators as it did before there were promises. They are rare, and have their timeout.
   if (vms.length === 0 || fn === undefined || fn.constructor.name === 'GeneratorFunction') return
   holder.fn = fn.length > 0 ? abortableWithCallback(fn, vms) : abortable(fn, vms)
+}
+
+/** @throws InvalidOptionError for the test runner of old, with which a VM that dies would fail no test */
+function checkTestRunner(path = ''): void {
+  if (!path.includes('jest-jasmine2')) return
+  throw new InvalidOptionError({
+    what: `the test runner ${path} tells a test environment nothing of its tests`,
+    remedy: "remove testRunner from Jest's configuration: its own, jest-circus, is the default",
+  })
 }

@@ -9,7 +9,11 @@ export interface Environment {
 }
 
 export type EnvironmentClass = new (
-  config: { readonly globalConfig: { readonly testTimeout?: number } },
+  config: {
+    readonly globalConfig: { readonly testTimeout?: number }
+    /** Paths of modules. */
+    readonly projectConfig?: { readonly testRunner?: string }
+  },
   context: { readonly testPath: string },
 ) => Environment
 
