@@ -2,7 +2,7 @@
 // minutes (fixtures/kernel-source); each mistake is one clear error, and leaves no image.
 import { execFile } from 'node:child_process'
 import { randomBytes } from 'node:crypto'
-import { cp, mkdtemp, rm, writeFile } from 'node:fs/promises'
+import { appendFile, cp, mkdtemp, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { promisify } from 'node:util'
@@ -82,6 +82,21 @@ test('a tree is built as it is, and again when it changed', async () => {
   expect(stepsOf(second.stderr, 'DONE')).toContain(`[kernel ${name}] make bzImage modules`)
   // What did not change comes out of ccache.
   expect(second.stderr).toMatch(/Hits: +1 \/ +1 /)
+})
+
+test("another suite's compiler, of a kernel that takes warnings for errors and writes into its tree", async () => {
+  const tree = join(directory, name)
+  await writeFile(join(tree, 'compiled.c'), `#warning "${name}"\n#if __GNUC__ != 12\n#error "not bookworm's"\n#endif\n`)
+  // As those of RHEL 8.
+  const makefile = [
+    'override CC += $(if $(DISABLE_WERROR),,-Werror)',
+    'bzImage: header',
+    'header: ; >$(CURDIR)/header.h',
+  ]
+  await appendFile(join(tree, 'Makefile'), `${makefile.join('\n')}\n`)
+  const { code, error, stderr } = await build(`source:${tree}#compiler=debian/bookworm`)
+  expect({ code, error }).toEqual({ code: 0, error: '' })
+  expect(stderr).toContain(`warning: #warning "${name}"`)
 })
 
 test('a wrong checksum', async () => {

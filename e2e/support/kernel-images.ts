@@ -153,13 +153,15 @@ async function kernelTrees() {
 async function builtKernel(): Promise<State> {
   const settings = readSettings()
   const { kernelMirror, cacheDirectory } = settings
+  const base = markOurs(llb.image(baseRef(), { platform }))
   const { state } = await sourceKernel(
     parseKernelReference('source:debian/bookworm') as SourceKernel,
     'debian/bookworm',
     {
       arch,
-      base: markOurs(llb.image(baseRef(), { platform })),
+      base,
       suite: 'trixie',
+      debian: async () => base,
       mirror: await debianMirror(settings),
       kernelMirror,
       cacheDirectory,

@@ -52,6 +52,7 @@ export async function planKernel(request: VmImageRequest) {
     base: from,
     tools: withTools,
     suite: BASE_SUITE,
+    debian: async (suite) => stateOf(await base(suite), request),
   })
   const planned: KeyedIngredient = { ...ingredient, key: keyOf(arch, ingredient) }
   const planImage = async (facts: KernelFacts): Promise<ImagePlan> => {

@@ -165,8 +165,9 @@ export function kernelText(kernel: KernelSpec): string {
     ]
     return withParts(`dockerfile:${dockerfile}`, chosen)
   }
-  const { source, version, config = [] } = kernel
-  return withParts(version === undefined ? `source:${source}` : `version:${version}`, config)
+  const { source, version, config = [], compiler } = kernel
+  const chosen = [...config, ...(compiler === undefined ? [] : [`the compiler of ${compiler}`])]
+  return withParts(version === undefined ? `source:${source}` : `version:${version}`, chosen)
 }
 
 function withParts(reference: string, parts: readonly string[]): string {

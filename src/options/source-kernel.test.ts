@@ -48,6 +48,30 @@ test.each([
   expect(() => parseKernelReference(text, 'mine')).toThrow(/^mine: /)
 })
 
+test.each([
+  ['version:4.19.48#compiler=debian/bullseye', { origin: { kind: 'version', version: '4.19.48' } }],
+  [
+    `version:4.19.48#sha256=${sha256},compiler=debian/bullseye`,
+    { origin: { kind: 'version', version: '4.19.48', sha256 } },
+  ],
+  [`source:${tarball}#compiler=debian/bullseye`, { origin: { kind: 'tarball', path: tarball } }],
+])('reads the compiler of %s', (text, kernel) => {
+  expect(parseKernelReference(text)).toEqual({ kind: 'source', config: [], compilerSuite: 'bullseye', ...kernel })
+})
+
+test.each(['debian/potato', 'bullseye', 'debian/bullseye-backports', ''])("refuses the compiler '%s'", (compiler) => {
+  const message = `mine: there is no compiler of '${compiler}'`
+  expect(() => parseKernelReference(`version:4.19#compiler=${compiler}`, 'mine')).toThrow(message)
+  expect(() => parseKernelReference({ version: '4.19', compiler }, 'mine')).toThrow(
+    'name one of debian/bullseye, debian/bookworm',
+  )
+})
+
+test('what follows a # is nothing but a checksum and a compiler', () => {
+  expect(() => parseKernelReference(`version:4.19#sha256=${sha256},gcc=10`)).toThrow('is no version of the kernel')
+  expect(() => parseKernelReference('version:4.19#,compiler=debian/bullseye')).toThrow('is no version of the kernel')
+})
+
 test('an object has config fragments, ready-made ones and files', () => {
   const { reference } = parseKernelEntry('k', {
     kernel: { source: 'debian/bookworm', config: ['cgroup-v1', fragment] },
@@ -81,6 +105,9 @@ test('the command line gives fragments apart from the reference', () => {
 test('messages name a kernel as the user did', () => {
   expect(kernelText('source:debian/trixie')).toBe('source:debian/trixie')
   expect(kernelText({ version: '6.12', config: ['kasan', './my.config'] })).toBe('version:6.12 with kasan, ./my.config')
+  expect(kernelText({ source: './linux-4.18', compiler: 'debian/bullseye' })).toBe(
+    'source:./linux-4.18 with the compiler of debian/bullseye',
+  )
 })
 
 test('every ready-made fragment is there, and base.config is always taken', async () => {

@@ -9,6 +9,8 @@ export interface SourceKernel {
   readonly origin: SourceOrigin
   /** Merged in this order, on top of the base configuration. */
   readonly config: readonly ConfigFragment[]
+  /** The suite of Debian whose compiler builds it. @default the one of all build steps */
+  readonly compilerSuite?: string
 }
 
 export type SourceOrigin =
@@ -34,6 +36,11 @@ export interface SourceKernelOptions {
   readonly sha256?: string
   /** Ready-made fragments (`cgroup-v1`, `kasan`, `debug`, `btf`) and paths of your own, a later one before an earlier one. */
   readonly config?: readonly string[]
+  /**
+   * `debian/SUITE`, whose gcc and binutils build it: kernels do not compile with those of many years later.
+   * bullseye has gcc 10, bookworm 12, trixie 14. @default debian/trixie
+   */
+  readonly compiler?: string
 }
 
 /** In images/kernel/fragments. */
@@ -44,19 +51,23 @@ export const sourceKernelOptions = v.strictObject({
   version: v.optional(v.string()),
   sha256: v.optional(v.string()),
   config: v.optional(v.array(v.string())),
+  compiler: v.optional(v.string()),
 })
 
 const VERSION = /^[1-9]\d*\.\d+(?:\.\d+|-rc[1-9]\d*)?$/
 const SHA256 = /^[0-9a-f]{64}$/i
 
+const TEXT = /^(version|source):(.+?)(?:#((?:sha256|compiler)=[^,]*(?:,(?:sha256|compiler)=[^,]*)*))?$/
+
 /**
- * Reads `version:X.Y.Z` and `source:...`, each also with `#sha256=HEX`.
+ * Reads `version:X.Y.Z` and `source:...`, each also with `#sha256=HEX`, `#compiler=debian/SUITE` or both, with a comma between.
  * @returns undefined for what is neither
  */
 export function sourceKernelText(text: string): SourceKernelOptions | undefined {
-  const [, scheme, rest = '', sha256] = /^(version|source):(.+?)(?:#sha256=(.*))?$/.exec(text) ?? []
+  const [, scheme, rest = '', more] = TEXT.exec(text) ?? []
   if (scheme !== 'version' && scheme !== 'source') return undefined
-  return { [scheme]: rest, ...(sha256 === undefined ? {} : { sha256 }) }
+  const pairs = more?.split(',').map((pair) => pair.split('=')) ?? []
+  return { [scheme]: rest, ...Object.fromEntries(pairs) }
 }
 
 /**
@@ -82,7 +93,7 @@ export function parseSourceKernel(
   suites: readonly string[],
   entry?: string,
 ): SourceKernel {
-  const { source, version, sha256, config = [] } = options
+  const { source, version, sha256, config = [], compiler } = options
   if ((source === undefined) === (version === undefined))
     throw invalid("a kernel from source has either 'source' or 'version'", 'give one of them', entry)
   if (sha256 !== undefined && !SHA256.test(sha256))
@@ -94,7 +105,19 @@ export function parseSourceKernel(
       : versionOrigin(version, checksum, entry)
   if (sha256 !== undefined && !('sha256' in origin))
     throw invalid(`a sha256 is of a tarball, and '${source}' is none`, "leave out 'sha256'", entry)
-  return { kind: 'source', origin, config: config.map((name) => fragment(name, entry)) }
+  return {
+    kind: 'source',
+    origin,
+    config: config.map((name) => fragment(name, entry)),
+    ...(compiler !== undefined && { compilerSuite: compilerSuite(compiler, suites, entry) }),
+  }
+}
+
+function compilerSuite(compiler: string, suites: readonly string[], entry?: string): string {
+  const suite = suites.find((name) => compiler === `debian/${name}`)
+  if (suite !== undefined) return suite
+  const known = suites.map((name) => `debian/${name}`).join(', ')
+  throw invalid(`there is no compiler of '${compiler}'`, `name one of ${known}`, entry)
 }
 
 interface Checksum {

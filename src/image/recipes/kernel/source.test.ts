@@ -1,8 +1,10 @@
 import { mkdtemp, rm, utimes, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
+import { fromBinary } from '@bufbuild/protobuf'
 import { afterEach, beforeEach, expect, test } from 'vitest'
 import { amd64 } from '../../../arch/amd64.ts'
+import { OpSchema } from '../../../buildkit/gen/ops_pb.ts'
 import { llb } from '../../../buildkit/graph.ts'
 import { silentLogger } from '../../../log/index.ts'
 import { parseKernelReference, type SourceKernel, type SourceKernelOptions } from '../../../options/index.ts'
@@ -16,8 +18,9 @@ afterEach(() => rm(directory, { recursive: true }))
 
 async function ingredientOf(options: SourceKernelOptions) {
   const signal = new AbortController().signal
-  const base = llb.image('debian', { platform: amd64.platform })
-  const context = { arch: amd64, base, suite: 'trixie', mirror: undefined, kernelMirror: undefined }
+  const debian = async (suite: string) => llb.image(`debian:${suite}`, { platform: amd64.platform })
+  const base = await debian('trixie')
+  const context = { arch: amd64, base, suite: 'trixie', debian, mirror: undefined, kernelMirror: undefined }
   return await sourceKernel(parseKernelReference(options) as SourceKernel, 'label', {
     ...context,
     cacheDirectory: directory,
@@ -49,6 +52,7 @@ test('the same input is the same kernel, any other input another', async () => {
     { source: 'debian/trixie', config: [fragment, 'cgroup-v1'] },
     { version: '6.12.10', sha256 },
     { version: '6.12.11', sha256 },
+    { version: '6.12.11', sha256, compiler: 'debian/bullseye' },
   ]
   const keys = await Promise.all(inputs.map(keyOf))
   expect(new Set(keys).size).toBe(inputs.length)
@@ -72,6 +76,15 @@ test('another configuration shares the compiler and the unpacked source', async 
   const other = await stepsOf({ source: 'debian/trixie', config: ['kasan'] })
   // Fragments, configuration, compilation.
   expect(other.filter((digest) => !plain.includes(digest))).toHaveLength(3)
+})
+
+test('the compiler of another suite is on a base of that suite, and what it builds is not', async () => {
+  const { state } = await ingredientOf({ source: 'debian/bookworm', compiler: 'debian/bullseye' })
+  const ops = state.definition().vertexes.map(({ bytes }) => fromBinary(OpSchema, bytes).op)
+  const images = ops.map((op) => op.case === 'source' && op.value.identifier)
+  expect(images).toContain('docker-image://docker.io/library/debian:bullseye')
+  // Debian's source is fetched with apt of the base, whose archive has it.
+  expect(images).toContain('docker-image://docker.io/library/debian:trixie')
 })
 
 test('a tarball of this machine is sent by itself, and counts with its content', async () => {

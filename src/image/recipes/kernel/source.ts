@@ -11,6 +11,8 @@ import { type SourceTreeContext, sourceTree } from './source-tree.ts'
 export interface SourceKernelContext extends Omit<SourceTreeContext, 'compiler' | 'step'> {
   /** That of `base`. */
   readonly suite: string
+  /** A Debian of another suite, to compile on. */
+  readonly debian: (suite: string) => Promise<State>
 }
 
 /**
@@ -26,7 +28,8 @@ export async function sourceKernel(
   const { arch } = context
   const { image } = arch.kernel
   const step = (what: string) => `[kernel ${label}] ${what}`
-  const compiler = kernelTools(context)
+  const { compilerSuite: suite } = reference
+  const compiler = kernelTools(suite === undefined ? context : { ...context, suite, base: await context.debian(suite) })
   const source = await sourceTree(reference.origin, { ...context, compiler, step })
   const tree = llb.bind('/tree', source.state)
   const out = llb.output('/out')
@@ -46,11 +49,14 @@ export async function sourceKernel(
   const built = compiler.run({
     name: step(`make ${image} modules`),
     args: ['sh', '/src/build-source.sh', arch.kernel.arch, arch.kernel.directory, image],
+    // RHEL 8's makefiles take every warning for an error, and a compiler of other years than theirs warns of more.
+    env: suite === undefined ? undefined : { DISABLE_WERROR: '1' },
     mounts: [
       llb.bind('/src', sources('kernel', { arch, only: ['build-source.sh'] }), { selector: '/src' }),
       llb.bind('/config', configured.mountOutput('/out')),
       llb.cache('/ccache', { id: 'testkernels-ccache' }),
-      tree,
+      // They also write a header into the tree, although they build elsewhere; it goes no further.
+      suite === undefined ? tree : llb.bind('/tree', source.state, { access: 'read-write' }),
       out,
     ],
   })
