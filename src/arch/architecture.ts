@@ -23,6 +23,8 @@ export interface QemuNames {
   readonly debianPackage: string
   /** A machine for each way in which a guest may find its devices. */
   readonly machines: Readonly<Record<Transport, QemuMachine>>
+  /** For kernels from before `until`, which do not come up on those; its devices are on PCI. */
+  readonly oldMachine: QemuMachine & { readonly until: readonly [major: number, minor: number] }
   /** The device of the first serial port in the guest. */
   readonly console: string
   /** What this machine's kernel is told at each boot. */

@@ -26,12 +26,12 @@ export interface ImagePlan {
 }
 
 /** What the images of all kernels start with. */
-function configFor(arch: Architecture, { transport, scratch }: Drivers): ImageConfig {
+function configFor(arch: Architecture, { transport, generation, scratch }: Drivers): ImageConfig {
   return {
     platform: arch.platform,
     entrypoint: [imagePaths.entrypoint],
     // For `docker run IMAGE`; a VM of ours has a command of its own.
-    cmd: standaloneArguments({ arch, transport }),
+    cmd: standaloneArguments({ arch, transport, generation }),
     // For images/runner/supervise, which makes that disk.
     env: { TESTKERNELS_SCRATCH: scratch },
     labels: vmLabels,

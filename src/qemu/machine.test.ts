@@ -33,6 +33,18 @@ test('on PCI it has the same devices in the same order, and none of MMIO', () =>
   expect(after('-M', onPci)).not.toBe(after('-M', onMmio))
 })
 
+test('the machine of an old kernel is another one with the same devices', () => {
+  const old = qemuArguments({ ...machine, transport: 'pci', generation: 'old' })
+  const current = qemuArguments({ ...machine, transport: 'pci' })
+  expect(after('-M', old)).toMatch(/^q35,/)
+  expect(after('-M', qemuArguments({ ...machine, transport: 'pci', generation: 'old', start: 'stopped' }))).toBe(
+    after('-M', old),
+  )
+  // The firmware of the other only starts kernels on that.
+  expect(old).not.toContain('-bios')
+  expect(old.slice(old.indexOf('-smp'))).toEqual(current.slice(current.indexOf('-smp')))
+})
+
 test('a device for a network of VMs comes after that of the link, with a clone as well', () => {
   const nets = (args: string[]) => args.filter((word) => /^tap,|^virtio-net/.test(word)).join(' ')
   for (const start of ['boot', 'stopped'] as const) {

@@ -56,6 +56,8 @@ export interface Machine {
   readonly arch: Architecture
   /** The one that the image's kernel has drivers for. */
   readonly transport: Transport
+  /** `old`: the one for kernels that do not come up on the others; its transport is PCI. @default 'current' */
+  readonly generation?: 'old' | 'current'
   readonly accelerator: Accelerator
   readonly memoryMib: number
   readonly cpus: number
@@ -110,9 +112,9 @@ function preloadDisk({ start, transport }: Machine): Device {
 }
 
 /** What `docker run IMAGE` starts when nobody says what: emulation, which runs everywhere, and nobody to talk to the guest. */
-export function standaloneArguments({ arch, transport }: Pick<Machine, 'arch' | 'transport'>): string[] {
+export function standaloneArguments(machine: Pick<Machine, 'arch' | 'transport' | 'generation'>): string[] {
   const emulated = { kind: 'tcg', counterKhz: MEASURED_AT_START } as const
-  return qemuArguments({ arch, transport, accelerator: emulated, memoryMib: 2048, cpus: 2, cgroup: 2 })
+  return qemuArguments({ ...machine, accelerator: emulated, memoryMib: 2048, cpus: 2, cgroup: 2 })
 }
 
 /** Debian's kernels leave these two of v1 off unless asked; on v2 they are always there. */
@@ -138,7 +140,7 @@ export function probeArguments(arch: Architecture, chosen: Accelerator): string[
   )
 }
 
-type Hardware = Pick<Machine, 'arch' | 'transport' | 'accelerator' | 'memoryMib' | 'cpus' | 'memory'>
+type Hardware = Pick<Machine, 'arch' | 'transport' | 'generation' | 'accelerator' | 'memoryMib' | 'cpus' | 'memory'>
 
 function boot(machine: Hardware, devices: readonly Device[], kernelArguments: readonly string[]): string[] {
   const cmdline = [
@@ -155,10 +157,10 @@ function boot(machine: Hardware, devices: readonly Device[], kernelArguments: re
 }
 
 function hardware(
-  { arch, transport, accelerator: chosen, memoryMib, cpus, memory: from = { kind: 'anonymous' } }: Hardware,
+  { arch, transport, generation, accelerator: chosen, memoryMib, cpus, memory: from = { kind: 'anonymous' } }: Hardware,
   devices: readonly Device[],
 ): string[] {
-  const { machine, firmware } = arch.qemu.machines[transport]
+  const { machine, firmware } = generation === 'old' ? arch.qemu.oldMachine : arch.qemu.machines[transport]
   return [
     ...['-M', `${machine}${from.kind === 'file' ? `,memory-backend=${MEMORY_ID}` : ''}`],
     ...(firmware === undefined ? [] : ['-bios', firmware]),

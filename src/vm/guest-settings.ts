@@ -185,7 +185,9 @@ export const DOOR_SOCKET = 'door.sock'
 export const HOST_PORTS_SOCKET = 'host-ports.sock'
 
 /** What of a machine is settled by more than its entry. */
-type MachineChoice = Required<Pick<Machine, 'arch' | 'transport' | 'accelerator' | 'ipv6' | 'preload'>> & {
+type MachineChoice = Required<
+  Pick<Machine, 'arch' | 'transport' | 'generation' | 'accelerator' | 'ipv6' | 'preload'>
+> & {
   readonly settings: GuestSettings | undefined
 }
 
@@ -195,11 +197,12 @@ type MachineChoice = Required<Pick<Machine, 'arch' | 'transport' | 'accelerator'
  */
 export function machineOf(
   { memoryMib, cpus, cgroup, network, ...kernel }: KernelEntry,
-  { arch, transport, accelerator, ipv6, preload, settings }: MachineChoice,
+  { arch, transport, generation, accelerator, ipv6, preload, settings }: MachineChoice,
 ): Machine {
   return {
     arch,
     transport,
+    generation,
     accelerator,
     memoryMib,
     cpus,

@@ -2,7 +2,7 @@ import type { Readable } from 'node:stream'
 import {
   checkSystemd,
   chooseDrivers,
-  describeTransport,
+  describeMachine,
   type Preload,
   parseVmLabels,
   type VmImage,
@@ -79,7 +79,7 @@ export async function planVm(request: VmRequest, start: Start): Promise<VmPlan> 
   const facts = parseVmLabels(stored?.labels ?? {})
   // An image that was made for one cgroup version is taken for the other as well.
   if (facts !== undefined) checkSystemd(facts.systemd, { entry: entry.name, init: facts.init, cgroup: entry.cgroup })
-  const { transport } = chooseDrivers(facts?.kernel, { arch: session.host.arch, machine: entry.machine })
+  const { transport, generation } = chooseDrivers(facts?.kernel, { arch: session.host.arch, machine: entry.machine })
   const hasDockerd = typeof facts?.init !== 'object'
   const settings = hasDockerd
     ? await guestSettings(entry, {
@@ -91,12 +91,13 @@ export async function planVm(request: VmRequest, start: Start): Promise<VmPlan> 
   const machine = machineOf(entry, {
     arch: session.host.arch,
     transport,
+    generation,
     accelerator,
     ipv6: network.ipv6 ? 'routed' : 'none',
     preload: preloads.length > 0 ? 'disk' : 'none',
     settings,
   })
-  const runsOn = [...describeTransport(transport, entry.machine), `with ${why}`].join(', ')
+  const runsOn = [...describeMachine({ transport, generation }, entry.machine), `with ${why}`].join(', ')
   const kernelRelease = facts?.kernel.release
   const parts = { machine, kernelRelease, settings, preloads, runsOn }
   const settled = { session, entry, image, ...parts, logConsumer, waitStrategy }

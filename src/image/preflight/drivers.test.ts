@@ -1,6 +1,7 @@
 import { expect, test } from 'vitest'
 import { amd64 as arch } from '../../arch/amd64.ts'
-import { chooseDrivers, type Drivers, describeTransport } from './drivers.ts'
+import type { MachineOption } from '../../options/index.ts'
+import { chooseDrivers, type Drivers, describeMachine } from './drivers.ts'
 import { type KernelFacts, parseKernelConfig } from './kernel-facts.ts'
 
 /** What Debian's kernels have. */
@@ -41,6 +42,7 @@ test.each([
 ])('with a kernel %s the usual machine is tried, or the one that was asked for', (_, facts) => {
   expect(chooseDrivers(facts, { arch, machine: 'auto' })).toEqual({
     transport: 'mmio',
+    generation: 'current',
     disks: 'erofs',
     scratch: 'ext4',
   })
@@ -54,8 +56,34 @@ test.each<[string, Drivers['disks']]>([
   expect(chooseDrivers({ ...factsWithout([]), release }, { arch, machine: 'auto' })).toMatchObject({ disks })
 })
 
-test('the transport is told where it is not the usual one, or was asked for', () => {
-  expect(describeTransport('mmio', 'auto')).toEqual([])
-  expect(describeTransport('pci', 'auto')).toEqual(['devices on PCI, because the kernel has no VIRTIO_MMIO'])
-  expect(describeTransport('mmio', 'mmio')).toEqual(['devices on MMIO, as asked for'])
+test.each<[string, MachineOption, Partial<Drivers>]>([
+  ['4.18.0-348.el8', 'auto', { transport: 'pci', generation: 'old' }],
+  ['5.3.0', 'auto', { transport: 'pci', generation: 'old' }],
+  ['5.3.0', 'pci', { transport: 'pci', generation: 'old' }],
+  ['5.3.0', 'mmio', { transport: 'mmio', generation: 'current' }],
+  ['5.4.0', 'auto', { transport: 'mmio', generation: 'current' }],
+  ['5.4.0', 'pci', { transport: 'pci', generation: 'current' }],
+])('the machine of %s, asked for as %s', (release, machine, drivers) => {
+  expect(chooseDrivers({ ...factsWithout([]), release }, { arch, machine })).toMatchObject(drivers)
+})
+
+test('of an old kernel whose config is not known, what only later ones have is not tried', () => {
+  const facts = { release: '4.19.0', modules: 'present', config: undefined } as const
+  expect(chooseDrivers(facts, { arch, machine: 'auto' })).toEqual({
+    transport: 'pci',
+    generation: 'old',
+    disks: 'squashfs',
+    scratch: 'ext4',
+  })
+})
+
+test('the machine is told where it is not the usual one, or was asked for', () => {
+  const [mmio, pci] = [
+    { transport: 'mmio', generation: 'current' } as const,
+    { transport: 'pci', generation: 'current' } as const,
+  ]
+  expect(describeMachine(mmio, 'auto')).toEqual([])
+  expect(describeMachine(pci, 'auto')).toEqual(['devices on PCI, because the kernel has no VIRTIO_MMIO'])
+  expect(describeMachine({ ...pci, generation: 'old' }, 'auto')).toEqual(['devices on PCI, because the kernel is old'])
+  expect(describeMachine(mmio, 'mmio')).toEqual(['devices on MMIO, as asked for'])
 })

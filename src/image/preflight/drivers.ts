@@ -5,6 +5,8 @@ import { hasOption, isBefore, type KernelFacts, type KernelVersion, versionOf } 
 /** What a VM is made of depends on these drivers of its kernel. */
 export interface Drivers {
   readonly transport: Transport
+  /** `old`: on another machine than `transport` says the kernel would not come up. */
+  readonly generation: 'old' | 'current'
   /** The file system of the two read-only disks, with the rootfs and with the kernel files. */
   readonly disks: ReadOnlyFileSystem
   /** The file system of the disk that the guest writes to. */
@@ -25,9 +27,9 @@ interface Choice<Name extends string> {
 /** The best is the first. */
 type Choices<Name extends string> = readonly [Choice<Name>, ...Choice<Name>[]]
 
-/** Without PCI there is less to look through at a boot. */
-const transportsOf = ({ kernel }: Architecture): Choices<Transport> => [
-  { name: 'mmio', options: ['VIRTIO_MMIO'] },
+/** Without PCI there is less to look through at a boot. An old machine has nothing else. */
+const transportsOf = ({ kernel, qemu }: Architecture): Choices<Transport> => [
+  { name: 'mmio', options: ['VIRTIO_MMIO'], since: qemu.oldMachine.until },
   { name: 'pci', options: ['PCI', 'VIRTIO_PCI', ...kernel.pciOptions] },
 ]
 
@@ -55,35 +57,48 @@ export interface MachineRequest {
 /** The options of which the preflight asks for one set of each; the machine that an entry names must be there. */
 export function driverOptions({ arch, machine }: MachineRequest) {
   const text = (choices: readonly Choice<string>[]) => choices.map(({ options }) => options.join(' ')).join(' | ')
+  const byVersion = (choices: readonly Choice<string>[], version: KernelVersion) => [
+    { since: version, options: text(choices) },
+    { until: version, options: text(choices.filter(({ since }) => since === undefined)) },
+  ]
+  const transports = transportsOf(arch)
   return {
-    transport: text(transportsOf(arch).filter(({ name }) => machine === 'auto' || name === machine)),
-    disks: [
-      { since: EROFS, options: text(readOnly) },
-      { until: EROFS, options: text(readOnly.filter(({ since }) => since === undefined)) },
-    ],
+    transports:
+      machine === 'auto'
+        ? byVersion(transports, arch.qemu.oldMachine.until)
+        : [{ options: text(transports.filter(({ name }) => name === machine)) }],
+    disks: byVersion(readOnly, EROFS),
     scratch: text(writable),
   }
 }
 
-/** The best that the kernel has; of a kernel whose config is not known, the best there is. */
+/** The best that the kernel has; of a kernel whose config is not known, the best that its version can have. */
 export function chooseDrivers(facts: KernelFacts | undefined, { arch, machine }: MachineRequest): Drivers {
   const version = facts && versionOf(facts)
-  const best = <Name extends string>([first, ...others]: Choices<Name>): Name => {
-    const isThere = ({ options, since }: Choice<Name>) =>
-      options.every((option) => facts && hasOption(facts, option)) && !(since && version && isBefore(version, since))
-    if (facts?.config === undefined || isThere(first)) return first.name
+  const isOlder = (than: KernelVersion) => version !== undefined && isBefore(version, than)
+  const best = <Name extends string>(choices: Choices<Name>): Name => {
+    const candidates = choices.filter(({ since }) => since === undefined || !isOlder(since))
+    const isThere = ({ options }: Choice<Name>) =>
+      facts?.config === undefined || options.every((option) => hasOption(facts, option))
     // The preflight has refused a kernel that has none of them.
-    return (others.find(isThere) ?? first).name
+    return (candidates.find(isThere) ?? choices[0]).name
   }
+  const transport = machine === 'auto' ? best(transportsOf(arch)) : machine
   return {
-    transport: machine === 'auto' ? best(transportsOf(arch)) : machine,
+    transport,
+    // Who asks for `mmio` gets it: with KVM such a kernel may come up.
+    generation: transport === 'pci' && isOlder(arch.qemu.oldMachine.until) ? 'old' : 'current',
     disks: best(readOnly),
     scratch: best(writable),
   }
 }
 
-/** The transport in words, where it is another than that of most VMs or was asked for. */
-export function describeTransport(transport: Transport, machine: MachineOption): readonly string[] {
+/** The machine in words, where it is another than that of most VMs or was asked for. */
+export function describeMachine(
+  { transport, generation }: Pick<Drivers, 'transport' | 'generation'>,
+  machine: MachineOption,
+): readonly string[] {
   if (machine !== 'auto') return [`devices on ${transport.toUpperCase()}, as asked for`]
+  if (generation === 'old') return ['devices on PCI, because the kernel is old']
   return transport === 'pci' ? ['devices on PCI, because the kernel has no VIRTIO_MMIO'] : []
 }

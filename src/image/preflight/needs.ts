@@ -49,11 +49,11 @@ export function concerns(need: Need, facts: KernelFacts): boolean {
 }
 
 /** What our machine and our init are made of on every architecture: src/qemu, images/guest/init. */
-const guest = ({ transport, disks, scratch }: ReturnType<typeof driverOptions>): readonly Need[] => [
+const guest = ({ transports, disks, scratch }: ReturnType<typeof driverOptions>): readonly Need[] => [
   { of: 'guest', options: '64BIT', purpose: 'programs of 64 bits' },
   { of: 'guest', options: 'BLK_DEV_INITRD BINFMT_ELF BINFMT_SCRIPT', purpose: 'the initrd and the init in it' },
   { of: 'guest', options: 'PROC_FS SYSFS DEVTMPFS TMPFS', purpose: '/proc, /sys, /dev and /run' },
-  { of: 'guest', options: transport, purpose: "finding the machine's devices" },
+  ...transports.map((need) => ({ ...need, of: 'guest', purpose: "finding the machine's devices" }) as const),
   { of: 'guest', options: 'VIRTIO_BLK', purpose: 'the disks' },
   { of: 'guest', options: 'VIRTIO_NET', purpose: 'the network' },
   { of: 'guest', options: 'VIRTIO_CONSOLE', purpose: 'the port that the guest is controlled by' },
