@@ -117,9 +117,12 @@ const mountsOption = v.array(
 )
 
 /** With all that is in them. */
-const OURS = ['/.testkernels', '/boot', '/dev', '/lib/modules', '/proc', '/run', '/sys', '/var/lib/docker', '/var/run']
+const OURS = [
+  ...['/.testkernels', '/boot', '/dev', '/lib/modules', '/proc', '/run', '/sys'],
+  ...['/usr/lib/modules', '/var/lib/docker', '/var/run'],
+]
 /** Themselves: without what is in them the guest does not run. */
-const SYSTEM = ['/bin', '/etc', '/lib', '/lib64', '/sbin', '/usr', '/usr/lib', '/var/lib']
+const SYSTEM = ['/bin', '/etc', '/lib64', '/sbin', '/usr/bin', '/usr/lib64', '/usr/sbin']
 
 /** @throws InvalidOptionError for a directory that is not there; for a place where none can be, or two would */
 export function checkMounts(mounts: readonly MountOptions[], entry: string, platform = process.platform): void {

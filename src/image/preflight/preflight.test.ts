@@ -242,3 +242,9 @@ test('a kernel without its config gets a warning and a chance', () => {
 test.each(['', 'x', '{}', '{"release":1}'])('a label %j that is not of ours is no fact', (label) => {
   expect(parseKernelFacts(label)).toBeUndefined()
 })
+
+test('a kernel without FUSE is refused where its guest has mounts, and only there', () => {
+  const facts = factsOf('bookworm-6.1', turnOff('FUSE_FS'))
+  expect(check(facts)).toEqual([])
+  expect(refusal(facts, { runs: 'command', mounts: true }).message).toContain('lacks CONFIG_FUSE_FS, which a guest')
+})

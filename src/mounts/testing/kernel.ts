@@ -44,12 +44,7 @@ export class TestKernel implements AsyncDisposable {
 
   /** What has no answer. */
   tell(opcode: number, node: number | bigint, body: Buffer, unique = ++this.#unique): void {
-    const head = Buffer.alloc(40)
-    head.writeUInt32LE(head.length + body.length)
-    head.writeUInt32LE(opcode, 4)
-    head.writeBigUInt64LE(unique, 8)
-    head.writeBigUInt64LE(BigInt(node), 16)
-    this.say(Buffer.concat([head, body]))
+    this.say(message(opcode, node, body, unique))
   }
 
   say(bytes: Buffer): void {
@@ -83,6 +78,16 @@ export class TestKernel implements AsyncDisposable {
       this.#held = this.#held.subarray(length)
     }
   }
+}
+
+/** A request as the guest's kernel writes it. @param unique what its answer is known by */
+export function message(opcode: number, node: number | bigint, body: Buffer = Buffer.alloc(0), unique = 1n): Buffer {
+  const head = Buffer.alloc(40)
+  head.writeUInt32LE(head.length + body.length)
+  head.writeUInt32LE(opcode, 4)
+  head.writeBigUInt64LE(unique, 8)
+  head.writeBigUInt64LE(BigInt(node), 16)
+  return Buffer.concat([head, body])
 }
 
 /** That of an entry, or of an open file. */

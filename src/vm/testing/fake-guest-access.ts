@@ -4,14 +4,28 @@ import type { Duplex } from 'node:stream'
 import ssh2, { type Connection } from 'ssh2'
 import { opensshPrivateKey } from '../../ssh/index.ts'
 
-/** Serves one connection to the guest's end of the door (images/door/guest.c): `SECRET unix PATH` or `SECRET tcp PORT`, a line. */
-export function serveDoor(socket: Socket, credentials: FakeCredentials): void {
+/** A directory of the owner's machine that a guest is to have: the connection is its kernel's. */
+export interface FakeMount {
+  /** As the door is told them: `rw PATH`. */
+  readonly request: string
+  readonly socket: Socket
+}
+
+/**
+ * Serves one connection to the guest's end of the door (images/door/guest.c): `SECRET unix PATH`, `SECRET tcp PORT`, or `SECRET rw PATH` for a
+ * directory, a line. @param mount answers for a directory, as images/door/share.c does
+ */
+export function serveDoor(socket: Socket, credentials: FakeCredentials, mount: (mount: FakeMount) => string): void {
   const take = () => {
     const line = readLine(socket)
     if (line === undefined) return
     socket.off('readable', take)
     const [secret = '', kind] = line.split(' ')
     if (!credentials.isAtTheDoor(secret)) return void socket.destroy()
+    if (kind === 'ro' || kind === 'rw') {
+      const request = line.slice(secret.length + 1)
+      return void socket.write(`${mount({ request, socket })}\n`)
+    }
     socket.write('ok\n')
     if (kind === 'unix') serveDockerd(socket)
     else serveSsh(socket, credentials)

@@ -3,7 +3,7 @@ import type { Mount } from '../../host/index.ts'
 import type { FakeBox } from '../../host/testing/fake-host.ts'
 import { guestLink, imagePaths } from '../../qemu/index.ts'
 import { HOST_PORTS_SOCKET } from '../guest-settings.ts'
-import { FakeCredentials, serveDoor, serveHostPorts, serveSsh } from './fake-guest-access.ts'
+import { FakeCredentials, type FakeMount, serveDoor, serveHostPorts, serveSsh } from './fake-guest-access.ts'
 import { type FakeQemu, playQemu } from './fake-qemu.ts'
 
 /** What becomes of one VM's box. */
@@ -29,6 +29,10 @@ export class FakeImage {
   readonly told: string[] = []
   /** Ports of the owner's machine that guests were offered. */
   readonly hostPorts: number[] = []
+  /** Directories of the owner's machine that guests were to have, in this order. */
+  readonly mounts: FakeMount[] = []
+  /** What a guest says to each of them. */
+  mountAnswer = 'ok'
   /** What QEMUs write where they are told to write their guests' memory. */
   memory: Buffer = Buffer.alloc(0)
   /** How many templates were made. */
@@ -117,11 +121,17 @@ export class FakeImage {
     box.onExec((_, program) => pipes.push(program))
     const onDump = async () => await dump(this.memory, pipes.shift())
     this.qemus.push(playQemu(box, { phases, onControl, onQuit, onDump, ...answers }))
-    box.listen('door.sock', (socket) => serveDoor(socket, credentials))
+    box.listen('door.sock', (socket) => serveDoor(socket, credentials, (mount) => this.#mount(mount)))
     // A stub that says what it hears.
     box.listen('gdb-stub.sock', (socket) => socket.pipe(socket))
     box.listen(HOST_PORTS_SOCKET, (socket) => serveHostPorts(socket, (port) => this.hostPorts.push(port)))
     box.listen(guestLink.sshPort, (socket) => serveSsh(socket, credentials))
+  }
+
+  #mount(mount: FakeMount): string {
+    mount.socket.resume()
+    this.mounts.push(mount)
+    return this.mountAnswer
   }
 }
 
