@@ -1,12 +1,14 @@
-import { spawn, spawnSync } from 'node:child_process'
+import { execFile, spawn, spawnSync } from 'node:child_process'
 import { mkdtemp, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { text } from 'node:stream/consumers'
+import { promisify } from 'node:util'
 import Docker from 'dockerode'
 import { vi } from 'vitest'
 import { Program } from './program.ts'
 
+const run = promisify(execFile)
 const START_DEADLINE_MS = 60_000
 /** Nobody listens there: connections are refused at once. */
 export const NOWHERE = 'http://127.0.0.1:1'
@@ -82,3 +84,25 @@ export async function loadImagesInto({ dockerHost }: IsolatedEngine, names: read
 
 /** What runs a program in an engine's network. */
 export const inNetworkOf = ({ pid }: IsolatedEngine) => ['nsenter', '--target', String(pid), '--net'] as const
+
+export interface LinkOptions {
+  /** Of both its ends. */
+  readonly name: string
+  /** Addresses of this machine and of the engine at it. */
+  readonly here: string
+  readonly there: string
+}
+
+/** A link between this machine and an engine's network, which has no other. It goes with the engine's network, if not before. */
+export async function linkTo(engine: IsolatedEngine, { name, here, there }: LinkOptions): Promise<AsyncDisposable> {
+  const inside = [...inNetworkOf(engine), 'ip']
+  for (const [program = '', ...args] of [
+    ['ip', 'link', 'add', name, 'type', 'veth', 'peer', 'name', name, 'netns', String(engine.pid)],
+    ['ip', 'address', 'add', `${here}/30`, 'dev', name],
+    [...inside, 'address', 'add', `${there}/30`, 'dev', name],
+    [...inside, 'link', 'set', name, 'up'],
+    ['ip', 'link', 'set', name, 'up'],
+  ])
+    await run(program, args)
+  return { [Symbol.asyncDispose]: async () => void (await run('ip', ['link', 'delete', name])) }
+}

@@ -5,17 +5,20 @@ import { randomBytes } from 'node:crypto'
 import { once } from 'node:events'
 import { createServer } from 'node:http'
 import { promisify } from 'node:util'
+import Docker from 'dockerode'
 import { KernelVm, type StartedKernelVm } from 'testkernels'
-import { afterEach, expect, test, vi } from 'vitest'
+import { afterAll, afterEach, beforeAll, expect, test, vi } from 'vitest'
 import { docker } from '../../support/docker.ts'
 import { fixtureImage, fixtureTar } from '../../support/env.ts'
 import {
   canIsolate,
   type IsolatedEngine,
   inNetworkOf,
+  linkTo,
   loadImagesInto,
   startIsolatedEngine,
 } from '../../support/isolated-engine.ts'
+import { loadTar } from '../../support/load-tar.ts'
 import { vmImageNames } from '../../support/templates.ts'
 
 const run = promisify(execFile)
@@ -27,27 +30,24 @@ const MTU = 1400
 /** What a stalled connection does not get over. */
 const SENT = randomBytes(4 * 2 ** 20)
 const PORT = 8099
+/** A connection on which nothing came for so long is stalled. */
+const STALLED_S = 20
 
-/** An engine with the images of the VM, and a link to this machine. */
+/** An engine with a link to this machine. */
 async function startShortEngine(): Promise<IsolatedEngine> {
   const engine = await startIsolatedEngine({ storageDriver: 'overlay2', flags: ['--mtu', String(MTU)] })
-  await loadImagesInto(engine, await vmImageNames())
   await connectNetwork(engine)
   return engine
 }
 
+/** What is sent over it is not told that it is too long. */
 async function connectNetwork(engine: IsolatedEngine): Promise<void> {
-  const there = inNetworkOf(engine)
-  for (const [program = '', ...args] of [
-    // It goes with the engine's end of it.
-    ['ip', 'link', 'add', LINK, 'type', 'veth', 'peer', 'name', LINK, 'netns', String(engine.pid)],
-    ['ip', 'address', 'add', `${HERE}/30`, 'dev', LINK],
-    ['ip', 'link', 'set', LINK, 'up'],
-    [...there, 'ip', 'address', 'add', `${THERE}/30`, 'dev', LINK],
-    [...there, 'ip', 'link', 'set', LINK, 'up'],
-    [...there, 'iptables', '-t', 'nat', '-A', 'POSTROUTING', '-o', LINK, '-j', 'MASQUERADE'],
-    [...there, 'iptables', '-A', 'OUTPUT', '-o', LINK, '-p', 'icmp', '-j', 'DROP'],
-  ])
+  await linkTo(engine, { name: LINK, here: HERE, there: THERE })
+  const iptables = [...inNetworkOf(engine), 'iptables'] as const
+  for (const [program, ...args] of [
+    [...iptables, '-t', 'nat', '-A', 'POSTROUTING', '-o', LINK, '-j', 'MASQUERADE'],
+    [...iptables, '-A', 'OUTPUT', '-o', LINK, '-p', 'icmp', '-j', 'DROP'],
+  ] as const)
     await run(program, args)
 }
 
@@ -57,6 +57,18 @@ async function startServer(): Promise<AsyncDisposable> {
   return server
 }
 
+let engine: IsolatedEngine
+let server: AsyncDisposable
+
+beforeAll(async () => {
+  if (!canIsolate) return
+  engine = await startShortEngine()
+  server = await startServer()
+})
+afterAll(async () => {
+  await server?.[Symbol.asyncDispose]()
+  await engine?.[Symbol.asyncDispose]()
+})
 afterEach(() => {
   vi.unstubAllEnvs()
 })
@@ -72,9 +84,21 @@ async function inContainer(vm: StartedKernelVm, ...options: string[]): Promise<s
   return await docker(vm, ['run', '--rm', ...options, fixtureImage, 'sh', '-c', script])
 }
 
+/** How much of it arrives in a container of the engine itself, whose link has an MTU that the engine's network has or has not. */
+async function receivedBeside(mtu: number): Promise<number> {
+  const script = `ip link set dev eth0 mtu ${mtu} && ${get.join(' ')} -T ${STALLED_S} | wc -c`
+  const args = ['run', '--rm', '--cap-add', 'NET_ADMIN', fixtureImage, 'sh', '-c', script]
+  return Number((await run('docker', ['--host', engine.dockerHost, ...args])).stdout)
+}
+
+test.runIf(canIsolate)('of what is sent to who has another MTU, not all arrives', async () => {
+  await loadTar(new Docker({ socketPath: engine.dockerHost.replace('unix://', '') }), fixtureImage, fixtureTar)
+  expect(await receivedBeside(MTU)).toBe(SENT.length)
+  expect(await receivedBeside(1500)).toBeLessThan(SENT.length)
+})
+
 test.runIf(canIsolate)('guest, containers and forks have its MTU, and what is sent to them arrives', async () => {
-  await using engine = await startShortEngine()
-  await using _server = await startServer()
+  await loadImagesInto(engine, await vmImageNames())
   vi.stubEnv('DOCKER_HOST', engine.dockerHost)
   // The addresses of its containers lead elsewhere on this machine.
   vi.stubEnv('TESTKERNELS_PORTS', 'forwarded')

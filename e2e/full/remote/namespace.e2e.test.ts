@@ -3,7 +3,7 @@ import { execFile } from 'node:child_process'
 import { promisify } from 'node:util'
 import { afterAll, expect, test } from 'vitest'
 import { connectEngine, containerEvents, resolveEngineAddress } from '../../../src/engine/index.ts'
-import { canIsolate, type IsolatedEngine, inNetworkOf, startIsolatedEngine } from '../../support/isolated-engine.ts'
+import { canIsolate, linkTo, startIsolatedEngine } from '../../support/isolated-engine.ts'
 import { Certificates } from '../../support/remote-engine.ts'
 
 const run = promisify(execFile)
@@ -31,19 +31,6 @@ const kinds = {
   },
 }
 
-async function connectNetwork(engine: IsolatedEngine): Promise<AsyncDisposable> {
-  const there = [...inNetworkOf(engine), 'ip']
-  for (const [program = '', ...args] of [
-    ['ip', 'link', 'add', LINK, 'type', 'veth', 'peer', 'name', LINK, 'netns', String(engine.pid)],
-    ['ip', 'address', 'add', `${HERE}/30`, 'dev', LINK],
-    [...there, 'address', 'add', `${THERE}/30`, 'dev', LINK],
-    [...there, 'link', 'set', LINK, 'up'],
-  ])
-    await run(program, args)
-  await setLink('up')
-  return { [Symbol.asyncDispose]: async () => void (await run('ip', ['link', 'delete', LINK])) }
-}
-
 const setLink = (state: 'up' | 'down') => run('ip', ['link', 'set', LINK, state])
 
 test.runIf(canIsolate).each(['tcp', 'tls'] as const)(
@@ -52,7 +39,7 @@ test.runIf(canIsolate).each(['tcp', 'tls'] as const)(
   async (kind) => {
     const { flags, environment } = kinds[kind]
     await using isolated = await startIsolatedEngine({ flags: ['--host', `tcp://0.0.0.0:${PORT}`, ...flags] })
-    await using _link = await connectNetwork(isolated)
+    await using _link = await linkTo(isolated, { name: LINK, here: HERE, there: THERE })
     const { address } = await resolveEngineAddress({ DOCKER_HOST: `tcp://${THERE}:${PORT}`, ...environment })
     const engine = await connectEngine({ address })
     expect(engine.locality).toBe('remote')
