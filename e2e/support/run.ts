@@ -129,7 +129,7 @@ function childrenOf(pid: number): number[] {
 }
 
 /** Process ids come back: it must still be a QEMU. */
-function isQemu(pid: number): boolean {
+export function isQemu(pid: number): boolean {
   try {
     return readFileSync(`/proc/${pid}/comm`, 'utf8').startsWith('qemu-system')
   } catch {

@@ -1,13 +1,23 @@
 // An engine that is reached over TCP, with TLS and without: this machine's, in the place of another machine's.
-import { readFile } from 'node:fs/promises'
+import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import Docker from 'dockerode'
 import { KernelVm } from 'testkernels'
 import { afterAll, afterEach, beforeAll, expect, test, vi } from 'vitest'
 import { docker } from '../../support/docker.ts'
 import { fixtureImage, fixtureTar } from '../../support/env.ts'
 import { Certificates, type RemoteEngine, startRemoteEngine } from '../../support/remote-engine.ts'
+import { isQemu, testkernels, vitest } from '../../support/run.ts'
 import { ask, dial, runService } from '../../support/service.ts'
 
+/** From the beginning of a start, at the end of which it removes what the dead have left. */
+const SWEEP_DEADLINE_MS = 240_000
+/** For the engine to hear of a client's end, and to remove its container. */
+const GONE_DEADLINE_MS = 60_000
 let certificates: Certificates
+/** This machine's, whatever DOCKER_HOST says. */
+const engine = new Docker({ socketPath: '/var/run/docker.sock' })
 
 beforeAll(async () => {
   certificates = await Certificates.make()
@@ -38,3 +48,62 @@ test.each(['tcp', 'tls'] as const)('over %s: published ports, commands, copies, 
   await using clone = await checkpoint.fork()
   expect(await dial(clone.address, 8080)).toBe('service')
 })
+
+test('over tcp: a container has a directory of this machine, which the engine has not', async () => {
+  await using remote = await startRemoteEngine()
+  use(remote)
+  const host = await mkdtemp(join(tmpdir(), 'tk-far-'))
+  try {
+    await writeFile(join(host, 'file'), 'from here')
+    const entry = new KernelVm({ name: 'far', kernel: 'debian:bookworm', images: [fixtureTar] })
+    await using vm = await entry.withMounts([{ host, guest: host, access: 'read-write' }]).start()
+    const script = 'cat /src/file; echo from there >/src/made'
+    expect(await docker(vm, ['run', '--rm', '-v', `${host}:/src`, fixtureImage, 'sh', '-c', script])).toBe('from here')
+    expect(await readFile(join(host, 'made'), 'utf8')).toBe('from there\n')
+  } finally {
+    await rm(host, { recursive: true })
+  }
+})
+
+test('over TLS: a run of Vitest', async () => {
+  await using remote = await startRemoteEngine({ certificates })
+  await using run = await vitest('vitest-demo', ['--project', 'cgroupv1'], {
+    env: { ...remote.environment, FIXTURE_TAR: fixtureTar },
+  })
+  expect(await run.program.exit, run.program.stdout + run.program.stderr).toEqual({ code: 0, signal: null })
+  expect(run.booted).toEqual(['cgroupv1'])
+  await run.gone()
+})
+
+test('of two clients one dies: the other goes on, and the next start finds nothing of the dead one', async () => {
+  await using remote = await startRemoteEngine()
+  const start = (...command: string[]) =>
+    testkernels(['run', '--kernel', 'debian:bookworm', '--', ...command], { env: remote.environment })
+  await using dying = await start('sh', '-c', 'echo running; cat')
+  await using living = await start('sh', '-c', 'echo running; read word; docker info')
+  for (const { program } of [dying, living]) await program.printed('stdout', /^running$/m)
+  const qemus = await dying.qemus()
+  expect(await volumesOf(dying.program.pid)).not.toEqual([])
+  dying.program.kill('SIGKILL')
+  await dying.program.exit
+  // But for the sockets in its own directory: nobody on this machine is left to remove them before the next start.
+  await expect.poll(() => dying.containers(), { timeout: GONE_DEADLINE_MS }).toEqual([])
+  expect(qemus.filter(isQemu)).toEqual([])
+  living.program.input('go\n')
+  expect(await living.program.exit).toEqual({ code: 0, signal: null })
+  expect(living.program.stdout).toContain('Kernel Version: 6.1')
+  await living.gone()
+  await using next = await start('cat')
+  await expect.poll(() => volumesOf(dying.program.pid), { timeout: SWEEP_DEADLINE_MS }).toEqual([])
+  next.program.input('')
+  expect(await next.program.exit).toEqual({ code: 0, signal: null })
+})
+
+/** Names of what the engine keeps for a process of this machine. */
+async function volumesOf(pid: number): Promise<string[]> {
+  const { Volumes } = await engine.listVolumes({ filters: JSON.stringify({ label: ['testkernels.owner'] }) })
+  // The engine answers null for none.
+  return (Volumes ?? [])
+    .filter(({ Labels }) => Labels['testkernels.owner']?.startsWith(`${pid}@`))
+    .map(({ Name }) => Name)
+}
