@@ -99,6 +99,26 @@ test('what is asked of a stopped QEMU, or over a link that is down, is answered 
   }
 })
 
+test('a QEMU that stays stopped is a VM that is dead, and what was asked of it fails with the reason', {
+  timeout,
+}, async () => {
+  const { vm } = await start()
+  await using _vm = vm
+  process.kill(await qemu(), 'SIGSTOP')
+  const asked = ask(vm).catch(({ stderr }) => stderr)
+  const { code, message } = await death(vm)
+  expect(code).toBe('VM_DIED')
+  const [headline = ''] = message.split('\n')
+  expect(headline).toContain('its QEMU does not answer')
+  const said = await asked
+  expect(
+    [NO_WAY, headline].some((reason) => said.includes(reason)),
+    said,
+  ).toBe(true)
+  await expect(ask(vm)).rejects.toMatchObject({ stderr: expect.stringContaining(headline) })
+  await nothingLeft()
+})
+
 test('connections to the engine that are cut are the end of the VM, with a reason, and the next one starts', {
   timeout,
 }, async () => {
