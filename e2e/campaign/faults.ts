@@ -59,7 +59,7 @@ export const faults: readonly Fault[] = [
     inject: async (scene) => {
       // No other has this size.
       const life = scene.life('short', scene.options.memoryMib + 1 + scene.integer(1000))
-      await scene.qemu()
+      await scene.qemuOf(life)
       await scene.moment(12_000)
       life.kill('SIGKILL')
       const { signal } = await exit(life)
@@ -97,7 +97,7 @@ export const faults: readonly Fault[] = [
     weight: 12,
     inject: async (scene) => {
       const run = scene.run(STAYS)
-      const qemu = await scene.qemu()
+      const qemu = await scene.qemuOf(run)
       await scene.moment(scene.options.startMs)
       const wasUp = isUp(run)
       const phase = wasUp ? 'run' : 'start'

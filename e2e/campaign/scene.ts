@@ -55,8 +55,6 @@ export interface RunOptions extends ProgramOptions {
 /** What one try has: programs of ours, and a moment. All that it started ends with it. */
 export class Scene implements AsyncDisposable {
   readonly options: SceneOptions
-  /** Those of the try before may still be ending. */
-  readonly #before = new Set(qemus())
   readonly #programs: Program[] = []
   readonly #ends: (() => unknown)[] = []
 
@@ -120,14 +118,7 @@ export class Scene implements AsyncDisposable {
     await passed(this.options.random() * ofMs)
   }
 
-  /** Once there is a QEMU that was not there before. */
-  async qemu(): Promise<number> {
-    const added = () => qemus().filter((pid) => !this.#before.has(pid))
-    await expect.poll(added, { timeout: DEADLINE_MS, interval: 10 }).not.toEqual([])
-    return added()[0] ?? Number.NaN
-  }
-
-  /** Once there is that of a program, whatever others are still ending. */
+  /** The QEMU of a program's VM, once there is one: those of the try before may still be ending, or even come. */
   async qemuOf({ pid: owner }: Program): Promise<number> {
     const { docker } = this.options.engine
     const own = async () => {
@@ -136,7 +127,7 @@ export class Scene implements AsyncDisposable {
       )
       return qemus().filter((pid) => owned.some(({ Id }) => read(pid, 'cgroup').includes(Id)))
     }
-    await expect.poll(own, { timeout: DEADLINE_MS, interval: 10 }).not.toEqual([])
+    await expect.poll(own, { timeout: DEADLINE_MS, interval: 20 }).not.toEqual([])
     return (await own())[0] ?? Number.NaN
   }
 
