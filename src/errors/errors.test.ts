@@ -40,6 +40,14 @@ test('an error of ours is printed without a stack, another with one', () => {
   expect(formatError(new TypeError('oops'))).toContain('at ')
 })
 
+test('of what could not be ended, the reason is printed as an error of ours, where it is one', () => {
+  const silent = new ExampleError({ what: 'the engine did not answer', remedy: 'restart it' })
+  const failure = (cause: unknown) =>
+    new AggregateError([new Error('cannot dispose box', { cause })], 'cannot dispose box')
+  expect(formatError(failure(silent))).toMatch(/^error \[EXAMPLE\]: the engine did not answer\n {2}remedy: restart it/)
+  expect(formatError(failure(new Error('x')))).toContain('cannot dispose box\n    at ')
+})
+
 test('an error of ours is printed as its message, without stack and without repetition', () => {
   const error = new InvalidOptionError({ what: "unknown option 'memory'", entry: 'one', remedy: 'use memoryMib' })
   expect(inspect(presentable(error))).toBe(

@@ -96,10 +96,17 @@ function indent(text: string): string {
  * for any other the stack, because then the bug is ours.
  */
 export function formatError(thrown: unknown): string {
-  const first = firstFailure(thrown)
+  const first = causeOfDisposal(firstFailure(thrown))
   if (first instanceof TestkernelsError) return `error [${first.code}]: ${first.message}${pointerTo(first)}`
   if (first instanceof Error) return visible(`error: ${first.stack ?? first.message}`)
   return visible(`error: ${reasonOf(first)}`)
+}
+
+/** Of clean-ups that failed (`Disposals`), an error of ours that is the cause of one: it names its remedy, and what contains it does not. */
+function causeOfDisposal(thrown: unknown): unknown {
+  if (!(thrown instanceof AggregateError)) return thrown
+  const causes = thrown.errors.map((failure: unknown) => (failure instanceof Error ? failure.cause : undefined))
+  return causes.find((cause) => cause instanceof TestkernelsError) ?? thrown
 }
 
 /**
