@@ -39,6 +39,8 @@ export class PublishedPorts {
   readonly #over = new AbortController()
   /** By publisher's id, then by port as `portText` has it. */
   readonly #open = new Map<string, Map<string, Listener>>()
+  /** Ports that are open, and those that are being opened: publishers do that side by side. */
+  #count = 0
   /** Why a publisher was ended, for who started it: an event may have told us of its start before he asks. */
   readonly #failures = new Map<string, unknown>()
   /** The last work on each publisher: two at once would open a port twice. */
@@ -117,6 +119,7 @@ export class PublishedPorts {
     for (const [port, listener] of open) {
       if (wanted.has(port)) continue
       open.delete(port)
+      this.#count--
       await listener.close()
     }
     this.#open.set(id, open)
@@ -141,18 +144,20 @@ export class PublishedPorts {
 
   async #listen({ kind, id }: Publisher, { protocol, port }: ForwardedPort): Promise<Listener> {
     const { address, streams, log, entry, mostPorts = MOST_PORTS } = this.#options
-    if ([...this.#open.values()].reduce((sum, { size }) => sum + size, 0) >= mostPorts)
+    if (this.#count >= mostPorts)
       throw new PortNotForwardedError({
         what: `port ${portText({ protocol, port })}, which the ${kind} ${id.slice(0, 12)} publishes, is one more than the ${mostPorts} of a VM that are opened here at a time`,
         entry,
         remedy: 'publish fewer ports, or remove containers that publish some',
       })
+    this.#count++
     try {
       const listen = protocol === 'udp' ? listenForDatagrams : listenOnLoopback
       const listener = await listen({ address, port }, streams, log)
       log.debug(`port ${portText({ protocol, port })} of ${kind} ${id.slice(0, 12)} is at ${address}`)
       return listener
     } catch (cause) {
+      this.#count--
       const text = protocol === 'udp' ? `UDP port ${port}` : `port ${port}`
       throw new PortNotForwardedError({
         what: `${text}, which the ${kind} ${id.slice(0, 12)} publishes, cannot be opened at ${address}`,
