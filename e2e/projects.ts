@@ -15,6 +15,7 @@ const shared = {
   hookTimeout: TEST_TIMEOUT_MS,
 }
 const common = ['./support/fixtures.ts']
+const noFalseAlarms = './support/false-alarms.ts'
 /**
  * At a time: a test is one command after another, most of its time on one core of the two that there are. Apart from unit tests, which have as
  * many workers as there are cores.
@@ -30,6 +31,7 @@ const ours: TestProjectInlineConfiguration[] = [
       name: 'engine',
       include: ['{buildkit,cli,doctor,door,engine,faults,template}/**/*.e2e.test.ts'],
       fileParallelism: false,
+      setupFiles: noFalseAlarms,
       globalSetup: './support/images.ts',
     },
   },
@@ -39,6 +41,7 @@ const ours: TestProjectInlineConfiguration[] = [
       ...twoFiles,
       name: 'programs',
       include: ['{access,docs,jest,network,standalone,vitest}/**/*.e2e.test.ts'],
+      setupFiles: noFalseAlarms,
       globalSetup: './support/images.ts',
     },
   },

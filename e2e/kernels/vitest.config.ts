@@ -36,7 +36,14 @@ export default defineConfig({
   test: {
     fileParallelism: false,
     projects: [
-      { test: { ...shared, name: 'by-hand', include: ['kernels/*.e2e.test.ts'] } },
+      {
+        test: {
+          ...shared,
+          name: 'by-hand',
+          include: ['kernels/*.e2e.test.ts'],
+          setupFiles: './support/false-alarms.ts',
+        },
+      },
       // Every kernel of Debian's on every cgroup version it can do, and kernels as others configure and lay them out, all up at the same time.
       withKernelImages(kernelSuite('matrix', matrix, { ...shared, include: ['kernels/matrix/*.e2e.test.ts'] })),
       // What we ask of BuildKit, asked of newer engines: those in our guests.

@@ -8,6 +8,7 @@ export default defineConfig({
     include: ['**/*.e2e.test.ts'],
     testTimeout: 900_000,
     hookTimeout: 900_000,
+    setupFiles: '../support/false-alarms.ts',
     globalSetup: ['../support/images.ts'],
     fileParallelism: false,
   },

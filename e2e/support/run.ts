@@ -5,6 +5,7 @@ import { join } from 'node:path'
 import { stripVTControlCharacters } from 'node:util'
 import Docker from 'dockerode'
 import { expect } from 'vitest'
+import { lookForAlarms } from './false-alarms.ts'
 import { Program } from './program.ts'
 
 const root = join(import.meta.dirname, '../..')
@@ -115,6 +116,7 @@ export class Run implements AsyncDisposable {
 
   async [Symbol.asyncDispose](): Promise<void> {
     await this.program[Symbol.asyncDispose]()
+    lookForAlarms(this.program.stdout + this.program.stderr)
     await rm(this.runDirectory, { recursive: true, force: true })
   }
 }

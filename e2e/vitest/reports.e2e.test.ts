@@ -5,9 +5,12 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterEach, beforeEach, expect, test } from 'vitest'
 import { ReportServers } from '../../src/matrix/report-server.ts'
+import { expectKernelReports } from '../support/false-alarms.ts'
 import { jest } from '../support/jest.ts'
 import { PlayedVm } from '../support/played-vm.ts'
 import { vitest } from '../support/run.ts'
+
+expectKernelReports()
 
 let directory: string
 let env: { FATE: string; PROVOKE: string }

@@ -7,9 +7,12 @@ import { ReportServers } from '../../src/matrix/report-server.ts'
 import { cleanUp, serve } from '../../src/matrix/testing/lease-service.ts'
 import type { RetryOn } from '../../src/options/index.ts'
 import { type RunReport, readReport } from '../../src/report/index.ts'
+import { expectKernelReports } from '../support/false-alarms.ts'
 import { jest, reportOf } from '../support/jest.ts'
 import { PlayedVm } from '../support/played-vm.ts'
 import { vitest } from '../support/run.ts'
+
+expectKernelReports()
 
 let directory: string
 

@@ -8,9 +8,12 @@ import { afterEach, beforeEach, expect, test } from 'vitest'
 import { ReportServers } from '../../src/matrix/report-server.ts'
 import { mergeDirectories, type RunReport, readReport } from '../../src/report/index.ts'
 import { compare, type Row } from '../../src/report/model.ts'
+import { expectKernelReports } from '../support/false-alarms.ts'
 import { jest, reportOf } from '../support/jest.ts'
 import { PlayedVm } from '../support/played-vm.ts'
 import { vitest } from '../support/run.ts'
+
+expectKernelReports()
 
 let directory: string
 const cleanUps: (() => unknown)[] = []

@@ -5,6 +5,7 @@ import { promisify } from 'node:util'
 import Docker from 'dockerode'
 import { beforeAll, expect, test } from 'vitest'
 import { fixtureImage } from '../support/env.ts'
+import { reportsIn } from '../support/kernel-log.ts'
 
 const run = promisify(execFile)
 const docker = new Docker()
@@ -73,4 +74,10 @@ test('the guest has the files of its kernel, and modules load late', async () =>
   ).toContain('Linux/x86')
   await inContainer(guest, 'chroot', '/guest', 'modprobe', 'dummy')
   expect(await inContainer(guest, 'chroot', '/guest', 'cat', '/proc/modules')).toMatch(/^dummy /m)
+})
+
+test('a kernel that boots, is saved, restored and used has nothing to report', async () => {
+  expect(
+    reportsIn(await inContainer(['--privileged', '--volume', '/:/guest'], 'chroot', '/guest', 'dmesg', '-r')),
+  ).toEqual([])
 })

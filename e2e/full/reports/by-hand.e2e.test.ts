@@ -3,7 +3,10 @@ import { join } from 'node:path'
 import { KernelVm } from 'testkernels'
 import { expect, test } from 'vitest'
 import { baseImage, fixtureTar } from '../../support/env.ts'
+import { expectKernelReports } from '../../support/false-alarms.ts'
 import { testkernels } from '../../support/run.ts'
+
+expectKernelReports()
 
 const fixture = join(import.meta.dirname, '../../../fixtures/kernel-reports')
 const rootfs = { dockerfile: join(fixture, 'rootfs/Dockerfile'), buildArgs: { BASE: baseImage } }

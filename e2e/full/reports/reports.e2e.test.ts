@@ -1,8 +1,11 @@
 // A real kernel that reports faults, by a module of the fixture's rootfs; see src/kernel-log and src/matrix/report-server.ts.
 import { expect, test } from 'vitest'
 import { baseImage, fixtureTar } from '../../support/env.ts'
+import { expectKernelReports } from '../../support/false-alarms.ts'
 import { jest } from '../../support/jest.ts'
 import { type Run, vitest } from '../../support/run.ts'
+
+expectKernelReports()
 
 const env = { BASE: baseImage, FIXTURE_TAR: fixtureTar }
 const title = 'WARNING in provoke_warning (/module/provoke.c)'
