@@ -78,6 +78,16 @@ test('one that takes too long is ended, on a terminal too', async () => {
   expect((await vm.exec('pidof sleep | wc -w')).stdout).toBe('0\n')
 })
 
+test('one whose SSH server is killed fails with a reason, and the next has another', async () => {
+  const stdout = new PassThrough()
+  const running = vm.exec('echo started; sleep 1005', { stdout }).catch((error: Error) => error)
+  await once(stdout, 'data')
+  // By a command of the server's, which does not live to tell how it ended.
+  await vm.exec('kill -9 $(pidof dropbear)').catch(() => {})
+  expect(await running).toMatchObject({ code: 'SSH_CONNECTION_LOST', entry: 'commands' })
+  expect((await vm.exec(['echo', 'there'])).stdout).toBe('there\n')
+})
+
 const FILES = 500
 
 test('a tree of many files goes there and back, with modes and links', async () => {
