@@ -19,13 +19,16 @@ export interface Kernel extends ProvidedKernel {
 
 const require = createRequire(import.meta.url)
 
+/** dockerode takes from DOCKER_HOST and its kin whatever is not given, and prefers a host to a socket: in a suite they are the engine's. */
+const NO_HOST = { protocol: 'http', host: undefined, port: undefined, ca: undefined, cert: undefined, key: undefined }
+
 export function kernelOf(provided: ProvidedKernel): Kernel {
   return {
     ...provided,
     docker: () => {
       // Loaded when it is asked for: it takes most of a second, and most test files need none.
       const Client = require('dockerode') as typeof Docker
-      return new Client({ socketPath: provided.dockerHost.slice('unix://'.length) })
+      return new Client({ ...NO_HOST, socketPath: provided.dockerHost.slice('unix://'.length) } as Docker.DockerOptions)
     },
     testcontainers: () => copies.for(provided),
   }
