@@ -1,3 +1,4 @@
+import { once } from 'node:events'
 import type { Readable } from 'node:stream'
 import type { Engine, EngineClient } from './connect.ts'
 import { ImageMissingError, ImageTransferError } from './errors.ts'
@@ -92,8 +93,8 @@ export async function loadImages(
   { signal }: TransferOptions = {},
 ): Promise<readonly string[]> {
   const loaded: string[] = []
-  const answer = engine.docker.loadImage(tar, { quiet: true, ...abortedBy(signal) })
-  await transfer({ what: 'the engine did not load the images', answer, tar, signal }, ({ stream }) => {
+  const send = () => engine.docker.loadImage(tar, { quiet: true, ...abortedBy(signal) })
+  await transfer({ what: 'the engine did not load the images', send, tar, signal }, ({ stream }) => {
     const [, name] = /^Loaded image(?: ID)?: (\S+)/.exec(stream ?? '') ?? []
     if (name !== undefined) loaded.push(name)
   })
@@ -107,8 +108,8 @@ export async function importImage(engine: EngineClient, tar: Readable, options: 
   const labelling = Object.entries(labels).map(([name, value]) => `LABEL ${name}=${quote(value)}`)
   let id: string | undefined
   const query = { repo: repository, tag, changes: [...labelling, ...changes], ...abortedBy(signal) }
-  const answer = engine.docker.importImage(tar, query) as Promise<NodeJS.ReadableStream>
-  await transfer({ what: `the engine did not import ${ref}`, answer, tar, signal }, ({ status }) => {
+  const send = () => engine.docker.importImage(tar, query) as Promise<NodeJS.ReadableStream>
+  await transfer({ what: `the engine did not import ${ref}`, send, tar, signal }, ({ status }) => {
     if (status?.startsWith('sha256:')) id = status
   })
   return id ?? (await imageId(engine, ref)) ?? ref
@@ -153,13 +154,13 @@ export function splitRef(ref: string): { repository: string; tag: string } {
 
 interface Transfer {
   readonly what: string
-  readonly answer: Promise<NodeJS.ReadableStream>
+  readonly send: () => Promise<NodeJS.ReadableStream>
   readonly tar: Readable
   readonly signal: AbortSignal | undefined
 }
 
 async function transfer(
-  { what, answer, tar, signal }: Transfer,
+  { what, send, tar, signal }: Transfer,
   onMessage: (message: EngineMessage) => void,
 ): Promise<void> {
   let failed: unknown
@@ -168,7 +169,9 @@ async function transfer(
   }
   tar.on('error', noteFailure)
   try {
-    for await (const message of readMessages((await answer) as Readable)) onMessage(message)
+    // A request's head goes with its first bytes, and an engine gives up a connection without one after five minutes: some tars take longer.
+    if (tar.readableLength === 0 && tar.readable) await once(tar, 'readable', signal && { signal })
+    for await (const message of readMessages((await send()) as Readable)) onMessage(message)
   } catch (cause) {
     signal?.throwIfAborted()
     throw new ImageTransferError({
