@@ -71,7 +71,7 @@ export class Forwards implements AsyncDisposable {
 
   /** Makes a socket for the guest's dockerd. @throws as `forwardDocker` */
   async addDocker(
-    where: Pick<DockerForwardOptions, 'remotePath' | 'localPath' | 'directoryOwner'>,
+    where: Pick<DockerForwardOptions, 'remotePath' | 'localPath' | 'directoryOwner' | 'whenRefused'>,
   ): Promise<ForwardedSocket> {
     const beforeStarted = (publisher: Publisher) => this.#ports?.opened(publisher)
     const holding = this.#options.ports === 'forwarded' && { beforeStarted }

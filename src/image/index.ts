@@ -9,7 +9,7 @@ export { baseState } from './plan.ts'
 export { chooseDrivers, describeMachine } from './preflight/drivers.ts'
 export type { KernelFacts } from './preflight/kernel-facts.ts'
 export { KernelUnsuitableError, type PreflightRequest, preflight } from './preflight/preflight.ts'
-export { checkRootfs, checkSystemd } from './preflight/rootfs.ts'
+export { checkRootfs, checkSystemd, type GuestEngine } from './preflight/rootfs.ts'
 export { type Preload, preparePreload } from './preload.ts'
 export { debianChangelog, listDebianKernels } from './recipes/kernel/debian.ts'
 export {

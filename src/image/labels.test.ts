@@ -14,8 +14,8 @@ const labels = (facts: Omit<VmImageFacts, 'kernel'> = { init: 'testkernels' }) =
 test.each<Omit<VmImageFacts, 'kernel'>>([
   { init: 'testkernels' },
   { init: ['sleep', '1 000'] },
-  { init: 'systemd', systemd: { version: 257 } },
-  { init: 'systemd', systemd: { version: undefined } },
+  { init: 'systemd', systemd: { version: 257, engine: 'dockerd' } },
+  { init: 'systemd', systemd: { version: undefined, engine: 'containerd' } },
 ])('an image says what its kernel has, and with %j what it runs', (facts) => {
   expect(parseVmLabels(labels(facts))).toEqual({ kernel, ...facts })
 })

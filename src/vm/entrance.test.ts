@@ -85,7 +85,11 @@ test('one after another they lead to other guests, and what clients know of them
     [second, 'second'],
     [first, 'first'],
   ] as const) {
-    await using entrance = await openEntrance(guest, { entry, log: silentLogger }, { directory, address, former })
+    await using entrance = await openEntrance(
+      guest,
+      { entry, engine: 'dockerd', log: silentLogger },
+      { directory, address, former },
+    )
     known.push([entrance.dockerHost, entrance.address, entrance.forwards])
     former = entrance.forwards
     expect(JSON.parse(await asked(entrance))).toEqual({ Name: name })
@@ -108,7 +112,9 @@ test('of a guest that is dead, or dies meanwhile, none is opened, and the reason
   const place = { directory, address: loopbackAddress() }
   const dead = await startGuest('first')
   dead.die(new Error('kernel panic'))
-  await expect(openEntrance(dead, { entry, log: silentLogger }, place)).rejects.toThrow('kernel panic')
+  await expect(openEntrance(dead, { entry, engine: 'dockerd', log: silentLogger }, place)).rejects.toThrow(
+    'kernel panic',
+  )
   const dying = await startGuest('second')
   const streams: Streams = {
     open: async () => {
@@ -116,7 +122,7 @@ test('of a guest that is dead, or dies meanwhile, none is opened, and the reason
       throw new Error('the connection is lost')
     },
   }
-  const opened = openEntrance({ streams, gone: dying.gone }, { entry, log: silentLogger }, place)
+  const opened = openEntrance({ streams, gone: dying.gone }, { entry, engine: 'dockerd', log: silentLogger }, place)
   await expect(opened).rejects.toThrow('out of memory')
   for (const guest of [dead, dying]) guest.stop()
 })
@@ -124,7 +130,7 @@ test('of a guest that is dead, or dies meanwhile, none is opened, and the reason
 test('one whose guest dies says so', async () => {
   const guest = await startGuest('first')
   const place = { directory, address: loopbackAddress() }
-  await using entrance = await openEntrance(guest, { entry, log: silentLogger }, place)
+  await using entrance = await openEntrance(guest, { entry, engine: 'dockerd', log: silentLogger }, place)
   guest.die(new Error('kernel panic'))
   expect(await asked(entrance)).toContain('kernel panic')
   guest.stop()

@@ -4,14 +4,15 @@ import { dockerdAt, thisUser } from '../host/index.ts'
 import type { Logger } from '../log/index.ts'
 import { forwardName, type KernelEntry } from '../options/index.ts'
 import type { BootedVm } from './boot/booted-vm.ts'
-import { dockerSocket } from './boot/connect.ts'
+import { dockerSocket, noDockerd } from './boot/connect.ts'
 import { headlineOf } from './death/death.ts'
+import type { VmPlan } from './plan.ts'
 import type { Entrance, EntrancePlace, VmAddresses } from './worker-environment.ts'
 
 /** @throws the reason of a VM that is gone; ForwardPortTakenError, PortNotForwardedError; as `listenPrivately` */
 export async function openEntrance(
   { streams, gone }: Pick<BootedVm, 'streams' | 'gone'>,
-  { entry, log }: { readonly entry: KernelEntry; readonly log: Logger },
+  { entry, engine, log }: Pick<VmPlan, 'entry' | 'engine'> & { readonly log: Logger },
   { directory, address, former = {} }: EntrancePlace,
 ): Promise<Entrance> {
   gone.throwIfAborted()
@@ -22,8 +23,10 @@ export async function openEntrance(
       remotePath: dockerSocket.path,
       localPath: join(directory, 'docker.sock'),
       directoryOwner: place.directoryOwner,
+      whenRefused: noDockerd({ entry, engine }),
     })
-    await forwards.addPublishedPorts({ address, publishers: dockerdAt(docker.path).publishers })
+    if (engine === 'dockerd')
+      await forwards.addPublishedPorts({ address, publishers: dockerdAt(docker.path).publishers })
     const opened = await openForwards(forwards, entry, { ...place, former })
     gone.addEventListener('abort', () => forwards.explain(headlineOf(gone.reason)), { once: true })
     return { dockerHost: docker.dockerHost, address, forwards: opened, [Symbol.asyncDispose]: () => forwards.close() }

@@ -83,7 +83,7 @@ test.each([
   [['sleep', 'infinity'], false],
 ] as const)('the guest of an image that says init %j waits for its settings: %s', async (init, waits) => {
   const kernel = { release: '6.1.0', modules: 'present', config: { version: [6, 1], options: {} } } as const
-  const facts = { kernel, init, ...(init === 'systemd' && { systemd: { version: 252 } }) }
+  const facts = { kernel, init, ...(init === 'systemd' && { systemd: { version: 252, engine: 'dockerd' } as const }) }
   const labels = { ...vmLabels, ...formatVmLabels('key', facts) }
   const image = { id: 'sha256:fake', labels, sizeBytes: 0 }
   await using session = await FakeSession.open({ image, program: fake.image.play })

@@ -103,7 +103,7 @@ async function ready(family: Family, { booted, ports }: Booted, start: Start): P
       forwards: await ownForwards({ booted, ports }, entry),
       debugger: new VmDebugger({ booted, heartbeat, entry, machine: family.plan.machine, log }),
       timeline,
-      openEntrance: (place) => openEntrance(booted, { entry, log }, place),
+      openEntrance: (place) => openEntrance(booted, { ...family.plan, log }, place),
       fork: (options) => fork(family, options),
       checkpoint: (options) => checkpoint(family, { booted, heartbeat }, options),
       reserveSpares: (count) => family.reserve(count),

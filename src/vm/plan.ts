@@ -3,6 +3,7 @@ import {
   checkSystemd,
   chooseDrivers,
   describeMachine,
+  type GuestEngine,
   type Preload,
   parseVmLabels,
   type VmImage,
@@ -44,6 +45,8 @@ export interface VmPlan {
   readonly template: TemplateLocation | undefined
   /** A checkpoint is a template that cannot be made again. */
   readonly origin: 'image' | 'checkpoint'
+  /** What of the guest runs containers. */
+  readonly engine: GuestEngine
   /** What a guest that boots is given before its dockerd is started. */
   readonly settings: GuestSettings | undefined
   /** What the guest's dockerd has from the start. */
@@ -78,16 +81,18 @@ export async function planVm(request: VmRequest, start: Start): Promise<VmPlan> 
   const stored = known ?? (await session.host.images.inspect(image))
   const facts = parseVmLabels(stored?.labels ?? {})
   // An image that was made for one cgroup version is taken for the other as well.
-  if (facts !== undefined) checkSystemd(facts.systemd, { entry: entry.name, init: facts.init, cgroup: entry.cgroup })
+  if (facts !== undefined) checkSystemd(facts.systemd, { ...entry, entry: entry.name, init: facts.init })
   const { transport, generation } = chooseDrivers(facts?.kernel, { arch: session.host.arch, machine: entry.machine })
-  const hasDockerd = typeof facts?.init !== 'object'
-  const settings = hasDockerd
-    ? await guestSettings(entry, {
-        access: await session.host.registryAccess(),
-        networkMtu: network.mtu,
-        log: start.log,
-      })
-    : undefined
+  const isCommand = typeof facts?.init === 'object'
+  const engine = isCommand ? 'none' : (facts?.systemd?.engine ?? 'dockerd')
+  const settings =
+    engine === 'dockerd'
+      ? await guestSettings(entry, {
+          access: await session.host.registryAccess(),
+          networkMtu: network.mtu,
+          log: start.log,
+        })
+      : undefined
   const machine = machineOf(entry, {
     arch: session.host.arch,
     transport,
@@ -99,11 +104,11 @@ export async function planVm(request: VmRequest, start: Start): Promise<VmPlan> 
   })
   const runsOn = [...describeMachine({ transport, generation }, entry.machine), `with ${why}`].join(', ')
   const kernelRelease = facts?.kernel.release
-  const parts = { machine, kernelRelease, settings, preloads, runsOn }
+  const parts = { machine, kernelRelease, engine, settings, preloads, runsOn }
   const settled = { session, entry, image, ...parts, logConsumer, waitStrategy }
   // A command of the user's may be over before it is saved, and would go on from its middle in each clone.
   const template =
-    entry.template && hasDockerd ? await locateTemplate({ ...settled, imageId: stored?.id ?? image }, start) : undefined
+    entry.template && !isCommand ? await locateTemplate({ ...settled, imageId: stored?.id ?? image }, start) : undefined
   return { ...settled, template, origin: 'image' }
 }
 

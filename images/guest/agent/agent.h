@@ -95,8 +95,8 @@ bool containerd_is_there(void);
 pid_t containerd_start(void);
 // Its socket: that of the rootfs's configuration, or where dockerd has the one that it starts itself.
 char *containerd_socket(void);
-// Whether it takes connections. Never blocks.
-bool containerd_answers(void);
+// Whether it takes connections there. Never blocks.
+bool containerd_answers(const char *socket);
 
 // ---- command.c: what the guest is for: dockerd, or the command the image names ----
 // `containerd`: the socket of the one that dockerd is to use; NULL: it starts one itself.
@@ -105,8 +105,10 @@ pid_t command_start(char *containerd);
 void command_become_dockerd(char *argv[]);
 // Whether it is dockerd, and not a command of the user's.
 bool command_is_docker(void);
-// True once GET /_ping on dockerd's socket answers 200; for a command of the user's, as soon as it runs. Never blocks
-// longer than a second.
+// The socket of the containerd that a guest is for which has no dockerd, as a unit of systemd; NULL in others.
+const char *command_containerd(void);
+// True once GET /_ping on dockerd's socket answers 200, or its containerd's socket takes a connection; for a command of the user's, as soon
+// as it runs. Never blocks longer than a second.
 bool command_is_ready(void);
 // Sends the last lines of the command's log to the host.
 void command_send_log(void);

@@ -142,17 +142,28 @@ static bool docker_answers(void) {
   return answers;
 }
 
-bool command_is_docker(void) {
-  static char by[16];
+// "docker", "started", or "containerd" and its socket.
+static const char *ready_by(void) {
+  static char by[160];
   if (!by[0]) {
     int file = open(TOOLS "/etc/ready", O_RDONLY | O_CLOEXEC);
     if (file < 0 || read(file, by, sizeof by - 1) <= 0) strcpy(by, "docker");
     close(file);
+    by[strcspn(by, "\n")] = 0;
   }
-  return by[0] != 's';  // "started" or "docker"
+  return by;
+}
+
+bool command_is_docker(void) { return ready_by()[0] == 'd'; }
+
+const char *command_containerd(void) {
+  static const char unit[] = "containerd ";
+  return strncmp(ready_by(), unit, strlen(unit)) == 0 ? ready_by() + strlen(unit) : NULL;
 }
 
 bool command_is_ready(void) {
+  const char *containerd = command_containerd();
+  if (containerd) return containerd_answers(containerd);
   return !command_is_docker() || docker_answers();
 }
 

@@ -53,9 +53,9 @@ pid_t containerd_start(void) {
   return spawn(argv, -1, LOG);
 }
 
-bool containerd_answers(void) {
+bool containerd_answers(const char *path) {
   struct sockaddr_un address = {.sun_family = AF_UNIX};
-  strcpy(address.sun_path, containerd_socket());
+  snprintf(address.sun_path, sizeof address.sun_path, "%s", path);
   int connection = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
   bool answers = connect(connection, (struct sockaddr *)&address, sizeof address) == 0;
   close(connection);

@@ -161,12 +161,12 @@ int main(int argc, char *argv[]) {
       // No host has the port open: poll would spin on the hang-up.
       else if (watched[1].revents & (POLLHUP | POLLERR)) usleep(POLL_MS * 1000);
     }
-    if (started && command == 0 && containerd_answers()) command = command_start(containerd_socket());
+    if (started && command == 0 && containerd_answers(containerd_socket())) command = command_start(containerd_socket());
     if (!ready && runs() && command_is_ready()) {
       ready = true;
       control_phase("ready");
       // For who started this with docker run IMAGE, and has no more of it than the console.
-      const char *what = command_is_docker() ? "dockerd answers" : is_service ? "systemd is up" : "the command runs";
+      const char *what = command_is_docker() ? "dockerd answers" : command_containerd() ? "containerd answers" : is_service ? "systemd is up" : "the command runs";
       fprintf(stderr, "testkernels: %s after %ld s\n", what, (long)uptime());
     }
   }

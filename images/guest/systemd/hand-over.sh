@@ -88,14 +88,36 @@ want() {
   ln -s "${3:-../$2}" "$units/$1.wants/$2"
 }
 
+# What runs containers: the first of these that the rootfs has. The agent says `ready` when it answers, or else when the guest is up.
+start_engine() {
+  unit=$(find_unit docker.service)
+  if [ -n "$unit" ]; then start_dockerd; return; fi
+  unit=$(find_unit containerd.service)
+  if [ -n "$unit" ]; then start_containerd; return; fi
+  echo started >$root$tools/etc/ready
+}
+
+# The rootfs's unit as it is. One that fails again and again is not started for ever, as that of docker is not, and ends the guest.
+start_containerd() {
+  config=$root/etc/containerd/config.toml
+  socket=
+  [ ! -r $config ] || socket=$(awk -F '["'"'"']' '/^[ \t]*\[/ { in_grpc = /\[grpc\]/ } in_grpc && /^[ \t]*address[ \t]*=/ { print $2 }' $config)
+  echo "containerd ${socket:-/run/containerd/containerd.sock}" >$root$tools/etc/ready
+  mkdir -p $units/containerd.service.d
+  cat >$units/containerd.service.d/zz-testkernels.conf <<DROP_IN
+[Unit]
+OnFailure=testkernels-engine-failed@%p.service
+StartLimitIntervalSec=60
+StartLimitBurst=3
+
+[Service]
+RestartMode=direct
+DROP_IN
+  want multi-user.target containerd.service "$unit"
+}
+
 # The rootfs's unit with the rootfs's command, which the agent adds our flags to (images/guest/agent/command.c).
 start_dockerd() {
-  unit=$(find_unit docker.service)
-  if [ -z "$unit" ]; then
-    # The agent says `ready` when the guest is up.
-    echo started >$root$tools/etc/ready
-    return
-  fi
   command=$(find_command "$root$unit" $(list_drop_ins docker.service))
   [ -n "$command" ] || fatal "$unit of the rootfs has no ExecStart, which the agent starts dockerd by"
   mkdir -p $units/docker.service.d
@@ -103,7 +125,7 @@ start_dockerd() {
   # that OnFailure has, unless RestartMode is direct; older ones do not know it, and say so.
   cat >$units/docker.service.d/zz-testkernels.conf <<DROP_IN
 [Unit]
-OnFailure=testkernels-dockerd-failed.service
+OnFailure=testkernels-engine-failed@%p.service
 
 [Service]
 RestartMode=direct
@@ -126,5 +148,5 @@ install_units() {
       *) ln -s /dev/null "$units/$name" ;;
     esac
   done
-  start_dockerd
+  start_engine
 }

@@ -2,7 +2,7 @@ import { setMaxListeners } from 'node:events'
 import { reasonOf } from '../../errors/index.ts'
 import type { Publisher } from '../../host/index.ts'
 import { type Logger, silentLogger } from '../../log/index.ts'
-import type { Destination, Streams } from '../../streams/index.ts'
+import { type Destination, StreamRefusedError, type Streams } from '../../streams/index.ts'
 import { listenPrivately, type PrivacyOptions } from '../listen.ts'
 import { checkBinds, isAbsentIn } from './binds.ts'
 import type { Request } from './exchange.ts'
@@ -14,6 +14,8 @@ export interface DockerForwardOptions extends PrivacyOptions {
   readonly remotePath: string
   /** Where the socket is made: at most 107 bytes, in a directory of ours that has mode 0700. */
   readonly localPath: string
+  /** What clients get to read while nothing listens there. @default that nothing does */
+  readonly whenRefused?: StreamRefusedError | undefined
   /** What must have been done before a client reads that a container has started, or that a service is made or changed. @default nothing */
   readonly beforeStarted?: (publisher: Publisher) => Promise<void> | undefined
   readonly log?: Logger | undefined
@@ -35,7 +37,8 @@ export interface ForwardedSocket extends AsyncDisposable {
 
 /** @throws ForwardDirectoryNotPrivateError, ForwardPathTooLongError, ForwardPathTakenError, ForwardListenError */
 export async function forwardDocker(options: DockerForwardOptions): Promise<ForwardedSocket> {
-  const { streams, remotePath, localPath: path, directoryOwner, beforeStarted, entry, log = silentLogger } = options
+  const { streams, remotePath, localPath: path, directoryOwner, beforeStarted, whenRefused, entry } = options
+  const { log = silentLogger } = options
   const destination: Destination = { kind: 'unix', path: remotePath }
   const explained = new AbortController()
   setMaxListeners(0, explained.signal)
@@ -46,7 +49,10 @@ export async function forwardDocker(options: DockerForwardOptions): Promise<Forw
     entry,
     onSocket: (local) =>
       relay(local, {
-        open: () => streams.open(destination),
+        open: () =>
+          streams.open(destination).catch((thrown) => {
+            throw thrown instanceof StreamRefusedError ? (whenRefused ?? thrown) : thrown
+          }),
         explanation: explained.signal,
         beforePiece: checkClient(),
         ...(beforeStarted && {

@@ -1,13 +1,14 @@
-import { expect, test } from 'vitest'
+import { describe, expect, test } from 'vitest'
 import type { GuestInit } from '../../options/index.ts'
-import { checkRootfs, formatSystemd, parseSystemd, type RootfsFacts } from './rootfs.ts'
+import { parseKernelEntry } from '../../options/index.ts'
+import { checkRootfs, formatSystemd, type GuestEngine, parseSystemd, type RootfsFacts } from './rootfs.ts'
 
 const facts = (systemd?: number, daemonJson?: string): RootfsFacts => ({
   daemonJson,
-  systemd: systemd === undefined ? undefined : { version: systemd },
+  systemd: systemd === undefined ? undefined : { version: systemd, engine: 'dockerd' },
 })
 const check = (given: RootfsFacts, init: GuestInit, cgroup: 1 | 2 = 2) =>
-  checkRootfs(given, { entry: 'e', init, cgroup })
+  checkRootfs(given, { entry: 'e', init, cgroup, preload: [], daemon: {} })
 
 test.each<[RootfsFacts, GuestInit, 1 | 2]>([
   [facts(), 'testkernels', 1],
@@ -17,7 +18,7 @@ test.each<[RootfsFacts, GuestInit, 1 | 2]>([
   [facts(259), 'systemd', 2],
   [facts(257), 'systemd', 1],
   [facts(252), 'systemd', 1],
-  [{ daemonJson: undefined, systemd: { version: undefined } }, 'systemd', 1],
+  [{ daemonJson: undefined, systemd: { version: undefined, engine: 'dockerd' } }, 'systemd', 1],
 ])('%j will do for init %j on cgroup v%i', (given, init, cgroup) => {
   expect(() => check(given, init, cgroup)).not.toThrow()
 })
@@ -50,8 +51,32 @@ test.each<GuestInit>(['testkernels', 'systemd'])(
   },
 )
 
-test.each([257, undefined])('a label says the version %s', (version) => {
-  expect(parseSystemd(formatSystemd({ version }))).toEqual({ version })
+describe.each<GuestEngine>(['containerd', 'none'])('a rootfs with %s', (engine) => {
+  const given: RootfsFacts = { daemonJson: undefined, systemd: { version: 257, engine } }
+
+  test('will do without docker', () => {
+    expect(() => check(given, 'systemd')).not.toThrow()
+  })
+
+  test.each([
+    ['images', { images: ['busybox'] }],
+    ['daemon', { daemon: { debug: true } }],
+  ])('is refused with %s, which dockerd would have', (option, options) => {
+    const entry = parseKernelEntry('e', { kernel: 'debian:bookworm', init: 'systemd', ...options })
+    expect(() => checkRootfs(given, { ...entry, entry: 'e' })).toThrow(
+      expect.objectContaining({
+        code: 'ROOTFS_UNSUITABLE',
+        message: expect.stringContaining(`no docker.service, whose dockerd the option '${option}' is for`),
+      }),
+    )
+  })
+})
+
+test.each<[number | undefined, GuestEngine]>([
+  [257, 'dockerd'],
+  [undefined, 'containerd'],
+])('a label says the version %s, and %s', (version, engine) => {
+  expect(parseSystemd(formatSystemd({ version, engine }))).toEqual({ version, engine })
 })
 
 test('without a label there is no systemd', () => {

@@ -62,7 +62,7 @@ function debianRootfs(base: string, { arch, init, ...debian }: DebianRootfsOptio
 
 /**
  * A state with the `/daemon.json` of a rootfs, if it has one, and with the version of its systemd in `/systemd`, or `unknown` where the name
- * of its library does not tell.
+ * of its library does not tell, and what it has a unit of, as images/guest/systemd/hand-over.sh finds them.
  */
 export function rootfsFacts({ state, ...rest }: Ingredient, tools: State): Ingredient {
   const facts = tools
@@ -79,7 +79,16 @@ for library in lib/systemd lib/*/systemd lib64/systemd; do
   for path in $library/libsystemd-shared-*.so; do [ ! -e $path ] || version=\${path##*-shared-}; done
 done
 version=\${version%.so}
-echo \${version%%[!0-9a-z]*} >/out/systemd`,
+has() {
+  for dir in etc/systemd/system usr/local/lib/systemd/system usr/lib/systemd/system lib/systemd/system; do
+    if [ -L $dir/$1 ]; then [ "$(readlink $dir/$1)" != /dev/null ]; return; fi
+    if [ -e $dir/$1 ]; then [ -s $dir/$1 ]; return; fi
+  done
+  return 1
+}
+engine=none
+if has docker.service; then engine=dockerd; elif has containerd.service; then engine=containerd; fi
+echo "\${version%%[!0-9a-z]*} $engine" >/out/systemd`,
       mounts: [llb.bind('/mnt', state), llb.output('/out')],
     })
     .mountOutput('/out')

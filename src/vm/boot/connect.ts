@@ -10,12 +10,14 @@ import {
   doorStreams,
   makeDoorSecret,
   SshAccess,
+  StreamRefusedError,
   type Streams,
   waitForDoor,
 } from '../../streams/index.ts'
 import { headlineOf } from '../death/death.ts'
 import { DOOR_SOCKET, HOST_PORTS_SOCKET } from '../guest-settings.ts'
 import { KernelReports } from '../kernel-reports.ts'
+import type { VmPlan } from '../plan.ts'
 import type { Attempt } from './attempt.ts'
 import type { BootedVm, Guest, GuestKeys } from './booted-vm.ts'
 
@@ -48,7 +50,7 @@ export async function connectVm(attempt: Attempt, guest: Guest, { dockerd }: Con
   await timeline.time('clock', () => control.setClock(signal))
   const ssh = sshInto(attempt, guest, { keys, streams })
   const { forwards, docker } = await forwardDocker(attempt, guest, streams)
-  const address = guest.box.address ?? (await forwardPorts(forwards, docker))
+  const address = guest.box.address ?? (await forwardPorts(forwards, docker, attempt.plan))
   if (dockerd === 'starting' && attempt.plan.entry.kernelReports !== 'ignore') await kernelReports.settle(signal)
   signal.throwIfAborted()
   kernelReports.booted()
@@ -154,6 +156,17 @@ export function sshInto(
   return resources.use('ssh connection', ssh)
 }
 
+/** What Docker clients are told of a guest that has containerd alone: without a socket they would turn to this machine's engine. */
+export function noDockerd({ engine, entry }: Pick<VmPlan, 'engine' | 'entry'>): StreamRefusedError | undefined {
+  if (engine !== 'containerd') return undefined
+  return new StreamRefusedError({
+    what: 'the guest has no dockerd: its rootfs has containerd.service, and no docker.service',
+    entry: entry.name,
+    remedy:
+      "use containerd, by forwards: [{ guest: '/run/containerd/containerd.sock' }] or by vm.exec(), or install docker in the rootfs",
+  })
+}
+
 /** Makes the socket of this machine that is the guest's dockerd. */
 export async function forwardDocker(
   { plan, start, runDirectory, resources }: Attempt,
@@ -173,6 +186,7 @@ export async function forwardDocker(
     remotePath: dockerSocket.path,
     localPath: join(runDirectory.path, 'docker.sock'),
     directoryOwner: runDirectory.owner.uid,
+    whenRefused: noDockerd(plan),
   })
   signal.throwIfAborted()
   gone.addEventListener('abort', () => forwards.explain(headlineOf(gone.reason)), { once: true })
@@ -189,8 +203,12 @@ export async function offerHostPort(
 }
 
 /** For a box whose ports cannot be reached from this machine. Gives the address of this machine at which they are. */
-async function forwardPorts(forwards: Forwards, docker: ForwardedSocket): Promise<string> {
+async function forwardPorts(
+  forwards: Forwards,
+  docker: ForwardedSocket,
+  { engine }: Pick<VmPlan, 'engine'>,
+): Promise<string> {
   const address = loopbackAddress()
-  await forwards.addPublishedPorts({ address, publishers: dockerdAt(docker.path).publishers })
+  if (engine === 'dockerd') await forwards.addPublishedPorts({ address, publishers: dockerdAt(docker.path).publishers })
   return address
 }

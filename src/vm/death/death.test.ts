@@ -41,6 +41,15 @@ test("a dockerd that ended is the reason, with the end of its log, whatever QEMU
   expect(error.output?.endsWith(last)).toBe(true)
 })
 
+test('a containerd of a guest without dockerd that ended is the reason, by its name', () => {
+  const error = describeDeath({
+    ...killed,
+    control: { ...silent, ended: ofDockerd('containerd status 1'), commandLog: 'invalid config' },
+  })
+  expect(error).toMatchObject({ code: 'DOCKERD_FAILED', remedy: expect.stringContaining('config.toml') })
+  expect(headlineOf(error)).toBe("old: the guest's containerd ended with status 1 on debian:bookworm, cgroup v1")
+})
+
 test('a guest that was ended for what it said died of that, whatever else it says', () => {
   const fault = new GuestMisbehavedError({ what: 'it said too much', remedy: 'none' })
   const control = { ...silent, ended: ofDockerd('status 1'), fault }

@@ -31,7 +31,7 @@ export function describeDeath({ exit, entry, console, control, shutdownReason, s
   if (control?.fault !== undefined) return control.fault
   if (control?.ended?.of === 'command') {
     return new DockerdFailedError({
-      ...accountOfDockerd(control.ended.how, entry, where),
+      ...accountOfEngine(control.ended.how, entry, where),
       entry: entry.name,
       output: control.commandLog?.trimEnd().split('\n').slice(-DOCKERD_LOG_LINES).join('\n'),
     })
@@ -53,15 +53,24 @@ export function describeDeath({ exit, entry, console, control, shutdownReason, s
   })
 }
 
-function accountOfDockerd(ended: string, { memoryMib }: KernelEntry, where: string) {
-  if (ended === OUT_OF_MEMORY) {
+/** `HOW`, or `containerd HOW` of a guest with systemd whose rootfs has no dockerd (images/guest/systemd/engine-failed.sh). */
+function accountOfEngine(ended: string, { memoryMib }: KernelEntry, where: string) {
+  const [, engine = 'dockerd', how = ended] = /^(containerd) (.*)$/.exec(ended) ?? []
+  if (how === OUT_OF_MEMORY) {
     return {
-      what: `the guest's dockerd was killed by the OOM killer of its kernel ${where}`,
+      what: `the guest's ${engine} was killed by the OOM killer of its kernel ${where}`,
       remedy: `memoryMib is ${memoryMib}: raise it, or limit the memory of containers`,
     }
   }
+  if (engine === 'containerd') {
+    return {
+      what: `the guest's containerd ended with ${how} ${where}`,
+      remedy:
+        "read its log below for what it lacks: another kernel may have it, and it may be what the rootfs's config.toml says",
+    }
+  }
   return {
-    what: `the guest's dockerd ended with ${ended} ${where}`,
+    what: `the guest's dockerd ended with ${how} ${where}`,
     remedy:
       "read dockerd's log below for what it lacks; another kernel or cgroup version may have it, and it may be what the option daemon or the rootfs's daemon.json says",
   }

@@ -148,7 +148,7 @@ function isOurs(thrown: unknown): boolean {
  */
 export async function rehearse(attempt: Attempt, guest: Guest, deadline: Pick<Deadline, 'pause'>): Promise<void> {
   const { control, signal } = guest
-  const { preloads } = attempt.plan
+  const { preloads, engine } = attempt.plan
   const { timeline, hostname } = attempt.start
   const keys = makeGuestKeys()
   openDoor(keys, control)
@@ -164,7 +164,7 @@ export async function rehearse(attempt: Attempt, guest: Guest, deadline: Pick<De
     await loadImages(attempt.plan, { control, ranges: guest.images, signal }, attempt.start)
     await renameImages(preloads, dockerd)
   }
-  await orAborted(dockerd.ping(), signal)
+  if (engine === 'dockerd') await orAborted(dockerd.ping(), signal)
   await forwards.close()
   await ssh.connection()
   await ssh.close()
