@@ -9,7 +9,7 @@ import { afterEach, beforeEach, expect, test } from 'vitest'
 import { loopbackAddress } from '../forward/index.ts'
 import { silentLogger } from '../log/index.ts'
 import { parseKernelEntry } from '../options/index.ts'
-import type { Streams } from '../streams/index.ts'
+import { StreamRefusedError, type Streams } from '../streams/index.ts'
 import { openEntrance } from './entrance.ts'
 import type { Entrance } from './worker-environment.ts'
 
@@ -134,4 +134,17 @@ test('one whose guest dies says so', async () => {
   guest.die(new Error('kernel panic'))
   expect(await asked(entrance)).toContain('kernel panic')
   guest.stop()
+})
+
+test.each([
+  ['containerd', 'the guest has no dockerd: its rootfs has containerd.service, and no docker.service'],
+  // Somebody may start one in it.
+  ['none', 'nothing listens'],
+] as const)('one into a guest with %s is there, and says that no dockerd is', async (engine, says) => {
+  const refusal = new StreamRefusedError({ what: 'nothing listens', remedy: 'none' })
+  const streams: Streams = { open: async () => await Promise.reject(refusal) }
+  const place = { directory, address: loopbackAddress() }
+  const guest = { streams, gone: new AbortController().signal }
+  await using entrance = await openEntrance(guest, { entry, engine, log: silentLogger }, place)
+  expect(await asked(entrance)).toContain(says)
 })
