@@ -1,12 +1,12 @@
-// What each kernel of the matrix must show: a dockerd that answers and runs containers, and the kernel's files and modules in
-// the guest.
+// What each kernel of the matrix must show: a dockerd that answers and runs containers, the kernel's files and modules in the guest, and
+// forks. The VM of an entry is a clone of a template, which a cold boot made.
 import { execFile } from 'node:child_process'
-import { createReadStream } from 'node:fs'
 import { promisify } from 'node:util'
-import { type Kernel, kernels } from 'testkernels/vitest'
+import { KernelVm } from 'testkernels'
+import { kernels } from 'testkernels/vitest'
 import { beforeAll, describe, expect, test } from 'vitest'
 import { fixtureImage, fixtureTar } from '../../support/env.ts'
-import { drivers, matrix, releases } from './entries.ts'
+import { entryOf, matrix } from './entries.ts'
 
 const run = promisify(execFile)
 
@@ -14,24 +14,20 @@ test('all entries of the matrix are up', () => {
   expect(kernels().map(({ name }) => name)).toEqual(Object.keys(matrix))
 })
 
-/** Whose images have the kernel and its modules alone, or not even those. */
-const withoutSystemMap = ['falco-v2', 'ci-kernels-v1']
-const withoutModules = ['falco-v2']
+/** A VM of an entry, or a fork of one. */
+type Guest = Parameters<typeof docker>[0]
 
 describe.each(kernels())('$name', (kernel) => {
-  const release = releases[kernel.name as keyof typeof releases]
-  const { controllers = 'all' } = matrix[kernel.name as keyof typeof matrix] as { controllers?: 'all' | 'partial' }
+  const { entry, row } = entryOf(kernel.name)
+  const { release, drivers = ['mmio', 'erofs', 'ext4'], has = ['modules', 'System.map'] } = row
 
-  beforeAll(async () => {
-    const loading = await kernel.docker().loadImage(createReadStream(fixtureTar))
-    await new Promise((resolve, reject) => loading.on('end', resolve).on('error', reject).resume())
-  })
+  beforeAll(() => load(kernel))
 
   test('its dockerd answers, on this kernel and cgroup version', async () => {
     const { KernelVersion, CgroupVersion, MemoryLimit, SwapLimit } = await kernel.docker().info()
     expect(KernelVersion).toMatch(release)
     expect(CgroupVersion).toBe(String(kernel.cgroup))
-    const isComplete = controllers === 'all'
+    const isComplete = entry.controllers === 'all'
     expect({ MemoryLimit, SwapLimit }).toEqual({ MemoryLimit: isComplete, SwapLimit: isComplete })
     expect(await docker(kernel, 'info', '--format', '{{.KernelVersion}} {{.CgroupVersion}}')).toBe(
       `${KernelVersion} ${CgroupVersion}`,
@@ -40,7 +36,7 @@ describe.each(kernels())('$name', (kernel) => {
     expect(await inContainer(kernel, 'uname', '-r')).toBe(KernelVersion)
   })
 
-  test.runIf(controllers === 'all')('limits memory and swap of a container', async () => {
+  test.runIf(entry.controllers === 'all')('limits memory and swap of a container', async () => {
     const file = kernel.cgroup === 1 ? 'memory/memory.limit_in_bytes' : 'memory.max'
     const swapFile = kernel.cgroup === 1 ? 'memory/memory.memsw.limit_in_bytes' : 'memory.swap.max'
     const limits = ['--memory', '64m', '--memory-swap', '96m']
@@ -60,7 +56,7 @@ describe.each(kernels())('$name', (kernel) => {
       grep -m 1 "Linux/x86" /boot/config
       touch /boot/x /lib/modules/x 2>&1 || true`
     const [vmlinuz, config, map, overlay, head = '', boot, modules] = (await inGuest(kernel, script)).split('\n')
-    const systemMap = withoutSystemMap.includes(kernel.name) ? 'no System.map' : 'System.map'
+    const systemMap = has.includes('System.map') ? 'System.map' : 'no System.map'
     expect([vmlinuz, config, map, overlay]).toEqual(['vmlinuz', 'config', systemMap, '1'])
     const { KernelVersion } = await kernel.docker().info()
     expect(head).toContain(/^\d+\.\d+/.exec(KernelVersion)?.[0])
@@ -68,7 +64,7 @@ describe.each(kernels())('$name', (kernel) => {
     expect(modules).toContain('Read-only file system')
   })
 
-  test.runIf(kernel.name.startsWith('source'))('was built with the config under /boot', async () => {
+  test.runIf(row.isBuiltForV1)('was built with the config under /boot', async () => {
     expect(
       await inGuest(
         kernel,
@@ -80,13 +76,13 @@ describe.each(kernels())('$name', (kernel) => {
   test('has the machine and the file systems that its config asks for', async () => {
     const devices = await inContainer(kernel, 'ls', '-l', '/sys/bus/virtio/devices/')
     const mounts = await inGuest(kernel, 'grep -E " (/boot|/var/lib/docker) " /proc/1/mounts')
-    const [transport = 'mmio', disks = 'erofs', scratch = 'ext4'] = drivers[kernel.name as keyof typeof matrix] ?? []
+    const [transport, disks, scratch] = drivers
     expect(devices.includes('/pci0000:00/') ? 'pci' : 'mmio').toBe(transport)
     const found = mounts.split('\n').map((line) => line.split(' ').slice(1, 3).join(' '))
     expect(found.toSorted()).toEqual([`/boot ${disks}`, `/var/lib/docker ${scratch}`])
   })
 
-  test.skipIf(withoutModules.includes(kernel.name))(
+  test.runIf(has.includes('modules'))(
     "loads a module late, with the rootfs's modprobe and with ours when the kernel asks for it",
     async () => {
       const script = `
@@ -101,18 +97,47 @@ describe.each(kernels())('$name', (kernel) => {
       expect(await inGuest(kernel, script)).toBe('0\ndummy \nsch_netem')
     },
   )
+
+  test.skipIf(has.includes('modules'))('has every driver built in where its image has no modules to load', async () => {
+    expect(await inGuest(kernel, 'lsmod | tail -n +2; find /lib/modules/ -name "*.ko*"')).toBe('')
+    expect(await inGuest(kernel, 'modprobe sch_netem 2>&1 || true')).toContain('sch_netem not found')
+  })
+
+  test('is restored and forked to guests that are themselves, and load modules of their own', async () => {
+    await using vm = await new KernelVm({ ...entry, name: kernel.name }).start()
+    expect(vm.steps.map(({ name }) => name)).toContain('restore')
+    await using fork = await vm.fork()
+    await load(fork)
+    expect(await inContainer(fork, 'uname', '-r')).toBe(vm.kernelRelease)
+    expect(await inGuest(fork, 'cat /proc/sys/kernel/hostname')).toBe(fork.hostname)
+    await inGuest(fork, 'echo mine >/etc/mine')
+    expect((await vm.exec('ls /etc/mine 2>/dev/null || echo none')).stdout).toBe('none\n')
+    if (has.includes('modules')) {
+      const late = 'modprobe sch_netem && grep -o "^sch_netem " /proc/modules'
+      expect(await inGuest(fork, late)).toBe('sch_netem')
+      expect((await vm.exec('grep -c "^sch_netem " /proc/modules')).stdout).toBe('0\n')
+    }
+    for (const one of [vm, fork]) expect(one.kernelReports).toEqual([])
+  })
 })
 
-async function inContainer(kernel: Kernel, ...command: string[]): Promise<string> {
-  return await docker(kernel, 'run', '--rm', fixtureImage, ...command)
+async function load(guest: Guest): Promise<void> {
+  await docker(guest, 'load', '--quiet', '--input', fixtureTar)
+}
+
+async function inContainer(guest: Guest, ...command: string[]): Promise<string> {
+  return await docker(guest, 'run', '--rm', fixtureImage, ...command)
 }
 
 /** In the guest itself, with the user space of its rootfs. */
-async function inGuest(kernel: Kernel, script: string): Promise<string> {
+async function inGuest(guest: Guest, script: string): Promise<string> {
   const root = ['--privileged', '--pid=host', '--network=host', '--volume', '/:/guest']
-  return await docker(kernel, 'run', '--rm', ...root, fixtureImage, 'chroot', '/guest', 'sh', '-c', script)
+  return await docker(guest, 'run', '--rm', ...root, fixtureImage, 'chroot', '/guest', 'sh', '-c', script)
 }
 
-async function docker(kernel: Kernel, ...args: string[]): Promise<string> {
-  return (await run('docker', args, { env: { ...process.env, ...kernel.environment } })).stdout.trim()
+async function docker(
+  guest: { readonly environment: Readonly<Record<string, string | undefined>> },
+  ...args: string[]
+): Promise<string> {
+  return (await run('docker', args, { env: { ...process.env, ...guest.environment } })).stdout.trim()
 }
