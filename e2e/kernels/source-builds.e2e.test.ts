@@ -84,6 +84,46 @@ test('a tree is built as it is, and again when it changed', async () => {
   expect(second.stderr).toMatch(/Hits: +1 \/ +1 /)
 })
 
+test('the image of a kernel with debug information says where in the source a call trace was', async () => {
+  // Two functions of one name are told apart by their sizes, the instruction that was at work from the one behind it.
+  const places = {
+    'vmlinux:twin:5:10:1': 'one.c:7',
+    'vmlinux:twin:5:20:1': 'two.c:4',
+    'vmlinux:twin:5:20:0': 'two.c:5',
+    'vmlinux:second:14:15:1': 'inlined.h:4 two.c:12',
+    'my_module:run:5:10:1': 'three.c:5',
+    'my_module:start:6:7:1': 'three.c:10',
+    'vmlinux:nobody:1:2:1': undefined,
+    'other_module:run:5:10:1': undefined,
+  }
+  const { code, error, stdout } = await build(`source:${tarball}`, ['debug-info'])
+  expect({ code, error }).toEqual({ code: 0, error: '' })
+  const box = ['run', '--rm', '--network', 'none', '--read-only', '--entrypoint', '/testkernels/locate']
+  const located = await run('docker', [...box, stdout.trim(), '/testkernels/debug', ...Object.keys(places)])
+  const said = new Map(
+    located.stdout
+      .trimEnd()
+      .split('\n')
+      .map((line) => [Number(line.split(' ')[0]), line.replace(/^\d+ /, '')]),
+  )
+  const found = Object.keys(places).map((entry, at) => [entry, said.get(at + 1)])
+  expect(Object.fromEntries(found)).toEqual(places)
+
+  // Without, the image has neither that nor what reads it.
+  const plain = await build(`source:${tarball}`)
+  const look = await run('docker', [
+    'run',
+    '--rm',
+    '--network',
+    'none',
+    '--entrypoint',
+    'ls',
+    plain.stdout.trim(),
+    '/testkernels',
+  ])
+  expect(look.stdout).not.toMatch(/debug|locate/)
+})
+
 test("another suite's compiler, of a kernel that takes warnings for errors and writes into its tree", async () => {
   const tree = join(directory, name)
   await writeFile(join(tree, 'compiled.c'), `#warning "${name}"\n#if __GNUC__ != 12\n#error "not bookworm's"\n#endif\n`)

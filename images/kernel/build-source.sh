@@ -1,7 +1,8 @@
 #!/bin/sh
 # Runs in the kernel tools image: build-source.sh ARCH DIRECTORY IMAGE
 # Builds a kernel for the ARCH of its makefiles, whose directory below arch/ makes IMAGE. /tree is its source, /config/config its configuration, /ccache lasts from
-# one build to the next. /out receives what pack.sh takes: boot/ and lib/modules/.
+# one build to the next. /out receives what pack.sh takes, boot/ and lib/modules/; and in debug/, if CONFIG_DEBUG_INFO is on, vmlinux and modules/NAME.ko with their debug
+# information, which images/runner/locate reads.
 set -eu
 arch=$1
 directory=$2
@@ -41,6 +42,16 @@ if [ "$targets" = "$image" ]; then
 else
   kbuild --silent INSTALL_MOD_PATH=/out INSTALL_MOD_STRIP=1 DEPMOD=true modules_install
   rm -f "/out/lib/modules/$release/build" "/out/lib/modules/$release/source"
+fi
+mkdir -p /out/debug
+if grep -q '^CONFIG_DEBUG_INFO=y' $build/.config; then
+  mkdir /out/debug/modules
+  # What a relocatable kernel keeps its relocations for is done, and those of debug information are larger than that.
+  objcopy --compress-debug-sections=zlib --remove-relocations='*' $build/vmlinux /out/debug/vmlinux
+  find $build -name '*.ko' | while read -r module; do
+    # As the kernel calls it.
+    objcopy --compress-debug-sections=zlib "$module" "/out/debug/modules/$(basename "$module" | tr - _)"
+  done
 fi
 ccache --show-stats | grep -E '^ *(Hits|Misses)' | head -n 2
 echo "Linux $release: $image of $(stat -c %s "/out/boot/vmlinuz-$release") bytes"

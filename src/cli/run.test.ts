@@ -104,6 +104,14 @@ test.each([
   expect(words).toContain(from)
 })
 
+test('of a kernel whose image has them they are copied out of it', () => {
+  const debugInfo = { image: 'testkernels/vm:debian-bookworm-0123', path: '/testkernels/debug' }
+  const entry = parseKernelEntry('v2', { kernel: { source: 'debian/bookworm', config: ['debug-info'] } })
+  const words = attachWords({ kernelRelease: '6.1.0', entry }, { ...gdb, debugInfo })
+  expect(words).toContain("-ex 'symbol-file -o 0x1a00000 debug/vmlinux'")
+  expect(words).toContain('tar testkernels/vm:debian-bookworm-0123 -C /testkernels -c debug | tar -x')
+})
+
 test('a vmlinux that is run has them itself; where nobody knows how far the kernel was moved, gdb is told how it is not', () => {
   const reference = { kind: 'local', release: '6.1.0', vmlinuz: '/build/vmlinux' } as const
   const words = attachWords({ kernelRelease: '6.1.0', entry: { reference } }, { ...gdb, kernelOffset: undefined })

@@ -1,4 +1,4 @@
-import { basename } from 'node:path'
+import { basename, dirname } from 'node:path'
 import { addAbortSignal, type Readable } from 'node:stream'
 import { text } from 'node:stream/consumers'
 import { reasonOf } from '../errors/index.ts'
@@ -112,8 +112,11 @@ async function keep(vm: StartedKernelVm, { log, signal }: Pick<Working, 'log' | 
 type Debugged = Pick<StartedKernelVm, 'kernelRelease'> & { readonly entry: Pick<KernelEntry, 'reference'> }
 
 /** How gdb is attached to a VM, in lines: the command, and where what it reads is had. */
-export function attachWords({ kernelRelease, entry }: Debugged, { socket, kernelOffset }: GdbServer): string {
-  const { vmlinux, from } = symbolsOf(entry.reference, kernelRelease)
+export function attachWords(
+  { kernelRelease, entry }: Debugged,
+  { socket, kernelOffset, debugInfo }: GdbServer,
+): string {
+  const { vmlinux, from } = debugInfo === undefined ? symbolsOf(entry.reference, kernelRelease) : copyOf(debugInfo)
   const moved = kernelOffset === undefined ? '' : `-o 0x${kernelOffset.toString(16)} `
   return [
     'gdb finds the VM, which stands still as long as gdb is there:',
@@ -123,6 +126,13 @@ export function attachWords({ kernelRelease, entry }: Debugged, { socket, kernel
       ? ['  its kernel does not say how far KASLR has moved it: --kernel-argument nokaslr leaves it where vmlinux says']
       : []),
   ].join('\n')
+}
+
+/** Of a kernel whose image has it, with that of its modules. */
+function copyOf({ image, path }: NonNullable<GdbServer['debugInfo']>) {
+  const [parent, name] = [dirname(path), basename(path)]
+  const copy = `docker run --rm --network none --entrypoint tar ${image} -C ${parent} -c ${name} | tar -x`
+  return { vmlinux: `${name}/vmlinux`, from: `in the kernel's image, beside its modules: ${copy}` }
 }
 
 /** The file with the kernel's symbols; `from` where it has to be got first. */

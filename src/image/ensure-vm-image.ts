@@ -51,7 +51,11 @@ export async function ensureVmImage(request: VmImageRequest): Promise<VmImage> {
   // Loaded only now, and gRPC with it: most calls end a line above.
   const { buildImage } = await import('./build.ts')
   const { systemd } = plan.rootfsFacts === undefined ? {} : await learnRootfs(plan.rootfsFacts, request)
-  await buildImage(plan, request, formatVmLabels(kernel.key, { kernel: facts, init: request.init, systemd }))
+  await buildImage(
+    plan,
+    request,
+    formatVmLabels(kernel.key, { kernel: facts, init: request.init, systemd, debugInfo: plan.debugInfo }),
+  )
   return { ref: plan.ref, origin: 'built' }
 }
 

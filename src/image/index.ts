@@ -11,6 +11,7 @@ export type { KernelFacts } from './preflight/kernel-facts.ts'
 export { KernelUnsuitableError, type PreflightRequest, preflight } from './preflight/preflight.ts'
 export { checkRootfs, checkSystemd, type GuestEngine } from './preflight/rootfs.ts'
 export { type Preload, preparePreload } from './preload.ts'
+export { registryCredentials } from './recipes/ingredient.ts'
 export { debianChangelog, listDebianKernels } from './recipes/kernel/debian.ts'
 export {
   type ArchivedKernel,
@@ -21,5 +22,4 @@ export {
 } from './recipes/kernel/debian-versions.ts'
 export { KernelSourceUnavailableError } from './recipes/kernel/kernel-org.ts'
 export { BASE_SUITE } from './recipes/vm-image.ts'
-export { registryCredentials } from './registry.ts'
 export type { BuildContext, CachePlan, VmImageRequest } from './request.ts'

@@ -16,6 +16,7 @@ test.each<Omit<VmImageFacts, 'kernel'>>([
   { init: ['sleep', '1 000'] },
   { init: 'systemd', systemd: { version: 257, engine: 'dockerd' } },
   { init: 'systemd', systemd: { version: undefined, engine: 'containerd' } },
+  { init: 'testkernels', debugInfo: true },
 ])('an image says what its kernel has, and with %j what it runs', (facts) => {
   expect(parseVmLabels(labels(facts))).toEqual({ kernel, ...facts })
 })

@@ -14,6 +14,9 @@ const INIT_LABEL = 'testkernels.init'
 /** The version of the systemd that is PID 1. */
 const SYSTEMD_LABEL = 'testkernels.systemd'
 
+/** Whether it has its kernel's debug information. */
+const DEBUG_INFO_LABEL = 'testkernels.kernel.debug-info'
+
 type Labels = Readonly<Record<string, string>>
 
 /** What all images of VMs have in common. */
@@ -25,14 +28,17 @@ export interface VmImageFacts {
   readonly init: GuestInit
   /** The one that is PID 1. */
   readonly systemd?: SystemdFacts | undefined
+  /** Whether it has the debug information of its kernel. */
+  readonly debugInfo?: true | undefined
 }
 
-export function formatVmLabels(kernelKey: string, { kernel, init, systemd }: VmImageFacts): Labels {
+export function formatVmLabels(kernelKey: string, { kernel, init, systemd, debugInfo }: VmImageFacts): Labels {
   return {
     [KERNEL_LABEL]: kernelKey,
     [FACTS_LABEL]: formatKernelFacts(kernel),
     ...(init !== 'testkernels' && { [INIT_LABEL]: JSON.stringify(init) }),
     ...(systemd !== undefined && init === 'systemd' && { [SYSTEMD_LABEL]: formatSystemd(systemd) }),
+    ...(debugInfo === true && { [DEBUG_INFO_LABEL]: 'true' }),
   }
 }
 
@@ -64,6 +70,7 @@ export function parseVmLabels(labels: Labels): VmImageFacts | undefined {
     kernel,
     init: init === undefined ? 'testkernels' : (JSON.parse(init) as GuestInit),
     ...(systemd !== undefined && { systemd }),
+    ...(labels[DEBUG_INFO_LABEL] === 'true' && { debugInfo: true }),
   }
 }
 

@@ -6,14 +6,13 @@ import { imagePaths, standaloneArguments } from '../qemu/index.ts'
 import { ensureBaseImage, officialBaseImage } from './base/base-image.ts'
 import { vmLabels } from './labels.ts'
 import { chooseDrivers, type Drivers } from './preflight/drivers.ts'
-import type { KernelFacts } from './preflight/kernel-facts.ts'
+import { hasOption, type KernelFacts } from './preflight/kernel-facts.ts'
 import { neededOptions } from './preflight/needs.ts'
-import { type Ingredient, type KeyedIngredient, markOurs } from './recipes/ingredient.ts'
+import { type Ingredient, type KeyedIngredient, markOurs, registryCredentials } from './recipes/ingredient.ts'
 import { kernel } from './recipes/kernel/index.ts'
 import { rootfs, rootfsFacts } from './recipes/rootfs.ts'
 import { tools } from './recipes/tools.ts'
 import { BASE_SUITE, vmImage } from './recipes/vm-image.ts'
-import { registryCredentials } from './registry.ts'
 import type { BuildContext, VmImageRequest } from './request.ts'
 
 export interface ImagePlan {
@@ -23,6 +22,8 @@ export interface ImagePlan {
   readonly directories: Readonly<Record<string, LocalDir>>
   /** Where something has to be known of the rootfs: no dockerd is configured in those that we make, and who has a command needs none. */
   readonly rootfsFacts: Ingredient | undefined
+  /** Whether the image has the debug information of its kernel. */
+  readonly debugInfo: true | undefined
 }
 
 /** What the images of all kernels start with. */
@@ -58,6 +59,7 @@ export async function planKernel(request: VmImageRequest) {
   const planImage = async (facts: KernelFacts): Promise<ImagePlan> => {
     const drivers = chooseDrivers(facts, { arch, machine: request.machine })
     const context = { ...request, tools: withTools, base }
+    const debugInfo = hasOption(facts, 'DEBUG_INFO') ? ingredient.debugInfo : undefined
     const root = await rootfs(request.rootfs, context)
     const image = vmImage({
       arch,
@@ -68,6 +70,7 @@ export async function planKernel(request: VmImageRequest) {
       drivers,
       rootfs: root,
       init: request.init,
+      debugInfo,
     })
     // What a tag may have of a label that people read.
     const name = kernelLabel(request.kernel)
@@ -82,6 +85,7 @@ export async function planKernel(request: VmImageRequest) {
       config,
       directories: image.directories ?? {},
       rootfsFacts: isUnknown ? rootfsFacts(root, withTools) : undefined,
+      debugInfo: debugInfo && true,
     }
   }
   return { kernel: planned, planImage }

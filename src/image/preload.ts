@@ -5,8 +5,7 @@ import type { Readable } from 'node:stream'
 import { type Images, imageLabels } from '../host/index.ts'
 import type { PreloadReference } from '../options/index.ts'
 import type { DockerfileContext } from './recipes/dockerfile.ts'
-import { contentKeyOf, type StoredImageContext } from './recipes/ingredient.ts'
-import { registryCredentials } from './registry.ts'
+import { contentKeyOf, registryCredentials, type StoredImageContext } from './recipes/ingredient.ts'
 
 /** An image to be loaded into a guest. */
 export interface Preload {

@@ -69,7 +69,8 @@ export class ReportServer {
   }
 
   async #end(): Promise<readonly Error[]> {
-    if (!this.#vm.gone.aborted) await this.#vm.settleKernelReports()
+    // Of a VM that is gone, what is still on its way to us.
+    await this.#vm.settleKernelReports()
     this.#listener[Symbol.dispose]()
     this.#server.close()
     for (const connection of this.#connections) connection.destroy()

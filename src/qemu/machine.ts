@@ -27,6 +27,10 @@ export const imagePaths = {
   vmlinuz: '/testkernels/vmlinuz',
   initrd: '/testkernels/initrd',
   rootfs: '/testkernels/rootfs.img',
+  /** Of a kernel that has some: vmlinux, and modules/NAME.ko. */
+  debugInfo: '/testkernels/debug',
+  /** Reads that. */
+  locate: '/testkernels/locate',
   kernelFiles: '/testkernels/kernel.img',
   /** What only this container needs is here; a volume of its own. */
   scratchDirectory: '/var/lib/testkernels/scratch',

@@ -30,6 +30,8 @@ export interface DebuggerParts {
   readonly heartbeat: { pause(): Disposable }
   readonly entry: KernelEntry
   readonly machine: Machine
+  /** The image with the kernel's debug information, where there is any. */
+  readonly debugInfo: string | undefined
   readonly log: Logger
 }
 
@@ -49,6 +51,11 @@ export interface GdbServer {
   readonly socket: string
   /** How far from where its vmlinux says KASLR has put the kernel, in bytes; undefined where the kernel does not say. */
   readonly kernelOffset: bigint | undefined
+  /**
+   * Where its debug information is, of a kernel from source that has some: a directory of an image in the engine's store, with `vmlinux` and
+   * `modules/NAME.ko`.
+   */
+  readonly debugInfo?: { readonly image: string; readonly path: string } | undefined
 }
 
 /** What helps to find out what is wrong with the kernel of a VM. */
@@ -189,7 +196,7 @@ export class VmDebugger {
 }
 
 async function openGdb(parts: DebuggerParts, stopped: AbortSignal): Promise<GdbServer> {
-  const { booted, entry, log } = parts
+  const { booted, entry, debugInfo, log } = parts
   const { guest, runDirectory, gone, ssh, disposals } = booted
   const { stdout } = await execIn({ ssh, gone, entry: entry.name }, KERNEL_OFFSET)
   const [, offset] = /^KERNELOFFSET=([0-9a-f]{1,16})$/m.exec(stdout) ?? []
@@ -214,7 +221,11 @@ async function openGdb(parts: DebuggerParts, stopped: AbortSignal): Promise<GdbS
     onError: (error) => log.warn(`gdb's socket: ${error.message}`),
   })
   disposals.defer('gdb', listener.close)
-  return { socket, kernelOffset: offset === undefined ? undefined : BigInt(`0x${offset}`) }
+  return {
+    socket,
+    kernelOffset: offset === undefined ? undefined : BigInt(`0x${offset}`),
+    debugInfo: debugInfo === undefined ? undefined : { image: debugInfo, path: imagePaths.debugInfo },
+  }
 }
 
 /** QEMU stops its guest for gdb. One that leaves without a word would leave it so. */

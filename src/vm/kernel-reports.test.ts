@@ -1,4 +1,5 @@
-import { expect, test } from 'vitest'
+import { expect, test, vi } from 'vitest'
+import { orAborted } from '../lifetime/index.ts'
 import { createLogger } from '../log/index.ts'
 import { parseKernelEntry } from '../options/index.ts'
 import { KernelLogPort } from '../qemu/control-kernel-log.ts'
@@ -9,7 +10,11 @@ const warning = (sequence: number, name = 'f') =>
   `4 ${sequence} 1000 WARNING: CPU: 1 PID: 1 at a/b.c:1 ${name}+0x1/0x2\n4 ${sequence + 1} 1001 ---[ end trace 0 ]---`
 
 /** Reports of a kernel that says what `say` is given; a question is answered with what `answer` gives. */
-function reportsOf(kernelReports: unknown = {}, answer: () => string = () => '') {
+function reportsOf(
+  kernelReports: unknown = {},
+  answer: () => string = () => '',
+  locate?: (block: string, signal: AbortSignal) => Promise<string>,
+) {
   const said: string[] = []
   const port: KernelLogPort = new KernelLogPort((line) => {
     const [, number] = /^kernel-log ask (\d+)\n$/.exec(line) ?? []
@@ -20,6 +25,7 @@ function reportsOf(kernelReports: unknown = {}, answer: () => string = () => '')
     accelerator: 'tcg',
     port,
     log: createLogger({ write: (line) => said.push(line), level: 'debug' }),
+    ...(locate !== undefined && { locate }),
   })
   const say = (lines: string, missing = '0 0') => port.take(`0 100 ${missing} 0\n${lines}`)
   return { reports, port, say, said }
@@ -64,6 +70,43 @@ test('settled is what was said until then, a report that is still being printed 
   expect(await reports.settle(AbortSignal.timeout(DEADLINE_MS))).toBe(true)
   expect(reports.all[0]?.block.split('\n')).toHaveLength(3)
   expect(reports.through).toBe(100)
+})
+
+test('reports are told with their places, in the order in which they came, and settled is when they are', async () => {
+  const looking: ((places: string) => void)[] = []
+  const { reports, port, say } = reportsOf({}, undefined, (block) => {
+    return new Promise((resolve) => looking.push((places) => resolve(`${block} ${places}`)))
+  })
+  reports.follow('now')
+  say(`${warning(1)}\n${warning(3, 'g')}`)
+  const settled = reports.settle(AbortSignal.timeout(DEADLINE_MS))
+  await vi.waitFor(() => expect(looking).toHaveLength(1))
+  expect(reports.all).toEqual([])
+  looking[0]?.('(a/b.c:1)')
+  await vi.waitFor(() => expect(looking).toHaveLength(2))
+  expect(reports.all.map(({ title }) => title)).toEqual(['WARNING in f (a/b.c)'])
+  looking[1]?.('(a/b.c:2)')
+  expect(await settled).toBe(true)
+  expect(reports.all.map(({ block }) => block.split(' ').at(-1))).toEqual(['(a/b.c:1)', '(a/b.c:2)'])
+  port.close()
+})
+
+test('where places cannot be looked up, or the VM is stopped meanwhile, reports are told without', async () => {
+  const failing = reportsOf({}, undefined, () => Promise.reject(new Error('no such image')))
+  failing.reports.follow('now')
+  failing.say(`${warning(1)}\n${warning(3, 'g')}`)
+  await failing.reports.settle(AbortSignal.timeout(DEADLINE_MS))
+  expect(failing.reports.all.map(({ title }) => title)).toEqual(['f', 'g'].map((name) => `WARNING in ${name} (a/b.c)`))
+  expect(failing.said.filter((line) => line.includes('no such image'))).toHaveLength(1)
+  failing.port.close()
+
+  const stopped = reportsOf({}, undefined, (_, signal) => orAborted(new Promise<string>(() => {}), signal))
+  stopped.reports.follow('now')
+  stopped.say(warning(1))
+  await stopped.reports.close()
+  expect(titlesOf(stopped.reports)).toEqual([['WARNING in f (a/b.c)', 'fail']])
+  expect(stopped.said).toEqual(['warning: the kernel reported: WARNING in f (a/b.c)'])
+  stopped.port.close()
 })
 
 test('a guest that is gone settles nothing', async () => {

@@ -1,4 +1,5 @@
 import { EventEmitter } from 'node:events'
+import { reasonOf } from '../errors/index.ts'
 import { type KernelReport, ReportCutter, slownessKinds } from '../kernel-log/index.ts'
 import { orAborted, startDeadline } from '../lifetime/index.ts'
 import type { Logger } from '../log/index.ts'
@@ -19,6 +20,8 @@ export interface KernelReportsParts {
   readonly accelerator: Accelerator['kind']
   readonly port: KernelLogPort
   readonly log: Logger
+  /** Gives a report's block with the places in the source that it is about. @default nobody knows them */
+  readonly locate?: (block: string, signal: AbortSignal) => Promise<string>
 }
 
 /** A title that comes again is no news; a kernel that has so many has said what is wrong with it. */
@@ -28,6 +31,8 @@ const SETTLE_DEADLINE_MS = 5_000
 /** A kernel that is still printing a report has printed it by then. */
 const REPORT_DEADLINE_MS = 1_000
 const BETWEEN_LOOKS_MS = 20
+/** From when a report came; then it is told without its places. Reading debug information takes seconds. */
+const LOCATE_DEADLINE_MS = 60_000
 
 /** What the kernel of one VM reported, each title once. */
 export class KernelReports {
@@ -39,9 +44,16 @@ export class KernelReports {
   #hasMissed = false
   #through = 0
   #isBooting = true
+  /** Undefined when it failed: the next would wait for it in vain. */
+  #locate: KernelReportsParts['locate']
+  readonly #closed = new AbortController()
+  /** Those whose places are being looked up, each after the one before. */
+  #telling: Promise<void> = Promise.resolve()
+  #untold = 0
 
   constructor(parts: KernelReportsParts) {
     this.#parts = parts
+    this.#locate = parts.locate
   }
 
   /** Until now, in order. */
@@ -73,10 +85,22 @@ export class KernelReports {
 
   /**
    * Resolves when everything is known that the kernel has said until now; within five seconds in any case, for a guest that does not
-   * answer reports nothing either.
+   * answer reports nothing either. Where reports are told with their places, these are waited for a minute more at the most.
    * @returns whether the guest answered
    */
   async settle(signal: AbortSignal): Promise<boolean> {
+    const hasAnswered = await this.#hear(signal)
+    await this.#telling
+    return hasAnswered
+  }
+
+  /** What waits for its places is told without them. */
+  async close(): Promise<void> {
+    this.#closed.abort(new Error('the VM was stopped'))
+    await this.#telling
+  }
+
+  async #hear(signal: AbortSignal): Promise<boolean> {
     using deadline = startDeadline({
       ms: SETTLE_DEADLINE_MS,
       signal,
@@ -127,13 +151,52 @@ export class KernelReports {
   #add(report: KernelReport): void {
     if (this.#titles.has(report.title) || this.#titles.size >= MOST_TITLES) return
     this.#titles.add(report.title)
-    const { entry, accelerator, log } = this.#parts
+    const { entry, accelerator } = this.#parts
     const judged = { ...report, ...judge(report, entry, { accelerator, isBooting: this.#isBooting }) }
-    this.#reports.push(judged)
     const when = this.#isBooting ? ' as it booted' : ''
-    if (judged.verdict === 'ignore') log.debug(`the kernel reported${when}, which is ignored: ${report.title}`)
+    if (this.#locate === undefined && this.#untold === 0) this.#tell(judged, when)
+    else this.#tellWithPlaces(judged, when)
+  }
+
+  #tellWithPlaces(report: VmKernelReport, when: string): void {
+    const deadline = startDeadline({
+      ms: LOCATE_DEADLINE_MS,
+      signal: this.#closed.signal,
+      onPassed: () => new Error(`it took more than ${LOCATE_DEADLINE_MS / 1000} s`),
+    })
+    this.#untold++
+    const told = this.#telling.then(async () => {
+      const block = await this.#withPlaces(report.block, deadline.signal)
+      deadline[Symbol.dispose]()
+      this.#untold--
+      this.#tell({ ...report, block }, when)
+    })
+    // What a listener throws is its own, and holds up no other report.
+    this.#telling = told.catch((thrown) =>
+      queueMicrotask(() => {
+        throw thrown
+      }),
+    )
+  }
+
+  async #withPlaces(block: string, signal: AbortSignal): Promise<string> {
+    try {
+      return (await this.#locate?.(block, signal)) ?? block
+    } catch (thrown) {
+      this.#locate = undefined
+      const { log } = this.#parts
+      if (!this.#closed.signal.aborted)
+        log.warn(`where in its source the kernel reports something cannot be said: ${reasonOf(thrown)}`)
+      return block
+    }
+  }
+
+  #tell(report: VmKernelReport, when: string): void {
+    const { log } = this.#parts
+    this.#reports.push(report)
+    if (report.verdict === 'ignore') log.debug(`the kernel reported${when}, which is ignored: ${report.title}`)
     else log.warn(`the kernel reported${when}: ${report.title}`)
-    this.#events.emit('report', judged)
+    this.#events.emit('report', report)
   }
 }
 

@@ -89,7 +89,7 @@ interface Booted {
 }
 
 async function ready(family: Family, { booted, ports }: Booted, start: Start): Promise<StartedKernelVm> {
-  const { entry, waitStrategy } = family.plan
+  const { entry, image, machine, debugInfo, kernelRelease, waitStrategy } = family.plan
   const { timeline, signal, log, hostname } = start
   family.add(booted)
   const heartbeat = startHeartbeat(booted, family.plan, log)
@@ -98,10 +98,10 @@ async function ready(family: Family, { booted, ports }: Booted, start: Start): P
     const vm = new StartedKernelVm({
       entry,
       booted,
-      kernelRelease: family.plan.kernelRelease,
-      accelerator: family.plan.machine.accelerator.kind,
+      kernelRelease,
+      accelerator: machine.accelerator.kind,
       forwards: await ownForwards({ booted, ports }, entry),
-      debugger: new VmDebugger({ booted, heartbeat, entry, machine: family.plan.machine, log }),
+      debugger: new VmDebugger({ booted, heartbeat, entry, machine, debugInfo: debugInfo ? image : undefined, log }),
       timeline,
       openEntrance: (place) => openEntrance(booted, { ...family.plan, log }, place),
       fork: (options) => fork(family, options),

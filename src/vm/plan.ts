@@ -39,6 +39,8 @@ export interface VmPlan {
   readonly machine: Machine
   /** What the kernel calls itself, as `uname -r` prints it; undefined where the image does not say. */
   readonly kernelRelease: string | undefined
+  /** Whether the image has the debug information of its kernel. */
+  readonly debugInfo: boolean
   /** Which machine and accelerator it is, and why; for people. */
   readonly runsOn: string
   /** Undefined for VMs that boot cold. */
@@ -104,7 +106,8 @@ export async function planVm(request: VmRequest, start: Start): Promise<VmPlan> 
   })
   const runsOn = [...describeMachine({ transport, generation }, entry.machine), `with ${why}`].join(', ')
   const kernelRelease = facts?.kernel.release
-  const parts = { machine, kernelRelease, engine, settings, preloads, runsOn }
+  const debugInfo = facts?.debugInfo === true
+  const parts = { machine, kernelRelease, engine, debugInfo, settings, preloads, runsOn }
   const settled = { session, entry, image, ...parts, logConsumer, waitStrategy }
   // A command of the user's may be over before it is saved, and would go on from its middle in each clone.
   const template =

@@ -231,7 +231,10 @@ export function needsOn(request: MachineRequest): readonly Need[] {
   return [...guest(driverOptions(request)), ...request.arch.kernel.needs, ...dockerd, ...controllers, ...features]
 }
 
-/** Every option that the list asks for. */
+/** No guest needs it; an image is made differently with it. */
+const DEBUG_INFO = 'DEBUG_INFO'
+
+/** Every option that the list asks for, or that something else depends on. */
 export function neededOptions(arch: Architecture): ReadonlySet<string> {
-  return new Set(needsOn({ arch, machine: 'auto' }).flatMap((need) => alternativesOf(need).flat()))
+  return new Set([...needsOn({ arch, machine: 'auto' }).flatMap((need) => alternativesOf(need).flat()), DEBUG_INFO])
 }

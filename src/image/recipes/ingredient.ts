@@ -2,9 +2,9 @@ import { createHash, type Hash } from 'node:crypto'
 import { lstat, readdir, readlink } from 'node:fs/promises'
 import { join } from 'node:path'
 import { type LocalDir, llb, type State } from '../../buildkit/graph.ts'
-import type { Builder, Host } from '../../host/index.ts'
+import type { Builder, Host, RegistryOptions } from '../../host/index.ts'
 import type { Logger } from '../../log/index.ts'
-import { registryCredentials, remoteDigest } from '../registry.ts'
+import { ImageUnusableError } from '../errors.ts'
 
 /** One part of an image's graph, and what the graph itself does not hold. */
 export interface Ingredient {
@@ -50,6 +50,41 @@ export async function storedImage(
   const credentials = registryCredentials(dockerConfigDirectory)
   const contentKey = (await images.inspect(ref))?.id ?? (await images.pull(ref, { credentials, log, signal }))
   return { state: llb.image(ref, { platform, name }), contentKey }
+}
+
+/** What `docker login` left in a directory, by the name of a registry. Read when it is asked for. */
+export function registryCredentials(dockerConfigDirectory: string): NonNullable<RegistryOptions['credentials']> {
+  return async (registry) => {
+    const { credentialsFor } = await import('../../buildkit/index.ts')
+    return await credentialsFor(registry, dockerConfigDirectory)
+  }
+}
+
+interface RemoteDigestOptions {
+  readonly builder: Builder
+  readonly dockerConfigDirectory: string
+  readonly signal: AbortSignal
+}
+
+/**
+ * What the registry has under a name, as the builder sees it.
+ * @throws ImageUnusableError
+ */
+async function remoteDigest(ref: string, options: RemoteDigestOptions): Promise<string> {
+  const { builder, dockerConfigDirectory, signal } = options
+  const { registryAuth } = await import('../../buildkit/index.ts')
+  await using buildkit = await builder.connect()
+  const image = await buildkit.remoteImage({
+    ref,
+    attachables: [registryAuth({ configDir: dockerConfigDirectory })],
+    signal,
+  })
+  if (image !== undefined) return image.digest
+  throw new ImageUnusableError({
+    what: `the buildkitd of BUILDKIT_HOST cannot get the image ${ref}`,
+    remedy:
+      "push it to a registry that it can reach and log in with `docker login`; or unset BUILDKIT_HOST, because the engine's own BuildKit sees the engine's images",
+  })
 }
 
 /**

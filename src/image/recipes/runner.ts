@@ -68,6 +68,16 @@ export function withScratch(state: State, scratch: WritableFileSystem, debian: O
   return aptInstall(state, { ...debian, name: `[runner] apt-get install ${packages.join(' ')}`, packages })
 }
 
+/** The same with a kernel's debug information, in no disk of the guest's, and what reads it. */
+export function withDebugInfo(state: State, debugInfo: State, { arch, ...debian }: RunnerOptions): State {
+  return aptInstall(state, { ...debian, name: '[runner] apt-get install elfutils', packages: ['elfutils'] }).file(
+    llb
+      .copy(debugInfo, '/debug', imagePaths.debugInfo)
+      .copy(sources('runner', { arch, only: ['locate'] }), '/src/locate', imagePaths.locate),
+    { name: '[image] debug information of the kernel' },
+  )
+}
+
 /** Compiles the runner's programs (images/runner/*.c), static: a state with `/counter-khz`, `/digest`, `/dial` and `/receive`. */
 export function runnerPrograms(tools: State, arch: Architecture): State {
   const own = `runner/${arch.name}` as const

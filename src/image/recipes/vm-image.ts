@@ -7,7 +7,7 @@ import type { Drivers } from '../preflight/drivers.ts'
 import { doorPrograms, guest, neededProgram, sshd } from './guest.ts'
 import type { Ingredient } from './ingredient.ts'
 import { kernelInitrd, type PackedKernel } from './kernel/index.ts'
-import { packedDisk, runner, runnerPrograms, withScratch } from './runner.ts'
+import { packedDisk, runner, runnerPrograms, withDebugInfo, withScratch } from './runner.ts'
 import { sources } from './sources.ts'
 
 /** The Debian suite that runner and tools are made of; kernel and rootfs have their own. */
@@ -23,6 +23,8 @@ export interface VmImageInput {
   readonly drivers: Drivers
   readonly rootfs: Ingredient
   readonly init: GuestInit
+  /** A state with `/debug`, for what says where in its source the kernel is. */
+  readonly debugInfo: State | undefined
 }
 
 /**
@@ -30,7 +32,17 @@ export interface VmImageInput {
  * different kernels share QEMU and rootfs, and a change of our scripts packs nothing anew. Each is written where it will
  * be: no file system is copied to get there.
  */
-export function vmImage({ arch, base, tools, mirror, kernel, drivers, rootfs, init }: VmImageInput): Ingredient {
+export function vmImage({
+  arch,
+  base,
+  tools,
+  mirror,
+  kernel,
+  drivers,
+  rootfs,
+  init,
+  debugInfo,
+}: VmImageInput): Ingredient {
   const runnerSources = sources('runner', { arch })
   const programs = runnerPrograms(tools, arch)
   const door = doorPrograms(tools, arch)
@@ -51,7 +63,10 @@ export function vmImage({ arch, base, tools, mirror, kernel, drivers, rootfs, in
     directory: '/disk',
     fileSystem: drivers.disks,
   })
-  const withKernel = withScratch(withRootfs, drivers.scratch, { mirror, suite: BASE_SUITE }).file(
+  const withPrograms = withScratch(withRootfs, drivers.scratch, { mirror, suite: BASE_SUITE })
+  const withSymbols =
+    debugInfo === undefined ? withPrograms : withDebugInfo(withPrograms, debugInfo, { arch, mirror, suite: BASE_SUITE })
+  const withKernel = withSymbols.file(
     llb.copy(kernel.state, '/vmlinuz', imagePaths.vmlinuz).copy(kernelFiles, '/disk', imagePaths.kernelFiles),
     { name: '[image] kernel' },
   )

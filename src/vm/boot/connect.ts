@@ -18,6 +18,7 @@ import { headlineOf } from '../death/death.ts'
 import { DOOR_SOCKET, HOST_PORTS_SOCKET } from '../guest-settings.ts'
 import { KernelReports } from '../kernel-reports.ts'
 import type { VmPlan } from '../plan.ts'
+import { withPlaces } from '../symbols.ts'
 import type { Attempt } from './attempt.ts'
 import type { BootedVm, Guest, GuestKeys } from './booted-vm.ts'
 
@@ -70,14 +71,21 @@ export function hasAnothersAddress({ plan }: Attempt, { box }: Pick<Guest, 'box'
 }
 
 /** What the guest's kernel reports; nothing until it is followed, or asked to settle. */
-export function kernelReportsOf({ plan, start }: Attempt, { control }: Pick<Guest, 'control'>): KernelReports {
-  const { entry, machine } = plan
-  return new KernelReports({
+export function kernelReportsOf(
+  { plan, start, resources }: Attempt,
+  { control }: Pick<Guest, 'control'>,
+): KernelReports {
+  const { session, entry, image, machine, debugInfo } = plan
+  const symbols = { host: session.host, image, entry: entry.name, log: start.log }
+  const reports = new KernelReports({
     entry,
     accelerator: machine.accelerator.kind,
     port: control.kernelLog,
     log: start.log,
+    ...(debugInfo && { locate: (block, signal) => withPlaces(block, symbols, signal) }),
   })
+  resources.defer('kernel reports', () => reports.close())
+  return reports
 }
 
 export function makeGuestKeys(): GuestKeys {

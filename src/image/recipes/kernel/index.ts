@@ -6,7 +6,7 @@ import type { BuildContext } from '../../request.ts'
 import { type Ingredient, storedImage } from '../ingredient.ts'
 import { sources } from '../sources.ts'
 import { debianKernel } from './debian.ts'
-import { type LocalKernelTree, localKernel } from './local.ts'
+import { type KernelTree, localKernel } from './local.ts'
 import { type SourceKernelContext, sourceKernel } from './source.ts'
 
 export interface KernelRecipeContext extends SourceKernelContext, BuildContext {
@@ -14,11 +14,9 @@ export interface KernelRecipeContext extends SourceKernelContext, BuildContext {
 }
 
 /** A kernel in the form of `packKernel`. */
-export interface PackedKernel extends Ingredient {
+export interface PackedKernel extends Ingredient, Pick<KernelTree, 'initrd' | 'debugInfo'> {
   /** Shown in the progress. */
   readonly label: string
-  /** A state with `/initrd`, which goes in front of ours. */
-  readonly initrd?: State
 }
 
 /** Each kind of reference has a recipe for its tree in a file of its own; from here on all kernels are alike. */
@@ -29,7 +27,7 @@ export async function kernel(reference: KernelReference, context: KernelRecipeCo
   return { ...rest, label, state: packKernel(context.tools, { arch: context.arch, tree, label, version }) }
 }
 
-async function kernelTree(reference: KernelReference, context: KernelRecipeContext): Promise<LocalKernelTree> {
+async function kernelTree(reference: KernelReference, context: KernelRecipeContext): Promise<KernelTree> {
   switch (reference.kind) {
     case 'debian':
       return { state: await debianKernel(reference, context) }

@@ -11,16 +11,18 @@ export class KernelForeignError extends TestkernelsError {
 }
 
 /** The tree of a kernel, and what goes in front of its initrd. */
-export interface LocalKernelTree extends Ingredient {
-  /** A state with `/initrd`. */
+export interface KernelTree extends Ingredient {
+  /** A state with `/initrd`, which goes in front of ours. */
   readonly initrd?: State
+  /** A state with `/debug`: vmlinux and modules with debug information, or nothing (images/kernel/build-source.sh). */
+  readonly debugInfo?: State
 }
 
 /**
  * A kernel of this machine, sent by the session and laid out as packages have it.
  * @throws KernelForeignError
  */
-export async function localKernel(kernel: LocalKernel, arch: Architecture): Promise<LocalKernelTree> {
+export async function localKernel(kernel: LocalKernel, arch: Architecture): Promise<KernelTree> {
   if (kernel.arch !== undefined && kernel.arch !== arch.name) throw foreign(kernel, kernel.arch, arch)
   const { platform } = arch
   const { release, vmlinuz, config, systemMap, modules, initrd } = kernel

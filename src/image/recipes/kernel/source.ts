@@ -3,9 +3,9 @@ import { basename } from 'node:path'
 import type { Architecture } from '../../../arch/index.ts'
 import { llb, type State } from '../../../buildkit/graph.ts'
 import type { ConfigFragment, SourceKernel } from '../../../options/index.ts'
-import type { Ingredient } from '../ingredient.ts'
 import { imageFile, sources } from '../sources.ts'
 import { aptInstall } from '../tools.ts'
+import type { KernelTree } from './local.ts'
 import { type SourceTreeContext, sourceTree } from './source-tree.ts'
 
 export interface SourceKernelContext extends Omit<SourceTreeContext, 'compiler' | 'step'> {
@@ -16,7 +16,7 @@ export interface SourceKernelContext extends Omit<SourceTreeContext, 'compiler' 
 }
 
 /**
- * The tree of a kernel that is built from source: `/boot` and `/lib/modules`. Source, configuration and compilation are
+ * The tree of a kernel that is built from source: `/boot`, `/lib/modules` and `/debug`. Source, configuration and compilation are
  * steps of their own, so that another configuration unpacks nothing and one that cannot be costs no compilation.
  * @throws KernelSourceUnavailableError
  */
@@ -24,7 +24,7 @@ export async function sourceKernel(
   reference: SourceKernel,
   label: string,
   context: SourceKernelContext,
-): Promise<Ingredient> {
+): Promise<KernelTree> {
   const { arch } = context
   const { image } = arch.kernel
   const step = (what: string) => `[kernel ${label}] ${what}`
@@ -60,7 +60,9 @@ export async function sourceKernel(
       out,
     ],
   })
-  return { ...source, state: built.mountOutput('/out') }
+  // One output: with two, the kernel was compiled twice.
+  const state = built.mountOutput('/out')
+  return { ...source, state, debugInfo: state }
 }
 
 /** On the base and not on the tools of other steps: what those need must not build a kernel anew. */
