@@ -54,7 +54,10 @@ test('a worker hears of a VM when it is ready, and of its death', async () => {
   const watch = watching(await pathOf({ started: starting }))
   const kernel = watch.ready()
   ready(started)
-  expect(await kernel).toMatchObject({ name: 'v1', kernel: 'debian:bookworm', cgroup: 1 })
+  const told = await kernel
+  expect(told).toMatchObject({ name: 'v1', kernel: 'debian:bookworm', cgroup: 1 })
+  // The engine's, which tests have not in their environment: its certificates are nothing to a VM.
+  expect(Object.keys(told.environment)).toEqual(expect.arrayContaining(['DOCKER_TLS_VERIFY', 'DOCKER_CERT_PATH']))
   expect(watch.gone.aborted).toBe(false)
 
   death.abort(new InvalidOptionError({ what: 'the VM ended', entry: 'v1', remedy: 'read the console' }))

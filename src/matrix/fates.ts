@@ -13,6 +13,7 @@ import {
   hasFailure,
   type LeaseReply,
   type ProvidedKernel,
+  textOfFate,
   type VmFacts,
 } from '../worker/index.ts'
 import type { VmLease } from './vm-leases.ts'
@@ -103,7 +104,7 @@ export class Fates {
   /** Never rejects: nobody waits for the file of a VM that dies. */
   async #write(path: string, fate: Fate): Promise<void> {
     try {
-      await replaceFile(path, JSON.stringify(fate))
+      await replaceFile(path, textOfFate(fate))
     } catch (thrown) {
       // The directory goes with the run, and then nobody reads any more.
       if ((thrown as NodeJS.ErrnoException).code === 'ENOENT') return

@@ -2,7 +2,7 @@ import { mkdtempSync, renameSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterEach, beforeEach, expect, test, vi } from 'vitest'
-import { FateWatch } from './fate.ts'
+import { type Fate, FateWatch, textOfFate } from './fate.ts'
 
 const kernel = {
   name: 'one',
@@ -28,8 +28,8 @@ afterEach(() => {
   rmSync(directory, { recursive: true })
 })
 
-function tell(fate: object): void {
-  writeFileSync(`${path}.part`, JSON.stringify(fate))
+function tell(fate: Fate): void {
+  writeFileSync(`${path}.part`, textOfFate(fate))
   renameSync(`${path}.part`, path)
 }
 
@@ -37,6 +37,16 @@ test('a VM that is ready already', async () => {
   tell({ kernel })
   watch = new FateWatch(path)
   expect(await watch.ready()).toEqual(kernel)
+})
+
+test('variables that must not be set are among those that a worker has', async () => {
+  tell({ kernel: { ...kernel, environment: { DOCKER_HOST: 'unix:///x', DOCKER_TLS_VERIFY: undefined } } })
+  watch = new FateWatch(path)
+  const { environment } = await watch.ready()
+  expect(Object.entries(environment)).toEqual([
+    ['DOCKER_HOST', 'unix:///x'],
+    ['DOCKER_TLS_VERIFY', undefined],
+  ])
 })
 
 test('a VM that gets ready right after the first look', async () => {

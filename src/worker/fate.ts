@@ -86,6 +86,19 @@ export interface Fate {
   readonly failure?: Failure
 }
 
+/** What is written of it. That a variable must not be set is undefined in an environment, which JSON does not have: there it is null. */
+export function textOfFate(fate: Fate): string {
+  return JSON.stringify(fate, (key, value) => (key === 'environment' ? replaceIn(value, undefined, null) : value))
+}
+
+function fateIn(text: string): Fate {
+  return JSON.parse(text, (key, value) => (key === 'environment' ? replaceIn(value, null, undefined) : value)) as Fate
+}
+
+function replaceIn(environment: object, from: null | undefined, to: null | undefined): object {
+  return Object.fromEntries(Object.entries(environment).map(([name, value]) => [name, value === from ? to : value]))
+}
+
 /** Beside the file of a VM's fate: that a test failed on the VM. A file as that is, because a worker may end at once. */
 const FAILED = '.failed'
 
@@ -166,7 +179,7 @@ export class FateWatch {
 
   #read(): void {
     try {
-      this.#fate = JSON.parse(readFileSync(this.#path, 'utf8')) as Fate
+      this.#fate = fateIn(readFileSync(this.#path, 'utf8'))
     } catch (thrown) {
       // Not there yet; or not there any more, because the run has ended.
       if ((thrown as NodeJS.ErrnoException).code === 'ENOENT') return

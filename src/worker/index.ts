@@ -9,6 +9,7 @@ export {
   type ProvidedKernel,
   type RetryRequest,
   type Scope,
+  textOfFate,
   type VmFacts,
   type VmSource,
 } from './fate.ts'

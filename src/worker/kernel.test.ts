@@ -1,13 +1,19 @@
 import { mkdtemp, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { afterEach, expect, test, vi } from 'vitest'
+import { afterEach, beforeEach, expect, test, vi } from 'vitest'
 import { answerJson, goodInfo, startFakeEngine } from '../../fixtures/engine/fake-engine.ts'
 import { createAuthority } from '../buildkit/testing/certificates.ts'
 import { kernelOf } from './kernel.ts'
 
-afterEach(() => {
+let directory: string
+
+beforeEach(async () => {
+  directory = await mkdtemp(join(tmpdir(), 'tk-kernel-'))
+})
+afterEach(async () => {
   vi.unstubAllEnvs()
+  await rm(directory, { recursive: true })
 })
 
 test.each([
@@ -16,7 +22,6 @@ test.each([
   ['tcp with TLS', { DOCKER_HOST: 'tcp://127.0.0.1:1', DOCKER_TLS_VERIFY: '1' }],
   ['ssh', { DOCKER_HOST: 'ssh://nobody@127.0.0.1:1' }],
 ])("in a suite, whose DOCKER_HOST is the engine's (%s), docker() is a client of the VM", async (_way, environment) => {
-  const directory = await mkdtemp(join(tmpdir(), 'tk-kernel-'))
   const { cert, key } = createAuthority('the authority')
   for (const [name, text] of Object.entries({ ca: cert, cert, key }))
     await writeFile(join(directory, `${name}.pem`), text)
@@ -31,5 +36,4 @@ test.each([
     environment: {},
   })
   expect((await kernel.docker().info()).Name).toBe('the VM')
-  await rm(directory, { recursive: true })
 })

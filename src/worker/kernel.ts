@@ -28,10 +28,14 @@ export function kernelOf(provided: ProvidedKernel): Kernel {
     docker: () => {
       // Loaded when it is asked for: it takes most of a second, and most test files need none.
       const Client = require('dockerode') as typeof Docker
-      return new Client({ ...NO_HOST, socketPath: provided.dockerHost.slice('unix://'.length) } as Docker.DockerOptions)
+      return new Client({ ...NO_HOST, socketPath: socketOf(provided.dockerHost) } as Docker.DockerOptions)
     },
     testcontainers: () => copies.for(provided),
   }
+}
+
+function socketOf(dockerHost: string): string {
+  return dockerHost.slice('unix://'.length)
 }
 
 export type Testcontainers = typeof import('testcontainers')
@@ -62,7 +66,7 @@ class TestcontainersCopies {
 
 const copies = new TestcontainersCopies()
 
-async function loadCopy({ name, environment }: ProvidedKernel): Promise<Testcontainers> {
+async function loadCopy({ name, environment, dockerHost }: ProvidedKernel): Promise<Testcontainers> {
   const require = createRequire(pathToFileURL(join(process.cwd(), 'package.json')))
   const unavailable = (cause: unknown) =>
     new TestcontainersUnavailableError({
@@ -81,7 +85,11 @@ async function loadCopy({ name, environment }: ProvidedKernel): Promise<Testcont
   const restore = assignEnvironment(environment)
   try {
     const copy = require(entryPoint) as Testcontainers
-    await copy.getContainerRuntimeClient()
+    const { container } = await copy.getContainerRuntimeClient()
+    // Where one does not answer at once it takes another, such as that of this machine, and says nothing.
+    const { socketPath } = container.dockerode.modem as object as { readonly socketPath?: string }
+    if (socketPath !== socketOf(dockerHost))
+      throw new Error(`it has taken another engine: ${socketPath ?? 'of a host'}`)
     return copy
   } catch (cause) {
     throw unavailable(cause)
