@@ -119,6 +119,12 @@ export interface Lines extends AsyncIterable<string> {
   tail(lines?: number): string
 }
 
+/**
+ * Whether a connection into a box waits while there are as many as there may be, on a host where each costs a program. What shows that the VM
+ * lives does not: a box full of connections is no dead one.
+ */
+export type Turn = 'waits' | 'first'
+
 /** A program that runs on a host, and ends when this process does, however that ends. */
 export interface Box extends AsyncDisposable {
   readonly stdout: Lines
@@ -133,9 +139,11 @@ export interface Box extends AsyncDisposable {
   readonly endpoint: BoxEndpoint | undefined
   /**
    * Connects to a socket of its `sockets` mount; waits for it until `signal` aborts. Each direction of the stream ends by itself, where the
-   * host is this machine. @throws the signal's reason
+   * host is this machine.
+   * @param turn that of who waits, unless said
+   * @throws the signal's reason
    */
-  dial(socket: string, signal: AbortSignal): Promise<Duplex>
+  dial(socket: string, signal: AbortSignal, turn?: Turn): Promise<Duplex>
   /**
    * Runs one more program in the box, as the user of its `sockets`: what is written is its standard input, what it prints is read, from
    * when it has said that it is there, with a line `ok`. It has to end with its input, which ends with the stream.

@@ -6,6 +6,7 @@ import { orAborted, startDeadline } from '../lifetime/index.ts'
 import {
   type Destination,
   DoorDeniedError,
+  type OpenOptions,
   refused,
   StreamRefusedError,
   type Streams,
@@ -14,7 +15,7 @@ import {
 
 export interface DoorOptions {
   /** Connects to the container's end of the door: a stream of which each direction ends by itself. */
-  readonly dial: (signal: AbortSignal) => Promise<Duplex>
+  readonly dial: (signal: AbortSignal, turn: OpenOptions['turn']) => Promise<Duplex>
   /** That of the start: 64 hexadecimal digits. */
   readonly secret: string
   /** Kernel entry that errors name. */
@@ -27,14 +28,14 @@ const OPEN_DEADLINE_MS = 60_000
 /** Streams through the door of a VM (images/door): each is a connection of its own, and nothing is encrypted. */
 export function doorStreams(door: DoorOptions): Streams {
   return {
-    async open(destination, { signal } = {}) {
+    async open(destination, { signal, turn } = {}) {
       using deadline = startDeadline({
         ms: OPEN_DEADLINE_MS,
         onPassed: () => lost(door.entry, `nobody answered at the door within ${OPEN_DEADLINE_MS / 1000} s`),
         signal,
       })
       deadline.signal.throwIfAborted()
-      const stream = await door.dial(deadline.signal).catch((cause: unknown) => {
+      const stream = await door.dial(deadline.signal, turn).catch((cause: unknown) => {
         throw deadline.signal.aborted ? deadline.signal.reason : lost(door.entry, cause)
       })
       // Whoever has the stream hears of its errors: until then they are what the opening fails with.

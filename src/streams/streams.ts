@@ -20,6 +20,8 @@ export function destinationText(destination: Destination): string {
 export interface OpenOptions {
   /** Calls the opening off; afterwards it has no effect. @default nothing does */
   readonly signal?: AbortSignal | undefined
+  /** Whether it waits while there are as many as there may be. @default 'waits' */
+  readonly turn?: 'waits' | 'first' | undefined
 }
 
 /** Ways into one guest. */

@@ -15,7 +15,7 @@ import {
 } from '../../engine/index.ts'
 import { orAborted, Slots } from '../../lifetime/index.ts'
 import { imagePaths } from '../../qemu/index.ts'
-import { type SocketsMount, thisUser, type UserIds } from '../box.ts'
+import { type SocketsMount, type Turn, thisUser, type UserIds } from '../box.ts'
 
 /** What depends on whether the engine's machine is this one. */
 export interface DockerMachine {
@@ -35,7 +35,7 @@ export interface DockerMachine {
 }
 
 /** Connects to a socket, waiting for it until the signal aborts. */
-export type Dial = (name: string, signal: AbortSignal) => Promise<Duplex>
+export type Dial = (name: string, signal: AbortSignal, turn?: Turn) => Promise<Duplex>
 
 /**
  * Connects to a socket that the program in a box makes when it starts; waits for it until `signal` aborts.
@@ -110,6 +110,9 @@ async function readOrEmpty(file: string): Promise<string> {
  */
 export const MOST_DIALLED = 224
 
+/** Of these at a time: the engine starts a program for each, and hundreds at once leave its machine nothing for the guest. */
+export const MOST_DIALLING = 16
+
 /**
  * The engine runs elsewhere. Sockets are in a volume of its own, and dialled by a program in the box; no address of a container can be
  * reached from here.
@@ -129,11 +132,17 @@ export function remoteMachine(engine: Engine): DockerMachine {
     }),
     dialler: ({ id }, { target, owner = thisUser() }) => {
       const slots = new Slots(MOST_DIALLED)
-      return async (name, signal) => {
+      const beginning = new Slots(MOST_DIALLING)
+      return async (name, signal, turn = 'waits') => {
+        const dialled = { argv: [imagePaths.dial, `${target}/${name}`], owner, input: 'framed', signal } as const
+        if (turn === 'first') return await dialWhenThere(() => execWithin(engine, id, dialled), signal)
         const slot = await slots.take(signal)
+        const begin = async () => {
+          using _turn = await beginning.take(signal)
+          return await execWithin(engine, id, dialled)
+        }
         try {
-          const dialled = { argv: [imagePaths.dial, `${target}/${name}`], owner, input: 'framed', signal } as const
-          const stream = await dialWhenThere(() => execWithin(engine, id, dialled), signal)
+          const stream = await dialWhenThere(begin, signal)
           stream.once('close', () => slot[Symbol.dispose]())
           return stream
         } catch (thrown) {

@@ -1,16 +1,20 @@
+import { setMaxListeners } from 'node:events'
 import type { Duplex } from 'node:stream'
 import { afterEach, beforeEach, expect, test } from 'vitest'
 import { type FakeEngine, startFakeEngine } from '../../../fixtures/engine/fake-engine.ts'
 import { createClient } from '../../engine/client.ts'
 import type { Engine } from '../../engine/index.ts'
-import { MOST_DIALLED, remoteMachine } from './machine.ts'
+import { MOST_DIALLED, MOST_DIALLING, remoteMachine } from './machine.ts'
 
 let fake: FakeEngine
+/** Before each of its programs, once it is asked for. */
+let starts: (() => void)[] | undefined
 /** Those of the programs that dial in a box, and what was written to each. */
 let programs: Duplex[]
 let written: Buffer[]
 
 beforeEach(async () => {
+  starts = undefined
   programs = []
   written = []
   fake = await startFakeEngine(
@@ -21,13 +25,17 @@ beforeEach(async () => {
         written[at] = Buffer.concat([written[at] ?? Buffer.alloc(0), bytes])
       })
       // On standard output, 3 bytes.
-      program.write(Buffer.from([1, 0, 0, 0, 0, 0, 0, 3, ...Buffer.from('ok\n')]))
+      const start = () => void program.write(Buffer.from([1, 0, 0, 0, 0, 0, 0, 3, ...Buffer.from('ok\n')]))
+      if (starts === undefined) start()
+      else starts.push(start)
     },
   )
 })
 afterEach(() => fake[Symbol.asyncDispose]())
 
 const never = new AbortController().signal
+// All that wait here have the one.
+setMaxListeners(0, never)
 
 function dialler() {
   const engine = { docker: createClient(fake.address) } as unknown as Engine
@@ -59,4 +67,29 @@ test('one more than a box has room for waits until a stream has ended', async ()
   const late = await waiting
   expect(programs).toHaveLength(MOST_DIALLED + 1)
   for (const stream of [...streams, late]) stream.destroy()
+})
+
+test('what shows that the VM lives waits for no other', async () => {
+  const dial = dialler()
+  const streams = await Promise.all(Array.from({ length: MOST_DIALLED }, () => dial('a.sock', never)))
+  const first = await dial('a.sock', never, 'first')
+  for (const stream of [...streams, first]) stream.destroy()
+})
+
+test('so many begin at a time, and the next when one is there', async () => {
+  const started: (() => void)[] = []
+  starts = started
+  const dial = dialler()
+  const dialling = Array.from({ length: MOST_DIALLING + 3 }, () => dial('a.sock', never))
+  await expect.poll(() => programs.length).toBe(MOST_DIALLING)
+  const first = dial('a.sock', never, 'first')
+  await expect.poll(() => programs.length).toBe(MOST_DIALLING + 1)
+  started.at(-1)?.()
+  await first
+  started[0]?.()
+  await dialling[0]
+  await expect.poll(() => programs.length).toBe(MOST_DIALLING + 2)
+  starts = undefined
+  for (const start of started.slice(1)) start()
+  for (const stream of [await first, ...(await Promise.all(dialling))]) stream.destroy()
 })

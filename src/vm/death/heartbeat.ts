@@ -125,7 +125,7 @@ export function startHeartbeat(vm: BootedVm, { entry }: Pick<VmPlan, 'entry'>, l
 async function doorAnswers({ streams }: Pick<BootedVm, 'streams'>, signal: AbortSignal): Promise<void> {
   for (;;) {
     try {
-      const stream = await streams.open({ kind: 'tcp', port: UNUSED_PORT }, { signal })
+      const stream = await streams.open({ kind: 'tcp', port: UNUSED_PORT }, { signal, turn: 'first' })
       stream.destroy()
       return
     } catch (thrown) {
