@@ -121,6 +121,26 @@ test('dockerode', async () => {
   expect(await ask(guest)).toEqual(got)
 })
 
+test('Testcontainers', async () => {
+  const ask = async ({ socket }: Seen, more: Readonly<Record<string, string>>) => {
+    // There is no image of the reaper without a registry, on either.
+    const variables = { DOCKER_HOST: `unix://${socket}`, IMAGE: fixtureImage, TESTCONTAINERS_RYUK_DISABLED: 'true' }
+    const script = join(import.meta.dirname, 'testcontainers.mjs')
+    const { stdout } = await run(process.execPath, [script], { env: { ...process.env, ...variables, ...more } })
+    return JSON.parse(stdout)
+  }
+  const got = await ask(local, {})
+  expect(got).toMatchObject({
+    page: 'page\n',
+    exec: { output: 'hello\nlater\n', exitCode: 3 },
+    'logs of one that has ended': expect.stringMatching(/^page\ndone\n/),
+    'page after a restart': 'page\n',
+    reused: true,
+    listed: [1, 0],
+  })
+  expect(await ask(guest, { TESTCONTAINERS_HOST_OVERRIDE: guest.address })).toEqual(got)
+})
+
 test('what differs: a directory of this machine is refused by name, unless the entry has it', async () => {
   const shared = join(directory, 'shared')
   await mkdir(shared)
