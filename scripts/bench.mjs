@@ -14,6 +14,7 @@ const parts = {
   isolation: async () => (await import('./bench/isolation.mjs')).benchIsolation,
   memory: async () => (await import('./bench/starts.mjs')).benchMemory,
   forward: async () => (await import('./bench/forward.mjs')).benchForward,
+  load: async () => (await import('./bench/load.mjs')).benchLoad,
   network: async () => (await import('./bench/network.mjs')).benchNetwork,
   build: async () => (await import('./bench/commands.mjs')).benchNoOpBuild,
   peers: async () => (await import('./bench/peers.mjs')).benchPeers,
