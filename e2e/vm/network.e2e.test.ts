@@ -20,6 +20,14 @@ test('a published port is reached at once', async () => {
   }
 })
 
+test.each([
+  ['SSH', 61022],
+  ['the door', 61023],
+])('a port that we come in by, that of %s, is refused by name', async (_of, port) => {
+  const publish = run('docker', ['run', '--rm', '--publish', `${port}:80`, fixtureImage, 'true'])
+  await expect(publish).rejects.toMatchObject({ stderr: expect.stringMatching(new RegExp(`${port}.*already in use`)) })
+})
+
 test('host.docker.internal:host-gateway is this machine', async () => {
   const server = createServer((_, response) => response.end('this machine')).listen(0, '0.0.0.0')
   try {
