@@ -1,9 +1,9 @@
 // An engine that is reached over SSH: this machine's, through a server in a container, taken for that of another machine.
 import { execFile, spawn } from 'node:child_process'
-import { chmod, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises'
+import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises'
 import { connect } from 'node:net'
 import { hostname, tmpdir } from 'node:os'
-import { delimiter, join } from 'node:path'
+import { join } from 'node:path'
 import { text } from 'node:stream/consumers'
 import { promisify } from 'node:util'
 import { KernelVm, type StartedKernelVm } from 'testkernels'
@@ -12,16 +12,13 @@ import { connectEngine, containerEvents } from '../../../src/engine/index.ts'
 import { docker } from '../../support/docker.ts'
 import { fixtureImage, fixtureTar } from '../../support/env.ts'
 import { testkernels } from '../../support/run.ts'
+import { buildSshServer, makeSshClient, startSshServer } from '../../support/ssh-server.ts'
 
 const run = promisify(execFile)
-const IMAGE = 'testkernels-e2e/sshd'
 const BUILD_DEADLINE_MS = 240_000
 const DEADLINE_MS = 60_000
-/** The base image is there once an image of a VM was built. */
-const dockerfile = `FROM testkernels/base:trixie
-RUN apt-get update && apt-get install -y --no-install-recommends openssh-server docker-cli && mkdir -p /run/sshd
-CMD ["/usr/sbin/sshd", "-D", "-e"]
-`
+/** In the server: the process of each connection. */
+const CONNECTIONS = 'grep -lsE "^sshd(-session)?: root@" /proc/[0-9]*/cmdline | cut -d / -f 3'
 let directory: string
 let server: string
 let environment: Readonly<Record<string, string>>
@@ -32,27 +29,13 @@ const here = async (...args: string[]) => (await run('docker', args, { env: outs
 
 beforeAll(async () => {
   directory = await mkdtemp(join(tmpdir(), 'tk-ssh-'))
-  await writeFile(join(directory, 'Dockerfile'), dockerfile)
-  await run('docker', ['build', '--tag', IMAGE, directory], {
-    env: { ...process.env, DOCKER_BUILDKIT: '0' },
-    timeout: BUILD_DEADLINE_MS,
-  })
-  const socket = '/var/run/docker.sock:/var/run/docker.sock'
-  server = await here('run', '--detach', '--publish', '127.0.0.1::22', '--volume', socket, IMAGE)
+  await buildSshServer(directory)
+  const network = ['--publish', '127.0.0.1::22']
+  const started = await startSshServer({ docker: here, socket: '/var/run/docker.sock', network, directory })
+  server = started.container
   const port = (await here('port', server, '22/tcp')).split(':').at(-1) ?? ''
-  await run('ssh-keygen', ['-q', '-t', 'ed25519', '-N', '', '-f', join(directory, 'key')])
-  const authorized = await readFile(join(directory, 'key.pub'), 'utf8')
-  await here(
-    'exec',
-    server,
-    'sh',
-    '-c',
-    `mkdir -p -m 700 /root/.ssh && echo '${authorized.trim()}' > /root/.ssh/authorized_keys`,
-  )
-  const hostKey = await here('exec', server, 'cat', '/etc/ssh/ssh_host_ed25519_key.pub')
-  await writeFile(join(directory, 'known_hosts'), `[127.0.0.1]:${port} ${hostKey}\n`)
-  await configureSsh(port)
-  environment = { DOCKER_HOST: 'ssh://lab', PATH: `${directory}${delimiter}${process.env['PATH']}` }
+  const { hostKey } = started
+  environment = await makeSshClient({ directory, address: '127.0.0.1', port, hostKey, more: otherProofs() })
   for (const [name, value] of Object.entries(environment)) vi.stubEnv(name, value)
 }, BUILD_DEADLINE_MS)
 
@@ -62,21 +45,13 @@ afterAll(async () => {
   await rm(directory, { recursive: true, force: true })
 })
 
-/** How `ssh` proves who it is to each name of the server. */
-const proofs = {
-  lab: () => `IdentityFile ${directory}/key`,
-  'lab-by-agent': () => `IdentityFile none\nIdentityAgent ${directory}/agent.sock`,
-  'lab-by-password': () => 'PreferredAuthentications password,keyboard-interactive',
-}
-
-/** An `ssh` with a configuration of its own: OpenSSH's is in the home of the user, whatever HOME says. */
-async function configureSsh(port: string): Promise<void> {
-  const server = ['HostName 127.0.0.1', `Port ${port}`, 'User root', `UserKnownHostsFile ${directory}/known_hosts`]
-  const hosts = Object.entries(proofs).map(([name, proof]) => [`Host ${name}`, ...server, proof(), ''].join('\n'))
-  await writeFile(join(directory, 'config'), hosts.join('\n'))
-  await writeFile(join(directory, 'ssh'), `#!/bin/sh\nexec /usr/bin/ssh -F ${directory}/config "$@"\n`)
-  await chmod(join(directory, 'ssh'), 0o755)
-}
+/** How `ssh` proves who it is to other names of the server. */
+const otherProofs = () => ({
+  'lab-by-agent': `IdentityFile none\nIdentityAgent ${directory}/agent.sock`,
+  'lab-by-password': 'PreferredAuthentications password,keyboard-interactive',
+  // To itself: only there is it at port 22 of 127.0.0.1.
+  'lab-by-jump': `Port 22\nIdentityFile ${directory}/key\nProxyJump lab`,
+})
 
 const read = async (address: string, port: number) => (await text(connect({ host: address, port }))).trim()
 
@@ -98,6 +73,16 @@ test('a VM with images, a checkpoint, published ports, commands', async () => {
   } finally {
     await vm.stop()
   }
+})
+
+test('a container has a directory of this machine, which the engine is not asked for', async () => {
+  const host = await mkdtemp(join(directory, 'mounted-'))
+  await writeFile(join(host, 'file'), 'from here')
+  const entry = new KernelVm({ name: 'far', kernel: 'debian:bookworm', images: [fixtureTar] })
+  await using vm = await entry.withMounts([{ host, guest: host, access: 'read-write' }]).start()
+  const script = 'cat /src/file; echo from there >/src/made'
+  expect(await docker(vm, ['run', '--rm', '-v', `${host}:/src`, fixtureImage, 'sh', '-c', script])).toBe('from here')
+  expect(await readFile(join(host, 'made'), 'utf8')).toBe('from there\n')
 })
 
 test('testkernels run ends with nothing left on the engine', async () => {
@@ -126,6 +111,11 @@ async function addKey(key: string): Promise<'added' | 'no agent'> {
     () => 'no agent',
   )
 }
+
+test('a host behind another, as the configuration of ssh says', async () => {
+  const { version } = await connectEngine({ address: { kind: 'ssh', host: 'lab-by-jump' } })
+  expect(version).toBe(await here('version', '--format', '{{.Server.Version}}'))
+})
 
 test('a host that wants a password is refused, and nothing is asked', async () => {
   await here('exec', server, 'sh', '-c', 'echo root:secret | chpasswd')
@@ -166,8 +156,7 @@ test('a VM whose connection is cut is lost with the reason, and nothing of it st
 
 /** Ends the server's process of each connection. */
 async function cutConnections(): Promise<void> {
-  const script = 'kill $(grep -lsE "^sshd(-session)?: root@" /proc/[0-9]*/cmdline | cut -d / -f 3)'
-  await here('exec', server, 'sh', '-c', script)
+  await here('exec', server, 'sh', '-c', `kill $(${CONNECTIONS})`)
 }
 
 test('a key that the host does not know is refused, and nothing is asked', async () => {
