@@ -49,8 +49,8 @@ test.each(['tcp', 'tls'] as const)('over %s: published ports, commands, copies, 
   expect(await dial(clone.address, 8080)).toBe('service')
 })
 
-test('over tcp: a container has a directory of this machine, which the engine has not', async () => {
-  await using remote = await startRemoteEngine()
+test.each(['tcp', 'tls'] as const)('over %s: a container has a directory of this machine', async (kind) => {
+  await using remote = await startRemoteEngine(kind === 'tls' ? { certificates } : {})
   use(remote)
   const host = await mkdtemp(join(tmpdir(), 'tk-far-'))
   try {
