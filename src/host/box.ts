@@ -119,11 +119,13 @@ export interface Lines extends AsyncIterable<string> {
   tail(lines?: number): string
 }
 
-/**
- * Whether a connection into a box waits while there are as many as there may be, on a host where each costs a program. What shows that the VM
- * lives does not: a box full of connections is no dead one.
- */
-export type Turn = 'waits' | 'first'
+/** Where each connection into a box costs a program: so many there may be, and so many begin at a time. */
+export interface DialOptions {
+  /** Whether it waits while there are as many as there may be. What shows that the VM lives does not: a box full of connections is no dead one. @default 'waits' */
+  readonly turn?: 'waits' | 'first' | undefined
+  /** Called while it waits, when one that it waits for has begun or ended: it will have its turn. */
+  readonly onAdvance?: (() => void) | undefined
+}
 
 /** A program that runs on a host, and ends when this process does, however that ends. */
 export interface Box extends AsyncDisposable {
@@ -140,10 +142,9 @@ export interface Box extends AsyncDisposable {
   /**
    * Connects to a socket of its `sockets` mount; waits for it until `signal` aborts. Each direction of the stream ends by itself, where the
    * host is this machine.
-   * @param turn that of who waits, unless said
    * @throws the signal's reason
    */
-  dial(socket: string, signal: AbortSignal, turn?: Turn): Promise<Duplex>
+  dial(socket: string, signal: AbortSignal, options?: DialOptions): Promise<Duplex>
   /**
    * Runs one more program in the box, as the user of its `sockets`: what is written is its standard input, what it prints is read, from
    * when it has said that it is there, with a line `ok`. It has to end with its input, which ends with the stream.

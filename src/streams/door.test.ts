@@ -3,9 +3,11 @@ import { mkdtemp, rm } from 'node:fs/promises'
 import { connect, createServer, type Server, type Socket } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
+import type { Duplex } from 'node:stream'
 import { buffer, text } from 'node:stream/consumers'
-import { afterEach, beforeEach, expect, test } from 'vitest'
-import { doorStreams, makeDoorSecret, waitForDoor } from './door.ts'
+import { afterEach, beforeEach, expect, test, vi } from 'vitest'
+import { orAborted } from '../lifetime/index.ts'
+import { type DoorOptions, doorStreams, makeDoorSecret, waitForDoor } from './door.ts'
 
 const secret = makeDoorSecret()
 const docker = { kind: 'unix', path: '/var/run/docker.sock' } as const
@@ -150,3 +152,29 @@ test.each(['the secret is not that of this start', 'the guest has another owner'
     expect(asked).toBe(3)
   },
 )
+
+test('who waits for others has all its time again whenever one of them gets on', async () => {
+  vi.useFakeTimers()
+  try {
+    let advance = () => {}
+    const waits: DoorOptions['dial'] = (signal, { onAdvance }) => {
+      advance = onAdvance
+      return orAborted(new Promise<Duplex>(() => {}), signal)
+    }
+    let isOver = false
+    const failure = doorStreams({ dial: waits, secret })
+      .open(docker)
+      .catch((error: unknown) => error)
+      .finally(() => {
+        isOver = true
+      })
+    await vi.advanceTimersByTimeAsync(59_000)
+    advance()
+    await vi.advanceTimersByTimeAsync(59_000)
+    expect(isOver).toBe(false)
+    await vi.advanceTimersByTimeAsync(1_000)
+    expect(await failure).toMatchObject({ code: 'STREAMS_LOST' })
+  } finally {
+    vi.useRealTimers()
+  }
+})

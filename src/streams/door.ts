@@ -13,16 +13,21 @@ import {
   StreamsLostError,
 } from './streams.ts'
 
+export interface DoorDialOptions extends Pick<OpenOptions, 'turn'> {
+  /** Called while it waits for others, when one of them has begun or ended. */
+  readonly onAdvance: () => void
+}
+
 export interface DoorOptions {
   /** Connects to the container's end of the door: a stream of which each direction ends by itself. */
-  readonly dial: (signal: AbortSignal, turn: OpenOptions['turn']) => Promise<Duplex>
+  readonly dial: (signal: AbortSignal, options: DoorDialOptions) => Promise<Duplex>
   /** That of the start: 64 hexadecimal digits. */
   readonly secret: string
   /** Kernel entry that errors name. */
   readonly entry?: string | undefined
 }
 
-/** Each end of the door answers within milliseconds; under emulation, on a machine that swaps, within seconds. */
+/** Each end of the door answers within milliseconds; under emulation, on a machine that swaps, within seconds. Who waits has it anew whenever others get on. */
 const OPEN_DEADLINE_MS = 60_000
 
 /** Streams through the door of a VM (images/door): each is a connection of its own, and nothing is encrypted. */
@@ -35,7 +40,7 @@ export function doorStreams(door: DoorOptions): Streams {
         signal,
       })
       deadline.signal.throwIfAborted()
-      const stream = await door.dial(deadline.signal, turn).catch((cause: unknown) => {
+      const stream = await door.dial(deadline.signal, { turn, onAdvance: deadline.restart }).catch((cause: unknown) => {
         throw deadline.signal.aborted ? deadline.signal.reason : lost(door.entry, cause)
       })
       // Whoever has the stream hears of its errors: until then they are what the opening fails with.

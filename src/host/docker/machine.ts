@@ -15,7 +15,7 @@ import {
 } from '../../engine/index.ts'
 import { orAborted, Slots } from '../../lifetime/index.ts'
 import { imagePaths } from '../../qemu/index.ts'
-import { type SocketsMount, type Turn, thisUser, type UserIds } from '../box.ts'
+import { type DialOptions, type SocketsMount, thisUser, type UserIds } from '../box.ts'
 
 /** What depends on whether the engine's machine is this one. */
 export interface DockerMachine {
@@ -35,7 +35,7 @@ export interface DockerMachine {
 }
 
 /** Connects to a socket, waiting for it until the signal aborts. */
-export type Dial = (name: string, signal: AbortSignal, turn?: Turn) => Promise<Duplex>
+export type Dial = (name: string, signal: AbortSignal, options?: DialOptions) => Promise<Duplex>
 
 /**
  * Connects to a socket that the program in a box makes when it starts; waits for it until `signal` aborts.
@@ -133,12 +133,28 @@ export function remoteMachine(engine: Engine): DockerMachine {
     dialler: ({ id }, { target, owner = thisUser() }) => {
       const slots = new Slots(MOST_DIALLED)
       const beginning = new Slots(MOST_DIALLING)
-      return async (name, signal, turn = 'waits') => {
+      const waiting = new Set<() => void>()
+      const advance = () => {
+        for (const tell of waiting) tell()
+      }
+      return async (name, signal, { turn = 'waits', onAdvance = () => {} } = {}) => {
+        const wait = async (queue: Slots) => {
+          // Of its own: who calls may give the same one for several.
+          const tell = () => onAdvance()
+          waiting.add(tell)
+          const slot = await queue.take(signal).finally(() => waiting.delete(tell))
+          return {
+            [Symbol.dispose]: () => {
+              slot[Symbol.dispose]()
+              advance()
+            },
+          }
+        }
         const dialled = { argv: [imagePaths.dial, `${target}/${name}`], owner, input: 'framed', signal } as const
         if (turn === 'first') return await dialWhenThere(() => execWithin(engine, id, dialled), signal)
-        const slot = await slots.take(signal)
+        const slot = await wait(slots)
         const begin = async () => {
-          using _turn = await beginning.take(signal)
+          using _turn = await wait(beginning)
           return await execWithin(engine, id, dialled)
         }
         try {

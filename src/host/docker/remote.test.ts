@@ -57,14 +57,17 @@ test('what is written goes in frames, and an end of it is a frame without bytes'
 test('one more than a box has room for waits until a stream has ended', async () => {
   const dial = dialler()
   const streams = await Promise.all(Array.from({ length: MOST_DIALLED }, () => dial('a.sock', never)))
-  const waiting = dial('a.sock', never)
+  let advances = 0
+  const waiting = dial('a.sock', never, { onAdvance: () => advances++ })
   const calledOff = new AbortController()
   const given = dial('a.sock', calledOff.signal)
   calledOff.abort(new Error('enough'))
   await expect(given).rejects.toThrow('enough')
   expect(programs).toHaveLength(MOST_DIALLED)
+  expect(advances).toBe(0)
   streams[0]?.destroy()
   const late = await waiting
+  expect(advances).toBeGreaterThan(0)
   expect(programs).toHaveLength(MOST_DIALLED + 1)
   for (const stream of [...streams, late]) stream.destroy()
 })
@@ -72,7 +75,7 @@ test('one more than a box has room for waits until a stream has ended', async ()
 test('what shows that the VM lives waits for no other', async () => {
   const dial = dialler()
   const streams = await Promise.all(Array.from({ length: MOST_DIALLED }, () => dial('a.sock', never)))
-  const first = await dial('a.sock', never, 'first')
+  const first = await dial('a.sock', never, { turn: 'first' })
   for (const stream of [...streams, first]) stream.destroy()
 })
 
@@ -82,7 +85,7 @@ test('so many begin at a time, and the next when one is there', async () => {
   const dial = dialler()
   const dialling = Array.from({ length: MOST_DIALLING + 3 }, () => dial('a.sock', never))
   await expect.poll(() => programs.length).toBe(MOST_DIALLING)
-  const first = dial('a.sock', never, 'first')
+  const first = dial('a.sock', never, { turn: 'first' })
   await expect.poll(() => programs.length).toBe(MOST_DIALLING + 1)
   started.at(-1)?.()
   await first

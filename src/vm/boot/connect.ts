@@ -132,7 +132,7 @@ export const SSH_DEADLINE_MS = 60_000
 export function streamsInto({ plan }: Attempt, { box, gone }: Guest, { doorSecret }: GuestKeys): Streams {
   return doorStreams({
     // A box that is gone makes no socket any more.
-    dial: (signal, turn) => box.dial(DOOR_SOCKET, AbortSignal.any([gone, signal]), turn),
+    dial: (signal, options) => box.dial(DOOR_SOCKET, AbortSignal.any([gone, signal]), options),
     secret: doorSecret,
     entry: plan.entry.name,
   })
