@@ -4,7 +4,7 @@ import { access, constants } from 'node:fs/promises'
 import { dirname, resolve } from 'node:path'
 import type { Readable } from 'node:stream'
 import { formatError, reasonOf, TestkernelsError } from '../errors/index.ts'
-import { waitingFor } from '../lifetime/index.ts'
+import { Disposals, sayWhatKeeps, waitingFor } from '../lifetime/index.ts'
 import { followLines, type Logger } from '../log/index.ts'
 import { InvalidOptionError } from '../options/index.ts'
 import { launchVm, type Start, type StartedKernelVm, type VmcoreOptions, type VmRequest } from '../vm/index.ts'
@@ -52,6 +52,8 @@ export interface RunInVmOptions {
  */
 export async function runInVm(request: VmRequest, start: Start, options: RunInVmOptions): Promise<Outcome> {
   const { command, environment, output, vmcore, onStarted, onEnded, onFailed } = options
+  // Before the VM, so that its end is part of it.
+  await using ending = new Disposals()
   await using vm = await launchVm(request, start)
   if (vmcore !== undefined) await saveAtPanic(vm, vmcore, start)
   await onStarted?.(vm)
@@ -69,8 +71,10 @@ export async function runInVm(request: VmRequest, start: Start, options: RunInVm
   const isWanted = runs && status !== 0 && !vm.gone.aborted && !start.signal.aborted
   if (vmcore !== undefined && isWanted) await saveAfterFailure(vm, vmcore, start)
   await onEnded?.(vm, status)
+  if (status !== 0 && !vm.gone.aborted && !start.signal.aborted) await onFailed?.(vm)
+  const slow = sayWhatKeeps((waits) => start.log.info(`still ending the VM${waits}`))
+  ending.defer('what is said of a slow end', () => slow[Symbol.dispose]())
   if (vm.gone.aborted) return { kind: 'vm-failed', why: firstLine(reasonOf(vm.gone.reason)) }
-  if (status !== 0 && !start.signal.aborted) await onFailed?.(vm)
   const reported = reports.filter(({ verdict }) => verdict === 'fail').map(({ title }) => title)
   return { kind: 'exited', status, reported }
 }

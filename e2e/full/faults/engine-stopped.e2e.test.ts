@@ -33,6 +33,7 @@ test.runIf(canIsolate)(
     try {
       run.program.input('')
       expect(await run.program.exit, run.program.stderr).toEqual({ code: 125, signal: null })
+      expect(run.program.stderr).toMatch(/still ending the VM\n *waiting for the Docker engine to answer /)
       expect(run.program.stderr).toMatch(/ENGINE_SILENT|did not answer/)
     } finally {
       process.kill(engine.pid, 'SIGCONT')
