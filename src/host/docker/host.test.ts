@@ -28,16 +28,23 @@ test('whatever is asked of an engine that ends meanwhile fails with a code', asy
       prune: host.prune({ log }),
       run: host.run({ image: 'a', entry: 'v1' }, { signal, log }),
     }
-    const codes: Record<string, unknown> = {}
-    for (const [name, answer] of Object.entries(asked)) {
-      codes[name] = await answer.then(
+    // Each is heard from the start: which fails first is nobody's affair.
+    const codes = Object.entries(asked).map(async ([name, answer]) => [
+      name,
+      await answer.then(
         () => 'none',
         ({ code }) => code,
-      )
-    }
+      ),
+    ])
     const gone = Object.fromEntries(Object.keys(asked).map((name) => [name, 'ENGINE_GONE']))
     // These say what did not come about.
     const transfer = 'IMAGE_TRANSFER_FAILED'
-    expect(codes).toEqual({ ...gone, save: transfer, load: transfer, import: transfer, run: 'CONTAINER_NOT_STARTED' })
+    expect(Object.fromEntries(await Promise.all(codes))).toEqual({
+      ...gone,
+      save: transfer,
+      load: transfer,
+      import: transfer,
+      run: 'CONTAINER_NOT_STARTED',
+    })
   }
 })
