@@ -1,5 +1,5 @@
 import { execFile, spawn, spawnSync } from 'node:child_process'
-import { mkdtemp, rm, writeFile } from 'node:fs/promises'
+import { mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { text } from 'node:stream/consumers'
@@ -32,6 +32,7 @@ export async function startIsolatedEngine({
   runtime,
   under = [],
   flags = [],
+  directory: kept,
 }: {
   /** The default works on every file system, and copies each layer whole. @default 'vfs' */
   readonly storageDriver?: 'vfs' | 'overlay2'
@@ -41,8 +42,10 @@ export async function startIsolatedEngine({
   readonly under?: readonly string[]
   /** More of dockerd's. @default none */
   readonly flags?: readonly string[]
+  /** Where it has what it has, which stays for the next one there. @default one of its own, which goes with it */
+  readonly directory?: string
 } = {}): Promise<IsolatedEngine> {
-  const directory = await mkdtemp(join(tmpdir(), 'tk-engine-'))
+  const directory = kept ?? (await mkdtemp(join(tmpdir(), 'tk-engine-')))
   const socketPath = join(directory, 'docker.sock')
   const place = ['--data-root', join(directory, 'data'), '--exec-root', join(directory, 'exec')]
   const files = [
@@ -54,6 +57,7 @@ export async function startIsolatedEngine({
   ]
   // The machine's own configuration is for the machine's engine.
   const config = ['--config-file', join(directory, 'daemon.json')]
+  await mkdir(directory, { recursive: true })
   await writeFile(join(directory, 'daemon.json'), '{}')
   const env = { ...process.env, HTTP_PROXY: NOWHERE, HTTPS_PROXY: NOWHERE, NO_PROXY: '' }
   const runtimes = runtime === undefined ? [] : ['--add-runtime', `test=${runtime}`, '--default-runtime', 'test']
@@ -63,7 +67,7 @@ export async function startIsolatedEngine({
     // In order, so that its containerd ends as well.
     program.kill('SIGTERM')
     await program.exit
-    await rm(directory, { recursive: true, force: true })
+    if (kept === undefined) await rm(directory, { recursive: true, force: true })
   }
   try {
     const docker = new Docker({ socketPath })
