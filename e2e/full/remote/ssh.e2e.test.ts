@@ -1,6 +1,6 @@
 // An engine that is reached over SSH: this machine's, through a server in a container, taken for that of another machine.
 import { execFile, spawn } from 'node:child_process'
-import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises'
+import { mkdtemp, rm } from 'node:fs/promises'
 import { connect } from 'node:net'
 import { hostname, tmpdir } from 'node:os'
 import { join } from 'node:path'
@@ -13,6 +13,7 @@ import { docker } from '../../support/docker.ts'
 import { fixtureImage, fixtureTar } from '../../support/env.ts'
 import { testkernels } from '../../support/run.ts'
 import { buildSshServer, makeSshClient, startSshServer } from '../../support/ssh-server.ts'
+import { expectMounted } from './mounted.ts'
 
 const run = promisify(execFile)
 const BUILD_DEADLINE_MS = 240_000
@@ -77,12 +78,7 @@ test('a VM with images, a checkpoint, published ports, commands', async () => {
 
 test('a container has a directory of this machine, which the engine is not asked for', async () => {
   const host = await mkdtemp(join(directory, 'mounted-'))
-  await writeFile(join(host, 'file'), 'from here')
-  const entry = new KernelVm({ name: 'far', kernel: 'debian:bookworm', images: [fixtureTar] })
-  await using vm = await entry.withMounts([{ host, guest: host, access: 'read-write' }]).start()
-  const script = 'cat /src/file; echo from there >/src/made'
-  expect(await docker(vm, ['run', '--rm', '-v', `${host}:/src`, fixtureImage, 'sh', '-c', script])).toBe('from here')
-  expect(await readFile(join(host, 'made'), 'utf8')).toBe('from there\n')
+  await expectMounted(host)
 })
 
 test('testkernels run ends with nothing left on the engine', async () => {

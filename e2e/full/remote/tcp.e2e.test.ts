@@ -1,5 +1,5 @@
 // An engine that is reached over TCP, with TLS and without: this machine's, in the place of another machine's.
-import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises'
+import { mkdtemp, readFile, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import Docker from 'dockerode'
@@ -10,6 +10,7 @@ import { fixtureImage, fixtureTar } from '../../support/env.ts'
 import { Certificates, type RemoteEngine, startRemoteEngine } from '../../support/remote-engine.ts'
 import { isQemu, testkernels, vitest } from '../../support/run.ts'
 import { ask, dial, runService } from '../../support/service.ts'
+import { expectMounted } from './mounted.ts'
 
 /** From the beginning of a start, at the end of which it removes what the dead have left. */
 const SWEEP_DEADLINE_MS = 240_000
@@ -54,12 +55,7 @@ test.each(['tcp', 'tls'] as const)('over %s: a container has a directory of this
   use(remote)
   const host = await mkdtemp(join(tmpdir(), 'tk-far-'))
   try {
-    await writeFile(join(host, 'file'), 'from here')
-    const entry = new KernelVm({ name: 'far', kernel: 'debian:bookworm', images: [fixtureTar] })
-    await using vm = await entry.withMounts([{ host, guest: host, access: 'read-write' }]).start()
-    const script = 'cat /src/file; echo from there >/src/made'
-    expect(await docker(vm, ['run', '--rm', '-v', `${host}:/src`, fixtureImage, 'sh', '-c', script])).toBe('from here')
-    expect(await readFile(join(host, 'made'), 'utf8')).toBe('from there\n')
+    await expectMounted(host)
   } finally {
     await rm(host, { recursive: true })
   }
