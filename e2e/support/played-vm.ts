@@ -24,6 +24,10 @@ export class PlayedVm {
     return { [Symbol.dispose]: () => void this.#events.off('report', listener) }
   }
 
+  findMemoryLeaks(): Promise<readonly VmKernelReport[]> {
+    return this.settleKernelReports()
+  }
+
   async settleKernelReports(): Promise<readonly VmKernelReport[]> {
     this.settles++
     if (!existsSync(this.#provoke)) return []

@@ -10,7 +10,10 @@ export const kernelOption = () =>
   )
 
 export const configOption = () =>
-  repeatable('--config <fragment>', 'for a kernel from source: cgroup-v1, kasan, debug, debug-info, btf or a file')
+  repeatable(
+    '--config <fragment>',
+    'for a kernel from source: cgroup-v1, kasan, debug, debug-info, kmemleak, btf or a file',
+  )
 
 export const rootfsOption = () =>
   new Option('--rootfs <reference>', 'root file system: debian:SUITE, docker-image://REF, dockerfile:PATH, file://PATH')

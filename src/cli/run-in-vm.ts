@@ -7,7 +7,14 @@ import { formatError, reasonOf, TestkernelsError } from '../errors/index.ts'
 import { Disposals, sayWhatKeeps, waitingFor } from '../lifetime/index.ts'
 import { followLines, type Logger } from '../log/index.ts'
 import { InvalidOptionError } from '../options/index.ts'
-import { launchVm, type Start, type StartedKernelVm, type VmcoreOptions, type VmRequest } from '../vm/index.ts'
+import {
+  lastKernelReports,
+  launchVm,
+  type Start,
+  type StartedKernelVm,
+  type VmcoreOptions,
+  type VmRequest,
+} from '../vm/index.ts'
 import { startCommandWatcher } from './command-watcher.ts'
 import { EXIT_OWN_FAILURE, exitCodeOf, InterruptedError } from './execute.ts'
 
@@ -65,7 +72,7 @@ export async function runInVm(request: VmRequest, start: Start, options: RunInVm
     signal: AbortSignal.any([start.signal, vm.gone]),
     ...(output !== undefined && { output }),
   })
-  const reports = vm.gone.aborted ? [] : await vm.settleKernelReports()
+  const reports = vm.gone.aborted ? [] : await lastKernelReports(vm)
   // A panic has been told of once its memory is saved.
   const runs = vmcore === undefined || (await vm.debugger.settled()) === 'runs'
   const isWanted = runs && status !== 0 && !vm.gone.aborted && !start.signal.aborted

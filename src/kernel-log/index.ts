@@ -39,10 +39,16 @@ const MOST_LEADING_LINES = 6
 
 const OPENING = /^(?:-+\[ cut here \]-+|={20,}|#{20,})$/
 const CLOSING = /^(?:---\[ end trace .*|={20,}|#{20,})$/
-const TRACE = /^(?:Call [Tt]race:|Backtrace:|stack backtrace:)/
+const TRACE = /^(?:Call [Tt]race:|Backtrace:|stack backtrace:| {2}backtrace\b)/
 /** What stands in or around a trace: indented lines, registers, marks, and what a kernel says of the CPU. */
 const OF_TRACE =
   /^(?:\s|<\/?[A-Z]+>|[A-Z][A-Z0-9]{1,2}: |[a-z]\w{1,2} ?: |RIP: |RSP: |EFLAGS|Code: |Call [Tt]race:|Modules linked in:|CPU: |Hardware name:|Workqueue: |NMI backtrace|Sending NMI|rcu: |---\[ end trace|task:|Showing |irq event|(?:hard|soft)irqs )/
+/** Of what kmemleak prints, whose lines have its name before them. */
+const LEAK_LINE = /^kmemleak: /
+/** Functions that allocate for others: the first that is none of these has lost it. */
+const ALLOCATORS =
+  /^_*(?:k[mvz]*(?:alloc|calloc|realloc|zalloc)|kmem_?(?:cache|dup|leak_alloc)|k?strn?dup|k[vs]*asprintf|vmalloc|v[mz]?alloc|slab_|create_object|pcpu_|alloc_(?:percpu|pages)|devm_k)/
+const ALLOCATING = /^ +\[<[^>]*>\] ([\w.$]+)\+0x/
 const INTERRUPTED = /^(?:RIP: \w+:|\w\w : )(?:\[<\w+>\] )?([\w.$]+)\+0x/
 
 interface OpenReport {
@@ -67,16 +73,16 @@ export class ReportCutter {
   push(record: KernelLogRecord): readonly KernelReport[] {
     const open = this.#open
     if (open === undefined) return this.#lookForHeadline(record)
-    if (record.uptimeUs - open.lastUs > LONGEST_GAP_US || isPast(open, record.text)) {
+    const text = record.text.replace(LEAK_LINE, '')
+    const shape = shapeOf(text)
+    const isPart = shape !== undefined && isPartOf(open.shape, shape)
+    const isOther = shape !== undefined || isPast(open, text)
+    if (record.uptimeUs - open.lastUs > LONGEST_GAP_US || (isOther && !isPart)) {
       return [...this.flush(), ...this.#lookForHeadline(record)]
     }
-    const shape = shapeOf(record.text)
-    if (shape !== undefined && !isPartOf(open.shape, shape)) {
-      return [...this.flush(), ...this.#lookForHeadline(record)]
-    }
-    open.lines.push(record.text)
+    open.lines.push(text)
     open.lastUs = record.uptimeUs
-    open.hasTrace ||= TRACE.test(record.text)
+    open.hasTrace ||= TRACE.test(text)
     return isClosedBy(open, record.text) || open.lines.length >= MOST_LINES ? this.flush() : []
   }
 
@@ -90,7 +96,7 @@ export class ReportCutter {
   #lookForHeadline(record: KernelLogRecord): readonly KernelReport[] {
     const shape = shapeOf(record.text)
     if (shape !== undefined) {
-      const lines = [...this.#leading, record.text]
+      const lines = [...this.#leading, record.text.replace(LEAK_LINE, '')]
       this.#open = { shape, headline: record, lines, lastUs: record.uptimeUs, hasTrace: false }
       this.#leading = []
     } else if (OPENING.test(record.text)) this.#leading = [record.text]
@@ -104,8 +110,9 @@ function shapeOf(text: string): ReportShape | undefined {
   return reportShapes.find(({ headline }) => headline.test(text))
 }
 
-/** What a kernel says twice: a WARN of its reference counts, the oops that follows from a BUG or from what KASAN saw. */
+/** What a kernel says twice: a WARN of its reference counts, the oops that follows from a BUG or from what KASAN saw, how many leaks those before were. */
 function isPartOf(open: ReportShape, next: ReportShape): boolean {
+  if (open.kind === 'memory-leak') return next.kind === 'memory-leak' && next.where === undefined
   if (open.end !== 'marker') return false
   return next.kind === 'oops' || (next.kind === 'warning' && open.kind === 'refcount')
 }
@@ -134,6 +141,8 @@ function titleOf({ headline, title, where }: ReportShape, text: string, lines: r
   const found = headline.exec(text) ?? []
   const named = title.replace(/\$(\d)/g, (_, group) => found[Number(group)] ?? '')
   if (where === undefined) return named
-  const interrupted = lines.map((line) => INTERRUPTED.exec(line)?.[1]).find((name) => name !== undefined)
-  return interrupted === undefined ? named : `${named} in ${interrupted}`
+  const pattern = where === 'interrupted function' ? INTERRUPTED : ALLOCATING
+  const functions = lines.flatMap((line) => pattern.exec(line)?.[1] ?? [])
+  const culprit = where === 'allocating function' ? functions.find((name) => !ALLOCATORS.test(name)) : functions[0]
+  return culprit === undefined ? named : `${named} in ${culprit}`
 }

@@ -44,8 +44,8 @@ export interface ReportShape {
   readonly headline: RegExp
   /** What is the same each time, on whatever machine: without addresses, process ids and counts. `$1` and on are of the headline. */
   readonly title: string
-  /** Whether the function that was interrupted is part of the title; it stands some lines below. */
-  readonly where?: 'interrupted function'
+  /** The function that is part of the title; it stands some lines below. */
+  readonly where?: 'interrupted function' | 'allocating function'
   /**
    * `marker`: with `---[ end trace` or a line of `=`, whatever is in between. `trace`: with the last line of its call trace.
    */
@@ -169,8 +169,16 @@ export const reportShapes: readonly ReportShape[] = [
   },
   {
     kind: 'memory-leak',
-    headline: headline('(?:\\d+ new suspected memory leaks|unreferenced object)'),
-    title: 'kmemleak: memory leak',
+    headline: headline('unreferenced object'),
+    title: 'memory leak',
+    where: 'allocating function',
+    end: 'trace',
+  },
+  // The last line of those; or all that a kernel says that does not print them.
+  {
+    kind: 'memory-leak',
+    headline: headline('\\d+ new suspected memory leaks'),
+    title: 'memory leaks',
     end: 'trace',
   },
   { kind: 'bug', headline: headline('kernel BUG at ([\\w./-]+)'), title: 'kernel BUG at $1', end: 'marker' },

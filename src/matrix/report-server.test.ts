@@ -4,7 +4,7 @@ import { createServer } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterEach, expect, test } from 'vitest'
-import { parseKernelEntry } from '../options/index.ts'
+import { type KernelReportsOption, parseKernelEntry } from '../options/index.ts'
 import type { VmKernelReport } from '../vm/index.ts'
 import { type Failure, type Heard, KernelWatch } from '../worker/index.ts'
 import { ReportServers } from './report-server.ts'
@@ -17,24 +17,36 @@ afterEach(async () => {
 
 /** A VM whose kernel says what a test has it say; what it said is known when somebody settles. */
 class FakeVm {
-  readonly entry = parseKernelEntry('v1', { kernel: 'debian:bookworm' })
+  readonly entry
   readonly gone = new AbortController().signal
   readonly events = new EventEmitter<{ report: [VmKernelReport]; settle: [] }>()
   readonly kernelReports: VmKernelReport[] = []
   kernelLogPosition = 0
   settles = 0
+  /** What it has lost, or why it cannot look for it. */
+  lost: string | Error | undefined
   #coming: VmKernelReport[] = []
 
+  constructor(kernelReports: KernelReportsOption) {
+    this.entry = parseKernelEntry('v1', { kernel: 'debian:bookworm', kernelReports })
+  }
+
   /** What the kernel prints now, and what is not heard yet. */
-  report(title: string, verdict: VmKernelReport['verdict'] = 'fail'): void {
+  report(title: string, verdict: VmKernelReport['verdict'] = 'fail', kind: VmKernelReport['kind'] = 'warning'): void {
     const sequence = this.kernelLogPosition + this.#coming.length + 1
-    const report = { kind: 'warning', title, headline: title, block: title, sequence, uptimeS: 1, verdict } as const
+    const report = { kind, title, headline: title, block: title, sequence, uptimeS: 1, verdict } as const
     this.#coming.push(report)
   }
 
   onKernelReport(listener: (report: VmKernelReport) => void): Disposable {
     this.events.on('report', listener)
     return { [Symbol.dispose]: () => void this.events.off('report', listener) }
+  }
+
+  async findMemoryLeaks(): Promise<readonly VmKernelReport[]> {
+    if (this.lost instanceof Error) throw this.lost
+    if (this.lost !== undefined) this.report(this.lost, 'fail', 'memory-leak')
+    return await this.settleKernelReports()
   }
 
   async settleKernelReports(): Promise<readonly VmKernelReport[]> {
@@ -49,10 +61,10 @@ class FakeVm {
   }
 }
 
-async function watched() {
+async function watched(kernelReports: KernelReportsOption = {}) {
   const directory = await mkdtemp(join(tmpdir(), 'tk-reports-'))
   cleanUps.push(() => rm(directory, { recursive: true }))
-  const vm = new FakeVm()
+  const vm = new FakeVm(kernelReports)
   const servers = new ReportServers(async () => directory)
   const socket = (await servers.socketFor(vm)) ?? ''
   cleanUps.push(() => servers.end(vm))
@@ -74,6 +86,30 @@ const work = () => {
 const messages = ({ errors }: Heard) => errors.map(({ message }) => message.split('\n')[0])
 const says = (title: string, when: string) =>
   `KernelReportedError [KERNEL_REPORTED]: v1: the kernel reported ${title} on debian:bookworm, cgroup v2, ${when}`
+
+test('what a kernel has lost fails the files that are under way, and no test that runs in another', async () => {
+  const { vm, file } = await watched({ kmemleak: true })
+  const [one, other] = [file(), file()]
+  await (await one.begin('first')).end()
+  const running = await other.begin('in another file')
+  work()
+  vm.lost = 'memory leak in f'
+  const says =
+    'KernelReportedError [KERNEL_REPORTED]: v1: the kernel reported memory leak in f on debian:bookworm, cgroup v2'
+  expect(messages(await one.finish())).toEqual([says])
+  vm.lost = undefined
+  expect(messages(await running.end())).toEqual([])
+  expect(messages(await other.finish())).toEqual([says])
+})
+
+test('a kernel that cannot look for what it has lost fails the file; one that was not asked does not look', async () => {
+  const { vm, file } = await watched({ kmemleak: true })
+  vm.lost = new Error('kmemleak is off')
+  expect(messages(await file().finish())).toEqual(['Error: kmemleak is off'])
+  const unasked = await watched()
+  unasked.vm.lost = 'memory leak in f'
+  expect(messages(await unasked.file().finish())).toEqual([])
+})
 
 test('a report fails the test during which it came, and no other', async () => {
   const { vm, file } = await watched()
@@ -181,8 +217,5 @@ test('who does not answer is not waited for for ever', async () => {
 
 test('where reports are ignored there is nothing to tell', async () => {
   const { servers } = await watched()
-  const vm = Object.assign(new FakeVm(), {
-    entry: parseKernelEntry('v1', { kernel: 'debian:bookworm', kernelReports: 'ignore' }),
-  })
-  expect(await servers.socketFor(vm)).toBeUndefined()
+  expect(await servers.socketFor(new FakeVm('ignore'))).toBeUndefined()
 })

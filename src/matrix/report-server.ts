@@ -2,13 +2,19 @@ import { randomBytes } from 'node:crypto'
 import { createServer, type Server, type Socket } from 'node:net'
 import { join } from 'node:path'
 import { followLines } from '../log/index.ts'
-import { reportedError, type StartedKernelVm, type VmKernelReport } from '../vm/index.ts'
+import { lastKernelReports, reportedError, type StartedKernelVm, type VmKernelReport } from '../vm/index.ts'
 import type { Failure, WatchReply, WatchRequest } from '../worker/index.ts'
 import { failureOf } from './fates.ts'
 
 type WatchedVm = Pick<
   StartedKernelVm,
-  'entry' | 'kernelLogPosition' | 'kernelReports' | 'onKernelReport' | 'settleKernelReports' | 'gone'
+  | 'entry'
+  | 'kernelLogPosition'
+  | 'kernelReports'
+  | 'onKernelReport'
+  | 'settleKernelReports'
+  | 'findMemoryLeaks'
+  | 'gone'
 >
 
 interface RunningTest {
@@ -79,17 +85,23 @@ export class ReportServer {
 
   #assign(report: VmKernelReport): void {
     if (report.verdict === 'ignore') return
-    const running = [...this.#files].flatMap((file) => [...file.running.values()])
-    const during = running.filter(({ from }) => report.sequence > from)
+    const during = this.#testsDuring(report)
     for (const test of during) test.reports.push(report)
     if (report.verdict === 'warn') return
     if (during.length > 0) {
       const error = this.#errorOf(report, `, ${whileRunning(during.map(({ name }) => name))}`)
       for (const test of during) test.failures.push(failureOf(error))
     } else if (this.#files.size > 0) {
-      const error = this.#errorOf(report, ', while no test ran')
+      const error = this.#errorOf(report, report.kind === 'memory-leak' ? '' : ', while no test ran')
       for (const file of this.#files) file.failures.push(failureOf(error))
     } else this.#unclaimed.push(this.#errorOf(report, ', while no test file was under way'))
+  }
+
+  /** What is lost was so before it was found. */
+  #testsDuring({ kind, sequence }: VmKernelReport): readonly RunningTest[] {
+    if (kind === 'memory-leak') return []
+    const running = [...this.#files].flatMap((file) => [...file.running.values()])
+    return running.filter(({ from }) => sequence > from)
   }
 
   #errorOf(report: VmKernelReport, during: string): Error {
@@ -133,7 +145,10 @@ export class ReportServer {
         reply({ id: request.id, failures: [], reports: [] })
         return
       case 'finish':
-        await this.#vm.settleKernelReports()
+        await lastKernelReports(this.#vm).catch((thrown) => {
+          // Of a VM that is gone it was the tests that heard.
+          if (!this.#vm.gone.aborted) failures.push(failureOf(thrown))
+        })
         // What comes from now on is not this file's.
         this.#files.delete(file)
         reply({ id: request.id, failures: failures.splice(0), reports: this.#vm.kernelReports })

@@ -48,7 +48,7 @@ export {
   kernelText,
   parseKernelReference,
 } from './kernel-reference.ts'
-export type { KernelReportsOption, ReportVerdict } from './kernel-reports.ts'
+export { type KernelReportsOption, looksForLeaks, type ReportVerdict } from './kernel-reports.ts'
 export type { LocalKernel, LocalKernelOptions } from './local-kernel.ts'
 export {
   type Isolation,

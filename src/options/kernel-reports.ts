@@ -11,6 +11,11 @@ export interface KernelReportsOptions {
   readonly ignore?: readonly ReportKind[]
   /** Reports that are known: a regular expression that is looked for in their title and their first line, and why it is nobody's fault. */
   readonly allow?: readonly { readonly pattern: string; readonly reason: string }[]
+  /**
+   * Has the kernel look for memory that it has lost, at the end of each test file and of each command: some six seconds, and more of a kernel with
+   * KASAN. Its config must have DEBUG_KMEMLEAK; what is lost as it boots is told, and fails nobody. @default false
+   */
+  readonly kmemleak?: boolean
 }
 
 export type KernelReportsOption = ReportVerdict | KernelReportsOptions
@@ -38,6 +43,7 @@ const reportsByKind = v.pipe(
         }),
       ),
     ),
+    kmemleak: v.optional(v.boolean()),
   }),
   v.check(({ fail = [], warn = [], ignore = [] }) => {
     const named = [...fail, ...warn, ...ignore]
@@ -47,3 +53,8 @@ const reportsByKind = v.pipe(
 
 /** Not a union, whose complaint names no kind. */
 export const kernelReportsOption = v.lazy((given) => (typeof given === 'object' ? reportsByKind : v.picklist(verdicts)))
+
+/** Whether a kernel is to look for memory that it has lost. */
+export function looksForLeaks(option: KernelReportsOption): boolean {
+  return typeof option === 'object' && option.kmemleak === true
+}

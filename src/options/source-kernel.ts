@@ -34,7 +34,7 @@ export interface SourceKernelOptions {
   readonly version?: string
   /** sha256 of the tarball. @default for a version what kernel.org publishes; a tarball of yours is not checked */
   readonly sha256?: string
-  /** Ready-made fragments (`cgroup-v1`, `kasan`, `debug`, `debug-info`, `btf`) and paths of your own, a later one before an earlier one. */
+  /** Ready-made fragments (`cgroup-v1`, `kasan`, `debug`, `debug-info`, `kmemleak`, `btf`) and paths of your own, a later one before an earlier one. */
   readonly config?: readonly string[]
   /**
    * `debian/SUITE`, whose gcc and binutils build it: kernels do not compile with those of many years later.
@@ -44,7 +44,7 @@ export interface SourceKernelOptions {
 }
 
 /** In images/kernel/fragments. */
-export const readyFragments = ['cgroup-v1', 'kasan', 'debug', 'debug-info', 'btf'] as const
+export const readyFragments = ['cgroup-v1', 'kasan', 'debug', 'debug-info', 'kmemleak', 'btf'] as const
 
 export const sourceKernelOptions = v.strictObject({
   source: v.optional(v.string()),

@@ -30,6 +30,11 @@ export class KernelReportedError extends TestkernelsError {
   readonly code = 'KERNEL_REPORTED'
 }
 
+/** A kernel did not look for memory that it has lost. */
+export class LeakScanFailedError extends TestkernelsError {
+  readonly code = 'LEAK_SCAN_FAILED'
+}
+
 /** The guest's dockerd answers, and what a wait strategy waits for did not come. */
 export class VmNotReadyError extends TestkernelsError {
   readonly code = 'VM_NOT_READY'

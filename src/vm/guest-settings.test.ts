@@ -2,10 +2,11 @@ import { mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterEach, beforeEach, expect, test } from 'vitest'
+import { amd64 } from '../arch/amd64.ts'
 import type { RegistryAccess } from '../host/index.ts'
 import { createLogger } from '../log/index.ts'
 import { type KernelOptions, parseKernelEntry } from '../options/index.ts'
-import { guestSettings, settingsWords } from './guest-settings.ts'
+import { guestSettings, machineOf, settingsWords } from './guest-settings.ts'
 
 const none: RegistryAccess = { mirrors: [], insecure: [], proxies: { from: 'the engine' } }
 let directory: string
@@ -127,4 +128,15 @@ test('of the CAs of this machine those that cannot be read are left out, and tol
     code: 'INVALID_OPTION',
     entry: 'v2',
   })
+})
+
+test('a kernel that is to look for what it has lost is told on its command line, which a saved guest is found by', () => {
+  const words = (kernelReports: KernelOptions['kernelReports'] = {}) => {
+    const entry = parseKernelEntry('v2', { kernel: 'debian:trixie', kernelReports })
+    const chosen = { arch: amd64, transport: 'mmio', generation: 'current', ipv6: 'none', preload: 'none' } as const
+    const accelerator = { kind: 'tcg', counterKhz: 1 } as const
+    return machineOf(entry, { ...chosen, accelerator, settings: undefined }).kernelArguments
+  }
+  expect(words({ kmemleak: true })).toEqual(['kmemleak=on'])
+  expect(words({ fail: ['memory-leak'] })).toEqual([])
 })

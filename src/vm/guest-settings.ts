@@ -10,6 +10,7 @@ import {
   InvalidOptionError,
   type KernelEntry,
   kernelWords,
+  looksForLeaks,
   type ProxyAddresses,
 } from '../options/index.ts'
 import { type GuestFile, type GuestProxy, guestLink, imagePaths, type Machine } from '../qemu/index.ts'
@@ -196,7 +197,7 @@ type MachineChoice = Required<
  * knew would restore a guest into another machine than it was saved on.
  */
 export function machineOf(
-  { memoryMib, cpus, cgroup, network, ...kernel }: KernelEntry,
+  { memoryMib, cpus, cgroup, network, kernelReports, ...kernel }: KernelEntry,
   { arch, transport, generation, accelerator, ipv6, preload, settings }: MachineChoice,
 ): Machine {
   return {
@@ -207,7 +208,12 @@ export function machineOf(
     memoryMib,
     cpus,
     cgroup,
-    kernelArguments: [...kernelWords(kernel), ...settingsWords(settings)],
+    kernelArguments: [
+      ...kernelWords(kernel),
+      // Some kernels have it off until they are told; and a saved guest has looked at what it had lost by then.
+      ...(looksForLeaks(kernelReports) ? ['kmemleak=on'] : []),
+      ...settingsWords(settings),
+    ],
     ipv6,
     preload,
     vmNetwork: network === 'none' ? 'none' : 'device',

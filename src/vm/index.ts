@@ -14,6 +14,7 @@ export {
   ExecTimeoutError,
   KernelReportedError,
   KvmUnavailableError,
+  LeakScanFailedError,
   NoSignOfLifeError,
   VmcoreNotSavedError,
   VmDiedError,
@@ -25,6 +26,7 @@ export * from './image.ts'
 export { reportedError, type VmKernelReport } from './kernel-reports.ts'
 export { KernelVm, type KernelVmStartOptions } from './kernel-vm.ts'
 export { launchVm } from './launch.ts'
+export { lastKernelReports } from './memory-leaks.ts'
 export { type LogConsumer, planVm, type VmRequest } from './plan.ts'
 export { bootNeedsMib, CLONE_NEEDS_MIB } from './pool/admission.ts'
 export { type ForkOptions, type SpareReservation, type Step, Timeline } from './start.ts'

@@ -20,7 +20,7 @@ import {
   type VmImageRequest,
 } from '../image/index.ts'
 import type { Logger } from '../log/index.ts'
-import { type KernelEntry, kernelText } from '../options/index.ts'
+import { type KernelEntry, kernelText, looksForLeaks } from '../options/index.ts'
 import type { Session } from './session.ts'
 import type { Preparation } from './start.ts'
 
@@ -134,10 +134,13 @@ export async function takeImage(ref: string, { session, entry }: Wanted, { log }
   return id
 }
 
-type Purpose = Pick<KernelEntry, 'name' | 'kernel' | 'machine' | 'cgroup' | 'controllers' | 'init' | 'mounts'>
+type Purpose = Pick<
+  KernelEntry,
+  'name' | 'kernel' | 'machine' | 'cgroup' | 'controllers' | 'init' | 'mounts' | 'kernelReports'
+>
 
 function preflightOf({ arch }: Host, purpose: Purpose, log: Logger): PreflightRequest {
-  const { name, kernel, machine, cgroup, controllers, init, mounts } = purpose
+  const { name, kernel, machine, cgroup, controllers, init, mounts, kernelReports } = purpose
   const runs = typeof init === 'string' ? 'dockerd' : 'command'
   return {
     entry: name,
@@ -148,6 +151,7 @@ function preflightOf({ arch }: Host, purpose: Purpose, log: Logger): PreflightRe
     controllers,
     runs,
     mounts: mounts.length > 0,
+    kmemleak: looksForLeaks(kernelReports),
     log,
   }
 }

@@ -44,16 +44,16 @@ const LONGEST_REPLY = 16 * 1024 * 1024
 const SHORTEST_MS = 1
 
 /**
- * Longer than the process that has the VM waits for its guest, and for where in its source something was (vm/kernel-reports.ts); one that is stopped does
- * not answer.
+ * Longer than the process that has the VM waits for its guest, for what its kernel has lost (vm/memory-leaks.ts), and for where in its source something
+ * was (vm/kernel-reports.ts); one that is stopped does not answer.
  */
-const ANSWER_DEADLINE_MS = 90_000
+const ANSWER_DEADLINE_MS = 270_000
 
 /** Taken before any test puts another clock in its place. */
 const performanceNow = performance.now.bind(performance)
 
 export interface KernelWatchOptions {
-  /** Longest wait for an answer, in milliseconds. @default 90_000 */
+  /** Longest wait for an answer, in milliseconds. @default 270_000 */
   readonly deadlineMs?: number
   /** Milliseconds of a clock that only goes forward. @default that of this process */
   readonly nowMs?: () => number

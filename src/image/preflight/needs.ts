@@ -162,6 +162,13 @@ const controllers: readonly Need[] = [
 /** Of the guest, where its entry has any. */
 export const MOUNTS: Need = { of: 'feature', options: 'FUSE_FS', purpose: 'directories of the machine outside: mounts' }
 
+/** Of the kernel, where its entry has it look for memory that it has lost. */
+export const LEAKS: Need = {
+  of: 'guest',
+  options: 'DEBUG_KMEMLEAK DEBUG_FS',
+  purpose: 'memory that the kernel has lost: kernelReports: { kmemleak: true }',
+}
+
 const IPV6_RULES = 'the rules of networks with IPv6'
 
 const features: readonly Need[] = [
@@ -236,5 +243,7 @@ const DEBUG_INFO = 'DEBUG_INFO'
 
 /** Every option that the list asks for, or that something else depends on. */
 export function neededOptions(arch: Architecture): ReadonlySet<string> {
-  return new Set([...needsOn({ arch, machine: 'auto' }).flatMap((need) => alternativesOf(need).flat()), DEBUG_INFO])
+  return new Set(
+    [...needsOn({ arch, machine: 'auto' }), LEAKS].flatMap((need) => alternativesOf(need).flat()).concat(DEBUG_INFO),
+  )
 }

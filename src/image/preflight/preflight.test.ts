@@ -169,15 +169,10 @@ test.each(['4.18.0', '5.4.0', '5.10.0', '6.0.0', '6.1.0', '6.12.0', '7.2.0'])(
   },
 )
 
-test.each(['PROC_SYSCTL', 'NF_TABLES_IPV4', 'NFT_COUNTER'])(
-  "a kernel without %s is refused, which moby's list would let pass",
-  (option) => {
-    const withoutOwnTables = (config: string) => turnOff('IP_NF_IPTABLES')(turnOff(option)(config))
-    expect(refusal(factsOf('bullseye-5.10', withoutOwnTables)).message).toContain(
-      `lacks CONFIG_${option}, which a guest`,
-    )
-  },
-)
+test.each(['PROC_SYSCTL', 'NF_TABLES_IPV4', 'NFT_COUNTER'])("one without %s, which moby's list lets pass", (option) => {
+  const edit = (config: string) => turnOff('IP_NF_IPTABLES')(turnOff(option)(config))
+  expect(refusal(factsOf('bullseye-5.10', edit)).message).toContain(`lacks CONFIG_${option}, which a guest`)
+})
 
 test('swap was an option up to 6.0', () => {
   expect(refusal(factsOf('bullseye-5.10', turnOff('MEMCG_SWAP'))).message).toContain('CONFIG_MEMCG_SWAP')
@@ -243,8 +238,13 @@ test.each(['', 'x', '{}', '{"release":1}'])('a label %j that is not of ours is n
   expect(parseKernelFacts(label)).toBeUndefined()
 })
 
-test('a kernel without FUSE is refused where its guest has mounts, and only there', () => {
+test.each([
+  [{ mounts: true }, 'FUSE_FS', "turn them on in the kernel's config"],
+  [{ kmemleak: true }, 'DEBUG_KMEMLEAK', "build one with the fragment kmemleak: kernel: { source: 'debian/bookworm'"],
+])('a kernel is refused that has not what %o takes, and only then', (asked, option, remedy) => {
   const facts = factsOf('bookworm-6.1', turnOff('FUSE_FS'))
   expect(check(facts)).toEqual([])
-  expect(refusal(facts, { runs: 'command', mounts: true }).message).toContain('lacks CONFIG_FUSE_FS, which a guest')
+  const error = refusal(facts, { runs: 'command', ...asked })
+  expect(error.message).toContain(`lacks CONFIG_${option}`)
+  expect(error.remedy.startsWith(remedy)).toBe(true)
 })

@@ -4,7 +4,7 @@ import type { Logger } from '../../log/index.ts'
 import type { MachineOption } from '../../options/index.ts'
 import { driverOptions } from './drivers.ts'
 import { hasOption, isBefore, type KernelFacts, type KernelVersion, versionOf } from './kernel-facts.ts'
-import { alternativesOf, concerns, MOUNTS, type Need, needsOn } from './needs.ts'
+import { alternativesOf, concerns, LEAKS, MOUNTS, type Need, needsOn } from './needs.ts'
 
 /** The kernel's config shows that a guest of this entry cannot work. */
 export class KernelUnsuitableError extends TestkernelsError {
@@ -93,6 +93,8 @@ export interface GuestPurpose {
   readonly runs: 'dockerd' | 'command'
   /** Whether it has directories of the client's. @default false */
   readonly mounts?: boolean
+  /** Whether its kernel is to look for memory that it has lost. @default false */
+  readonly kmemleak?: boolean
 }
 
 /** A need that a kernel does not meet. */
@@ -111,9 +113,10 @@ interface MissingOption {
 }
 
 /** All needs that the kernel does not meet; none for a kernel whose config is not known. */
-export function examine(facts: KernelFacts, { arch, machine, cgroup, runs, mounts }: GuestPurpose): Shortcoming[] {
+export function examine(facts: KernelFacts, purpose: GuestPurpose): Shortcoming[] {
   if (facts.config === undefined) return []
-  return needsOn({ arch, machine })
+  const { arch, machine, cgroup, runs, mounts, kmemleak } = purpose
+  return [...needsOn({ arch, machine }), ...(kmemleak === true ? [LEAKS] : [])]
     .map((need) => (need === MOUNTS && mounts === true ? ({ ...need, of: 'guest' } as const) : need))
     .filter((need) => need.cgroup === undefined || need.cgroup === cgroup)
     .filter((need) => runs === 'dockerd' || need.of === 'guest' || need.of === 'controller')
@@ -145,7 +148,12 @@ function remedyFor(refused: readonly Shortcoming[], { arch, machine }: Preflight
     remedies.push(
       "take a kernel that has them, such as debian:bookworm, or build one with the fragment cgroup-v1: kernel: { source: 'debian/trixie', config: ['cgroup-v1'] }",
     )
-  if (off.some((name) => !CGROUP_V1.includes(name)))
+  if (refused.some(({ need }) => need === LEAKS))
+    remedies.push(
+      "build one with the fragment kmemleak: kernel: { source: 'debian/bookworm', config: ['kmemleak'] }; or leave kmemleak out of kernelReports",
+    )
+  const others = refused.filter(({ need }) => need !== LEAKS).flatMap((shortcoming) => shortcoming.missing)
+  if (others.some(({ name, why }) => why === 'off' && !CGROUP_V1.includes(name)))
     remedies.push("turn them on in the kernel's config, or take a kernel of Debian's, which have them")
   const { transports } = driverOptions({ arch, machine })
   if (machine !== 'auto' && refused.some(({ need }) => transports.some(({ options }) => options === need.options)))

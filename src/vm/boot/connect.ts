@@ -3,6 +3,7 @@ import { join } from 'node:path'
 import { type ForwardedSocket, Forwards, loopbackAddress } from '../../forward/index.ts'
 import { type BoxEndpoint, dockerdAt } from '../../host/index.ts'
 import { startDeadline } from '../../lifetime/index.ts'
+import { looksForLeaks } from '../../options/index.ts'
 import { type ControlConnection, type GuestProxy, guestLink, setVmNetworkLink } from '../../qemu/index.ts'
 import { connectSsh, dropbearPrivateKey, generateKeyPair, publicKeyLine } from '../../ssh/index.ts'
 import {
@@ -17,6 +18,7 @@ import {
 import { headlineOf } from '../death/death.ts'
 import { DOOR_SOCKET, HOST_PORTS_SOCKET } from '../guest-settings.ts'
 import { KernelReports } from '../kernel-reports.ts'
+import { scanForLeaks } from '../memory-leaks.ts'
 import type { VmPlan } from '../plan.ts'
 import { withPlaces } from '../symbols.ts'
 import type { Attempt } from './attempt.ts'
@@ -52,7 +54,11 @@ export async function connectVm(attempt: Attempt, guest: Guest, { dockerd }: Con
   const ssh = sshInto(attempt, guest, { keys, streams })
   const { forwards, docker } = await forwardDocker(attempt, guest, streams)
   const address = guest.box.address ?? (await forwardPorts(forwards, docker, attempt.plan))
-  if (dockerd === 'starting' && attempt.plan.entry.kernelReports !== 'ignore') await kernelReports.settle(signal)
+  if (dockerd === 'starting') {
+    const { name, kernelReports: option } = attempt.plan.entry
+    if (looksForLeaks(option)) await timeline.time('leaks', () => scanForLeaks({ ssh, gone, entry: name }, signal))
+    if (option !== 'ignore') await kernelReports.settle(signal)
+  }
   signal.throwIfAborted()
   kernelReports.booted()
   const { runDirectory, console } = attempt

@@ -2,6 +2,7 @@ import { randomBytes } from 'node:crypto'
 import { reasonOf, TestkernelsError } from '../../errors/index.ts'
 import { type Box, dockerdAt } from '../../host/index.ts'
 import { type Deadline, Disposals, orAborted } from '../../lifetime/index.ts'
+import { looksForLeaks } from '../../options/index.ts'
 import { quit, saveState } from '../../qemu/index.ts'
 import { waitForDoor } from '../../streams/index.ts'
 import {
@@ -29,6 +30,7 @@ import {
 import { bootDeadline } from '../boot/deadlines.ts'
 import { guestIn, startBox, userSpace } from '../boot/guest.ts'
 import { VmDiedError } from '../errors.ts'
+import { scanForLeaks } from '../memory-leaks.ts'
 import type { TemplatePlan } from '../plan.ts'
 import { loadImages, renameImages } from '../preload.ts'
 import type { Start } from '../start.ts'
@@ -167,6 +169,9 @@ export async function rehearse(attempt: Attempt, guest: Guest, deadline: Pick<De
   if (engine === 'dockerd') await orAborted(dockerd.ping(), signal)
   await forwards.close()
   await ssh.connection()
+  // What is lost until now is nobody's.
+  const { name, kernelReports } = attempt.plan.entry
+  if (looksForLeaks(kernelReports)) await scanForLeaks({ ssh, gone: guest.gone, entry: name }, signal)
   await ssh.close()
   await control.forgetKeys(signal)
 }
