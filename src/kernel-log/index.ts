@@ -10,7 +10,7 @@ export interface KernelLogRecord {
   readonly sequence: number
   /** Since the kernel's start, in microseconds. */
   readonly uptimeUs: number
-  /** Printable: the kernel has escaped the rest, as `\x1b`. */
+  /** Printable: the kernel has escaped the rest, as `\x1b`; a backslash as well. One message may be several lines. */
   readonly text: string
 }
 
@@ -48,8 +48,8 @@ const LEAK_LINE = /^kmemleak: /
 /** Functions that allocate for others: the first that is none of these has lost it. */
 const ALLOCATORS =
   /^_*(?:k[mvz]*(?:alloc|calloc|realloc|zalloc)|kmem_?(?:cache|dup|leak_alloc)|k?strn?dup|k[vs]*asprintf|vmalloc|v[mz]?alloc|slab_|create_object|pcpu_|alloc_(?:percpu|pages)|devm_k)/
-const ALLOCATING = /^ +\[<[^>]*>\] ([\w.$]+)\+0x/
-const INTERRUPTED = /^(?:RIP: \w+:|\w\w : )(?:\[<\w+>\] )?([\w.$]+)\+0x/
+const ALLOCATING = /^ +\[<[^>]*>\] ([\w$]+)[\w.$]*\+0x/
+const INTERRUPTED = /^(?:RIP: \w+:|\w\w : )(?:\[<\w+>\] )?([\w$]+)[\w.$]*\+0x/
 
 interface OpenReport {
   readonly shape: ReportShape
@@ -69,8 +69,15 @@ export class ReportCutter {
     return this.#open !== undefined
   }
 
-  /** The reports that this line completes. */
+  /** The reports that this record completes. */
   push(record: KernelLogRecord): readonly KernelReport[] {
+    const lines = record.text.split('\\x0a')
+    return lines.flatMap((line) =>
+      this.#pushLine({ ...record, text: line.replaceAll('\\x09', '\t').replaceAll('\\x5c', '\\') }),
+    )
+  }
+
+  #pushLine(record: KernelLogRecord): readonly KernelReport[] {
     const open = this.#open
     if (open === undefined) return this.#lookForHeadline(record)
     const text = record.text.replace(LEAK_LINE, '')
@@ -119,7 +126,8 @@ function isPartOf(open: ReportShape, next: ReportShape): boolean {
 
 /** Whether the line is none of the report, which was over with the one before. */
 function isPast({ shape, hasTrace }: OpenReport, text: string): boolean {
-  return OPENING.test(text) && !CLOSING.test(text) ? true : shape.end === 'trace' && hasTrace && !OF_TRACE.test(text)
+  if (OPENING.test(text) && !CLOSING.test(text)) return true
+  return shape.end === 'trace' && hasTrace && text !== '' && !OF_TRACE.test(text)
 }
 
 function isClosedBy({ shape }: OpenReport, text: string): boolean {
@@ -131,7 +139,7 @@ function reportOf({ shape, headline, lines }: OpenReport): KernelReport {
     kind: shape.kind,
     title: titleOf(shape, headline.text, lines),
     headline: headline.text,
-    block: lines.join('\n').slice(0, MOST_CHARACTERS),
+    block: lines.join('\n').trimEnd().slice(0, MOST_CHARACTERS),
     sequence: headline.sequence,
     uptimeS: headline.uptimeUs / 1e6,
   }

@@ -125,6 +125,7 @@ test.each([
   ],
   ['kmemleak: 3 new suspected memory leaks (see /sys/kernel/debug/kmemleak)', 'memory-leak: memory leaks'],
   ['kmemleak: unreferenced object 0xffff888003d1e000 (size 64):', 'memory-leak: memory leak'],
+  ['BUG: KASAN: use-after-free in lkdtm_WRITE.cold+0xbc/0xbe', 'memory-access: KASAN: use-after-free in lkdtm_WRITE'],
   ['kernel BUG at lib/list_debug.c:53!', 'bug: kernel BUG at lib/list_debug.c'],
   ['BUG: Bad page state in process runc  pfn:0b1c2', 'bug: BUG: Bad page state'],
   ['BUG: Bad rss-counter state mm:00000000a1b2c3d4 type:MM_ANONPAGES val:3', 'bug: BUG: Bad rss-counter state'],

@@ -52,8 +52,11 @@ export interface ReportShape {
   readonly end: 'marker' | 'trace'
 }
 
-/** A function as kernels name it in a trace, `lkdtm_WARNING+0x12/0x20 [lkdtm]`; a place in their source. */
-const FUNCTION = String.raw`([\w.$]+)\+0x[0-9a-f]+`
+/**
+ * A function as kernels name it in a trace, `lkdtm_WARNING+0x12/0x20 [lkdtm]`, without what a compiler has added where it made several of one
+ * (`.cold`, `.isra.0`); a place in their source.
+ */
+const FUNCTION = String.raw`([\w$]+)[\w.$]*\+0x[0-9a-f]+`
 const FILE = String.raw`([\w./-]+):\d+`
 
 const LOCKING = [

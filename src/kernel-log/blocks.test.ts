@@ -30,3 +30,30 @@ test('what a kernel has lost is named after who allocated it; how much that was 
     '2 new suspected memory leaks (see /sys/kernel/debug/kmemleak)',
   ])
 })
+
+/** As 6.1 says it in /dev/kmsg, where one message may be lines. */
+test('a message of several lines is that many, and what the kernel has escaped in it is as it was', () => {
+  const said = [
+    'WARNING: possible circular locking dependency detected',
+    'modprobe/367 is trying to acquire lock:',
+    '\\x0abut task is already holding lock:',
+    'C:\\x5cf\\x09of a file system\\x1b',
+    '\\x0astack backtrace:',
+    'Call Trace:',
+    ' f+0x1/0x2\\x0a',
+    'docker0: port 1(veth12ab) entered disabled state',
+  ]
+  expect(cut(said).map(({ block }) => block.split('\n'))).toEqual([
+    [
+      said[0],
+      said[1],
+      '',
+      'but task is already holding lock:',
+      'C:\\f\tof a file system\\x1b',
+      '',
+      'stack backtrace:',
+      'Call Trace:',
+      ' f+0x1/0x2',
+    ],
+  ])
+})
