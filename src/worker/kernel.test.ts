@@ -1,4 +1,4 @@
-import { mkdtemp, rm, writeFile } from 'node:fs/promises'
+import { mkdtemp, rm, symlink, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterEach, beforeEach, expect, test, vi } from 'vitest'
@@ -36,4 +36,20 @@ test.each([
     environment: {},
   })
   expect((await kernel.docker().info()).Name).toBe('the VM')
+})
+
+test('a Testcontainers that takes another engine, because the VM does not answer it, is refused', async () => {
+  const bridge = { IPAM: { Config: [{ Gateway: '192.0.2.1' }] } }
+  await using other = await startFakeEngine(answerJson({ '/info': goodInfo, '/networks/bridge': bridge }))
+  // Where it looks for a rootless engine; before that for this machine's, if there is one.
+  await symlink(other.address.path, join(directory, 'docker.sock'))
+  vi.stubEnv('XDG_RUNTIME_DIR', directory)
+  const dockerHost = 'unix:///nonexistent/docker.sock'
+  const kernel = { name: 'one', kernel: 'debian:bookworm', cgroup: 2, address: '127.0.0.1', dockerHost } as const
+  await expect(
+    kernelOf({ ...kernel, environment: { DOCKER_HOST: dockerHost } }).testcontainers(),
+  ).rejects.toMatchObject({
+    code: 'TESTCONTAINERS_UNAVAILABLE',
+    message: expect.stringContaining('it has taken another engine'),
+  })
 })
