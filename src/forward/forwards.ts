@@ -3,7 +3,7 @@ import { join } from 'node:path'
 import type { Publisher } from '../host/index.ts'
 import type { Logger } from '../log/index.ts'
 import { type ForwardOptions, forwardName, type KernelEntry } from '../options/index.ts'
-import type { Destination, Streams } from '../streams/index.ts'
+import type { Destination, OpenOptions, Streams } from '../streams/index.ts'
 import { type DockerForwardOptions, type ForwardedSocket, forwardDocker } from './docker/docker-forward.ts'
 import { ForwardPortTakenError } from './errors.ts'
 import { type HostPortOptions, HostPorts } from './host-ports.ts'
@@ -27,6 +27,8 @@ export interface SocketForwardOptions {
   readonly destination: Destination
   /** A client reads this first, and is connected to the guest when it says something. @default nothing, and at once */
   readonly greeting?: string
+  /** Whether its connections wait while others are being made. @default 'waits' */
+  readonly turn?: OpenOptions['turn']
 }
 
 /** Where private sockets are made. */
@@ -90,11 +92,12 @@ export class Forwards implements AsyncDisposable {
   }
 
   /** Makes a socket that only carries bytes. @throws as `listenPrivately` */
-  async addSocket({ localPath, directoryOwner, destination, greeting }: SocketForwardOptions): Promise<void> {
+  async addSocket({ localPath, directoryOwner, destination, greeting, turn }: SocketForwardOptions): Promise<void> {
     const { streams, log, entry } = this.#options
     const onSocket = (socket: Socket) => {
-      if (greeting === undefined) carry(socket, () => streams.open(destination))
-      else greet(socket, greeting, () => carry(socket, () => streams.open(destination)))
+      const connect = () => carry(socket, () => streams.open(destination, { turn }))
+      if (greeting === undefined) connect()
+      else greet(socket, greeting, connect)
     }
     const onError = (error: Error) => log.warn(`${localPath}: ${error.message}`)
     this.#listeners.add(await listenPrivately({ path: localPath, directoryOwner, entry, onSocket, onError }))

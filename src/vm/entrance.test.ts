@@ -9,7 +9,7 @@ import { afterEach, beforeEach, expect, test } from 'vitest'
 import { loopbackAddress } from '../forward/index.ts'
 import { silentLogger } from '../log/index.ts'
 import { parseKernelEntry } from '../options/index.ts'
-import { StreamRefusedError, type Streams } from '../streams/index.ts'
+import { type OpenOptions, StreamRefusedError, type Streams } from '../streams/index.ts'
 import { openEntrance } from './entrance.ts'
 import type { Entrance } from './worker-environment.ts'
 
@@ -45,8 +45,10 @@ async function startGuest(name: string) {
   const services = createServer((socket) => void socket.end(name))
   const others = await listening(services, join(directory, `${name}-services`))
   const death = new AbortController()
+  const turns: OpenOptions['turn'][] = []
   const streams: Streams = {
-    open: async (destination) => {
+    open: async (destination, { turn = 'waits' } = {}) => {
+      turns.push(turn)
       const isDocker = destination.kind === 'unix' && destination.path === '/var/run/docker.sock'
       const stream = connect({ path: isDocker ? docker : others, allowHalfOpen: true })
       await once(stream, 'connect')
@@ -55,6 +57,8 @@ async function startGuest(name: string) {
   }
   return {
     streams,
+    /** Of the streams that were opened. */
+    turns,
     gone: death.signal,
     die: (why: Error) => death.abort(why),
     stop: () => dockerd.closeAllConnections(),
@@ -147,4 +151,15 @@ test.each([
   const guest = { streams, gone: new AbortController().signal }
   await using entrance = await openEntrance(guest, { entry, engine, log: silentLogger }, place)
   expect(await asked(entrance)).toContain(says)
+})
+
+test('what is asked of dockerd about published ports, for which answers are held back, goes before the connections of clients', async () => {
+  const guest = await startGuest('first')
+  const plan = { entry, engine: 'dockerd', log: silentLogger } as const
+  await using entrance = await openEntrance(guest, plan, { directory, address: loopbackAddress() })
+  const ofOurs = guest.turns.splice(0)
+  expect(new Set(ofOurs)).toEqual(new Set(['first']))
+  await asked(entrance)
+  expect(guest.turns).toEqual(['waits'])
+  guest.stop()
 })

@@ -1,10 +1,10 @@
 import { join } from 'node:path'
 import { type ForwardAddress, type ForwardPlace, Forwards } from '../forward/index.ts'
-import { dockerdAt, thisUser } from '../host/index.ts'
+import { thisUser } from '../host/index.ts'
 import type { Logger } from '../log/index.ts'
 import { forwardName, type KernelEntry } from '../options/index.ts'
 import type { BootedVm } from './boot/booted-vm.ts'
-import { dockerSocket, noDockerd } from './boot/connect.ts'
+import { addPublishedPorts, dockerSocket, noDockerd } from './boot/connect.ts'
 import { headlineOf } from './death/death.ts'
 import type { VmPlan } from './plan.ts'
 import type { Entrance, EntrancePlace, VmAddresses } from './worker-environment.ts'
@@ -25,8 +25,7 @@ export async function openEntrance(
       directoryOwner: place.directoryOwner,
       whenRefused: noDockerd({ entry, engine }),
     })
-    if (engine === 'dockerd')
-      await forwards.addPublishedPorts({ address, publishers: dockerdAt(docker.path).publishers })
+    if (engine === 'dockerd') await addPublishedPorts(forwards, address, place)
     const opened = await openForwards(forwards, entry, { ...place, former })
     gone.addEventListener('abort', () => forwards.explain(headlineOf(gone.reason)), { once: true })
     return { dockerHost: docker.dockerHost, address, forwards: opened, [Symbol.asyncDispose]: () => forwards.close() }

@@ -1,6 +1,6 @@
 import { randomBytes } from 'node:crypto'
 import { join } from 'node:path'
-import { type ForwardedSocket, Forwards, loopbackAddress } from '../../forward/index.ts'
+import { type ForwardedSocket, type ForwardPlace, Forwards, loopbackAddress } from '../../forward/index.ts'
 import { type BoxEndpoint, dockerdAt } from '../../host/index.ts'
 import { startDeadline } from '../../lifetime/index.ts'
 import { looksForLeaks } from '../../options/index.ts'
@@ -53,7 +53,7 @@ export async function connectVm(attempt: Attempt, guest: Guest, { dockerd }: Con
   await timeline.time('clock', () => control.setClock(signal))
   const ssh = sshInto(attempt, guest, { keys, streams })
   const { forwards, docker } = await forwardDocker(attempt, guest, streams)
-  const address = guest.box.address ?? (await forwardPorts(forwards, docker, attempt.plan))
+  const address = guest.box.address ?? (await forwardPorts(forwards, attempt))
   if (dockerd === 'starting') {
     const { name, kernelReports: option } = attempt.plan.entry
     if (looksForLeaks(option)) await timeline.time('leaks', () => scanForLeaks({ ssh, gone, entry: name }, signal))
@@ -217,12 +217,23 @@ export async function offerHostPort(
 }
 
 /** For a box whose ports cannot be reached from this machine. Gives the address of this machine at which they are. */
-async function forwardPorts(
-  forwards: Forwards,
-  docker: ForwardedSocket,
-  { engine }: Pick<VmPlan, 'engine'>,
-): Promise<string> {
+async function forwardPorts(forwards: Forwards, { plan, runDirectory }: Attempt): Promise<string> {
   const address = loopbackAddress()
-  if (engine === 'dockerd') await forwards.addPublishedPorts({ address, publishers: dockerdAt(docker.path).publishers })
+  const place = { directory: runDirectory.path, directoryOwner: runDirectory.owner.uid }
+  if (plan.engine === 'dockerd') await addPublishedPorts(forwards, address, place)
   return address
+}
+
+/**
+ * Opens what containers publish at an address of this machine. An answer to a client is held back for what is asked here: it goes before the connections
+ * of hundreds of clients that wait for their turn.
+ */
+export async function addPublishedPorts(
+  forwards: Forwards,
+  address: string,
+  { directory, directoryOwner }: ForwardPlace,
+): Promise<void> {
+  const localPath = join(directory, 'ports.sock')
+  await forwards.addSocket({ localPath, directoryOwner, destination: dockerSocket, turn: 'first' })
+  await forwards.addPublishedPorts({ address, publishers: dockerdAt(localPath).publishers })
 }
