@@ -4,7 +4,7 @@ import { access, constants } from 'node:fs/promises'
 import { dirname, resolve } from 'node:path'
 import type { Readable } from 'node:stream'
 import { formatError, reasonOf, TestkernelsError } from '../errors/index.ts'
-import { Disposals, sayWhatKeeps, waitingFor } from '../lifetime/index.ts'
+import { Disposals, orAborted, sayWhatKeeps, waitingFor } from '../lifetime/index.ts'
 import { followLines, type Logger } from '../log/index.ts'
 import { InvalidOptionError } from '../options/index.ts'
 import {
@@ -13,6 +13,7 @@ import {
   type Start,
   type StartedKernelVm,
   type VmcoreOptions,
+  type VmKernelReport,
   type VmRequest,
 } from '../vm/index.ts'
 import { startCommandWatcher } from './command-watcher.ts'
@@ -72,7 +73,7 @@ export async function runInVm(request: VmRequest, start: Start, options: RunInVm
     signal: AbortSignal.any([start.signal, vm.gone]),
     ...(output !== undefined && { output }),
   })
-  const reports = vm.gone.aborted ? [] : await lastKernelReports(vm)
+  const reports = vm.gone.aborted ? [] : await reportsOf(vm, start.signal)
   // A panic has been told of once its memory is saved.
   const runs = vmcore === undefined || (await vm.debugger.settled()) === 'runs'
   const isWanted = runs && status !== 0 && !vm.gone.aborted && !start.signal.aborted
@@ -84,6 +85,11 @@ export async function runInVm(request: VmRequest, start: Start, options: RunInVm
   if (vm.gone.aborted) return { kind: 'vm-failed', why: firstLine(reasonOf(vm.gone.reason)) }
   const reported = reports.filter(({ verdict }) => verdict === 'fail').map(({ title }) => title)
   return { kind: 'exited', status, reported }
+}
+
+/** Who has called the run off does not wait for what the kernel has lost. @throws as `lastKernelReports`; the signal's reason */
+function reportsOf(vm: StartedKernelVm, signal: AbortSignal): Promise<readonly VmKernelReport[]> {
+  return signal.aborted ? vm.settleKernelReports() : orAborted(lastKernelReports(vm), signal)
 }
 
 /** @throws InvalidOptionError, before anything is started */

@@ -47,7 +47,7 @@ const OF_TRACE =
 const LEAK_LINE = /^kmemleak: /
 /** Functions that allocate for others: the first that is none of these has lost it. */
 const ALLOCATORS =
-  /^_*(?:k[mvz]*(?:alloc|calloc|realloc|zalloc)|kmem_?(?:cache|dup|leak_alloc)|k?strn?dup|k[vs]*asprintf|vmalloc|v[mz]?alloc|slab_|create_object|pcpu_|alloc_(?:percpu|pages)|devm_k)/
+  /^_*(?:k[mvz]*(?:alloc|calloc|realloc|zalloc)|kmem_?(?:cache|dup|leak_alloc)|k?strn?dup|k[vs]*asprintf|v[mz]?alloc|slab_|create_object|pcpu_|alloc_(?:percpu|pages)|devm_k)/
 const ALLOCATING = /^ +\[<[^>]*>\] ([\w$]+)[\w.$]*\+0x/
 const INTERRUPTED = /^(?:RIP: \w+:|\w\w : )(?:\[<\w+>\] )?([\w$]+)[\w.$]*\+0x/
 

@@ -130,8 +130,8 @@ export class StartedKernelVm implements AsyncDisposable {
   }
 
   /**
-   * Has the kernel look for memory that it has lost, and resolves to all reports then; what it had lost when it was started is not among
-   * them where its entry has `kernelReports: { kmemleak: true }`. Takes some six seconds, and more of a kernel with KASAN.
+   * Has the kernel look for memory that it has lost, and resolves to all reports then. What it had lost as it booted fails nobody where its
+   * entry has `kernelReports: { kmemleak: true }`. Takes some six seconds, and more of a kernel with KASAN.
    * @throws LeakScanFailedError for a kernel without kmemleak; as `exec`
    */
   async findMemoryLeaks(): Promise<readonly VmKernelReport[]> {

@@ -134,8 +134,19 @@ function missingOf(set: readonly string[], facts: KernelFacts): MissingOption[] 
     .map((name) => ({ name, why: facts.config?.options[name] === 'm' ? 'module-absent' : 'off' }))
 }
 
-/** What the fragment `cgroup-v1` turns on (images/kernel/fragments). */
-const CGROUP_V1 = ['MEMCG_V1', 'CPUSETS_V1']
+/** For what no kernel of a distribution may have, and a fragment turns on (images/kernel/fragments). */
+const FRAGMENTS: readonly { readonly options: readonly string[]; readonly remedy: string }[] = [
+  {
+    options: ['MEMCG_V1', 'CPUSETS_V1'],
+    remedy:
+      "take a kernel that has them, such as debian:bookworm, or build one with the fragment cgroup-v1: kernel: { source: 'debian/trixie', config: ['cgroup-v1'] }",
+  },
+  {
+    options: alternativesOf(LEAKS).flat(),
+    remedy:
+      "build one with the fragment kmemleak: kernel: { source: 'debian/bookworm', config: ['kmemleak'] }; or leave kmemleak out of kernelReports",
+  },
+]
 
 /** What somebody can do about them. */
 function remedyFor(refused: readonly Shortcoming[], { arch, machine }: PreflightRequest): string {
@@ -144,16 +155,8 @@ function remedyFor(refused: readonly Shortcoming[], { arch, machine }: Preflight
   const remedies: string[] = []
   if (missing.some(({ why }) => why === 'module-absent'))
     remedies.push("give the kernel's modules with it: kernel: { vmlinuz: PATH, modules: PATH }")
-  if (off.some((name) => CGROUP_V1.includes(name)))
-    remedies.push(
-      "take a kernel that has them, such as debian:bookworm, or build one with the fragment cgroup-v1: kernel: { source: 'debian/trixie', config: ['cgroup-v1'] }",
-    )
-  if (refused.some(({ need }) => need === LEAKS))
-    remedies.push(
-      "build one with the fragment kmemleak: kernel: { source: 'debian/bookworm', config: ['kmemleak'] }; or leave kmemleak out of kernelReports",
-    )
-  const others = refused.filter(({ need }) => need !== LEAKS).flatMap((shortcoming) => shortcoming.missing)
-  if (others.some(({ name, why }) => why === 'off' && !CGROUP_V1.includes(name)))
+  for (const { options, remedy } of FRAGMENTS) if (off.some((name) => options.includes(name))) remedies.push(remedy)
+  if (off.some((name) => FRAGMENTS.every(({ options }) => !options.includes(name))))
     remedies.push("turn them on in the kernel's config, or take a kernel of Debian's, which have them")
   const { transports } = driverOptions({ arch, machine })
   if (machine !== 'auto' && refused.some(({ need }) => transports.some(({ options }) => options === need.options)))
