@@ -139,6 +139,8 @@ export interface Box extends AsyncDisposable {
   readonly ipv6Address: string | undefined
   /** What the network that it joined has for it; undefined where it joined none. */
   readonly endpoint: BoxEndpoint | undefined
+  /** What `dial` makes of a connection: one to a socket of this machine, or a program in the box, which its host has to start. */
+  readonly dials: 'sockets' | 'programs'
   /**
    * Connects to a socket of its `sockets` mount; waits for it until `signal` aborts. Each direction of the stream ends by itself, where the
    * host is this machine.

@@ -1,5 +1,5 @@
 export { type DoorOptions, doorStreams, makeDoorSecret, readFirstLine, waitForDoor } from './door.ts'
-export { SshAccess, sshStreams } from './ssh.ts'
+export { MOST_AT_THE_DOOR, SshAccess, sparingStreams } from './ssh.ts'
 export {
   type Destination,
   DoorDeniedError,

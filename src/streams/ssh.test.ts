@@ -1,11 +1,13 @@
 import { once } from 'node:events'
-import { createServer } from 'node:net'
+import { connect, createServer } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
+import type { Duplex } from 'node:stream'
 import { text } from 'node:stream/consumers'
 import { afterEach, beforeEach, expect, test } from 'vitest'
 import { connectToTestServer, startTestServer, type TestServer } from '../ssh/testing/server.ts'
-import { SshAccess, sshStreams } from './ssh.ts'
+import { MOST_AT_THE_DOOR, MOST_CHANNELS, SshAccess, sparingStreams } from './ssh.ts'
+import type { Destination, Streams } from './streams.ts'
 
 let server: TestServer
 let connects: number
@@ -62,19 +64,106 @@ test('close ends the connection, or the making of it, and there is none afterwar
   await Promise.all([never.close(), expect(connecting).rejects.toThrow('the virtual machine was stopped')])
 })
 
-test('streams go over it, and a refusal is the same as of a door', async () => {
+/** A service at a socket of this machine, the ways to it, and which way each stream went. */
+async function echoing() {
   const path = join(tmpdir(), `tk-ssh-streams-${process.pid}.sock`)
   const echo = createServer({ allowHalfOpen: true }, (socket) => socket.pipe(socket)).listen(path)
   await once(echo, 'listening')
-  const streams = sshStreams(access)
-  const stream = await streams.open({ kind: 'unix', path })
-  stream.end('ping')
-  expect(await text(stream)).toBe('ping')
-  echo.close()
-  await once(echo, 'close')
-  await expect(streams.open({ kind: 'unix', path })).rejects.toMatchObject({ code: 'STREAM_REFUSED' })
-  await expect(streams.open({ kind: 'udp', port: 53 })).rejects.toMatchObject({
+  const ways: string[] = []
+  const door: Streams = {
+    async open({ kind }) {
+      ways.push(`door: ${kind}`)
+      const socket = connect({ path, allowHalfOpen: true })
+      await once(socket, 'connect')
+      return socket
+    },
+  }
+  const ssh = {
+    connection: async () => {
+      ways.push('ssh')
+      return await access.connection()
+    },
+  }
+  const close = async () => {
+    echo.close()
+    await once(echo, 'close')
+  }
+  return { destination: { kind: 'unix', path }, door, ssh, ways, close } as const
+}
+
+const atTheDoor = (streams: Streams, destination: Destination) =>
+  Promise.all(Array.from({ length: MOST_AT_THE_DOOR }, () => streams.open(destination)))
+
+async function expectEcho(stream: Duplex, said: string): Promise<void> {
+  stream.end(said)
+  expect(await text(stream)).toBe(said)
+}
+
+test('a few streams go through the door, and those beside them over one SSH connection', async () => {
+  const { destination, door, ssh, ways, close } = await echoing()
+  const streams = sparingStreams({ door, ssh })
+  const few = await atTheDoor(streams, destination)
+  expect(ways).toEqual(few.map(() => 'door: unix'))
+  expect(connects).toBe(0)
+  ways.length = 0
+  const many = await Promise.all(Array.from({ length: 20 }, () => streams.open(destination)))
+  expect(ways).toEqual(many.map(() => 'ssh'))
+  expect(connects).toBe(1)
+  await Promise.all([...few, ...many].map((stream, at) => expectEcho(stream, `stream ${at}`)))
+  ways.length = 0
+  await expectEcho(await streams.open(destination), 'there is room again')
+  expect(ways).toEqual(['door: unix'])
+  await close()
+})
+
+test('what SSH does not carry and what has to go first are never its own', async () => {
+  const { destination, door, ssh, ways, close } = await echoing()
+  const streams = sparingStreams({ door, ssh })
+  const few = await atTheDoor(streams, destination)
+  ways.length = 0
+  const others = [
+    await streams.open({ kind: 'udp', port: 53 }),
+    await streams.open({ kind: 'directory', path: '/srv', access: 'read-only' }),
+    await streams.open(destination, { turn: 'first' }),
+  ]
+  expect(ways).toEqual(['door: udp', 'door: directory', 'door: unix'])
+  for (const stream of [...few, ...others]) stream.destroy()
+  await close()
+})
+
+test('a refusal over SSH is the same as of the door', async () => {
+  const { destination, door, ssh, close } = await echoing()
+  const streams = sparingStreams({ door, ssh })
+  const few = await atTheDoor(streams, destination)
+  await expect(streams.open({ kind: 'unix', path: '/nowhere.sock' })).rejects.toMatchObject({
     code: 'STREAM_REFUSED',
-    message: expect.stringMatching(/UDP port 53\n {2}cause: SSH carries no datagrams/),
+    message: expect.stringContaining('nothing in the virtual machine accepts connections at /nowhere.sock'),
   })
+  for (const stream of few) stream.destroy()
+  await close()
+})
+
+test('without an SSH connection all go through the door', async () => {
+  const { destination, door, close } = await echoing()
+  const streams = sparingStreams({ door, ssh: { connection: () => Promise.reject(new Error('no server')) } })
+  const few = await atTheDoor(streams, destination)
+  await expectEcho(await streams.open(destination), 'all the same')
+  for (const stream of few) stream.destroy()
+  await close()
+})
+
+test('more channels than one connection may have wait until one ends', async () => {
+  const { destination, door, ssh, close } = await echoing()
+  const streams = sparingStreams({ door, ssh })
+  const few = await atTheDoor(streams, destination)
+  const [first, ...more] = await Promise.all(Array.from({ length: MOST_CHANNELS }, () => streams.open(destination)))
+  const calledOff = new AbortController()
+  const never = streams.open(destination, { signal: calledOff.signal })
+  const next = streams.open(destination)
+  calledOff.abort(new Error('changed my mind'))
+  await expect(never).rejects.toThrow('changed my mind')
+  await expectEcho(first as Duplex, 'over')
+  await expectEcho(await next, 'its turn')
+  for (const stream of [...few, ...more]) stream.destroy()
+  await close()
 })

@@ -1,32 +1,102 @@
 import type { Duplex } from 'node:stream'
 import { reasonOf } from '../errors/index.ts'
-import { orAborted } from '../lifetime/index.ts'
+import { neverAborted, orAborted, Slots, startDeadline } from '../lifetime/index.ts'
 import { SshChannelRefusedError, type SshConnection } from '../ssh/index.ts'
-import { type Destination, refused, type Streams } from './streams.ts'
+import { type Destination, refused, StreamRefusedError, type Streams, StreamsLostError } from './streams.ts'
 
-/** Streams over one SSH connection: for a guest whose run directory is not on this machine. */
-export function sshStreams(ssh: Pick<SshAccess, 'connection'>): Streams {
+/** Through the door at a time, where each is a program: enough for a bulk transfer beside a few requests, and nothing of it is encrypted. */
+export const MOST_AT_THE_DOOR = 3
+
+/** Over one connection at a time; more wait. The guest's server looks after 1,000 channels, and select() after 1,024 files. */
+export const MOST_CHANNELS = 500
+
+/** As for a stream through the door: who waits has it anew whenever others get on. */
+const OPEN_DEADLINE_MS = 60_000
+
+/** What SSH carries: bytes alone. */
+type SshDestination = Exclude<Destination, { readonly kind: 'udp' | 'directory' }>
+
+export interface SparingOptions {
+  readonly door: Streams
+  readonly ssh: Pick<SshAccess, 'connection'>
+  /** Kernel entry that errors name. */
+  readonly entry?: string | undefined
+}
+
+/**
+ * Ways into a guest whose engine is elsewhere. Each stream through its door is a program in its box there, and a connection to the engine:
+ * a few go that way, and all beside them are channels of the one SSH connection into the guest, which itself came through the door.
+ * Datagrams, directories and what has to go first are always the door's, and so is all where there is no SSH connection to be had.
+ */
+export function sparingStreams({ door, ...over }: SparingOptions): Streams {
+  const overSsh = channels(over)
+  let atTheDoor = 0
+  const throughDoor: Streams['open'] = async (destination, options) => {
+    atTheDoor++
+    const leave = () => void atTheDoor--
+    try {
+      const stream = await door.open(destination, options)
+      return stream.once('close', leave)
+    } catch (thrown) {
+      leave()
+      throw thrown
+    }
+  }
   return {
-    async open(destination, { signal } = {}) {
-      signal?.throwIfAborted()
-      const opening = openChannel(ssh, destination)
+    async open(destination, options = {}) {
+      const { signal, turn } = options
+      if (turn === 'first' || destination.kind === 'udp' || destination.kind === 'directory')
+        return await door.open(destination, options)
+      if (atTheDoor < MOST_AT_THE_DOOR) return await throughDoor(destination, options)
       try {
-        return await (signal === undefined ? opening : orAborted(opening, signal))
+        return await overSsh(destination, signal)
       } catch (thrown) {
-        // One that comes after all is nobody's.
-        opening.then(
-          (stream) => stream.destroy(),
-          () => {},
-        )
-        throw thrown
+        if (thrown instanceof StreamRefusedError || thrown instanceof StreamsLostError || signal?.aborted) throw thrown
+        return await throughDoor(destination, options)
       }
     },
   }
 }
 
-async function openChannel(ssh: Pick<SshAccess, 'connection'>, destination: Destination): Promise<Duplex> {
-  if (destination.kind === 'udp') throw refused(destination, 'SSH carries no datagrams')
-  if (destination.kind === 'directory') throw refused(destination, 'SSH carries no directories')
+/** Opens streams over one SSH connection. */
+function channels({ ssh, entry }: Omit<SparingOptions, 'door'>) {
+  const slots = new Slots(MOST_CHANNELS)
+  const waiting = new Set<() => void>()
+  const open = async (destination: SshDestination, signal: AbortSignal) => {
+    const slot = await slots.take(signal)
+    const opening = openChannel(ssh, destination)
+    try {
+      const stream = await orAborted(opening, signal)
+      for (const tell of waiting) tell()
+      return stream.once('close', () => slot[Symbol.dispose]())
+    } catch (thrown) {
+      slot[Symbol.dispose]()
+      // One that comes after all is nobody's.
+      opening.then((late) => late.destroy()).catch(() => {})
+      throw thrown
+    }
+  }
+  return async (destination: SshDestination, signal = neverAborted()): Promise<Duplex> => {
+    using deadline = startDeadline({
+      ms: OPEN_DEADLINE_MS,
+      onPassed: () =>
+        new StreamsLostError({
+          what: `the virtual machine's SSH server opened no stream within ${OPEN_DEADLINE_MS / 1000} s`,
+          entry,
+          remedy: 'read its console: it stopped, crashed or has no memory left',
+        }),
+      signal,
+    })
+    waiting.add(deadline.restart)
+    try {
+      return await open(destination, deadline.signal)
+    } finally {
+      waiting.delete(deadline.restart)
+    }
+  }
+}
+
+async function openChannel(ssh: Pick<SshAccess, 'connection'>, destination: SshDestination): Promise<Duplex> {
   try {
     return await connectTo(destination, await ssh.connection())
   } catch (thrown) {
@@ -35,10 +105,7 @@ async function openChannel(ssh: Pick<SshAccess, 'connection'>, destination: Dest
   }
 }
 
-function connectTo(
-  destination: Exclude<Destination, { kind: 'udp' | 'directory' }>,
-  connection: SshConnection,
-): Promise<Duplex> {
+function connectTo(destination: SshDestination, connection: SshConnection): Promise<Duplex> {
   return destination.kind === 'unix'
     ? connection.openUnixStream(destination.path)
     : connection.openTcpStream('127.0.0.1', destination.port)

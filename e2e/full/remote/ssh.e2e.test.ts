@@ -1,13 +1,16 @@
 // An engine that is reached over SSH: this machine's, through a server in a container, taken for that of another machine.
 import { execFile, spawn } from 'node:child_process'
+import { once } from 'node:events'
 import { mkdtemp, rm } from 'node:fs/promises'
 import { connect } from 'node:net'
 import { hostname, tmpdir } from 'node:os'
 import { join } from 'node:path'
+import type { Readable } from 'node:stream'
 import { text } from 'node:stream/consumers'
 import { promisify } from 'node:util'
 import { KernelVm, type StartedKernelVm } from 'testkernels'
 import { afterAll, beforeAll, expect, test, vi } from 'vitest'
+import { createClient } from '../../../src/engine/client.ts'
 import { connectEngine, containerEvents } from '../../../src/engine/index.ts'
 import { docker } from '../../support/docker.ts'
 import { fixtureImage, fixtureTar } from '../../support/env.ts'
@@ -81,6 +84,22 @@ test('a container has a directory of this machine, which the engine is not asked
   await expectMounted(host)
 })
 
+test('one connection to the engine carries a VM and a hundred clients', async () => {
+  await using vm = await new KernelVm({ name: 'shared', kernel: 'debian:bookworm' }).start()
+  const guest = createClient({ kind: 'unix', path: vm.dockerHost.replace('unix://', '') })
+  const follow = async () => {
+    const events = await guest.getEvents({ filters: { event: ['create'] } })
+    return { events, heard: once(events, 'data') }
+  }
+  const following = [await follow()]
+  expect(await connections()).toBe(1)
+  following.push(...(await Promise.all(Array.from({ length: 99 }, follow))))
+  expect(await connections()).toBe(1)
+  await guest.createNetwork({ Name: 'said-to-all' })
+  await Promise.all(following.map(({ heard }) => heard))
+  for (const { events } of following) (events as Readable).destroy()
+})
+
 test('testkernels run ends with nothing left on the engine', async () => {
   await using far = await testkernels(['run', '--kernel', 'debian:bookworm', '--', 'docker', 'info'], {
     env: environment,
@@ -149,6 +168,11 @@ test('a VM whose connection is cut is lost with the reason, and nothing of it st
   await using next = await new KernelVm({ name: 'restored', kernel: 'debian:bookworm' }).start()
   expect((await next.exec(['echo', 'there'])).stdout).toBe('there\n')
 })
+
+/** That the server has. */
+async function connections(): Promise<number> {
+  return (await here('exec', server, 'sh', '-c', CONNECTIONS)).split('\n').length
+}
 
 /** Ends the server's process of each connection. */
 async function cutConnections(): Promise<void> {

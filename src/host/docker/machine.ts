@@ -15,7 +15,7 @@ import {
 } from '../../engine/index.ts'
 import { orAborted, Slots } from '../../lifetime/index.ts'
 import { imagePaths } from '../../qemu/index.ts'
-import { type DialOptions, type SocketsMount, thisUser, type UserIds } from '../box.ts'
+import { type Box, type DialOptions, type SocketsMount, thisUser, type UserIds } from '../box.ts'
 
 /** What depends on whether the engine's machine is this one. */
 export interface DockerMachine {
@@ -26,6 +26,7 @@ export interface DockerMachine {
   /** What can be seen of its KVM without a guest: whether it has a driver, and whose its device is. Empty where that cannot be known. */
   kvm(): Promise<string>
   mountSockets(mount: SocketsMount, labels: Readonly<Record<string, string>>): ContainerMount
+  readonly dials: Box['dials']
   /** Connects to sockets in a container. */
   dialler(container: Pick<AttachedContainer, 'id'>, sockets: SocketsMount): Dial
   /** Whether containers are reached from here at their addresses. */
@@ -71,6 +72,7 @@ export function localMachine(engine: Engine): DockerMachine {
     boot: async () => (await readOrEmpty('/proc/sys/kernel/random/boot_id')).trim(),
     kvm,
     mountSockets: ({ directory, target }) => ({ kind: 'bind', source: directory, target, access: 'read-write' }),
+    dials: 'sockets',
     dialler:
       (_, { directory }) =>
       (name, signal) =>
@@ -130,6 +132,7 @@ export function remoteMachine(engine: Engine): DockerMachine {
       target: sockets.target,
       access: 'read-write',
     }),
+    dials: 'programs',
     dialler: ({ id }, { target, owner = thisUser() }) => {
       const slots = new Slots(MOST_DIALLED)
       const beginning = new Slots(MOST_DIALLING)

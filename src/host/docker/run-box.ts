@@ -74,6 +74,7 @@ export async function runBox(host: BoxHost, spec: BoxSpec, { signal, log }: RunO
     exited: container.exited,
     address: isReachable ? inspected?.ipAddress : undefined,
     ipv6Address: isReachable ? inspected?.ipv6Address : undefined,
+    dials: machine.dials,
     dial: sockets === undefined ? withoutSockets(spec) : machine.dialler(container, sockets),
     exec: (argv, until) =>
       execWithin(engine, container.id, { argv, owner: sockets?.owner ?? thisUser(), signal: until }),

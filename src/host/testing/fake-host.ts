@@ -176,6 +176,7 @@ export class FakeHost implements Host {
       exited,
       address,
       ipv6Address: undefined,
+      dials: 'sockets',
       endpoint: spec.joins && {
         address: `198.51.100.${this.#started}`,
         prefixLength: 24,

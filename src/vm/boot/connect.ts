@@ -13,6 +13,7 @@ import {
   SshAccess,
   StreamRefusedError,
   type Streams,
+  sparingStreams,
   waitForDoor,
 } from '../../streams/index.ts'
 import { headlineOf } from '../death/death.ts'
@@ -38,10 +39,10 @@ export async function connectVm(attempt: Attempt, guest: Guest, { dockerd }: Con
   openDoor(keys, control, attempt.plan.settings?.proxies)
   const kernelReports = kernelReportsOf(attempt, guest)
   if (attempt.plan.entry.kernelReports !== 'ignore') kernelReports.follow(dockerd === 'starting' ? 'boot' : 'now')
-  const streams = streamsInto(attempt, guest, keys)
+  const door = streamsInto(attempt, guest, keys)
   // Side by side, because all of them wait for the guest; whichever fails first is the error.
   await Promise.all([
-    timeline.time('door', () => waitForDoor(streams, dockerSocket, signal)),
+    timeline.time('door', () => waitForDoor(door, dockerSocket, signal)),
     timeline.time('identity', () => introduce({ control, keys, hostname, endpoint, signal })).then(guest.proven),
     dockerd === 'starting' && timeline.time('dockerd', () => control.phase('ready', signal)),
   ])
@@ -51,7 +52,8 @@ export async function connectVm(attempt: Attempt, guest: Guest, { dockerd }: Con
   }
   // Only now is the guest quick to answer.
   await timeline.time('clock', () => control.setClock(signal))
-  const ssh = sshInto(attempt, guest, { keys, streams })
+  const ssh = sshInto(attempt, guest, { keys, door })
+  const streams = guest.box.dials === 'sockets' ? door : sparingStreams({ door, ssh, entry: attempt.plan.entry.name })
   const { forwards, docker } = await forwardDocker(attempt, guest, streams)
   const address = guest.box.address ?? (await forwardPorts(forwards, attempt))
   if (dockerd === 'starting') {
@@ -148,7 +150,7 @@ export function streamsInto({ plan }: Attempt, { box, gone }: Guest, { doorSecre
 export function sshInto(
   { plan, start, resources }: Attempt,
   { gone }: Guest,
-  { keys, streams }: { readonly keys: GuestKeys; readonly streams: Streams },
+  { keys, door }: { readonly keys: GuestKeys; readonly door: Streams },
 ): SshAccess {
   const ssh = new SshAccess(async (closed) => {
     using deadline = startDeadline({
@@ -157,7 +159,7 @@ export function sshInto(
       signal: AbortSignal.any([closed, gone]),
     })
     return await connectSsh({
-      dial: (signal) => streams.open(sshServer, { signal }),
+      dial: (signal) => door.open(sshServer, { signal }),
       server: `port ${sshServer.port} of the virtual machine`,
       user: 'root',
       hostPublicKey: keys.hostKey.publicKey,

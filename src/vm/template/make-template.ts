@@ -154,11 +154,11 @@ export async function rehearse(attempt: Attempt, guest: Guest, deadline: Pick<De
   const { timeline, hostname } = attempt.start
   const keys = makeGuestKeys()
   openDoor(keys, control)
-  const streams = streamsInto(attempt, guest, keys)
+  const door = streamsInto(attempt, guest, keys)
   await introduce({ control, keys, hostname, signal })
-  await waitForDoor(streams, dockerSocket, signal)
-  const ssh = sshInto(attempt, guest, { keys, streams })
-  const { forwards, docker } = await forwardDocker(attempt, guest, streams)
+  await waitForDoor(door, dockerSocket, signal)
+  const ssh = sshInto(attempt, guest, { keys, door })
+  const { forwards, docker } = await forwardDocker(attempt, guest, door)
   const dockerd = dockerdAt(docker.path)
   if (preloads.length > 0) {
     using _pause = deadline.pause()
