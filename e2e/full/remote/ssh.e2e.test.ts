@@ -85,7 +85,9 @@ test('a container has a directory of this machine, which the engine is not asked
 })
 
 test('one connection to the engine carries a VM and a hundred clients', async () => {
-  await using vm = await new KernelVm({ name: 'shared', kernel: 'debian:bookworm' }).start()
+  await using vm = await new KernelVm({ name: 'shared', kernel: 'debian:bookworm', images: [fixtureTar] }).start()
+  const page = ['httpd', '-f', '-h', '/etc']
+  await docker(vm, ['run', '--detach', '--hostname', 'page', '--publish', '8080:80', fixtureImage, ...page])
   const guest = createClient({ kind: 'unix', path: vm.dockerHost.replace('unix://', '') })
   const follow = async () => {
     const events = await guest.getEvents({ filters: { event: ['create'] } })
@@ -95,6 +97,9 @@ test('one connection to the engine carries a VM and a hundred clients', async ()
   expect(await connections()).toBe(1)
   following.push(...(await Promise.all(Array.from({ length: 99 }, follow))))
   expect(await connections()).toBe(1)
+  const url = `http://${vm.address}:8080/hostname`
+  const pages = await Promise.all(Array.from({ length: 20 }, async () => (await fetch(url)).text()))
+  expect(new Set(pages)).toEqual(new Set(['page\n']))
   await guest.createNetwork({ Name: 'said-to-all' })
   await Promise.all(following.map(({ heard }) => heard))
   for (const { events } of following) (events as Readable).destroy()
