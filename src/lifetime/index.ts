@@ -11,4 +11,4 @@ export {
 } from './deadline.ts'
 export { Disposals } from './disposals.ts'
 export { keepAlive } from './keep-alive.ts'
-export { Slots } from './slots.ts'
+export { Slots, untilClosed } from './slots.ts'

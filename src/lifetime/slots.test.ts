@@ -1,6 +1,8 @@
+import { once } from 'node:events'
+import { PassThrough } from 'node:stream'
 import { expect, test } from 'vitest'
 import { neverAborted } from './deadline.ts'
-import { Slots } from './slots.ts'
+import { Slots, untilClosed } from './slots.ts'
 
 /** Lets everything that can go on go on. */
 const settled = () => new Promise((resolve) => setImmediate(resolve))
@@ -66,4 +68,22 @@ test('who gives up in the moment of its turn passes it on', async () => {
   await expect(second).rejects.toThrow('changed my mind')
   await third
   expect(having).toEqual(['first', 'third'])
+})
+
+test('what a stream holds is free when it is closed, and at once where it is closed already', async () => {
+  const slots = new Slots(1)
+  const { having, take } = queue(slots)
+  const stream = untilClosed(new PassThrough(), await take('stream'))
+  const next = take('next')
+  await settled()
+  expect(having).toEqual(['stream'])
+  stream.destroy()
+  ;(await next)[Symbol.dispose]()
+
+  const closed = new PassThrough()
+  closed.destroy()
+  await once(closed, 'close')
+  untilClosed(closed, await take('late'))
+  await take('last')
+  expect(having).toEqual(['stream', 'next', 'late', 'last'])
 })

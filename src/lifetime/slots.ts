@@ -1,3 +1,4 @@
+import type { Duplex } from 'node:stream'
 import { orAborted } from './deadline.ts'
 
 /** Lets so many things be done at the same time, and the others wait in the order in which they came. */
@@ -48,4 +49,12 @@ export class Slots {
     if (next === undefined) this.#free++
     else next()
   }
+}
+
+/** Disposes what a stream holds when that is closed, which it may be already. */
+export function untilClosed<T extends Duplex>(stream: T, held: Disposable): T {
+  const release = () => held[Symbol.dispose]()
+  if (stream.closed) release()
+  else stream.once('close', release)
+  return stream
 }

@@ -1,6 +1,6 @@
 import type { Duplex } from 'node:stream'
 import { reasonOf } from '../errors/index.ts'
-import { neverAborted, orAborted, Slots, startDeadline } from '../lifetime/index.ts'
+import { neverAborted, orAborted, Slots, startDeadline, untilClosed } from '../lifetime/index.ts'
 import { SshChannelRefusedError, type SshConnection } from '../ssh/index.ts'
 import { type Destination, refused, StreamRefusedError, type Streams, StreamsLostError } from './streams.ts'
 
@@ -33,12 +33,11 @@ export function sparingStreams({ door, ...over }: SparingOptions): Streams {
   let atTheDoor = 0
   const throughDoor: Streams['open'] = async (destination, options) => {
     atTheDoor++
-    const leave = () => void atTheDoor--
+    const place = { [Symbol.dispose]: () => void atTheDoor-- }
     try {
-      const stream = await door.open(destination, options)
-      return stream.once('close', leave)
+      return untilClosed(await door.open(destination, options), place)
     } catch (thrown) {
-      leave()
+      place[Symbol.dispose]()
       throw thrown
     }
   }
@@ -68,7 +67,7 @@ function channels({ ssh, entry }: Omit<SparingOptions, 'door'>) {
     try {
       const stream = await orAborted(opening, signal)
       for (const tell of waiting) tell()
-      return stream.once('close', () => slot[Symbol.dispose]())
+      return untilClosed(stream, slot)
     } catch (thrown) {
       slot[Symbol.dispose]()
       // One that comes after all is nobody's.

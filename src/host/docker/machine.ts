@@ -13,7 +13,7 @@ import {
   execStream,
   removeVolume,
 } from '../../engine/index.ts'
-import { orAborted, Slots } from '../../lifetime/index.ts'
+import { orAborted, Slots, untilClosed } from '../../lifetime/index.ts'
 import { imagePaths } from '../../qemu/index.ts'
 import { type Box, type DialOptions, type SocketsMount, thisUser, type UserIds } from '../box.ts'
 
@@ -161,9 +161,7 @@ export function remoteMachine(engine: Engine): DockerMachine {
           return await execWithin(engine, id, dialled)
         }
         try {
-          const stream = await dialWhenThere(begin, signal)
-          stream.once('close', () => slot[Symbol.dispose]())
-          return stream
+          return untilClosed(await dialWhenThere(begin, signal), slot)
         } catch (thrown) {
           slot[Symbol.dispose]()
           throw thrown
