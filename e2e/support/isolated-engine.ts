@@ -67,6 +67,8 @@ export async function startIsolatedEngine({
     // In order, so that its containerd ends as well.
     program.kill('SIGTERM')
     await program.exit
+    // Its containers with `--network host` have it mounted, and no dockerd takes that away; without one it is not there.
+    await run('umount', [join(directory, 'exec/netns/default')]).catch(() => {})
     if (kept === undefined) await rm(directory, { recursive: true, force: true })
   }
   try {
