@@ -2,10 +2,14 @@
 // next is answered once that goes on, or the VM is dead.
 import { once } from 'node:events'
 import { hostname } from 'node:os'
+import type { Readable } from 'node:stream'
 import Docker from 'dockerode'
-import { KernelVm, type Logger, type StartedKernelVm, type TestkernelsError } from 'testkernels'
+import { type KernelOptions, KernelVm, type Logger, type StartedKernelVm, type TestkernelsError } from 'testkernels'
 import { afterAll, beforeAll, expect, test, vi } from 'vitest'
+import { createClient } from '../../../src/engine/client.ts'
+import { MOST_AT_THE_DOOR } from '../../../src/streams/index.ts'
 import { docker } from '../../support/docker.ts'
+import { fixtureImage, fixtureTar } from '../../support/env.ts'
 import { type RemoteEngine, startRemoteEngine } from '../../support/remote-engine.ts'
 
 /** Of a VM that does not answer: the requirement is 10 s, on a machine at rest. */
@@ -29,11 +33,13 @@ afterAll(async () => {
 })
 
 /** A VM, and what is said of it. */
-async function start(): Promise<{ readonly vm: StartedKernelVm; readonly said: () => string }> {
+async function start(
+  options: Partial<KernelOptions> = {},
+): Promise<{ readonly vm: StartedKernelVm; readonly said: () => string }> {
   const lines: string[] = []
   const take = (line: string) => void lines.push(line)
   const log: Logger = { info: take, warn: take, debug: () => {}, named: () => log }
-  const vm = await new KernelVm({ name: 'far', kernel: 'debian:bookworm' }).start({ log })
+  const vm = await new KernelVm({ name: 'far', kernel: 'debian:bookworm', ...options }).start({ log })
   return { vm, said: () => lines.join('\n') }
 }
 
@@ -117,6 +123,25 @@ test('a QEMU that stays stopped is a VM that is dead, and what was asked of it f
   ).toBe(true)
   await expect(ask(vm)).rejects.toMatchObject({ stderr: expect.stringContaining(headline) })
   await nothingLeft()
+})
+
+test('an SSH server that is killed in the guest fails what goes over it, and the next is answered', {
+  timeout,
+}, async () => {
+  const { vm } = await start({ images: [fixtureTar] })
+  await using _vm = vm
+  // A few clients go another way.
+  const client = createClient({ kind: 'unix', path: vm.dockerHost.replace('unix://', '') })
+  const few = await Promise.all(Array.from({ length: MOST_AT_THE_DOOR }, () => client.getEvents()))
+  await docker(vm, ['run', '--detach', '--name', 'sleeper', fixtureImage, 'sleep', '1000'])
+  const running = docker(vm, ['exec', 'sleeper', 'sleep', '2000']).catch(({ stderr }) => stderr)
+  const followed = docker(vm, ['logs', '--follow', 'sleeper']).catch(({ stderr }) => stderr)
+  await expect.poll(() => docker(vm, ['top', 'sleeper']), { timeout: TOLD_DEADLINE_MS }).toContain('sleep 2000')
+  await vm.exec('kill -9 $(pidof dropbear)').catch(() => {})
+  for (const said of [await running, await followed])
+    expect(said).toMatch(/^error from daemon in stream: .*the SSH connection to .* is lost/m)
+  expect(await ask(vm)).toBe(vm.kernelRelease)
+  for (const events of few) (events as Readable).destroy()
 })
 
 test('connections to the engine that are cut are the end of the VM, with a reason, and the next one starts', {

@@ -117,6 +117,31 @@ test.each([
   expect(Number.parseInt(size as string, 16)).toBe(Buffer.byteLength(body as string))
 })
 
+const frame = (stream: number, said: string) =>
+  `${String.fromCharCode(stream)}\0\0\0\0\0\0${String.fromCharCode(said.length)}${said}`
+const framesOf = 'Content-Type: application/vnd.docker.multiplexed-stream'
+const handedOver = `HTTP/1.1 101 UPGRADED\r\n${framesOf}\r\n\r\n`
+const inChunks = `HTTP/1.1 200 OK\r\n${framesOf}\r\nTransfer-Encoding: chunked\r\n\r\n`
+
+test.each([
+  ['a command', 'POST /v1.47/exec/c0ffee/start', handedOver + frame(1, 'begun'), frame(3, panic.message)],
+  ['logs', 'GET /v1.47/containers/c0ffee/logs?follow=1', inChunks, `42\r\n${frame(3, panic.message)}\r\n0\r\n\r\n`],
+  ['a command in the middle of a frame', 'POST /exec/c0ffee/start', handedOver + frame(1, 'begun').slice(0, -1), ''],
+  ['what is attached to', 'POST /containers/c0ffee/attach', handedOver, ''],
+])(
+  '%s of which the connection is lost ends with the reason as an error of the daemon, if it can',
+  async (_name, request, begun, end) => {
+    for (const lose of [() => {}, () => void guest.lose()]) {
+      await using forwarded = await forward()
+      const { read, closed } = await inFlight(forwarded.path, `${request} HTTP/1.1\r\n\r\n`, begun)
+      lose()
+      forwarded.explain(panic)
+      await closed
+      expect(read.text).toBe(begun + end)
+    }
+  },
+)
+
 test('the first reason stays', async () => {
   await using forwarded = await forward()
   forwarded.explain(panic)

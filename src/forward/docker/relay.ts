@@ -43,7 +43,7 @@ export function relay(local: Socket, { open, explanation, beforePiece, beforeAns
     if (broken || gaveUp) return
     broken = true
     part()
-    if (!exchange.unfinished) local.destroySoon()
+    if (!exchange.unfinished && lateFailureOf(exchange) === undefined) local.destroySoon()
     else void reasonInTime(explanation, loss).then(giveUp)
   }
   const part = () => {
@@ -166,19 +166,33 @@ function answer(socket: Socket, reason: unknown, exchange: Exchange): void {
 
 /**
  * Answers of which dockerd sends the head at once and the end much later, and how each of them tells of a failure. Without
- * such an end `docker run` says "unexpected EOF" of a kernel that panicked.
+ * such an end `docker run` says "unexpected EOF" of a kernel that panicked, and `docker exec` and `docker logs` that all is well.
  */
-const lateFailures: readonly { target: RegExp; failure: (message: string) => object }[] = [
+const lateFailures: readonly { target: RegExp; failure: (message: string) => Buffer }[] = [
   {
     target: /\/containers\/[^/]+\/wait(\?|$)/,
     // 125 is how docker says that it failed itself, and not the container.
-    failure: (message) => ({ StatusCode: 125, Error: { Message: message } }),
+    failure: (message) => json({ StatusCode: 125, Error: { Message: message } }),
   },
   {
     target: /\/(build|images\/create|images\/load|images\/.+\/push)(\?|$)/,
-    failure: (message) => ({ errorDetail: { message }, error: message }),
+    failure: (message) => json({ errorDetail: { message }, error: message }),
   },
+  // That of an attached container has `wait` beside it, which says more: a status.
+  { target: /\/(exec\/[^/]+\/start|containers\/[^/]+\/logs)(\?|$)/, failure: errorFrame },
 ]
+
+function json(told: object): Buffer {
+  return Buffer.from(`${JSON.stringify(told)}\r\n`)
+}
+
+/** Beside standard input and both outputs, a stream of frames has one of errors of the daemon (Systemerr of moby's pkg/stdcopy). */
+function errorFrame(message: string): Buffer {
+  const body = Buffer.from(message)
+  const head = Buffer.from([3, 0, 0, 0, 0, 0, 0, 0])
+  head.writeUInt32BE(body.length, 4)
+  return Buffer.concat([head, body])
+}
 
 /** An error as dockerd itself would send it, which docker clients print as "Error response from daemon: ...". */
 function errorAnswer(reason: unknown, exchange: Exchange): string {
@@ -194,10 +208,14 @@ function errorAnswer(reason: unknown, exchange: Exchange): string {
 }
 
 /** The end of an answer that has begun, with the reason in it; undefined where no such end can be told. */
-function errorEnd(reason: unknown, exchange: Exchange): string | undefined {
-  const target = exchange.request?.target ?? ''
-  const late = lateFailures.find((candidate) => candidate.target.test(target))
-  if (late === undefined || !exchange.extensible) return undefined
-  const body = `${JSON.stringify(late.failure(reasonOf(reason)))}\r\n`
-  return `${Buffer.byteLength(body).toString(16)}\r\n${body}\r\n0\r\n\r\n`
+function errorEnd(reason: unknown, exchange: Exchange): Buffer | undefined {
+  const late = lateFailureOf(exchange)
+  if (late === undefined || exchange.extensible === undefined) return undefined
+  const told = late.failure(reasonOf(reason))
+  if (exchange.extensible === 'bytes') return told
+  return Buffer.concat([Buffer.from(`${told.length.toString(16)}\r\n`), told, Buffer.from('\r\n0\r\n\r\n')])
+}
+
+function lateFailureOf({ request }: Exchange) {
+  return lateFailures.find(({ target }) => target.test(request?.target ?? ''))
 }
