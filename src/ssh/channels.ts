@@ -124,6 +124,8 @@ export class ChannelOpener {
 
   #track(channel: ClientChannel): ChannelStream {
     const stream = new ChannelStream(channel)
+    // A connection that breaks in the turn in which its server opened the channel: who asked for that has not heard of it yet.
+    stream.on('error', () => {})
     this.#open.add(stream)
     channel.once('close', () => this.#open.delete(stream))
     return stream

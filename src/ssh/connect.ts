@@ -46,8 +46,6 @@ export interface SshConnectOptions {
   readonly log?: Logger | undefined
   /** Kernel entry that errors name. */
   readonly entry?: string | undefined
-  /** A server that leaves four questions of this distance unanswered is lost. @default 15_000 */
-  readonly keepaliveIntervalMs?: number | undefined
 }
 
 /**
@@ -56,7 +54,7 @@ export interface SshConnectOptions {
  * @throws SshHostKeyMismatchError, SshAuthFailedError at once
  */
 export async function connectSsh(options: SshConnectOptions): Promise<SshConnection> {
-  const { server, signal, entry, log = silentLogger, keepaliveIntervalMs = 15_000 } = options
+  const { server, signal, entry, log = silentLogger } = options
   const start = performance.now()
   let attempts = 0
   let last: unknown
@@ -64,7 +62,7 @@ export async function connectSsh(options: SshConnectOptions): Promise<SshConnect
     const ready = await pRetry(
       () => {
         attempts++
-        return attemptConnect({ ...options, keepaliveIntervalMs })
+        return attemptConnect(options)
       },
       {
         retries: Number.POSITIVE_INFINITY,
@@ -96,11 +94,6 @@ export async function connectSsh(options: SshConnectOptions): Promise<SshConnect
 
 /** A guest that boots under emulation may take seconds over the key exchange. */
 const handshakeTimeoutMs = 15_000
-const keepaliveCountMax = 4
-
-export interface AttemptOptions extends Omit<SshConnectOptions, 'log' | 'keepaliveIntervalMs'> {
-  readonly keepaliveIntervalMs: number
-}
 
 /** A client that is authenticated, and the stream below it. */
 export interface ReadyClient {
@@ -109,7 +102,7 @@ export interface ReadyClient {
 }
 
 /** Tries once to connect. Rejects with an error of ours where another try cannot help, with the plain cause otherwise. */
-async function attemptConnect(options: AttemptOptions): Promise<ReadyClient> {
+async function attemptConnect(options: SshConnectOptions): Promise<ReadyClient> {
   const { dial, server, signal, entry } = options
   signal.throwIfAborted()
   using ready = startDeadline({
@@ -144,8 +137,8 @@ async function attemptConnect(options: AttemptOptions): Promise<ReadyClient> {
         // Unix sockets are an extension of OpenSSH that ssh2 otherwise keeps for servers that name themselves so.
         strictVendor: false,
         readyTimeout: 0,
-        keepaliveInterval: options.keepaliveIntervalMs,
-        keepaliveCountMax,
+        // A guest that a debugger has stopped loses nothing; of one that is lost its heartbeat hears, and ends what is open.
+        keepaliveInterval: 0,
       })
     })
     return { client, stream }

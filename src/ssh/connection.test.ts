@@ -3,9 +3,11 @@ import { mkdtemp, rm } from 'node:fs/promises'
 import { type AddressInfo, createServer, type Server, type Socket } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { Readable } from 'node:stream'
+import { PassThrough, Readable } from 'node:stream'
 import { buffer, text } from 'node:stream/consumers'
+import type { Client } from 'ssh2'
 import { afterEach, beforeEach, expect, test } from 'vitest'
+import { ChannelOpener } from './channels.ts'
 import type { SshConnection } from './connection.ts'
 import { connectToTestServer, startTestServer, type TestServer } from './testing/server.ts'
 
@@ -188,3 +190,16 @@ async function listening(
     },
   }
 }
+
+test('a connection that breaks in the turn in which it opens a channel ends nothing but itself', async () => {
+  const channel = Object.assign(new PassThrough(), { outgoing: { id: 0, state: 'open' }, close: () => {} })
+  const client = {
+    openssh_forwardOutStreamLocal: (_path: string, answer: (error: undefined, opened: PassThrough) => void) => {
+      answer(undefined, channel)
+      opener.abandonAll(new Error('garbage came'))
+    },
+  } as unknown as Client
+  const opener = new ChannelOpener({ client, ended: new AbortController().signal, server: 'a hostile guest' })
+  const stream = await opener.openUnix('/run/x.sock')
+  expect(stream.errored).toMatchObject({ message: 'garbage came' })
+})

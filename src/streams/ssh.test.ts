@@ -4,10 +4,17 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import type { Duplex } from 'node:stream'
 import { text } from 'node:stream/consumers'
-import { afterEach, beforeEach, expect, test } from 'vitest'
+import { afterEach, beforeEach, expect, test, vi } from 'vitest'
 import { connectToTestServer, startTestServer, type TestServer } from '../ssh/testing/server.ts'
-import { MOST_AT_THE_DOOR, MOST_CHANNELS, SshAccess, sparingStreams } from './ssh.ts'
-import type { Destination, Streams } from './streams.ts'
+import {
+  CONNECTION_DEADLINE_MS,
+  MOST_AT_THE_DOOR,
+  MOST_CHANNELS,
+  MOST_DATAGRAM_STREAMS,
+  SshAccess,
+  sparingStreams,
+} from './ssh.ts'
+import { type Destination, StreamRefusedError, type Streams } from './streams.ts'
 
 let server: TestServer
 let connects: number
@@ -143,12 +150,50 @@ test('a refusal over SSH is the same as of the door', async () => {
   await close()
 })
 
-test('without an SSH connection all go through the door', async () => {
+const noConnection = {
+  'fails to come': () => Promise.reject(new Error('no server')),
+  // A guest whose loopback device is down.
+  'is refused': () => Promise.reject(new StreamRefusedError({ what: 'nothing accepts', remedy: 'none' })),
+  'does not come in time': () => {
+    vi.useFakeTimers({ toFake: ['setTimeout', 'clearTimeout'] })
+    setImmediate(() => vi.advanceTimersByTime(CONNECTION_DEADLINE_MS))
+    return new Promise<never>(() => {})
+  },
+}
+
+test.each(Object.entries(noConnection))('where an SSH connection %s all go through the door', async (_, connection) => {
   const { destination, door, close } = await echoing()
-  const streams = sparingStreams({ door, ssh: { connection: () => Promise.reject(new Error('no server')) } })
+  const streams = sparingStreams({ door, ssh: { connection } })
   const few = await atTheDoor(streams, destination)
-  await expectEcho(await streams.open(destination), 'all the same')
+  const stream = await streams.open(destination)
+  vi.useRealTimers()
+  await expectEcho(stream, 'all the same')
   for (const stream of few) stream.destroy()
+  await close()
+})
+
+test('what a lost SSH connection carried fails, and what comes next has another', async () => {
+  const { destination, door, ssh, close } = await echoing()
+  const streams = sparingStreams({ door, ssh })
+  const few = await atTheDoor(streams, destination)
+  const lost = await streams.open(destination)
+  server.cut()
+  await expect(text(lost)).rejects.toMatchObject({ code: 'SSH_CONNECTION_LOST' })
+  await expectEcho(await streams.open(destination), 'another')
+  expect(connects).toBe(2)
+  for (const stream of few) stream.destroy()
+  await close()
+})
+
+test('clients of UDP have a share of their own, and wait for each other alone', async () => {
+  const { destination, door, ssh, close } = await echoing()
+  const streams = sparingStreams({ door, ssh })
+  const udp = { kind: 'udp', port: 53 } as const
+  const clients = await Promise.all(Array.from({ length: MOST_DATAGRAM_STREAMS }, () => streams.open(udp)))
+  const one = streams.open(udp)
+  await expectEcho(await streams.open(destination), 'no client of UDP')
+  clients.pop()?.destroy()
+  for (const stream of [...clients, await one]) stream.destroy()
   await close()
 })
 

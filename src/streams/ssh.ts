@@ -2,7 +2,7 @@ import type { Duplex } from 'node:stream'
 import { reasonOf } from '../errors/index.ts'
 import { neverAborted, orAborted, Slots, startDeadline, untilClosed } from '../lifetime/index.ts'
 import { SshChannelRefusedError, type SshConnection } from '../ssh/index.ts'
-import { type Destination, refused, StreamRefusedError, type Streams, StreamsLostError } from './streams.ts'
+import { type Destination, refused, type Streams, StreamsLostError } from './streams.ts'
 
 /** Through the door at a time, where each is a program: enough for a bulk transfer beside a few requests, and nothing of it is encrypted. */
 export const MOST_AT_THE_DOOR = 3
@@ -10,8 +10,14 @@ export const MOST_AT_THE_DOOR = 3
 /** Over one connection at a time; more wait. The guest's server looks after 1,000 channels, and select() after 1,024 files. */
 export const MOST_CHANNELS = 500
 
+/** Of UDP at a time, each with its client's: what they wait for must not be what Docker's clients wait for. */
+export const MOST_DATAGRAM_STREAMS = 96
+
 /** As for a stream through the door: who waits has it anew whenever others get on. */
 const OPEN_DEADLINE_MS = 60_000
+
+/** Longer than the first connection of an emulated guest takes; then the door is the better way. */
+export const CONNECTION_DEADLINE_MS = 20_000
 
 /** What SSH carries: bytes alone. */
 type SshDestination = Exclude<Destination, { readonly kind: 'udp' | 'directory' }>
@@ -28,54 +34,70 @@ export interface SparingOptions {
  * a few go that way, and all beside them are channels of the one SSH connection into the guest, which itself came through the door.
  * Datagrams, directories and what has to go first are always the door's, and so is all where there is no SSH connection to be had.
  */
-export function sparingStreams({ door, ...over }: SparingOptions): Streams {
-  const overSsh = channels(over)
+export function sparingStreams({ door, ssh, entry }: SparingOptions): Streams {
+  const openChannel = channels(entry)
+  const datagrams = new Slots(MOST_DATAGRAM_STREAMS)
   let atTheDoor = 0
   const throughDoor: Streams['open'] = async (destination, options) => {
     atTheDoor++
     const place = { [Symbol.dispose]: () => void atTheDoor-- }
-    try {
-      return untilClosed(await door.open(destination, options), place)
-    } catch (thrown) {
-      place[Symbol.dispose]()
-      throw thrown
-    }
+    return await holding(place, () => door.open(destination, options))
   }
   return {
     async open(destination, options = {}) {
-      const { signal, turn } = options
-      if (turn === 'first' || destination.kind === 'udp' || destination.kind === 'directory')
-        return await door.open(destination, options)
+      const { signal = neverAborted(), turn } = options
+      if (destination.kind === 'udp')
+        return await holding(await datagrams.take(signal), () => door.open(destination, options))
+      if (destination.kind === 'directory' || turn === 'first') return await door.open(destination, options)
       if (atTheDoor < MOST_AT_THE_DOOR) return await throughDoor(destination, options)
+      const connection = await connected(ssh, signal)
+      if (connection === undefined) return await throughDoor(destination, options)
       try {
-        return await overSsh(destination, signal)
+        return await openChannel(connection, destination, signal)
       } catch (thrown) {
-        if (thrown instanceof StreamRefusedError || thrown instanceof StreamsLostError || signal?.aborted) throw thrown
+        if (!connection.ended.aborted || signal.aborted) throw thrown
         return await throughDoor(destination, options)
       }
     },
   }
 }
 
-/** Opens streams over one SSH connection. */
-function channels({ ssh, entry }: Omit<SparingOptions, 'door'>) {
+/** A stream that holds something until it is closed. @throws what opening it fails with */
+async function holding(held: Disposable, open: () => Promise<Duplex>): Promise<Duplex> {
+  try {
+    return untilClosed(await open(), held)
+  } catch (thrown) {
+    held[Symbol.dispose]()
+    throw thrown
+  }
+}
+
+/** The connection; undefined where there is none, and none comes in time. @throws the signal's reason */
+async function connected(ssh: Pick<SshAccess, 'connection'>, signal: AbortSignal): Promise<SshConnection | undefined> {
+  using deadline = startDeadline({ ms: CONNECTION_DEADLINE_MS, onPassed: () => new Error('none came'), signal })
+  return await orAborted(ssh.connection(), deadline.signal).catch(() => {
+    signal.throwIfAborted()
+    return undefined
+  })
+}
+
+/** Opens streams over SSH connections, so many at a time. */
+function channels(entry: string | undefined) {
   const slots = new Slots(MOST_CHANNELS)
   const waiting = new Set<() => void>()
-  const open = async (destination: SshDestination, signal: AbortSignal) => {
-    const slot = await slots.take(signal)
-    const opening = openChannel(ssh, destination)
+  const open = async (connection: SshConnection, destination: SshDestination, signal: AbortSignal) => {
+    const opening = connectTo(destination, connection)
     try {
       const stream = await orAborted(opening, signal)
       for (const tell of waiting) tell()
-      return untilClosed(stream, slot)
+      return stream
     } catch (thrown) {
-      slot[Symbol.dispose]()
       // One that comes after all is nobody's.
       opening.then((late) => late.destroy()).catch(() => {})
       throw thrown
     }
   }
-  return async (destination: SshDestination, signal = neverAborted()): Promise<Duplex> => {
+  return async (connection: SshConnection, destination: SshDestination, signal: AbortSignal): Promise<Duplex> => {
     using deadline = startDeadline({
       ms: OPEN_DEADLINE_MS,
       onPassed: () =>
@@ -88,26 +110,24 @@ function channels({ ssh, entry }: Omit<SparingOptions, 'door'>) {
     })
     waiting.add(deadline.restart)
     try {
-      return await open(destination, deadline.signal)
+      const slot = await slots.take(deadline.signal)
+      return await holding(slot, () => open(connection, destination, deadline.signal))
     } finally {
       waiting.delete(deadline.restart)
     }
   }
 }
 
-async function openChannel(ssh: Pick<SshAccess, 'connection'>, destination: SshDestination): Promise<Duplex> {
+/** @throws StreamRefusedError; what the connection was lost by */
+async function connectTo(destination: SshDestination, connection: SshConnection): Promise<Duplex> {
   try {
-    return await connectTo(destination, await ssh.connection())
+    return destination.kind === 'unix'
+      ? await connection.openUnixStream(destination.path)
+      : await connection.openTcpStream('127.0.0.1', destination.port)
   } catch (thrown) {
     if (thrown instanceof SshChannelRefusedError) throw refused(destination, reasonOf(thrown.cause), thrown.entry)
     throw thrown
   }
-}
-
-function connectTo(destination: SshDestination, connection: SshConnection): Promise<Duplex> {
-  return destination.kind === 'unix'
-    ? connection.openUnixStream(destination.path)
-    : connection.openTcpStream('127.0.0.1', destination.port)
 }
 
 /** The SSH connection into a guest, made when it is first needed, and made anew when it was lost. */

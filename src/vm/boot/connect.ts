@@ -137,10 +137,12 @@ export const sshServer = { kind: 'tcp', port: guestLink.sshPort } as const satis
 export const SSH_DEADLINE_MS = 60_000
 
 /** The ways into the guest, through its door. */
-export function streamsInto({ plan }: Attempt, { box, gone }: Guest, { doorSecret }: GuestKeys): Streams {
+export function streamsInto({ plan, resources }: Attempt, { box, gone }: Guest, { doorSecret }: GuestKeys): Streams {
+  const ended = new AbortController()
+  resources.defer('streams', () => ended.abort(new Error('the virtual machine was stopped')))
   return doorStreams({
-    // A box that is gone makes no socket any more.
-    dial: (signal, options) => box.dial(DOOR_SOCKET, AbortSignal.any([gone, signal]), options),
+    // A box that is gone, or about to go, makes no socket any more.
+    dial: (signal, options) => box.dial(DOOR_SOCKET, AbortSignal.any([gone, ended.signal, signal]), options),
     secret: doorSecret,
     entry: plan.entry.name,
   })
@@ -159,7 +161,8 @@ export function sshInto(
       signal: AbortSignal.any([closed, gone]),
     })
     return await connectSsh({
-      dial: (signal) => door.open(sshServer, { signal }),
+      // Hundreds may wait for it.
+      dial: (signal) => door.open(sshServer, { signal, turn: 'first' }),
       server: `port ${sshServer.port} of the virtual machine`,
       user: 'root',
       hostPublicKey: keys.hostKey.publicKey,
