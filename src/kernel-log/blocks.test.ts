@@ -57,3 +57,11 @@ test('a message of several lines is that many, and what the kernel has escaped i
     ],
   ])
 })
+
+test('lockdep names its states with more than one word', () => {
+  const said = [
+    'WARNING: SOFTIRQ-READ-safe -> SOFTIRQ-READ-unsafe lock order detected',
+    'WARNING: HARDIRQ-safe -> HARDIRQ-unsafe lock order detected',
+  ]
+  expect(said.flatMap((line) => cut([line]).map(({ kind }) => kind))).toEqual(['locking', 'locking'])
+})

@@ -64,9 +64,9 @@ export class ReportCutter {
   #leading: string[] = []
   #open: OpenReport | undefined
 
-  /** Whether lines of a report were taken, and its end was not. */
+  /** Whether lines of a report were taken, be it the mark before its headline, and its end was not. */
   get isOpen(): boolean {
-    return this.#open !== undefined
+    return this.#open !== undefined || this.#leading.length > 0
   }
 
   /** The reports that this record completes. */
@@ -97,6 +97,7 @@ export class ReportCutter {
   flush(): readonly KernelReport[] {
     const open = this.#open
     this.#open = undefined
+    this.#leading = []
     return open === undefined ? [] : [reportOf(open)]
   }
 

@@ -62,7 +62,7 @@ const FILE = String.raw`([\w./-]+):\d+`
 const LOCKING = [
   'possible .+? detected',
   'inconsistent lock state',
-  String.raw`\w+-safe -> \w+-unsafe lock order detected`,
+  String.raw`[\w-]+-safe -> [\w-]+-unsafe lock order detected`,
   'suspicious RCU usage',
   'bad (?:unlock balance|contention) detected',
   'held lock freed',

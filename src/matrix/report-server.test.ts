@@ -49,14 +49,19 @@ class FakeVm {
     return await this.settleKernelReports()
   }
 
-  async settleKernelReports(): Promise<readonly VmKernelReport[]> {
+  /** For what a guest that has answered is waited. */
+  waited: Promise<unknown> | undefined
+
+  async settleKernelReports({ onHeard }: { readonly onHeard?: () => void } = {}): Promise<readonly VmKernelReport[]> {
     this.settles++
     for (const report of this.#coming.splice(0)) {
       this.kernelReports.push(report)
       this.events.emit('report', report)
       this.kernelLogPosition = report.sequence
     }
+    onHeard?.()
     this.events.emit('settle')
+    await this.waited
     return []
   }
 }
@@ -134,6 +139,30 @@ test('tests that run at the same time are all named, in whatever worker', async 
   const failures = await Promise.all(running.map((each) => each.end()))
   const expected = says('kernel BUG at x.c', "while 3 tests ran: 'a', 'b', 'c'")
   expect(failures.map(messages)).toEqual([[expected], [expected], [expected]])
+})
+
+test('a test that is over, and waits for what its kernel said, is not named for what another provokes', async () => {
+  const { vm, file } = await watched()
+  const over = await file().begin('over')
+  work()
+  const heard = once(vm.events, 'settle')
+  vm.waited = heard.then(() => once(vm.events, 'settle'))
+  const end = over.end()
+  await heard
+  vm.waited = undefined
+  const next = await file().begin('next')
+  vm.report('WARNING in f')
+  work()
+  expect(messages(await next.end())).toEqual([says('WARNING in f', "while 'next' ran")])
+  expect(messages(await end)).toEqual([])
+})
+
+test('a test whose name is longer than a line may be is watched as any other', async () => {
+  const { vm, file } = await watched()
+  const running = await file().begin('x'.repeat(70_000))
+  vm.report('WARNING in f')
+  work()
+  expect(messages(await running.end())).toEqual([says('WARNING in f', `while '${'x'.repeat(1_000)}' ran`)])
 })
 
 test('what comes between tests fails the file, and is not the next test', async () => {

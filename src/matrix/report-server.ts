@@ -21,6 +21,8 @@ interface RunningTest {
   readonly name: string
   /** Position in the kernel's log; a report that begins before it is none of the test's. */
   readonly from: number
+  /** When it is over: where the log was then. What is waited for after that may be another test's. */
+  to?: number
   /** What came while it ran, and is not allowed. */
   readonly reports: VmKernelReport[]
   readonly failures: Failure[]
@@ -101,7 +103,11 @@ export class ReportServer {
   #testsDuring({ kind, sequence }: VmKernelReport): readonly RunningTest[] {
     if (kind === 'memory-leak') return []
     const running = [...this.#files].flatMap((file) => [...file.running.values()])
-    return running.filter(({ from }) => sequence > from)
+    return running.filter(({ from, to = sequence }) => sequence > from && sequence <= to)
+  }
+
+  #ends(test: RunningTest | undefined): void {
+    if (test !== undefined) test.to = this.#vm.kernelLogPosition
   }
 
   #errorOf(report: VmKernelReport, during: string): Error {
@@ -132,8 +138,8 @@ export class ReportServer {
         running.set(request.test, { name: request.name, from: this.#vm.kernelLogPosition, reports: [], failures: [] })
         return
       case 'end': {
-        if (request.settle) await this.#vm.settleKernelReports()
         const own = running.get(request.test) ?? { failures: [], reports: [] }
+        if (request.settle) await this.#vm.settleKernelReports({ onHeard: () => this.#ends(running.get(request.test)) })
         running.delete(request.test)
         if (request.settle) reply({ id: request.test, failures: own.failures, reports: own.reports })
         // Nobody waits for it.

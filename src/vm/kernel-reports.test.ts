@@ -12,13 +12,17 @@ const warning = (sequence: number, name = 'f') =>
 /** Reports of a kernel that says what `say` is given; a question is answered with what `answer` gives. */
 function reportsOf(
   kernelReports: unknown = {},
-  answer: () => string = () => '',
+  answer: () => string | undefined = () => '',
   locate?: (block: string, signal: AbortSignal) => Promise<string>,
 ) {
   const said: string[] = []
   const port: KernelLogPort = new KernelLogPort((line) => {
     const [, number] = /^kernel-log ask (\d+)\n$/.exec(line) ?? []
-    if (number !== undefined) queueMicrotask(() => port.take(`${number} 100 0 0 0\n${answer()}`))
+    if (number === undefined) return
+    queueMicrotask(() => {
+      const lines = answer()
+      if (lines !== undefined) port.take(`${number} 100 0 0 0\n${lines}`)
+    })
   })
   const reports = new KernelReports({
     entry: parseKernelEntry('v1', { kernel: 'debian:bookworm', kernelReports }),
@@ -55,8 +59,64 @@ test('what a kernel says as it boots fails nobody', () => {
   port.close()
 })
 
+test('what a kernel says again after its boot is not the boot', async () => {
+  let lines = warning(1)
+  const { reports } = reportsOf({}, () => lines)
+  const signal = AbortSignal.timeout(DEADLINE_MS)
+  await reports.settle(signal)
+  reports.booted()
+  lines = `${warning(3)}\n${warning(5)}`
+  await reports.settle(signal)
+  expect(titlesOf(reports)).toEqual([
+    ['WARNING in f (a/b.c)', 'warn'],
+    ['WARNING in f (a/b.c)', 'fail'],
+  ])
+})
+
+test('a kernel with more to report than anybody reads is told of, once', () => {
+  const { reports, port, say, said } = reportsOf()
+  reports.follow('now')
+  say(Array.from({ length: 102 }, (_, at) => warning(2 * at + 1, `f${at}`)).join('\n'))
+  expect(reports.all).toHaveLength(100)
+  const leftOut = 'the kernel has reported 100 things; what else it reports is left out'
+  expect(said.slice(100)).toEqual([`warning: ${leftOut}`, leftOut])
+  port.close()
+})
+
+test('a listener that throws holds up no report, and is no fault of the guest', async () => {
+  const { reports, port, say } = reportsOf()
+  const uncaught: unknown[] = []
+  const listeners = process.listeners('uncaughtException')
+  process.removeAllListeners('uncaughtException')
+  process.once('uncaughtException', (thrown) => uncaught.push(thrown))
+  reports.onReport(() => {
+    throw new Error('of a test')
+  })
+  reports.follow('now')
+  expect(() => say(warning(1))).not.toThrow()
+  await new Promise((resolve) => setImmediate(resolve))
+  for (const listener of listeners) process.on('uncaughtException', listener)
+  expect(uncaught).toEqual([new Error('of a test')])
+  expect(titlesOf(reports)).toEqual([['WARNING in f (a/b.c)', 'fail']])
+  port.close()
+})
+
+test('a guest that does not say what its kernel said is told of, once', async () => {
+  vi.useFakeTimers()
+  const { reports, said } = reportsOf({}, () => undefined)
+  for (let settles = 0; settles < 2; settles++) {
+    const settled = reports.settle(new AbortController().signal)
+    await vi.advanceTimersByTimeAsync(5_000)
+    expect(await settled).toBe(false)
+  }
+  vi.useRealTimers()
+  const silent = 'the guest did not say within 5 s what its kernel said: a report may come when its test is over'
+  expect(said).toEqual([`warning: ${silent}`, silent])
+})
+
 test('settled is what was said until then, a report that is still being printed with its end', async () => {
   let lines = [
+    '4 0 1000 ------------[ cut here ]------------',
     '4 1 1000 WARNING: CPU: 1 PID: 1 at a/b.c:1 f+0x1/0x2',
     '4 2 1001  line',
     '4 3 1002 ---[ end trace 0 ]---',
@@ -68,7 +128,7 @@ test('settled is what was said until then, a report that is still being printed 
   })
   reports.booted()
   expect(await reports.settle(AbortSignal.timeout(DEADLINE_MS))).toBe(true)
-  expect(reports.all[0]?.block.split('\n')).toHaveLength(3)
+  expect(reports.all[0]?.block.split('\n')).toHaveLength(4)
   expect(reports.through).toBe(100)
 })
 

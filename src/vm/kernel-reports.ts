@@ -28,6 +28,7 @@ export interface KernelReportsParts {
 const MOST_TITLES = 100
 /** A guest that does not answer by then is busy, or gone. */
 const SETTLE_DEADLINE_MS = 5_000
+const SILENT = `the guest did not say within ${SETTLE_DEADLINE_MS / 1000} s what its kernel said: a report may come when its test is over`
 /** A kernel that is still printing a report has printed it by then. */
 const REPORT_DEADLINE_MS = 1_000
 const BETWEEN_LOOKS_MS = 20
@@ -39,9 +40,10 @@ export class KernelReports {
   readonly #parts: KernelReportsParts
   readonly #cutter = new ReportCutter()
   readonly #reports: VmKernelReport[] = []
-  readonly #titles = new Set<string>()
+  /** What a kernel says again after its boot is not the boot's. */
+  readonly #titles = { ofBoot: new Set<string>(), later: new Set<string>() }
   readonly #events = new EventEmitter<{ report: [VmKernelReport] }>().setMaxListeners(0)
-  #hasMissed = false
+  readonly #warned = new Set<string>()
   #through = 0
   #isBooting = true
   /** Undefined when it failed: the next would wait for it in vain. */
@@ -86,10 +88,12 @@ export class KernelReports {
   /**
    * Resolves when everything is known that the kernel has said until now; within five seconds in any case, for a guest that does not
    * answer reports nothing either. Where reports are told with their places, these are waited for a minute more at the most.
+   * @param onHeard called when the guest has said what it had to say until now: what is told from then on may have come since
    * @returns whether the guest answered
    */
-  async settle(signal: AbortSignal): Promise<boolean> {
-    const hasAnswered = await this.#hear(signal)
+  async settle(signal: AbortSignal, onHeard?: () => void): Promise<boolean> {
+    const hasAnswered = await this.#hear(signal, onHeard)
+    if (!hasAnswered && !signal.aborted) this.#warnOnce('silent', SILENT)
     await this.#telling
     return hasAnswered
   }
@@ -100,7 +104,7 @@ export class KernelReports {
     await this.#telling
   }
 
-  async #hear(signal: AbortSignal): Promise<boolean> {
+  async #hear(signal: AbortSignal, onHeard?: () => void): Promise<boolean> {
     using deadline = startDeadline({
       ms: SETTLE_DEADLINE_MS,
       signal,
@@ -108,6 +112,7 @@ export class KernelReports {
     })
     try {
       await this.#parts.port.drain(this.#take, deadline.signal)
+      onHeard?.()
       await this.#endOfReport(deadline.signal)
       return true
     } catch (thrown) {
@@ -137,10 +142,7 @@ export class KernelReports {
     const after = this.#through > 0 ? ` after number ${this.#through}` : ''
     if (overwritten > 0) {
       const what = `the kernel wrote over ${overwritten} lines of its log${after} before they were read: a report may be missing`
-      // Once is a warning; what else such a kernel says is for who looks for it.
-      if (this.#hasMissed) log.debug(what)
-      else log.warn(what)
-      this.#hasMissed = true
+      this.#warnOnce('missing', what)
     }
     if (leftOut > 0)
       log.debug(
@@ -148,10 +150,22 @@ export class KernelReports {
       )
   }
 
+  /** What else such a guest has to say of that is for who looks for it. */
+  #warnOnce(about: string, what: string): void {
+    if (this.#warned.has(about)) this.#parts.log.debug(what)
+    else this.#parts.log.warn(what)
+    this.#warned.add(about)
+  }
+
   #add(report: KernelReport): void {
-    if (this.#titles.has(report.title) || this.#titles.size >= MOST_TITLES) return
-    this.#titles.add(report.title)
     const { entry, accelerator } = this.#parts
+    const titles = this.#isBooting ? this.#titles.ofBoot : this.#titles.later
+    if (titles.has(report.title)) return
+    if (titles.size >= MOST_TITLES) {
+      this.#warnOnce('titles', `the kernel has reported ${MOST_TITLES} things; what else it reports is left out`)
+      return
+    }
+    titles.add(report.title)
     const judged = { ...report, ...judge(report, entry, { accelerator, isBooting: this.#isBooting }) }
     const when = this.#isBooting ? ' as it booted' : ''
     if (this.#locate === undefined && this.#untold === 0) this.#tell(judged, when)
@@ -171,12 +185,7 @@ export class KernelReports {
       this.#untold--
       this.#tell({ ...report, block }, when)
     })
-    // What a listener throws is its own, and holds up no other report.
-    this.#telling = told.catch((thrown) =>
-      queueMicrotask(() => {
-        throw thrown
-      }),
-    )
+    this.#telling = told
   }
 
   async #withPlaces(block: string, signal: AbortSignal): Promise<string> {
@@ -196,7 +205,14 @@ export class KernelReports {
     this.#reports.push(report)
     if (report.verdict === 'ignore') log.debug(`the kernel reported${when}, which is ignored: ${report.title}`)
     else log.warn(`the kernel reported${when}: ${report.title}`)
-    this.#events.emit('report', report)
+    try {
+      this.#events.emit('report', report)
+    } catch (thrown) {
+      // What a listener throws is its own: it holds up no other report, and is no fault of the guest's.
+      queueMicrotask(() => {
+        throw thrown
+      })
+    }
   }
 }
 

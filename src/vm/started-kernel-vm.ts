@@ -124,8 +124,8 @@ export class StartedKernelVm implements AsyncDisposable {
    * Resolves to all reports, when everything is known that the kernel has said until now; for a guest that does not answer, within five
    * seconds. Where in the source of its kernel they were is waited for a minute more at the most.
    */
-  async settleKernelReports(): Promise<readonly VmKernelReport[]> {
-    if (this.entry.kernelReports !== 'ignore') await this.#booted.kernelReports.settle(this.gone)
+  async settleKernelReports({ onHeard }: { readonly onHeard?: () => void } = {}): Promise<readonly VmKernelReport[]> {
+    if (this.entry.kernelReports !== 'ignore') await this.#booted.kernelReports.settle(this.gone, onHeard)
     return this.kernelReports
   }
 

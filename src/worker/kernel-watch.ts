@@ -49,6 +49,9 @@ const SHORTEST_MS = 1
  */
 const ANSWER_DEADLINE_MS = 270_000
 
+/** Of a test: more is no help in a message, and no line that the other side takes. In characters. */
+const LONGEST_NAME = 1_000
+
 /** Taken before any test puts another clock in its place. */
 const performanceNow = performance.now.bind(performance)
 
@@ -100,7 +103,7 @@ export class KernelWatch {
     if (this.#nowMs() - this.#quietMs > SHORTEST_MS) await this.#settle()
     const test = ++this.#count
     const beginMs = this.#nowMs()
-    this.#send({ do: 'begin', test, name })
+    this.#send({ do: 'begin', test, name: name.slice(0, LONGEST_NAME) })
     return {
       end: async () => {
         const settle = this.#nowMs() - beginMs > SHORTEST_MS
