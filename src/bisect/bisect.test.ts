@@ -22,17 +22,24 @@ afterEach(() => rm(directory, { recursive: true }))
 class Killed extends Error {}
 
 /** Searches in the state's directory, as a process does. @param killedAt number of the run in which it is killed */
-async function search(judge: (candidate: string) => Verdict, { rules = once, killedAt = Infinity } = {}) {
+async function search(
+  judge: (candidate: string) => Verdict,
+  { rules = once, killedAt = Infinity, isTold = true, there = candidates } = {},
+) {
   const attempts: Attempt[] = []
   const finding = await bisect({
-    subject: namedSubject(candidates),
+    subject: namedSubject(there),
     rules,
-    saved: await SavedRuns.open(state, 'question'),
+    saved: await SavedRuns.open(state, 'question', there),
     attempt: async (attempt) => {
       attempts.push(attempt)
       if (attempts.length > killedAt) throw new Killed()
       const { candidate } = attempt
       return { candidate, verdict: judge(candidate), why: `is ${judge(candidate)}`, ms: 1 }
+    },
+    tell: async (found) => {
+      if (isTold) return found
+      throw new Killed()
     },
   }).catch((thrown) => {
     if (!(thrown instanceof Killed)) throw thrown
@@ -52,6 +59,22 @@ test('goes on where it was killed, within the runs of one candidate too, and lea
     expect([...first.attempts.slice(0, killedAt), ...second.attempts]).toEqual(whole.attempts)
     expect(await readdir(directory)).toEqual([])
   }
+})
+
+test('one that is killed as it tells its answer tells it again, without a run', async () => {
+  expect((await search(badFrom(6), { isTold: false })).finding).toBeUndefined()
+  const again = await search(badFrom(6))
+  expect(again.finding).toMatchObject({ suspects: ['v6'], lastGood: 'v5' })
+  expect(again.attempts).toEqual([])
+})
+
+test('goes on where kernels have come and gone meanwhile', async () => {
+  await search(badFrom(6), { killedAt: 2 })
+  const there = [...candidates.filter((one) => one !== 'v4'), 'v10']
+  const judge = (candidate: string) => (candidate === 'v10' ? 'bad' : badFrom(6)(candidate))
+  const { finding, attempts } = await search(judge, { there })
+  expect(finding).toMatchObject({ suspects: ['v6'], lastGood: 'v5' })
+  expect(attempts.map(({ candidate }) => candidate)).not.toContain('v6')
 })
 
 test('says how many can be the first bad one, and which run it is', async () => {
@@ -79,11 +102,13 @@ test('an end that is not what it was said to be is an error with the reason, aft
 
 test('the state of another bisection, or what is none, is refused until it is given up', async () => {
   await search(badFrom(3), { killedAt: 1 })
-  await expect(SavedRuns.open(state, 'another question')).rejects.toThrow('has the state of another bisection')
+  await expect(SavedRuns.open(state, 'another question', candidates)).rejects.toThrow(
+    'has the state of another bisection',
+  )
   await SavedRuns.giveUp(state)
-  expect((await SavedRuns.open(state, 'another question')).runs).toEqual([])
+  expect((await SavedRuns.open(state, 'another question', candidates)).runs).toEqual([])
   await writeFile(join(state, 'testkernels-bisect.json'), '{')
-  await expect(SavedRuns.open(state, 'question')).rejects.toMatchObject({ code: 'INVALID_OPTION' })
+  await expect(SavedRuns.open(state, 'question', candidates)).rejects.toMatchObject({ code: 'INVALID_OPTION' })
 })
 
 test('a directory with something else in it stays', async () => {
@@ -117,6 +142,13 @@ test('the answer for people begins with the first bad one, and ends with its log
     'what v3 changed',
     '',
   ])
+})
+
+test('what somebody wrote into a title or a log does nothing to a terminal', async () => {
+  const hostile = { ...subject, titleOf: async (one: string) => `${one} \x1b[2J`, logOf: async () => 'log\x1b]0;x\x07' }
+  const answer = await answerOf(found, { ...quiet, subject: hostile, runs: [run('v3', 'bad')], rules: once })
+  expect(answerText(answer)).toContain('v3 \\x1b[2J is the first bad one\n')
+  expect(answerText(answer)).toContain('\nlog\\x1b]0;x\\x07\n')
 })
 
 test('where several can be the first bad one, they are all named, and none has a log', async () => {

@@ -1,7 +1,7 @@
 import { mkdir, readFile, rm, rmdir } from 'node:fs/promises'
 import { join } from 'node:path'
 import * as v from 'valibot'
-import { reasonOf, TestkernelsError } from '../errors/index.ts'
+import { reasonOf, TestkernelsError, visible } from '../errors/index.ts'
 import { replaceFile } from '../files/index.ts'
 import type { Logger } from '../log/index.ts'
 import { InvalidOptionError } from '../options/index.ts'
@@ -21,19 +21,21 @@ import {
 
 export { debianSubject } from './debian.ts'
 export { type GitRange, treeSubject } from './git-tree.ts'
-export { namedSubject, type Rules, type Run, type Subject } from './search.ts'
+export { type Finding, namedSubject, type Rules, type Run, type Subject } from './search.ts'
 
 /** An end is not what it was said to be: the command fails on the good one, or passes on the bad one. */
 export class BisectEndError extends TestkernelsError {
   readonly code = 'BISECT_END'
 }
 
-export interface Bisection {
+export interface Bisection<T> {
   readonly subject: Pick<Subject, 'history' | 'titleOf'>
   readonly rules: Rules
   readonly saved: SavedRuns
   /** Runs the command on a candidate. What it throws ends the search, which can be gone on with. */
   readonly attempt: (attempt: Attempt) => Promise<Run>
+  /** Tells the answer. Where it throws, the same search answers again at once. */
+  readonly tell: (finding: Finding) => Promise<T>
 }
 
 /** A step that is a run. */
@@ -43,10 +45,11 @@ export interface Attempt extends Omit<Extract<Step, { kind: 'run' }>, 'kind'> {
 }
 
 /**
- * Finds the first bad candidate. Each run is saved before the next begins; when there is an answer, they are forgotten.
- * @throws BisectEndError; what `attempt` throws
+ * Finds the first bad candidate. Each run is saved before the next begins; when the answer is told, they are forgotten.
+ * @returns what telling it gave
+ * @throws BisectEndError; what `attempt` and `tell` throw
  */
-export async function bisect({ subject, rules, saved, attempt }: Bisection): Promise<Finding> {
+export async function bisect<T>({ subject, rules, saved, attempt, tell }: Bisection<T>): Promise<T> {
   for (;;) {
     const step = await nextStep(subject.history, saved.runs, rules)
     switch (step.kind) {
@@ -55,12 +58,16 @@ export async function bisect({ subject, rules, saved, attempt }: Bisection): Pro
         await saved.add(await attempt({ ...step, run }))
         continue
       }
-      case 'found':
+      case 'found': {
+        const told = await tell(step.finding)
         await saved.forget()
-        return step.finding
-      case 'refuted':
+        return told
+      }
+      case 'refuted': {
+        const error = refuted(step, await subject.titleOf(step.candidate), saved.runs)
         await saved.forget()
-        throw refuted(step, await subject.titleOf(step.candidate), saved.runs)
+        throw error
+      }
     }
   }
 }
@@ -141,7 +148,7 @@ export async function answerOf(
 /** Of a log that people look at; programs get all of it. */
 const LOG_LINES = 60
 
-/** For people, with the answer in the first line. */
+/** For people, with the answer in the first line. What others have written does nothing to their terminal. */
 export function answerText({ suspects, lastGood, tried, candidates, unverified, confidence, log }: Answer): string {
   const width = Math.max(...tried.map(({ title }) => title.length))
   const lines = log.split('\n')
@@ -158,7 +165,9 @@ export function answerText({ suspects, lastGood, tried, candidates, unverified, 
     ...(log === '' ? [] : ['', ...lines.slice(0, LOG_LINES)]),
     ...(left > 0 ? [`... and ${left} more lines, which --json has`] : []),
     '',
-  ].join('\n')
+  ]
+    .map(visible)
+    .join('\n')
 }
 
 function confidenceText({ badRuns, failedRuns, missed, confidence }: Confidence): string {
@@ -166,12 +175,9 @@ function confidenceText({ badRuns, failedRuns, missed, confidence }: Confidence)
   return `confidence ${percent(confidence)}: bad kernels failed in ${failedRuns} of ${badRuns} runs, and one that does passes all its runs in ${percent(missed)} of cases`
 }
 
-const savedRuns = v.object({
-  question: v.string(),
-  runs: v.array(
-    v.object({ candidate: v.string(), verdict: v.picklist(['good', 'bad', 'skip']), why: v.string(), ms: v.number() }),
-  ),
-})
+const verdict = v.picklist(['good', 'bad', 'skip'])
+const run = v.object({ candidate: v.string(), verdict, why: v.string(), ms: v.number() })
+const savedRuns = v.pipe(v.string(), v.parseJson(), v.object({ question: v.string(), runs: v.array(run) }))
 
 /** The runs of one bisection, in a file that outlives our process. */
 export class SavedRuns {
@@ -186,18 +192,19 @@ export class SavedRuns {
   }
 
   /**
-   * @param question stands for all that makes runs comparable: candidates, entry, rules and command
+   * @param question stands for all that makes runs comparable: what is searched, entry, rules and command
+   * @param candidates of the search; runs of others, which an archive had once, are none of it
    * @throws InvalidOptionError where the directory has the runs of another question
    */
-  static async open(directory: string, question: string): Promise<SavedRuns> {
+  static async open(directory: string, question: string, candidates: readonly string[]): Promise<SavedRuns> {
     await mkdir(directory, { recursive: true })
     const text = await readFile(fileIn(directory), 'utf8').catch((thrown: NodeJS.ErrnoException) => {
       if (thrown.code !== 'ENOENT') throw thrown
     })
     if (text === undefined) return new SavedRuns(directory, question, [])
-    const saved = v.safeParse(savedRuns, fromJson(text))
-    if (saved.success && saved.output.question === question)
-      return new SavedRuns(directory, question, saved.output.runs)
+    const saved = v.safeParse(savedRuns, text)
+    const runs = saved.success ? saved.output.runs.filter(({ candidate }) => candidates.includes(candidate)) : []
+    if (saved.success && saved.output.question === question) return new SavedRuns(directory, question, runs)
     throw new InvalidOptionError({
       what: `${directory} has the state of another bisection`,
       remedy: 'name another directory with --state, or give it up with --restart',
@@ -239,12 +246,4 @@ const FILES = 'testkernels-bisect-files'
 
 function fileIn(directory: string): string {
   return join(directory, 'testkernels-bisect.json')
-}
-
-function fromJson(text: string): unknown {
-  try {
-    return JSON.parse(text)
-  } catch {
-    return undefined
-  }
 }

@@ -1,5 +1,6 @@
 import { expect, test } from 'vitest'
-import { judgeOutcome } from './bisect.ts'
+import { SolveError } from '../buildkit/index.ts'
+import { isOfMachine, judgeOutcome } from './bisect.ts'
 import type { Outcome } from './run-in-vm.ts'
 
 const exited = (status: number, reported: readonly string[] = []): Outcome => ({ kind: 'exited', status, reported })
@@ -33,4 +34,13 @@ test('a fault that the kernel reported makes a run bad that passed, unless that 
   })
   expect(judgeOutcome(exited(0, warned), { kernelReports: 'ignore' }).verdict).toBe('good')
   expect(judgeOutcome(exited(125, warned), strict).verdict).toBe('skip')
+})
+
+test('a build that ran out of disk, or that the engine ended, says nothing of a kernel', () => {
+  const details = { what: 'the engine could not build', remedy: 'see below', logTail: ['cc: error'] }
+  expect(isOfMachine(new SolveError({ ...details, exitCode: 2 }))).toBe(false)
+  expect(isOfMachine(new SolveError(details))).toBe(true)
+  const full = ['as: output: No space left on device', 'make: *** [x.o] Error 1']
+  expect(isOfMachine(new SolveError({ ...details, exitCode: 2, logTail: full }))).toBe(true)
+  expect(isOfMachine(new Error('unknown kernel'))).toBe(false)
 })

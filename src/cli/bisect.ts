@@ -6,6 +6,7 @@ import {
   answerText,
   bisect,
   debianSubject,
+  type Finding,
   type GitRange,
   namedSubject,
   type Rules,
@@ -14,6 +15,7 @@ import {
   type Subject,
   treeSubject,
 } from '../bisect/index.ts'
+import { SolveError } from '../buildkit/index.ts'
 import { TestkernelsError } from '../errors/index.ts'
 import { removeOlder } from '../files/index.ts'
 import { RunLogs } from '../matrix/index.ts'
@@ -72,23 +74,25 @@ export async function bisectKernels(args: BisectArguments): Promise<number> {
   const named = await subjectOfMachine(args)
   const session = await openSession({ settings, log, signal, onBuildStatus: progress.update.bind(progress) })
   const subject = named ?? (await debianSubject({ session, ...debianEnds(args) }, { log, signal }))
-  const question = questionOf(subject, args)
+  const question = questionOf(args)
   const searches = join(settings.cacheDirectory, 'bisect')
   await removeOlder(searches, { keptMs: KEPT_MS })
   const directory = resolve(args.saved.directory ?? join(searches, question.slice(0, 16)))
   // Two that search for the same would check commits out over each other.
   await using _lock = await session.host.lock(`bisect ${directory}`, { what: `search in ${directory}`, log, signal })
   if (args.saved.earlier === 'give up') await SavedRuns.giveUp(directory)
-  const saved = await SavedRuns.open(directory, question)
+  const saved = await SavedRuns.open(directory, question, subject.history.candidates)
   if (saved.runs.length > 0)
     log.info(`going on with an earlier search; runs known: ${saved.runs.length} (${directory}); --restart begins anew`)
   const logs = new RunLogs({ cacheDirectory: settings.cacheDirectory, log })
   const attempt = (one: Attempt) => tryCandidate(one, { session, subject, saved, logs, args })
-  const finding = await bisect({ subject, rules, saved, attempt })
-  progress.end()
-  const answer = await answerOf(finding, { subject, runs: saved.runs, rules, log, signal })
-  process.stdout.write(form === 'json' ? `${JSON.stringify(answer, undefined, 2)}\n` : answerText(answer))
-  return finding.suspects.length === 1 ? 0 : EXIT_ONE_OF_SEVERAL
+  const tell = async (finding: Finding) => {
+    progress.end()
+    const answer = await answerOf(finding, { subject, runs: saved.runs, rules, log, signal })
+    process.stdout.write(form === 'json' ? `${JSON.stringify(answer, undefined, 2)}\n` : answerText(answer))
+    return finding.suspects.length === 1 ? 0 : EXIT_ONE_OF_SEVERAL
+  }
+  return await bisect({ subject, rules, saved, attempt, tell })
 }
 
 /** Undefined where the Debian archive is to be asked. */
@@ -127,13 +131,10 @@ function entryOf(kernel: string, { options, config, verdicts }: BisectArguments,
   return parseKernelEntry(name, { ...options, ...reports, kernel: withConfig(kernel, config) })
 }
 
-/** Stands for all that makes the runs of two searches comparable. */
-function questionOf(
-  { history }: Subject,
-  { tree, rules, verdicts, config, options, command }: BisectArguments,
-): string {
-  const path = tree === undefined ? undefined : resolve(tree.path)
-  const asked = [history.candidates, path, rules, verdicts, config, options, command, process.cwd()]
+/** Stands for all that makes the runs of two searches comparable. Which kernels there are may change between them. */
+function questionOf({ ends, between, tree, rules, verdicts, config, options, command }: BisectArguments): string {
+  const searched = tree === undefined ? [ends, between] : [ends, resolve(tree.path), tree.follow]
+  const asked = [searched, rules, verdicts, config, options, command, process.cwd()]
   return createHash('sha256').update(JSON.stringify(asked)).digest('hex')
 }
 
@@ -200,10 +201,17 @@ const OF_KERNELS = {
 
 function notMade(thrown: unknown, step: keyof typeof OF_KERNELS, { verdicts, log, signal }: BisectArguments): Judged {
   signal.throwIfAborted()
-  if (!(thrown instanceof TestkernelsError && OF_KERNELS[step].includes(thrown.code))) throw thrown
+  if (!(thrown instanceof TestkernelsError && OF_KERNELS[step].includes(thrown.code)) || isOfMachine(thrown))
+    throw thrown
   log.warn(thrown.message)
   const verdict = step === 'built' ? verdicts.buildFailure : verdicts.bootFailure
   return { verdict, why: `it could not be ${step}: ${thrown.what}` }
+}
+
+/** A build that no step of it ended, or that found the disk full. */
+export function isOfMachine(thrown: unknown): boolean {
+  if (!(thrown instanceof SolveError)) return false
+  return thrown.exitCode === undefined || thrown.logTail.some((line) => line.includes('No space left on device'))
 }
 
 /** @throws BisectCommandError for what shells say of a command that they could not run, and for signals */

@@ -39,6 +39,7 @@ export const headings: Readonly<Record<RowKind, readonly [heading: string, sum: 
 
 /** What a page has of errors and consoles, in characters; the rest is in report.json. It is to open at once. */
 const MOST_DETAILS = 4 * 1024 * 1024
+const ENOUGH = '<p>This page has enough to show: the rest of it is in report.json.</p>'
 /** VMs that a page tells of; a suite may have one for each test file. */
 const MOST_VMS = 200
 
@@ -187,7 +188,7 @@ ${this.#vms()}
     const line = html(firstLineOf(cell))
     const body =
       this.#characters > MOST_DETAILS
-        ? '<p>This page has enough to show: the rest of it is in report.json.</p>'
+        ? ENOUGH
         : cell.results.map((result) => this.#result(result, cell.results.length > 1)).join('')
     this.#characters += body.length
     const text = `<details><summary><b>${html(cell.entry)}</b> ${line}</summary><div class="body" id="${id}">${body}</div></details>`
@@ -224,7 +225,10 @@ ${shown.map((vm) => this.#vm(vm)).join('\n')}${more > 0 ? `<p>${more} more are i
       steps.length > 0 && `started in ${startText([vm])}`,
       reports.length > 0 && `${reports.length} kernel ${reports.length === 1 ? 'report' : 'reports'}`,
     ]
+    const told = `${reports.map(kernelReportHtml).join('')}${console === '' ? '' : `<h3>The end of its console</h3>${pre(console)}`}`
+    const body = this.#characters > MOST_DETAILS ? ENOUGH : told
+    this.#characters += body.length
     return `<details class="vm"><summary>${html(hostname)} <small>${html(facts.filter(Boolean).join(', '))}</small></summary><div class="body" id="${this.#vmIds.get(vm.id)}">
-${waterfall(vm)}${reports.map(kernelReportHtml).join('')}${console === '' ? '' : `<h3>The end of its console</h3>${pre(console)}`}</div></details>`
+${waterfall(vm)}${body}</div></details>`
   }
 }

@@ -38,6 +38,9 @@ const vm = v.object({
   console: v.string(),
 })
 
+/** Milliseconds since 1970 that are a date (ECMA-262, 21.4.1.1). */
+const moment = v.pipe(v.number(), v.minValue(-8.64e15), v.maxValue(8.64e15))
+
 /** How a test went on one entry. */
 const result = v.object({
   /** Id of the run. */
@@ -46,7 +49,7 @@ const result = v.object({
   entry: v.string(),
   verdict: v.picklist(['passed', 'failed', 'skipped']),
   /** When it began, in milliseconds since 1970. */
-  startedMs: v.number(),
+  startedMs: moment,
   /** How long it took, all tries together, in milliseconds. */
   ms: v.number(),
   /** How often it was tried; 0 for what was skipped. */
@@ -80,8 +83,8 @@ const run = v.object({
   /** Name of the machine. */
   machine: v.string(),
   /** Milliseconds since 1970. */
-  startedMs: v.number(),
-  endedMs: v.number(),
+  startedMs: moment,
+  endedMs: moment,
 })
 
 const entry = v.object({

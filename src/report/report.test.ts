@@ -161,6 +161,28 @@ describe('pages', () => {
     expect(page.length).toBeLessThan(6e6)
     expect(page).toContain('the rest of it is in report.json')
   })
+
+  test('so is what it has of its VMs', () => {
+    const block = 'b'.repeat(16_000)
+    const reports = Array.from({ length: 100 }, (_, at) => ({ ...kernelReport, title: `WARNING in f${at}`, block }))
+    const vms = Array.from({ length: 50 }, (_, at) => ({
+      ...{ ...vm, hostname: `v${at}`, steps: [...vm.steps], console: '' },
+      reports,
+    }))
+    const hostnames = vms.map(({ hostname }) => hostname)
+    const page = htmlOf(of([told('t', 'v1', { hostnames })], { vms }))
+    expect(page.length).toBeLessThan(7e6)
+    expect(page).toContain('the rest of it is in report.json')
+  })
+
+  test('a report that is told to be of no date is refused as what is none', async () => {
+    const directory = await mkdtemp(join(tmpdir(), 'tk-report-'))
+    const report = of([told('a', 'v1')])
+    const dateless = { ...report, runs: report.runs.map((one) => ({ ...one, startedMs: 1e18 })) }
+    await writeFile(join(directory, 'report.json'), JSON.stringify(dateless))
+    await expect(readReport(directory)).rejects.toThrow('startedMs')
+    await rm(directory, { recursive: true })
+  })
 })
 
 describe('directories', () => {
