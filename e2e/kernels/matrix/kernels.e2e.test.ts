@@ -6,12 +6,13 @@ import { KernelVm } from 'testkernels'
 import { kernels } from 'testkernels/vitest'
 import { beforeAll, describe, expect, test } from 'vitest'
 import { fixtureImage, fixtureTar } from '../../support/env.ts'
-import { entryOf, matrix } from './entries.ts'
+import { entryOf, parts } from './entries.ts'
 
 const run = promisify(execFile)
 
-test('all entries of the matrix are up', () => {
-  expect(kernels().map(({ name }) => name)).toEqual(Object.keys(matrix))
+test('all entries of one part of the matrix are up', () => {
+  const up = kernels().map(({ name }) => name)
+  expect(parts.map((part) => Object.keys(part))).toContainEqual(up)
 })
 
 /** A VM of an entry, or a fork of one. */
