@@ -6,6 +6,7 @@ import { KernelVm } from 'testkernels'
 import { kernels } from 'testkernels/vitest'
 import { beforeAll, describe, expect, test } from 'vitest'
 import { fixtureImage, fixtureTar } from '../../support/env.ts'
+import { reportsIn } from '../../support/kernel-log.ts'
 import { entryOf, parts } from './entries.ts'
 
 const run = promisify(execFile)
@@ -102,6 +103,10 @@ describe.each(kernels())('$name', (kernel) => {
   test.skipIf(has.includes('modules'))('has every driver built in where its image has no modules to load', async () => {
     expect(await inGuest(kernel, 'lsmod | tail -n +2; find /lib/modules/ -name "*.ko*"')).toBe('')
     expect(await inGuest(kernel, 'modprobe sch_netem 2>&1 || true')).toContain('sch_netem not found')
+  })
+
+  test('its kernel has reported nothing, from its first line on', async () => {
+    expect(reportsIn(await inGuest(kernel, 'dmesg -r'))).toEqual([])
   })
 
   test('is restored and forked to guests that are themselves, and load modules of their own', async () => {
