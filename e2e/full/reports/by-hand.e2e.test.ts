@@ -33,7 +33,9 @@ test('a VM hears each report of its kernel once; its fork hears none of them', a
   ])
   expect(heard).toEqual(reports.map(({ title }) => title))
   for (const { block } of reports) expect(block).toContain('provoke_write+0x')
-  await using fork = await vm.fork()
+  await using checkpoint = await vm.checkpoint()
+  await using fork = await checkpoint.fork()
+  expect((await fork.exec(['dmesg'])).stdout).toContain('kernel BUG at /module/provoke.c')
   expect(await fork.settleKernelReports()).toEqual([])
   // A program that writes to the log is not the kernel.
   await fork.exec([
