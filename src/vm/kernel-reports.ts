@@ -179,13 +179,12 @@ export class KernelReports {
       onPassed: () => new Error(`it took more than ${LOCATE_DEADLINE_MS / 1000} s`),
     })
     this.#untold++
-    const told = this.#telling.then(async () => {
+    this.#telling = this.#telling.then(async () => {
       const block = await this.#withPlaces(report.block, deadline.signal)
       deadline[Symbol.dispose]()
       this.#untold--
       this.#tell({ ...report, block }, when)
     })
-    this.#telling = told
   }
 
   async #withPlaces(block: string, signal: AbortSignal): Promise<string> {

@@ -3,7 +3,7 @@ const statusLine = /^HTTP\/1\.[01] (\d{3})/
 /** Ends an answer in chunks. */
 const lastChunk = '\r\n0\r\n\r\n'
 const chunked = /\r\ntransfer-encoding: chunked\r\n/i
-const pieces = /\r\ncontent-type: application\/(json\b|vnd\.docker\.multiplexed-stream\r\n)/i
+const json = /\r\ncontent-type: application\/json\b/i
 const multiplexed = /\r\ncontent-type: application\/vnd\.docker\.multiplexed-stream\r\n/i
 const terminal = /"Tty":\s*true/
 /** Before 1.42 the API tells no difference between what is in frames and what is not. */
@@ -96,7 +96,7 @@ export class Exchange {
     const isChunked = chunked.test(head)
     this.#state = status === '101' || (isHijack(head) && !isChunked) ? 'hijacked' : 'answered'
     // The answer to a HEAD request has a head alone.
-    this.#hasPieces = this.#request?.method !== 'HEAD' && isChunked && pieces.test(head)
+    this.#hasPieces = this.#request?.method !== 'HEAD' && isChunked && (json.test(head) || multiplexed.test(head))
     if (this.#state !== 'hijacked') return
     this.#frames = Buffer.alloc(0)
     this.#follow(piece)
@@ -158,5 +158,5 @@ function startOf(piece: Buffer): string {
 
 /** Docker hands over the raw stream without an upgrade when the client did not ask for one. */
 function isHijack(head: string): boolean {
-  return /\r\ncontent-type: application\/vnd\.docker\.(raw|multiplexed)-stream\r\n/i.test(head)
+  return raw.test(head) || multiplexed.test(head)
 }
