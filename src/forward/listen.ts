@@ -128,10 +128,21 @@ export function carry(local: Socket, open: () => Promise<Duplex>): void {
 export function splice(local: Socket, remote: Duplex): void {
   if (local.destroyed) return void remote.destroy()
   remote.on('error', () => reset(local))
-  local.once('close', () => remote.destroy())
+  endWith(local, remote)
   remote.once('close', () => local.destroySoon())
   local.pipe(remote)
   remote.pipe(local)
+}
+
+/**
+ * Ends a stream into the guest with the local side: at once where that broke. Where both of its directions have ended, what it said last may
+ * still be on its way: the stream closes itself when all of it is there.
+ */
+export function endWith(local: Socket, remote: Duplex): void {
+  local.once('close', () => {
+    const isDone = local.readableEnded && local.writableFinished && local.errored === null
+    if (!isDone) remote.destroy()
+  })
 }
 
 /** A unix socket has no reset: its client reads an end. */

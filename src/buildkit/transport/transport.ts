@@ -83,7 +83,8 @@ export async function startRelay(dial: () => Promise<Duplex>): Promise<Relay> {
     }
     open.add(far)
     far.on('error', () => near.destroy())
-    far.on('close', () => near.destroy())
+    // What it said last may still be on its way.
+    far.on('close', () => near.destroySoon())
     near.on('close', () => far.destroy())
     near.pipe(far).pipe(near)
   }

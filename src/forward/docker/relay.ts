@@ -4,6 +4,7 @@ import { reasonOf } from '../../errors/index.ts'
 import { reasonInTime } from '../../lifetime/index.ts'
 import { StreamRefusedError } from '../../streams/index.ts'
 import { ForwardBrokenError } from '../errors.ts'
+import { endWith } from '../listen.ts'
 import { Exchange, type Request } from './exchange.ts'
 
 export interface RelayOptions {
@@ -64,7 +65,7 @@ export function relay(local: Socket, { open, explanation, beforePiece, beforeAns
     if (answers === opened) opened.on('data', (piece: Buffer) => exchange.fromServer(piece))
     else opened.once('close', () => opened.readableEnded || answers?.destroy())
     answers.pipe(local, { end: false })
-    local.once('close', () => opened.destroy())
+    endWith(local, opened)
     opened.on('error', onBroken)
     answers.once('end', () => {
       // A client that is done, or whose answer is complete, takes an end for an end.
