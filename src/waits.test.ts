@@ -15,7 +15,7 @@ import { createClient } from './engine/client.ts'
 import { execStream } from './engine/exec-stream.ts'
 import { type Engine, pullImage, pushImage } from './engine/index.ts'
 import { requestJson } from './engine/request.ts'
-import { isAbsentIn } from './forward/docker/binds.ts'
+import { isAbsentIn } from './forward/docker/creation.ts'
 import { HostPorts } from './forward/host-ports.ts'
 import { dialSocket, dialWhenThere } from './host/docker/machine.ts'
 import { silentLogger } from './log/index.ts'
@@ -86,7 +86,7 @@ interface Wait {
 const endAtDeadlines: readonly Wait[] = [
   {
     what: "a guest's dockerd that is asked for a path",
-    files: ['forward/docker/binds.ts'],
+    files: ['forward/docker/creation.ts'],
     begin: () => isAbsentIn({ open: async () => connect(path) }, docker, '/x'),
   },
   {

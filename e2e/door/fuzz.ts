@@ -36,7 +36,7 @@ export async function fuzzGuided({ seconds }: { seconds: number }): Promise<stri
     `clang ${CHECKS} -fsanitize=fuzzer,address,undefined -I/door -o /tmp/fuzz /fuzz/fuzz.c ${PARSERS}`,
     // Lines that are nearly right are a beginning: chance alone would not find 64 digits.
     'mkdir /tmp/corpus; secret=$(printf "%064d" 7)',
-    'for end in "unix /var/run/docker.sock" "tcp 61022" "tcp 65536" "udp 53" "ro /x" "rw /x/y" "tcp 0" "unix x" "unix" ""; do printf "%s %s" $secret "$end" >"/tmp/corpus/$(echo "$end" | tr -c a-z0-9 _)"; done',
+    'for end in "unix /var/run/docker.sock" "tcp 61022" "tcp 65536" "tcp6 80" "udp 53" "udp6 53" "ro /x" "rw /x/y" "tcp 0" "unix x" "unix" ""; do printf "%s %s" $secret "$end" >"/tmp/corpus/$(echo "$end" | tr -c a-z0-9 _)"; done',
     `/tmp/fuzz -max_total_time=${seconds} -max_len=400 -print_final_stats=1 /tmp/corpus`,
   ])
 }

@@ -12,14 +12,14 @@
 #include <sys/socket.h>
 
 // ---- request.c: the line with which a connection begins ----
-// `SECRET unix PATH`, `SECRET tcp PORT`, `SECRET udp PORT`, `SECRET ro PATH` or `SECRET rw PATH`, and a line feed.
+// `SECRET unix PATH`, `SECRET ro PATH`, `SECRET rw PATH`, or `SECRET PROTOCOL PORT` with tcp, tcp6, udp or udp6, and a line feed.
 #define SECRET_LENGTH 64  // hexadecimal digits
 #define SOCKET_PATH_MAX_LENGTH 107
 #define PATH_MAX_LENGTH 1023
 #define LINE_MAX_LENGTH (SECRET_LENGTH + sizeof " unix " - 1 + PATH_MAX_LENGTH + 1)
 struct request {
   char secret[SECRET_LENGTH];
-  enum destination { TO_UNIX, TO_TCP, TO_UDP, TO_READ_ONLY_DIRECTORY, TO_DIRECTORY } destination;
+  enum destination { TO_UNIX, TO_TCP, TO_TCP6, TO_UDP, TO_UDP6, TO_READ_ONLY_DIRECTORY, TO_DIRECTORY } destination;
   // 0 for a path. Over UDP, frames of datagrams (frames.c) follow, and no bytes of a connection.
   uint16_t port;
   // Absolute, and empty for a port: of a unix socket, or of where a directory of the owner's is to be mounted (share.c).

@@ -76,19 +76,35 @@ static void connected(struct watch *watch, uint32_t events) {
   else let_in(visitor);
 }
 
+static bool has_datagrams(const struct request *request) {
+  return request->destination == TO_UDP || request->destination == TO_UDP6;
+}
+
 static int connect_to(const struct request *request) {
-  struct sockaddr_un file = {.sun_family = AF_UNIX};
-  struct sockaddr_in port = {.sin_family = AF_INET, .sin_port = htons(request->port)};
-  bool is_file = request->destination == TO_UNIX;
+  union {
+    struct sockaddr any;
+    struct sockaddr_un file;
+    struct sockaddr_in port;
+    struct sockaddr_in6 port6;
+  } to = {0};
+  socklen_t size;
   int one = 1;
-  memcpy(file.sun_path, request->path, SOCKET_PATH_MAX_LENGTH);
-  port.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
-  int type = request->destination == TO_UDP ? SOCK_DGRAM : SOCK_STREAM;
-  int destination = socket(is_file ? AF_UNIX : AF_INET, type | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+  if (request->destination == TO_UNIX) {
+    to.file.sun_family = AF_UNIX;
+    memcpy(to.file.sun_path, request->path, SOCKET_PATH_MAX_LENGTH);
+    size = sizeof to.file;
+  } else if (request->destination == TO_TCP6 || request->destination == TO_UDP6) {
+    to.port6 = (struct sockaddr_in6){.sin6_family = AF_INET6, .sin6_port = htons(request->port), .sin6_addr = IN6ADDR_LOOPBACK_INIT};
+    size = sizeof to.port6;
+  } else {
+    to.port = (struct sockaddr_in){.sin_family = AF_INET, .sin_port = htons(request->port), .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
+    size = sizeof to.port;
+  }
+  int type = has_datagrams(request) ? SOCK_DGRAM : SOCK_STREAM;
+  int destination = socket(to.any.sa_family, type | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
   if (destination < 0) return -1;
-  if (request->destination == TO_TCP) setsockopt(destination, IPPROTO_TCP, TCP_NODELAY, &one, sizeof one);
-  const struct sockaddr *address = is_file ? (struct sockaddr *)&file : (struct sockaddr *)&port;
-  if (connect(destination, address, is_file ? sizeof file : sizeof port) == 0 || errno == EINPROGRESS) return destination;
+  if (type == SOCK_STREAM && to.any.sa_family != AF_UNIX) setsockopt(destination, IPPROTO_TCP, TCP_NODELAY, &one, sizeof one);
+  if (connect(destination, &to.any, size) == 0 || errno == EINPROGRESS) return destination;
   int reason = errno;
   close(destination);
   errno = reason;
@@ -122,7 +138,7 @@ static void open_for(struct visitor *visitor) {
   if (request.destination == TO_DIRECTORY || request.destination == TO_READ_ONLY_DIRECTORY) return give_to_share(visitor, &request);
   int destination = connect_to(&request);
   if (destination < 0) return turn_away(visitor, "error", strerror(errno));
-  visitor->datagrams = request.destination == TO_UDP;
+  visitor->datagrams = has_datagrams(&request);
   loop_unwatch(&visitor->watch);
   visitor->watch = (struct watch){.fd = destination, .ready = connected};
   loop_watch(&visitor->watch, EPOLLOUT);

@@ -47,7 +47,9 @@ bool request_parse(const char *line, size_t length, struct request *request) {
   } destinations[] = {
       [TO_UNIX] = {" unix ", SOCKET_PATH_MAX_LENGTH},
       [TO_TCP] = {" tcp ", 0},
+      [TO_TCP6] = {" tcp6 ", 0},
       [TO_UDP] = {" udp ", 0},
+      [TO_UDP6] = {" udp6 ", 0},
       [TO_READ_ONLY_DIRECTORY] = {" ro ", PATH_MAX_LENGTH},
       [TO_DIRECTORY] = {" rw ", PATH_MAX_LENGTH},
   };

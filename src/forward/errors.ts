@@ -25,6 +25,11 @@ export class BindNotMountedError extends TestkernelsError {
   readonly code = 'BIND_NOT_MOUNTED'
 }
 
+/** A container is to publish a port of the guest that is ours. */
+export class PortReservedError extends TestkernelsError {
+  readonly code = 'PORT_RESERVED'
+}
+
 /** The local end of a forward cannot be opened. */
 export class ForwardListenError extends TestkernelsError {
   readonly code = 'FORWARD_LISTEN_FAILED'

@@ -5,6 +5,7 @@ import type { Logger } from '../log/index.ts'
 import { type ForwardOptions, forwardName, type KernelEntry } from '../options/index.ts'
 import type { Destination, OpenOptions, Streams } from '../streams/index.ts'
 import { type DockerForwardOptions, type ForwardedSocket, forwardDocker } from './docker/docker-forward.ts'
+import type { MovedPorts } from './docker/port-answers.ts'
 import { ForwardPortTakenError } from './errors.ts'
 import { type HostPortOptions, HostPorts } from './host-ports.ts'
 import { carry, type HeldPort, holdOnLoopback, type Listener, listenPrivately } from './listen.ts'
@@ -15,6 +16,8 @@ export interface ForwardsOptions {
   readonly log: Logger
   /** Whether clients hear of a started container only when `addPublishedPorts` has opened its ports. */
   readonly ports: 'direct' | 'forwarded'
+  /** As for `forwardDocker`. */
+  readonly reservedPorts?: DockerForwardOptions['reservedPorts']
   /** Kernel entry that errors name. */
   readonly entry?: string | undefined
 }
@@ -76,7 +79,7 @@ export class Forwards implements AsyncDisposable {
     where: Pick<DockerForwardOptions, 'remotePath' | 'localPath' | 'directoryOwner' | 'whenRefused'>,
   ): Promise<ForwardedSocket> {
     const beforeStarted = (publisher: Publisher) => this.#ports?.opened(publisher)
-    const holding = this.#options.ports === 'forwarded' && { beforeStarted }
+    const holding = this.#options.ports === 'forwarded' && { beforeStarted, movedPorts: this.#movedPorts() }
     const socket = await forwardDocker({ ...this.#options, ...where, ...holding })
     if (this.#explained !== undefined) socket.explain(this.#explained.reason)
     this.#open.add(socket)
@@ -89,6 +92,17 @@ export class Forwards implements AsyncDisposable {
    */
   async addPublishedPorts(where: Pick<PublishedPortsOptions, 'address' | 'publishers'>): Promise<void> {
     this.#ports = await PublishedPorts.follow({ ...this.#options, ...where })
+  }
+
+  /** Those of the published ports, from when they are followed. */
+  #movedPorts(): MovedPorts {
+    const ports = () => this.#ports
+    return {
+      get hasMoved() {
+        return ports()?.hasMoved ?? false
+      },
+      moved: (id) => ports()?.moved(id) ?? new Map(),
+    }
   }
 
   /** Makes a socket that only carries bytes. @throws as `listenPrivately` */

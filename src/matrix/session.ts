@@ -178,7 +178,7 @@ function openTestSession(write: (line: string) => void): TestSession {
   const fates = new Fates(directory, { log, reports })
   const makeDirectory = () => makeRunDirectory(settings.runtimeDirectory)
   const retriesFor = (first: Promise<StartedKernelVm>) =>
-    new Retries({ first, makeDirectory, address: loopbackAddress(), fates, logs: following })
+    new Retries({ first, makeDirectory, address: loopbackAddress(settings.ports), fates, logs: following })
   return { vms, fates, logs: following, reports, retriesFor, kept, open: new Set(), directory, log }
 }
 

@@ -45,7 +45,8 @@ export interface Settings {
   readonly kvmProbeTimeoutMs: number
   /**
    * `TESTKERNELS_PORTS`: how ports that containers publish are reached. Default: `auto`, at the address of the VM's container where this
-   * machine reaches it, else forwarded to an address of this machine's loopback; `forwarded` always does that
+   * machine reaches it, else forwarded to an address of this machine's loopback that is the VM's own; `forwarded` always does that, and
+   * `localhost` does it to 127.0.0.1, which all VMs share
    */
   readonly ports: (typeof portsKinds)[number]
   /** `DOCKER_CONFIG`: where the credentials of `docker login` are. Default: `~/.docker` */
@@ -58,7 +59,7 @@ export interface Settings {
 export const progressKinds = ['auto', 'tty', 'plain', 'rawjson', 'quiet'] as const
 export type ProgressKind = (typeof progressKinds)[number]
 
-const portsKinds = ['auto', 'forwarded'] as const
+const portsKinds = ['auto', 'forwarded', 'localhost'] as const
 
 /** @throws InvalidOptionError for a value that cannot be, such as a directory that is not absolute */
 export function readSettings(environment: Environment = process.env): Settings {

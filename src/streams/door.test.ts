@@ -56,6 +56,8 @@ test.each([
   [docker, 'unix /var/run/docker.sock'],
   [{ kind: 'tcp', port: 61022 } as const, 'tcp 61022'],
   [{ kind: 'udp', port: 53 } as const, 'udp 53'],
+  [{ kind: 'tcp', port: 80, family: 'IPv6' } as const, 'tcp6 80'],
+  [{ kind: 'udp', port: 53, family: 'IPv6' } as const, 'udp6 53'],
 ])('asks for %j with the secret, and passes on what is behind the answer', async (destination, asked) => {
   let heard = ''
   answer = (line, socket) => {

@@ -80,7 +80,8 @@ function requestLine(secret: string, destination: Destination): string {
 }
 
 function wordOf(destination: Destination): string {
-  if (destination.kind !== 'directory') return destination.kind
+  if (destination.kind === 'unix') return 'unix'
+  if (destination.kind !== 'directory') return destination.family === 'IPv6' ? `${destination.kind}6` : destination.kind
   return destination.access === 'read-write' ? 'rw' : 'ro'
 }
 

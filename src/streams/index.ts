@@ -5,6 +5,7 @@ export {
   DoorDeniedError,
   datagramsIn,
   destinationText,
+  type Family,
   frameOf,
   type OpenOptions,
   StreamRefusedError,

@@ -123,7 +123,7 @@ async function connectTo(destination: SshDestination, connection: SshConnection)
   try {
     return destination.kind === 'unix'
       ? await connection.openUnixStream(destination.path)
-      : await connection.openTcpStream('127.0.0.1', destination.port)
+      : await connection.openTcpStream(destination.family === 'IPv6' ? '::1' : '127.0.0.1', destination.port)
   } catch (thrown) {
     if (thrown instanceof SshChannelRefusedError) throw refused(destination, reasonOf(thrown.cause), thrown.entry)
     throw thrown

@@ -1,13 +1,16 @@
 import type { Duplex, Readable } from 'node:stream'
 import { TestkernelsError } from '../errors/index.ts'
 
+/** The version of IP that a port of the guest is reached over. @default 'IPv4' */
+export type Family = 'IPv4' | 'IPv6'
+
 /** A socket of the guest. */
 export type Destination =
   | { readonly kind: 'unix'; readonly path: string }
   /** A port that something in the guest listens at, on its loopback device at least. */
-  | { readonly kind: 'tcp'; readonly port: number }
+  | { readonly kind: 'tcp'; readonly port: number; readonly family?: Family }
   /** The same over UDP: the stream has frames of datagrams, which `frameOf` and `datagramsIn` know, and leaves from a port of its own. */
-  | { readonly kind: 'udp'; readonly port: number }
+  | { readonly kind: 'udp'; readonly port: number; readonly family?: Family }
   /** A directory of ours that the guest mounts at a path of its own: the stream is its kernel's, and speaks FUSE. */
   | { readonly kind: 'directory'; readonly path: string; readonly access: 'read-only' | 'read-write' }
 

@@ -1,4 +1,6 @@
-import type { TestProjectInlineConfiguration } from 'vitest/config'
+import { fileURLToPath } from 'node:url'
+import type { TestProjectInlineConfiguration, ViteUserConfig } from 'vitest/config'
+import type { TestProject, Vitest } from 'vitest/node'
 import { inConfiguration } from '../errors/index.ts'
 import {
   type KernelMatrix,
@@ -11,9 +13,10 @@ import {
   parseKernelReport,
   parseOnTestsRerun,
   parseRetryOn,
+  TEST_TIMEOUT_MS,
 } from '../options/index.ts'
 import type { KernelRequest } from './kernels.ts'
-import { kernelPlugin, moduleBeside } from './plugin.ts'
+import { TestRuns } from './test-runs.ts'
 
 /** Vitest's options of a project, less those that testkernels sets, and how VMs are shared among its tests. */
 export interface KernelProjectOptions
@@ -25,6 +28,7 @@ export interface KernelProjectOptions
 
 const globalSetup = moduleBeside('global-setup')
 const setupFile = moduleBeside('setup-file')
+const runner = moduleBeside('runner')
 
 /**
  * One Vitest project for each entry, named after it: `vitest --project cgroupv1`. In its workers DOCKER_HOST and the
@@ -90,4 +94,41 @@ function project(
 
 function asArray(value: string | string[] | undefined): string[] {
   return value === undefined ? [] : Array.isArray(value) ? value : [value]
+}
+
+type Plugins = NonNullable<TestProjectInlineConfiguration['plugins']>
+
+/**
+ * What a project has of ours that cannot stand in its configuration: defaults, which give way to what the configuration that it extends
+ * says, and the news that Vitest runs tests.
+ */
+function kernelPlugin(): Plugins {
+  return [
+    {
+      name: 'testkernels',
+      // After the plugins of the user, who may have set something.
+      config: { order: 'post', handler: defaults },
+      configureVitest({ project, vitest }: { readonly project: TestProject; readonly vitest: Vitest }) {
+        TestRuns.report(vitest)
+        // Vitest 3 and 4 have another runner for benchmarks, which ours is not.
+        if (vitest.config.mode === 'benchmark' && project.config.runner === runner) delete project.config.runner
+      },
+    },
+  ]
+}
+
+/** What nobody said: neither the project, nor the configuration that it extends, nor the command line. */
+function defaults({ test }: ViteUserConfig): ViteUserConfig {
+  return {
+    test: {
+      testTimeout: test?.testTimeout ?? TEST_TIMEOUT_MS,
+      hookTimeout: test?.hookTimeout ?? TEST_TIMEOUT_MS,
+      runner: test?.runner ?? runner,
+    },
+  }
+}
+
+/** The path of a module of ours that Vitest loads. */
+function moduleBeside(name: string): string {
+  return fileURLToPath(new URL(`./${name}${import.meta.url.endsWith('.ts') ? '.ts' : '.js'}`, import.meta.url))
 }

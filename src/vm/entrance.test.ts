@@ -80,7 +80,7 @@ async function saidAt(entrance: Entrance, forward: string): Promise<string> {
 }
 
 test('one after another they lead to other guests, and what clients know of them is the same', async () => {
-  const address = loopbackAddress()
+  const address = loopbackAddress('auto')
   const [first, second] = [await startGuest('first'), await startGuest('second')]
   const known: unknown[] = []
   let former: Entrance['forwards'] | undefined
@@ -113,7 +113,7 @@ test('one after another they lead to other guests, and what clients know of them
 })
 
 test('of a guest that is dead, or dies meanwhile, none is opened, and the reason is its death', async () => {
-  const place = { directory, address: loopbackAddress() }
+  const place = { directory, address: loopbackAddress('auto') }
   const dead = await startGuest('first')
   dead.die(new Error('kernel panic'))
   await expect(openEntrance(dead, { entry, engine: 'dockerd', log: silentLogger }, place)).rejects.toThrow(
@@ -133,7 +133,7 @@ test('of a guest that is dead, or dies meanwhile, none is opened, and the reason
 
 test('one whose guest dies says so', async () => {
   const guest = await startGuest('first')
-  const place = { directory, address: loopbackAddress() }
+  const place = { directory, address: loopbackAddress('auto') }
   await using entrance = await openEntrance(guest, { entry, engine: 'dockerd', log: silentLogger }, place)
   guest.die(new Error('kernel panic'))
   expect(await asked(entrance)).toContain('kernel panic')
@@ -147,7 +147,7 @@ test.each([
 ] as const)('one into a guest with %s is there, and says that no dockerd is', async (engine, says) => {
   const refusal = new StreamRefusedError({ what: 'nothing listens', remedy: 'none' })
   const streams: Streams = { open: async () => await Promise.reject(refusal) }
-  const place = { directory, address: loopbackAddress() }
+  const place = { directory, address: loopbackAddress('auto') }
   const guest = { streams, gone: new AbortController().signal }
   await using entrance = await openEntrance(guest, { entry, engine, log: silentLogger }, place)
   expect(await asked(entrance)).toContain(says)
@@ -156,7 +156,7 @@ test.each([
 test('what is asked of dockerd about published ports, for which answers are held back, goes before the connections of clients', async () => {
   const guest = await startGuest('first')
   const plan = { entry, engine: 'dockerd', log: silentLogger } as const
-  await using entrance = await openEntrance(guest, plan, { directory, address: loopbackAddress() })
+  await using entrance = await openEntrance(guest, plan, { directory, address: loopbackAddress('auto') })
   const ofOurs = guest.turns.splice(0)
   expect(new Set(ofOurs)).toEqual(new Set(['first']))
   await asked(entrance)

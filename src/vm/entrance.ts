@@ -4,7 +4,7 @@ import { thisUser } from '../host/index.ts'
 import type { Logger } from '../log/index.ts'
 import { forwardName, type KernelEntry } from '../options/index.ts'
 import type { BootedVm } from './boot/booted-vm.ts'
-import { addPublishedPorts, dockerSocket, noDockerd } from './boot/connect.ts'
+import { addPublishedPorts, dockerSocket, noDockerd, ownPorts } from './boot/connect.ts'
 import { headlineOf } from './death/death.ts'
 import type { VmPlan } from './plan.ts'
 import type { Entrance, EntrancePlace, VmAddresses } from './worker-environment.ts'
@@ -16,7 +16,7 @@ export async function openEntrance(
   { directory, address, former = {} }: EntrancePlace,
 ): Promise<Entrance> {
   gone.throwIfAborted()
-  const forwards = new Forwards({ streams, ports: 'forwarded', log, entry: entry.name })
+  const forwards = new Forwards({ streams, ports: 'forwarded', reservedPorts: ownPorts, log, entry: entry.name })
   try {
     const place = { directory, directoryOwner: thisUser().uid }
     const docker = await forwards.addDocker({

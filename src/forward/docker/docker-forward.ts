@@ -4,8 +4,9 @@ import type { Publisher } from '../../host/index.ts'
 import { type Logger, silentLogger } from '../../log/index.ts'
 import { type Destination, StreamRefusedError, type Streams } from '../../streams/index.ts'
 import { listenPrivately, type PrivacyOptions } from '../listen.ts'
-import { checkBinds, isAbsentIn } from './binds.ts'
+import { checkCreation, isAbsentIn } from './creation.ts'
 import type { Request } from './exchange.ts'
+import type { MovedPorts } from './port-answers.ts'
 import { relay } from './relay.ts'
 
 export interface DockerForwardOptions extends PrivacyOptions {
@@ -18,6 +19,10 @@ export interface DockerForwardOptions extends PrivacyOptions {
   readonly whenRefused?: StreamRefusedError | undefined
   /** What must have been done before a client reads that a container has started, or that a service is made or changed. @default nothing */
   readonly beforeStarted?: (publisher: Publisher) => Promise<void> | undefined
+  /** Ports that clients are to read of as they are on this machine. @default as they are in the guest */
+  readonly movedPorts?: MovedPorts | undefined
+  /** TCP ports of the guest by which its owner comes in, which no container may publish. @default none */
+  readonly reservedPorts?: readonly number[] | undefined
   readonly log?: Logger | undefined
 }
 
@@ -38,11 +43,12 @@ export interface ForwardedSocket extends AsyncDisposable {
 /** @throws ForwardDirectoryNotPrivateError, ForwardPathTooLongError, ForwardPathTakenError, ForwardListenError */
 export async function forwardDocker(options: DockerForwardOptions): Promise<ForwardedSocket> {
   const { streams, remotePath, localPath: path, directoryOwner, beforeStarted, whenRefused, entry } = options
-  const { log = silentLogger } = options
+  const { movedPorts, reservedPorts, log = silentLogger } = options
   const destination: Destination = { kind: 'unix', path: remotePath }
   const explained = new AbortController()
   setMaxListeners(0, explained.signal)
-  const checkClient = checkBinds({ isAbsent: (source) => isAbsentIn(streams, destination, source), entry })
+  const isAbsent = (source: string) => isAbsentIn(streams, destination, source)
+  const checkClient = checkCreation({ isAbsent, reservedPorts, entry })
   const listener = await listenPrivately({
     path,
     directoryOwner,
@@ -61,6 +67,7 @@ export async function forwardDocker(options: DockerForwardOptions): Promise<Forw
             return started && beforeStarted(started)
           },
         }),
+        movedPorts,
         entry,
       }),
     onError: (error) => log.warn(`${path}: ${error.message}`),

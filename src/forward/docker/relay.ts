@@ -6,6 +6,7 @@ import { StreamRefusedError } from '../../streams/index.ts'
 import { ForwardBrokenError } from '../errors.ts'
 import { endWith } from '../listen.ts'
 import { Exchange, type Request } from './exchange.ts'
+import { type MovedPorts, tellMovedPorts } from './port-answers.ts'
 
 export interface RelayOptions {
   readonly open: () => Promise<Duplex>
@@ -15,6 +16,8 @@ export interface RelayOptions {
   readonly beforePiece?: (piece: Buffer) => Promise<void> | undefined
   /** What an answer, of which the first piece has come, must wait for; when it fails, the client gets to read that. @default nothing */
   readonly beforeAnswer?: (request: Request, piece: Buffer) => Promise<void> | undefined
+  /** Ports that answers are to tell of as they are on this machine. @default answers are passed on as they are */
+  readonly movedPorts?: MovedPorts | undefined
   /** Kernel entry that errors name. */
   readonly entry?: string | undefined
 }
@@ -23,7 +26,8 @@ export interface RelayOptions {
  * Carries one HTTP connection to the guest's dockerd, and answers itself when that is not possible any more. A connection that breaks
  * where its client would wonder waits a little for the reason: what breaks it is often the VM's end, of which we hear a moment later.
  */
-export function relay(local: Socket, { open, explanation, beforePiece, beforeAnswer, entry }: RelayOptions): void {
+export function relay(local: Socket, options: RelayOptions): void {
+  const { open, explanation, beforePiece, beforeAnswer, movedPorts, entry } = options
   const exchange = new Exchange()
   let remote: Duplex | undefined
   /** What of the remote end is passed on: all that it sends, in its time. */
@@ -61,9 +65,10 @@ export function relay(local: Socket, { open, explanation, beforePiece, beforeAns
     local.on('data', (piece: Buffer) => exchange.fromClient(piece))
     requests = beforePiece === undefined ? local : local.pipe(holdPieces({ beforePiece, giveUp }))
     requests.pipe(opened)
-    answers = beforeAnswer === undefined ? opened : opened.pipe(holdAnswers(exchange, { beforeAnswer, giveUp }))
-    if (answers === opened) opened.on('data', (piece: Buffer) => exchange.fromServer(piece))
-    else opened.once('close', () => opened.readableEnded || answers?.destroy())
+    const told = movedPorts ? opened.pipe(tellMovedPorts(() => exchange.request, movedPorts)) : opened
+    answers = beforeAnswer === undefined ? told : told.pipe(holdAnswers(exchange, { beforeAnswer, giveUp }))
+    if (beforeAnswer === undefined) told.on('data', (piece: Buffer) => exchange.fromServer(piece))
+    if (answers !== opened) opened.once('close', () => opened.readableEnded || answers?.destroy())
     answers.pipe(local, { end: false })
     endWith(local, opened)
     opened.on('error', onBroken)

@@ -9,7 +9,7 @@ import type { Listener } from '../listen.ts'
 import { CLIENT_IDLE_MS, listenForDatagrams, MOST_CLIENTS } from './datagram-listener.ts'
 import { loopbackAddress } from './published-ports.ts'
 
-const address = loopbackAddress()
+const address = loopbackAddress('auto')
 /** Each waits for something that takes milliseconds, on a machine that may be busy. */
 const deadline = { timeout: 30_000 }
 vi.setConfig({ testTimeout: 60_000 })

@@ -16,21 +16,21 @@ export const MOST_CLIENTS = 256
 const MOST_WAITING_BYTES = 1 << 20
 
 /**
- * Receives at a UDP port of this machine what goes on to the same port of the guest; answers go back to who is answered. Each client
+ * Receives at a UDP port of this machine what goes on to one of the guest; answers go back to who is answered. Each client
  * has a stream of its own, so that the guest tells them apart. What cannot be delivered is lost, as on any network.
  * @throws what Node throws for an address that cannot be bound, such as EADDRINUSE
  */
 export async function listenForDatagrams(
-  { address, port }: LoopbackPort,
+  { address, port, destination = { kind: 'udp', port } }: LoopbackPort,
   streams: Streams,
   log: Logger = silentLogger,
-): Promise<Listener> {
+): Promise<Listener & { readonly port: number }> {
   const socket = createSocket('udp4')
   /** By address and port, the one that was silent for the longest first. */
   const clients = new Map<string, Client>()
   const begin = (key: string, from: RemoteInfo): Client => {
     const client = new Client({
-      open: () => streams.open({ kind: 'udp', port }),
+      open: () => streams.open(destination),
       // Nobody waits for what becomes of a datagram.
       answer: (datagram) => socket.send(datagram, from.port, from.address, () => {}),
       ended: (why) => {
@@ -58,6 +58,7 @@ export async function listenForDatagrams(
   }
   socket.on('error', (error) => log.warn(`${address}:${port}/udp: ${error.message}`))
   return {
+    port: socket.address().port,
     close: async () => {
       for (const client of clients.values()) client.end()
       socket.close()

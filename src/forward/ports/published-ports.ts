@@ -2,7 +2,8 @@ import { randomInt } from 'node:crypto'
 import { reasonOf } from '../../errors/index.ts'
 import type { PortPublishers, Published, Publisher } from '../../host/index.ts'
 import type { Logger } from '../../log/index.ts'
-import type { Streams } from '../../streams/index.ts'
+import type { Settings } from '../../options/index.ts'
+import type { Family, Streams } from '../../streams/index.ts'
 import { PortNotForwardedError } from '../errors.ts'
 import { type Listener, listenOnLoopback } from '../listen.ts'
 import { listenForDatagrams } from './datagram-listener.ts'
@@ -22,12 +23,16 @@ export interface PublishedPortsOptions {
 
 const MOST_PORTS = 4_096
 
+/** Of which all VMs of a machine may have to share the ports. */
+const SHARED_ADDRESS = '127.0.0.1'
+
 /**
  * An address of the loopback device that no other VM of this machine is likely to have, so that two of them may publish the same port.
- * Linux has all of 127.0.0.0/8 there; other systems have 127.0.0.1 alone, where VMs must not publish the same port at one time.
+ * Linux has all of 127.0.0.0/8 there; other systems have 127.0.0.1 alone, where a port that is taken is another one for the second VM.
  */
-export function loopbackAddress(): string {
-  return process.platform === 'linux' ? `127.${randomInt(64, 128)}.${randomInt(256)}.${randomInt(1, 255)}` : '127.0.0.1'
+export function loopbackAddress(ports: Settings['ports']): string {
+  if (process.platform !== 'linux' || ports === 'localhost') return SHARED_ADDRESS
+  return `127.${randomInt(64, 128)}.${randomInt(256)}.${randomInt(1, 255)}`
 }
 
 /** Containers that restart by themselves fail again and again, and nobody asks why. */
@@ -38,7 +43,7 @@ export class PublishedPorts {
   readonly #options: PublishedPortsOptions
   readonly #over = new AbortController()
   /** By publisher's id, then by port as `portText` has it. */
-  readonly #open = new Map<string, Map<string, Listener>>()
+  readonly #open = new Map<string, Map<string, OpenPort>>()
   /** Ports that are open, and those that are being opened: publishers do that side by side. */
   #count = 0
   /** Why a publisher was ended, for who started it: an event may have told us of its start before he asks. */
@@ -79,6 +84,17 @@ export class PublishedPorts {
     if (failure !== undefined) throw failure
   }
 
+  /** Where a container's ports are that are not at their own numbers, by port as the docker command line writes it (`80/tcp`). */
+  moved(containerId: string): ReadonlyMap<string, number> {
+    const open = [...(this.#open.get(containerId) ?? [])]
+    return new Map(open.flatMap(([text, { port, at }]) => (at === port ? [] : [[text, at]])))
+  }
+
+  /** Whether any port is not at its own number. */
+  get hasMoved(): boolean {
+    return [...this.#open.values()].some((ports) => [...ports.values()].some(({ port, at }) => at !== port))
+  }
+
   async close(): Promise<void> {
     this.#over.abort()
     await Promise.allSettled(this.#working.values())
@@ -115,7 +131,7 @@ export class PublishedPorts {
     const { publishers, log } = this.#options
     const { id } = publisher
     const wanted = forwardable((await publishers.inspect(publisher))?.published ?? [])
-    const open = this.#open.get(id) ?? new Map<string, Listener>()
+    const open = this.#open.get(id) ?? new Map<string, OpenPort>()
     for (const [port, listener] of open) {
       if (wanted.has(port)) continue
       open.delete(port)
@@ -142,7 +158,7 @@ export class PublishedPorts {
     if (this.#failures.size > MOST_FAILURES && oldest !== undefined) this.#failures.delete(oldest)
   }
 
-  async #listen({ kind, id }: Publisher, { protocol, port }: ForwardedPort): Promise<Listener> {
+  async #listen({ kind, id }: Publisher, { protocol, port, family }: ForwardedPort): Promise<OpenPort> {
     const { address, streams, log, entry, mostPorts = MOST_PORTS } = this.#options
     if (this.#count >= mostPorts)
       throw new PortNotForwardedError({
@@ -153,9 +169,16 @@ export class PublishedPorts {
     this.#count++
     try {
       const listen = protocol === 'udp' ? listenForDatagrams : listenOnLoopback
-      const listener = await listen({ address, port }, streams, log)
-      log.debug(`port ${portText({ protocol, port })} of ${kind} ${id.slice(0, 12)} is at ${address}`)
-      return listener
+      const destination = { kind: protocol, port, family }
+      const { close, port: at } = await listen({ address, port, destination }, streams, log).catch((thrown) => {
+        // What clients read of a service is the swarm's, of which other VMs are members.
+        if (address !== SHARED_ADDRESS || kind === 'service' || thrown.code !== 'EADDRINUSE') throw thrown
+        return listen({ address, port: 0, destination }, streams, log)
+      })
+      log[at === port ? 'debug' : 'info'](
+        `port ${portText({ protocol, port })} of ${kind} ${id.slice(0, 12)} is at ${address}:${at}`,
+      )
+      return { close, port, at }
     } catch (cause) {
       this.#count--
       const text = protocol === 'udp' ? `UDP port ${port}` : `port ${port}`
@@ -175,23 +198,36 @@ export class PublishedPorts {
 interface ForwardedPort {
   readonly protocol: 'tcp' | 'udp'
   readonly port: number
+  /** That it is published over, in the guest. */
+  readonly family: Family
+}
+
+interface OpenPort extends Listener {
+  /** The guest's. */
+  readonly port: number
+  /** This machine's. */
+  readonly at: number
 }
 
 /** As the docker command line writes it. */
-function portText({ protocol, port }: ForwardedPort): string {
+function portText({ protocol, port }: Pick<ForwardedPort, 'protocol' | 'port'>): string {
   return `${port}/${protocol}`
 }
 
+/** The addresses of all that a guest has, and what leads to a port that is published there. */
+const everywhere: Readonly<Record<string, Family>> = { '': 'IPv4', '0.0.0.0': 'IPv4', '::': 'IPv6' }
+
 /**
- * What is published for everybody. At one address of the guest it is for the guest, as it is for the machine of a local engine; and so is
- * what is published over IPv6 alone, because what is forwarded is of IPv4. What is published without an address is at `0.0.0.0` as well.
+ * What is published for everybody; at one address of the guest it is for the guest, as it is for the machine of a local engine. Most is published
+ * over both, as what has no address is: IPv4 leads to it then.
  */
 function forwardable(published: Published['published']): Map<string, ForwardedPort> {
-  const everywhere = ['', '0.0.0.0']
   const ports = new Map<string, ForwardedPort>()
   for (const { protocol, hostIp, port } of published) {
-    if ((protocol !== 'tcp' && protocol !== 'udp') || !everywhere.includes(hostIp)) continue
-    ports.set(portText({ protocol, port }), { protocol, port })
+    const family = everywhere[hostIp]
+    if ((protocol !== 'tcp' && protocol !== 'udp') || family === undefined) continue
+    const text = portText({ protocol, port })
+    if (family === 'IPv4' || !ports.has(text)) ports.set(text, { protocol, port, family })
   }
   return ports
 }

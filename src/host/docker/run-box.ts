@@ -62,7 +62,7 @@ export async function runBox(host: BoxHost, spec: BoxSpec, { signal, log }: RunO
     stopping ??= stop()
     return stopping
   }
-  const isReachable = network === 'reachable' && ports !== 'forwarded' && machine.reachesAddresses
+  const isReachable = network === 'reachable' && ports === 'auto' && machine.reachesAddresses
   // One that has ended has no address any more.
   const isSomewhere = isReachable || spec.joins !== undefined
   const places = isSomewhere ? inspectContainer(engine, container.id) : Promise.resolve(undefined)

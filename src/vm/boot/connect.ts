@@ -131,6 +131,8 @@ export async function introduce({ control, keys, hostname, endpoint, signal }: I
 }
 
 export const dockerSocket = { kind: 'unix', path: '/var/run/docker.sock' } as const satisfies Destination
+/** Those of the guest by which we come in. */
+export const ownPorts: readonly number[] = [guestLink.sshPort, guestLink.doorPort]
 export const sshServer = { kind: 'tcp', port: guestLink.sshPort } as const satisfies Destination
 
 /** A guest that swaps, and starts another SSH server meanwhile, takes less. */
@@ -197,6 +199,7 @@ export async function forwardDocker(
     new Forwards({
       streams,
       ports: box.address === undefined ? 'forwarded' : 'direct',
+      reservedPorts: ownPorts,
       log: start.log,
       entry: plan.entry.name,
     }),
@@ -223,7 +226,7 @@ export async function offerHostPort(
 
 /** For a box whose ports cannot be reached from this machine. Gives the address of this machine at which they are. */
 async function forwardPorts(forwards: Forwards, { plan, runDirectory }: Attempt): Promise<string> {
-  const address = loopbackAddress()
+  const address = loopbackAddress(plan.session.settings.ports)
   const place = { directory: runDirectory.path, directoryOwner: runDirectory.owner.uid }
   if (plan.engine === 'dockerd') await addPublishedPorts(forwards, address, place)
   return address

@@ -5,14 +5,14 @@ import { join } from 'node:path'
 import { text } from 'node:stream/consumers'
 import { afterEach, beforeEach, expect, test } from 'vitest'
 import { ask, startTestGuest } from '../testing/guest.ts'
-import { type BindCheck, checkBinds, isAbsentIn } from './binds.ts'
+import { type CreationCheck, checkCreation, isAbsentIn } from './creation.ts'
 import { forwardDocker } from './docker-forward.ts'
 
 let directory: string
 /** What the guest was asked for. */
 let asked: string[]
 let absent: (path: string) => boolean
-let connection: () => BindCheck
+let connection: () => CreationCheck
 
 beforeEach(() => {
   directory = mkdtempSync(join(tmpdir(), 'tk-binds-'))
@@ -23,7 +23,7 @@ beforeEach(() => {
     asked.push(path)
     return absent(path)
   }
-  connection = checkBinds({ isAbsent, ownDirectories: [directory] })
+  connection = checkCreation({ isAbsent, reservedPorts: [61022] })
 })
 afterEach(() => rmSync(directory, { recursive: true }))
 
@@ -34,7 +34,7 @@ function create(hostConfig: object, target = '/v1.41/containers/create?name=c'):
 }
 
 /** Passes pieces on until one must wait. */
-function firstHeld(check: BindCheck, pieces: readonly Buffer[]): { at: number; until: Promise<void> } | undefined {
+function firstHeld(check: CreationCheck, pieces: readonly Buffer[]): { at: number; until: Promise<void> } | undefined {
   for (const [at, piece] of pieces.entries()) {
     const until = check(piece)
     if (until !== undefined) return { at, until }
@@ -85,15 +85,28 @@ test('a connection is listened to from one request to the next', async () => {
 
 test.each([
   ['that this machine does not have', () => ({ Binds: [`${directory}/none:/a`] })],
-  [
-    'outside of its own directories',
-    () => ({ Binds: ['/var/run/docker.sock:/var/run/docker.sock', '/:/host:ro,rslave'] }),
-  ],
-  ['beside its own directories', () => ({ Binds: [`${directory}/..:/a`] })],
   ['that is a volume', () => ({ Binds: ['data:/a'], Mounts: [{ Type: 'volume', Source: directory }] })],
 ])('a path %s is passed on', (_, hostConfig) => {
   expect(connection()(create(hostConfig()))).toBeUndefined()
   expect(asked).toEqual([])
+})
+
+test.each([
+  ['for all addresses', { '80/tcp': [{ HostPort: '8080' }, { HostIp: '', HostPort: '61022' }] }],
+  ['for one address, and without a protocol', { '80': [{ HostIp: '127.0.0.1', HostPort: '61022' }] }],
+])('a port of ours that is published %s is refused by name', async (_, PortBindings) => {
+  await expect(connection()(create({ PortBindings }))).rejects.toMatchObject({
+    code: 'PORT_RESERVED',
+    message: expect.stringContaining('port 61022, by which testkernels comes into the virtual machine'),
+  })
+})
+
+test.each([
+  ['of UDP', { '80/udp': [{ HostPort: '61022' }] }],
+  ['that dockerd is to choose', { '80/tcp': [{ HostPort: '' }], '81/tcp': null }],
+  ['of the container', { '61022/tcp': [{ HostPort: '80' }] }],
+])('a port %s is none of ours', (_, PortBindings) => {
+  expect(connection()(create({ PortBindings }))).toBeUndefined()
 })
 
 test('what is no description of a container is none of its business', () => {

@@ -1,12 +1,10 @@
 import { existsSync } from 'node:fs'
 import { request } from 'node:http'
-import { homedir, tmpdir } from 'node:os'
-import { relative } from 'node:path'
 import * as v from 'valibot'
 import { startDeadline } from '../../lifetime/index.ts'
 import { readText } from '../../log/index.ts'
 import type { Destination, Streams } from '../../streams/index.ts'
-import { BindNotMountedError } from '../errors.ts'
+import { BindNotMountedError, PortReservedError } from '../errors.ts'
 
 const createLine = /^POST (?:\/v[\d.]+)?\/containers\/create(?:\?\S*)? HTTP\/1\.1\r\n/
 const contentLength = /\r\ncontent-length: *(\d+)\r\n/i
@@ -18,33 +16,34 @@ const createBody = v.object({
   HostConfig: v.object({
     Binds: v.nullish(v.array(v.string())),
     Mounts: v.nullish(v.array(v.looseObject({ Type: v.optional(v.string()), Source: v.optional(v.string()) }))),
+    PortBindings: v.nullish(
+      v.record(v.string(), v.nullish(v.array(v.looseObject({ HostPort: v.optional(v.string()) })))),
+    ),
   }),
 })
 
-export interface BindCheckOptions {
+export interface CreationCheckOptions {
   /** Whether the guest has nothing at a path. */
   readonly isAbsent: (path: string) => Promise<boolean>
+  /** TCP ports of the guest by which its owner comes in. @default none */
+  readonly reservedPorts?: readonly number[] | undefined
   /** Kernel entry that errors name. */
   readonly entry?: string | undefined
-  /** Directories whose files are this machine's alone. @default those of work, of the user and of temporary files */
-  readonly ownDirectories?: readonly string[]
 }
 
 /** What is told each piece that a connection's client sends, and says when it may be passed on. */
-export type BindCheck = (piece: Buffer) => Promise<void> | undefined
+export type CreationCheck = (piece: Buffer) => Promise<void> | undefined
 
 /**
  * Refuses a container that is to have a path mounted which this machine has and its guest does not: dockerd would make an empty directory
- * there, and an engine on this machine would have mounted what is meant.
- * @returns makes the check of one connection; it holds back the piece that completes such a request, and fails with BindNotMountedError
+ * there, and an engine on this machine would have mounted what is meant. So is one that is to publish a port of ours, which dockerd would call
+ * taken.
+ * @returns makes the check of one connection; it holds back the piece that completes such a request, and fails with BindNotMountedError or
+ * PortReservedError
  */
-export function checkBinds({
-  isAbsent,
-  entry,
-  ownDirectories = machineDirectories(),
-}: BindCheckOptions): () => BindCheck {
-  const isMeant = (path: string) => ownDirectories.some((directory) => isIn(path, directory)) && existsSync(path)
-  const check = async (paths: readonly string[]) => {
+export function checkCreation({ isAbsent, reservedPorts = [], entry }: CreationCheckOptions): () => CreationCheck {
+  const check = async (paths: readonly string[], reserved: number | undefined) => {
+    if (reserved !== undefined) throw portReserved(reserved, entry)
     for (const path of paths) if (await isAbsent(path)) throw notMounted(path, entry)
   }
   return () => {
@@ -56,8 +55,11 @@ export function checkBinds({
       const body = bodyOf(received)
       if (body === 'incomplete' && received.length < MOST_BYTES) return undefined
       begun = []
-      const paths = [...new Set(sourcesIn(body))].filter(isMeant)
-      return paths.length === 0 ? undefined : check(paths)
+      const parsed = v.safeParse(createBody, fromJson(body))
+      if (!parsed.success) return undefined
+      const paths = [...new Set(sourcesIn(parsed.output))].filter((path) => existsSync(path))
+      const reserved = portsIn(parsed.output).find((port) => reservedPorts.includes(port))
+      return paths.length === 0 && reserved === undefined ? undefined : check(paths, reserved)
     }
   }
 }
@@ -66,7 +68,15 @@ function notMounted(path: string, entry: string | undefined): BindNotMountedErro
   return new BindNotMountedError({
     what: `a container is to have ${path} mounted, which is there on this machine and not in the virtual machine`,
     entry,
-    remedy: `give the entry mounts: [{ host: '${path}', guest: '${path}' }], or of a directory above it; or copy the files into the container or the guest`,
+    remedy: `give the entry mounts: [{ host: '${path}', guest: '${path}' }], or of a directory above it; or copy the files into the container or the guest, or make a directory there first if it is the guest's that is meant`,
+  })
+}
+
+function portReserved(port: number, entry: string | undefined): PortReservedError {
+  return new PortReservedError({
+    what: `a container is to publish port ${port}, by which testkernels comes into the virtual machine`,
+    entry,
+    remedy: 'publish another port: all others are free',
   })
 }
 
@@ -112,16 +122,6 @@ export async function isAbsentIn(streams: Streams, destination: Destination, pat
   }
 }
 
-function machineDirectories(): string[] {
-  return [process.cwd(), homedir(), tmpdir()]
-}
-
-/** A root directory would have all in it, the guest's own directories too. */
-function isIn(path: string, directory: string): boolean {
-  const way = relative(directory, path)
-  return directory !== '/' && way !== '..' && !way.startsWith('../')
-}
-
 /** A client that does not say how long its body is sends it in chunks, which are nothing to warn of. */
 function bodyOf(request: Buffer): string {
   const headLength = request.indexOf(HEAD_END)
@@ -131,11 +131,16 @@ function bodyOf(request: Buffer): string {
   return request.length < start + length ? 'incomplete' : request.toString('utf8', start, start + length)
 }
 
-/** The paths that a description of a container has mounted. */
-function sourcesIn(body: string): string[] {
-  const parsed = v.safeParse(createBody, fromJson(body))
-  if (!parsed.success) return []
-  const { Binds, Mounts } = parsed.output.HostConfig
+type Creation = v.InferOutput<typeof createBody>
+
+/** The TCP ports that a description of a container publishes. */
+function portsIn({ HostConfig: { PortBindings } }: Creation): number[] {
+  const bindings = Object.entries(PortBindings ?? {}).filter(([port]) => !/\/(?!tcp$)/.test(port))
+  return bindings.flatMap(([, hosts]) => (hosts ?? []).map(({ HostPort }) => Number(HostPort)))
+}
+
+/** The paths that it has mounted. */
+function sourcesIn({ HostConfig: { Binds, Mounts } }: Creation): string[] {
   const bound = (Binds ?? []).map((bind) => bind.split(':', 1)[0] ?? '')
   const mounted = (Mounts ?? []).flatMap(({ Type, Source }) =>
     Type === 'bind' && Source !== undefined ? [Source] : [],
