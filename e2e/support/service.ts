@@ -28,10 +28,10 @@ while (1) {
 const volumes = ['/usr:/usr:ro', '/usr/lib:/lib:ro', '/usr/lib64:/lib64:ro'].flatMap((volume) => ['--volume', volume])
 
 /**
- * Runs a container that says its name at TCP port 80 to who connects, and at UDP port 80 before what it was sent; comes back when it
- * listens.
+ * Runs a container that says its name at TCP port 80 to who connects, and at UDP port 80 before what it was sent; comes back when docker
+ * says that it runs.
  */
-export async function runService(guest: Guest, name: string, ...options: string[]): Promise<void> {
+export async function startService(guest: Guest, name: string, ...options: string[]): Promise<void> {
   const names = ['--name', name, '--hostname', name, '--env', `HOSTNAME=${name}`]
   await docker(guest, [
     'run',
@@ -44,6 +44,11 @@ export async function runService(guest: Guest, name: string, ...options: string[
     '-e',
     program,
   ])
+}
+
+/** The same; comes back when it listens. */
+export async function runService(guest: Guest, name: string, ...options: string[]): Promise<void> {
+  await startService(guest, name, ...options)
   await listening(guest, name, 1)
 }
 

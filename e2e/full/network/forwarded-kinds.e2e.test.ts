@@ -8,7 +8,7 @@ import { expect, test } from 'vitest'
 import { docker } from '../../support/docker.ts'
 import { fixtureImage } from '../../support/env.ts'
 import { startForwarded } from '../../support/forwarded.ts'
-import { dial, greeter, runGreeter } from '../../support/service.ts'
+import { ask, dial, greeter, runGreeter, runService } from '../../support/service.ts'
 
 /** For what comes by itself, which takes its time under emulation, that of a swarm above all. */
 const deadline = { timeout: 200_000 }
@@ -19,17 +19,36 @@ startForwarded((started) => {
 
 test('ports that dockerd chooses, and all of a range, lead to their container', async () => {
   await runGreeter(vm, 'chosen', '--publish', '80')
-  await runGreeter(vm, 'ranged', '--publish', '8100-8102:80-82')
+  const each = 'for port in 80 81 82; do while :; do echo $port | nc -l -p $port; done & done; wait'
+  await docker(vm, [
+    'run',
+    '--detach',
+    '--name',
+    'ranged',
+    '--publish',
+    '8100-8102:80-82',
+    fixtureImage,
+    'sh',
+    '-c',
+    each,
+  ])
   const chosen = Number((await docker(vm, ['port', 'chosen', '80/tcp'])).split(/[:\n]/)[1])
   await expect.poll(() => dial(vm.address, chosen), deadline).toBe('chosen')
-  await expect.poll(() => dial(vm.address, 8100), deadline).toBe('ranged')
+  for (const at of [0, 1, 2]) await expect.poll(() => dial(vm.address, 8100 + at), deadline).toBe(String(80 + at))
   await docker(vm, ['rm', '--force', 'chosen', 'ranged'])
 })
 
-test("what is published at one address of the guest, or over IPv6 alone, is the guest's own", async () => {
-  await runGreeter(vm, 'own', '--publish', '127.0.0.1:8096:80', '--publish', '[::]:8098:80')
-  for (const port of [8096, 8098]) await expect(dial(vm.address, port)).rejects.toMatchObject({ code: 'ECONNREFUSED' })
+test("what is published at one address of the guest is the guest's own", async () => {
+  await runGreeter(vm, 'own', '--publish', '127.0.0.1:8096:80')
+  await expect(dial(vm.address, 8096)).rejects.toMatchObject({ code: 'ECONNREFUSED' })
   await docker(vm, ['rm', '--force', 'own'])
+})
+
+test('what is published over IPv6 alone is reached, over TCP and UDP', async () => {
+  await runService(vm, 'six', '--publish', '[::]:8098:80', '--publish', '[::]:8098:80/udp')
+  expect(await dial(vm.address, 8098)).toBe('six')
+  expect(await ask(vm.address, 8098, 'hello')).toBe('six hello')
+  await docker(vm, ['rm', '--force', 'six'])
 })
 
 test("a swarm's service is reached at its ports, and they go with it", async () => {

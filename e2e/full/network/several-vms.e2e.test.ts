@@ -102,6 +102,18 @@ test('a swarm of the two kernels has an encrypted network, over which a service 
   await expect.poll(() => docker(first, ask).catch(String), deadline).toBe('over-there')
   // Of what is encrypted here, a module of the kernel has the keys, and is in use.
   expect(await busybox(first, 'cat', '/proc/modules')).toMatch(/^esp4 \d+ [1-9]/m)
+})
+
+test('this machine reaches a service of the swarm through each of its two kernels, wherever its task runs', async () => {
+  const there = ['--constraint', 'node.hostname==two']
+  const service = ['--detach', '--name', 'public', '--publish', '8088:80', '--hostname', 'for-all', ...there]
+  await docker(first, ['service', 'create', ...service, fixtureImage, ...server])
+  const asked = async (address: string) => {
+    const answer = await fetch(`http://${address}:8088/etc/hostname`)
+    return (await answer.text()).trim()
+  }
+  for (const { address } of [first, second])
+    await expect.poll(() => asked(address).catch(String), deadline).toBe('for-all')
   for (const vm of [second, first]) await docker(vm, ['swarm', 'leave', '--force'])
 })
 

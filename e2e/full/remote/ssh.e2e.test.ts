@@ -16,6 +16,7 @@ import { docker } from '../../support/docker.ts'
 import { fixtureImage, fixtureTar } from '../../support/env.ts'
 import { testkernels } from '../../support/run.ts'
 import { buildSshServer, makeSshClient, startSshServer } from '../../support/ssh-server.ts'
+import { expectAccess, expectBuilt } from './access.ts'
 import { expectMounted } from './mounted.ts'
 
 const run = promisify(execFile)
@@ -58,6 +59,16 @@ const otherProofs = () => ({
 })
 
 const read = async (address: string, port: number) => (await text(connect({ host: address, port }))).trim()
+
+test('a build, files, forwards and a shell', async () => {
+  const files = await mkdtemp(join(tmpdir(), 'tk-far-'))
+  try {
+    await expectBuilt(files)
+    await expectAccess(files)
+  } finally {
+    await rm(files, { recursive: true })
+  }
+})
 
 test('a VM with images, a checkpoint, published ports, commands', async () => {
   const vm: StartedKernelVm = await new KernelVm({

@@ -10,6 +10,7 @@ import { fixtureImage, fixtureTar } from '../../support/env.ts'
 import { Certificates, type RemoteEngine, startRemoteEngine } from '../../support/remote-engine.ts'
 import { isQemu, testkernels, vitest } from '../../support/run.ts'
 import { ask, dial, runService } from '../../support/service.ts'
+import { expectAccess, expectBuilt } from './access.ts'
 import { expectMounted } from './mounted.ts'
 
 /** From the beginning of a start, at the end of which it removes what the dead have left. */
@@ -48,6 +49,18 @@ test.each(['tcp', 'tls'] as const)('over %s: published ports, commands, copies, 
   await using checkpoint = await vm.checkpoint()
   await using clone = await checkpoint.fork()
   expect(await dial(clone.address, 8080)).toBe('service')
+})
+
+test.each(['tcp', 'tls'] as const)('over %s: a build, files, forwards and a shell', async (kind) => {
+  await using remote = await startRemoteEngine(kind === 'tls' ? { certificates } : {})
+  use(remote)
+  const directory = await mkdtemp(join(tmpdir(), 'tk-far-'))
+  try {
+    await expectBuilt(directory)
+    await expectAccess(directory)
+  } finally {
+    await rm(directory, { recursive: true })
+  }
 })
 
 test.each(['tcp', 'tls'] as const)('over %s: a container has a directory of this machine', async (kind) => {
