@@ -40,7 +40,7 @@ const ours: TestProjectInlineConfiguration[] = [
     test: {
       ...twoFiles,
       name: 'programs',
-      include: ['{access,docs,jest,network,standalone,vitest}/**/*.e2e.test.ts'],
+      include: ['{access,bench,docs,jest,network,standalone,vitest}/**/*.e2e.test.ts'],
       setupFiles: noFalseAlarms,
       globalSetup: './support/images.ts',
     },

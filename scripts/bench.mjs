@@ -15,6 +15,7 @@ const parts = {
   memory: async () => (await import('./bench/starts.mjs')).benchMemory,
   forward: async () => (await import('./bench/forward.mjs')).benchForward,
   load: async () => (await import('./bench/load.mjs')).benchLoad,
+  recovery: async () => (await import('./bench/recovery.mjs')).benchRecovery,
   network: async () => (await import('./bench/network.mjs')).benchNetwork,
   build: async () => (await import('./bench/commands.mjs')).benchNoOpBuild,
   peers: async () => (await import('./bench/peers.mjs')).benchPeers,

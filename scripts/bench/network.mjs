@@ -8,11 +8,11 @@ import { silentLogger as log } from '../../dist/log/index.js'
 import { parseKernelEntry, readSettings } from '../../dist/options/index.js'
 import { connectControl, guestLink, imagePaths, qemuArguments } from '../../dist/qemu/index.js'
 import { connectSsh } from '../../dist/ssh/index.js'
-import { doorStreams, sshStreams } from '../../dist/streams/index.js'
+import { doorStreams } from '../../dist/streams/index.js'
 import { chooseAccelerator } from '../../dist/vm/accelerator/choose.js'
 import { introduce, makeGuestKeys, openDoor } from '../../dist/vm/boot/connect.js'
+import { machineOf } from '../../dist/vm/guest-settings.js'
 import { newStart, openSession, prepareImage } from '../../dist/vm/index.js'
-import { machineOf } from '../../dist/vm/machine.js'
 import { FIXTURE_IMAGE, loadFixture } from './fixture.mjs'
 import { during, median, repeated, timed } from './statistics.mjs'
 
@@ -52,7 +52,7 @@ async function compare({ ssh, door }, address) {
 async function compareIntoGuest({ ssh, door }) {
   const reader = await ssh.spawn(['perl', '-e', SINK, String(SINK_PORT)])
   await once(reader.stdout, 'data')
-  const ways = { door, ssh: sshStreams({ connection: async () => ssh }) }
+  const ways = { door, ssh: { open: ({ port }) => ssh.openTcpStream('127.0.0.1', port) } }
   const ms = { door: [], ssh: [] }
   for (let round = 0; round < 5; round++) {
     for (const [name, way] of Object.entries(ways)) ms[name].push(await timed(() => pourInto(way)))
@@ -145,7 +145,16 @@ async function startGuest() {
       image,
       entry: entry.name,
       command: [
-        ...qemuArguments(machineOf(entry, { arch: host.arch, transport: 'mmio', accelerator, preload: 'none' })),
+        ...qemuArguments(
+          machineOf(entry, {
+            arch: host.arch,
+            transport: 'mmio',
+            generation: 'modern',
+            accelerator,
+            ipv6: 'none',
+            preload: 'none',
+          }),
+        ),
         ...second,
       ],
       environment: { TESTKERNELS_RUN_DIR: imagePaths.runDirectory, TESTKERNELS_ATTACHED: '1', TESTKERNELS_UID: '0' },
