@@ -1,8 +1,11 @@
 // A host whose engine is taken for one on another machine: nothing of it is a file or an address here.
+import { execFile } from 'node:child_process'
 import { once } from 'node:events'
 import { mkdtemp, readdir, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
+import { buffer } from 'node:stream/consumers'
+import { promisify } from 'node:util'
 import { afterAll, beforeAll, expect, test } from 'vitest'
 import type { Engine } from '../../src/engine/index.ts'
 import { type BoxSpec, dockerHost, type Host } from '../../src/host/index.ts'
@@ -12,8 +15,11 @@ import { connectQmp } from '../../src/qemu/index.ts'
 import { vmImage } from '../support/templates.ts'
 import { engineUnderTest } from './support.ts'
 
+const run = promisify(execFile)
 const DEADLINE_MS = 60_000
 const target = '/run/testkernels'
+const KILL_DIAL =
+  'for dir in /proc/[0-9]*; do if grep -aq "dia[l]" $dir/cmdline && grep -aq "hal[f].sock" $dir/cmdline; then kill -9 $(basename $dir); fi; done'
 let directory: string
 let engine: Engine
 let host: Host
@@ -86,6 +92,44 @@ test('what dials in a box passes on an end of what is written, and ends with its
   expect(await dialling()).toHaveLength(1)
   stream.destroy()
   await expect.poll(dialling, { timeout: DEADLINE_MS }).toEqual([])
+})
+
+test('what a socket has said is over before what it hears, and a way that is lost is no end', async () => {
+  const signal = AbortSignal.timeout(DEADLINE_MS)
+  const program = `
+    $| = 1;
+    my $server = IO::Socket::UNIX->new(Local => "${target}/half.sock", Listen => 2);
+    my $client = $server->accept;
+    print {$client} "said all";
+    $client->shutdown(1);
+    my $heard = join "", <$client>;
+    print length $heard, "\\n";
+    my $other = $server->accept;
+    print {$other} "said a part";
+    $other->flush;
+    sleep 1000;`
+  const spec = { ...(await qemu()), entry: 'remote-half', command: ['perl', '-MIO::Socket::UNIX', '-e', program] }
+  await using box = await host.run(spec, { signal, log })
+  const stream = await box.dial('half.sock', signal)
+  // Who iterates a stream destroys it at its end.
+  let read = ''
+  stream.on('data', (bytes) => (read += bytes))
+  await once(stream, 'end')
+  expect(read).toBe('said all')
+  stream.end(Buffer.alloc(1_000_000))
+  for await (const line of box.stdout) {
+    expect(line).toBe('1000000')
+    break
+  }
+  const other = await box.dial('half.sock', signal)
+  const [said] = await once(other, 'data')
+  expect(String(said)).toBe('said a part')
+  const ended = buffer(other)
+  const [container] = await engine.docker.listContainers({ filters: { label: ['testkernels.entry=remote-half'] } })
+  const failed = expect(ended).rejects.toThrow('the connection to the engine was lost')
+  // As an engine does that ends, and as a connection to it that is cut.
+  await run('docker', ['exec', container?.Id ?? '', 'sh', '-c', KILL_DIAL])
+  await failed
 })
 
 test('a box has an address where its host is this machine, and it has a network', async () => {

@@ -1,7 +1,8 @@
 // Carries standard input and output to and from a unix socket: dial SOCKET
 // How the owner of a box on another machine gets at its sockets. What comes in is in frames: a length of four bytes, the highest first, and so
 // many bytes; one without any is the end of what the owner writes, and passes on as a half-close. The end of standard input is that of the owner,
-// and nobody reads the rest. It ends when the socket does.
+// and nobody reads the rest. What goes out is in frames as well, so that the end of what the socket has said is not the end of a connection that
+// was lost on its way. It ends when both directions have.
 #include <errno.h>
 #include <poll.h>
 #include <stdbool.h>
@@ -24,6 +25,8 @@ struct input {
   int length_bytes;
   // Of the frame.
   uint32_t left;
+  // The owner writes no more.
+  bool is_over;
 };
 
 static int fails(const char *what) {
@@ -48,7 +51,15 @@ static void take_length(struct input *input, int peer) {
   if (++input->length_bytes < LENGTH_BYTES) return;
   input->left = input->length;
   input->length = input->length_bytes = 0;
-  if (input->left == 0) shutdown(peer, SHUT_WR);
+  if (input->left > 0) return;
+  input->is_over = true;
+  shutdown(peer, SHUT_WR);
+}
+
+// A frame; `frame` has room for the length before its bytes.
+static bool write_frame(unsigned char *frame, uint32_t length) {
+  for (int at = 0; at < LENGTH_BYTES; at++) frame[at] = length >> 8 * (LENGTH_BYTES - 1 - at);
+  return write_all((char *)frame, LENGTH_BYTES + length);
 }
 
 // Passes on what the socket takes now; false with errno.
@@ -69,7 +80,9 @@ static bool pass_on(struct input *input, int peer) {
 
 int main(int argc, char **argv) {
   static struct input input;
-  static char output[1 << 16];
+  static unsigned char output[LENGTH_BYTES + (1 << 16)];
+  // The socket says no more.
+  bool is_silent = false;
   struct sockaddr_un address = {.sun_family = AF_UNIX};
   if (argc != 2 || strlen(argv[1]) >= sizeof address.sun_path) {
     fprintf(stderr, "usage: dial SOCKET\n");
@@ -79,21 +92,24 @@ int main(int argc, char **argv) {
   int peer = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
   if (peer < 0 || connect(peer, (struct sockaddr *)&address, sizeof address) != 0) return fails(argv[1]);
   // Whoever dialled reads this first: from here on all that comes is the socket's.
-  if (!write_all("ok\n", 3)) return fails("ok");
-  for (;;) {
+  memcpy(output + LENGTH_BYTES, "ok\n", 3);
+  if (!write_frame(output, 3)) return fails("ok");
+  while (!is_silent || !input.is_over) {
     bool is_waiting = input.at < input.end;
     // Of a pipe whose writer has gone we hear in any case.
     struct pollfd ends[] = {{.fd = STDIN_FILENO, .events = is_waiting ? 0 : POLLIN},
-                            {.fd = peer, .events = is_waiting ? POLLIN | POLLOUT : POLLIN}};
+                            {.fd = peer, .events = (is_silent ? 0 : POLLIN) | (is_waiting ? POLLOUT : 0)}};
     if (poll(ends, 2, -1) < 0) {
       if (errno == EINTR) continue;
       return fails("poll");
     }
-    if (ends[1].revents & ~POLLOUT) {
-      ssize_t length = recv(peer, output, sizeof output, MSG_DONTWAIT);
-      if (length == 0) return 0;
+    // It takes no more, either.
+    if (is_silent && ends[1].revents & (POLLHUP | POLLERR)) return 0;
+    if (!is_silent && ends[1].revents & ~POLLOUT) {
+      ssize_t length = recv(peer, output + LENGTH_BYTES, sizeof output - LENGTH_BYTES, MSG_DONTWAIT);
       if (length < 0 && errno != EAGAIN && errno != EINTR) return fails(argv[1]);
-      if (length > 0 && !write_all(output, length)) return fails("output");
+      if (length >= 0 && !write_frame(output, length)) return fails("output");
+      is_silent = length == 0;
     }
     if (is_waiting) {
       if (!pass_on(&input, peer)) return fails(argv[1]);
@@ -109,4 +125,5 @@ int main(int argc, char **argv) {
       if (!pass_on(&input, peer)) return fails(argv[1]);
     }
   }
+  return 0;
 }

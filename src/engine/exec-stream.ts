@@ -9,29 +9,56 @@ export interface ExecOptions {
   /** `UID:GID` of the program. @default the container's */
   readonly user?: string
   /**
-   * How the program gets what is written. `framed`: each part behind its length, four bytes, the highest first, and the end as a part without
-   * bytes; so it tells that from the end of who writes, which is the end of its standard input.
+   * How what is written and what the program prints go on their way. `framed`: each part behind its length, four bytes, the highest first, and
+   * the end as a part without bytes. So each side tells the end of what the other one says from the end of the connection.
    * @default 'plain'
    */
-  readonly input?: 'plain' | 'framed'
+  readonly parts?: 'plain' | 'framed'
 }
+
+const LENGTH_BYTES = 4
 
 /** @param bytes of the part that follows */
 function frameLength(bytes: number): Buffer {
-  const length = Buffer.alloc(4)
+  const length = Buffer.alloc(LENGTH_BYTES)
   length.writeUInt32BE(bytes)
   return length
 }
 
+/** Takes frames in pieces as they come, and gives what is in them. */
+function frameReader(take: (piece: Buffer) => void, end: () => void): (piece: Buffer) => void {
+  let head = Buffer.alloc(0)
+  let left = 0
+  return (piece) => {
+    for (let at = 0; at < piece.length; ) {
+      if (left > 0) {
+        const part = piece.subarray(at, at + left)
+        take(part)
+        at += part.length
+        left -= part.length
+        continue
+      }
+      const missing = LENGTH_BYTES - head.length
+      head = Buffer.concat([head, piece.subarray(at, at + missing)])
+      at += missing
+      if (head.length < LENGTH_BYTES) return
+      left = head.readUInt32BE()
+      head = Buffer.alloc(0)
+      if (left === 0) end()
+    }
+  }
+}
+
 /**
  * A program in a running container, as a connection: what is written is its standard input, what it prints is read. When it ends, so
- * does the connection, with what it wrote on standard error if it wrote nothing else.
+ * does the connection, with what it wrote on standard error if it wrote nothing else. One whose parts are framed fails where it ends and the
+ * program has not said so: its way was lost.
  */
 export async function execStream(
   engine: Engine,
   container: string,
   argv: readonly string[],
-  { user, input = 'plain' }: ExecOptions = {},
+  { user, parts = 'plain' }: ExecOptions = {},
 ): Promise<Duplex> {
   const attach = { AttachStdin: true, AttachStdout: true, AttachStderr: true }
   const exec = await engine.docker
@@ -40,27 +67,40 @@ export async function execStream(
   const carrier = (await exec.start({ hijack: true, stdin: true })) as Duplex
   let said = ''
   let hasOutput = false
+  let hasEnded = false
+  let isOver = false
   const connection = new Duplex({
     read: () => carrier.resume(),
     write: (chunk: Buffer, _encoding, done) => {
-      if (chunk.length === 0) return done()
-      if (input === 'framed') carrier.write(frameLength(chunk.length))
+      // As for a socket whose other side has closed it: nobody takes it.
+      if (chunk.length === 0 || isOver) return done()
+      if (parts === 'framed') carrier.write(frameLength(chunk.length))
       carrier.write(chunk, done)
     },
     final: (done) => {
-      if (input === 'framed') carrier.write(frameLength(0), done)
-      else carrier.end(done)
+      if (isOver) done()
+      else if (parts === 'plain') carrier.end(done)
+      else {
+        carrier.write(frameLength(0))
+        // Then all of it is where it was to go: a stream that both sides have ended is destroyed, and its program with it.
+        carrier.once('close', () => done())
+      }
     },
     destroy: (error, done) => {
       carrier.destroy()
       done(error)
     },
   })
+  const read = (chunk: Buffer) => {
+    hasOutput = true
+    if (!connection.push(chunk)) carrier.pause()
+  }
+  const end = () => {
+    hasEnded = true
+    connection.push(null)
+  }
   const demultiplex = createDemultiplexer({
-    stdout: (chunk) => {
-      hasOutput = true
-      if (!connection.push(chunk)) carrier.pause()
-    },
+    stdout: parts === 'framed' ? frameReader(read, end) : read,
     stderr: (chunk) => {
       said = (said + chunk).slice(0, STDERR_BYTES)
     },
@@ -68,7 +108,10 @@ export async function execStream(
   carrier.on('data', demultiplex)
   carrier.on('error', (error) => connection.destroy(error))
   carrier.on('close', () => {
-    if (hasOutput) connection.push(null)
+    isOver = true
+    if (hasEnded) return
+    if (hasOutput && parts === 'plain') end()
+    else if (hasOutput) connection.destroy(new Error('the connection to the engine was lost'))
     else connection.destroy(new Error(said.trim() || `${argv.join(' ')} ended at once in the container ${container}`))
   })
   return connection

@@ -153,7 +153,7 @@ export function remoteMachine(engine: Engine): DockerMachine {
             },
           }
         }
-        const dialled = { argv: [imagePaths.dial, `${target}/${name}`], owner, input: 'framed', signal } as const
+        const dialled = { argv: [imagePaths.dial, `${target}/${name}`], owner, parts: 'framed', signal } as const
         if (turn === 'first') return await dialWhenThere(() => execWithin(engine, id, dialled), signal)
         const slot = await wait(slots)
         const begin = async () => {
@@ -180,7 +180,7 @@ interface Executed {
   readonly argv: readonly string[]
   readonly owner: UserIds
   /** @default 'plain' */
-  readonly input?: 'plain' | 'framed'
+  readonly parts?: 'plain' | 'framed'
   readonly signal: AbortSignal
 }
 
@@ -188,11 +188,11 @@ interface Executed {
 export async function execWithin(
   engine: Engine,
   container: string,
-  { argv, owner, input = 'plain', signal }: Executed,
+  { argv, owner, parts = 'plain', signal }: Executed,
 ): Promise<Duplex> {
   // Root in the box may do nothing with what belongs to others.
   const user = `${owner.uid}:${owner.gid}`
-  const starting = execStream(engine, container, argv, { user, input })
+  const starting = execStream(engine, container, argv, { user, parts })
   const stream = await orAborted(starting, signal).catch((thrown) => {
     // One that starts all the same has nobody.
     starting.then((late) => late.destroy()).catch(() => {})

@@ -1,5 +1,6 @@
-import { setMaxListeners } from 'node:events'
+import { once, setMaxListeners } from 'node:events'
 import type { Duplex } from 'node:stream'
+import { text } from 'node:stream/consumers'
 import { afterEach, beforeEach, expect, test } from 'vitest'
 import { type FakeEngine, startFakeEngine } from '../../../fixtures/engine/fake-engine.ts'
 import { createClient } from '../../engine/client.ts'
@@ -24,14 +25,21 @@ beforeEach(async () => {
       program.on('data', (bytes: Buffer) => {
         written[at] = Buffer.concat([written[at] ?? Buffer.alloc(0), bytes])
       })
-      // On standard output, 3 bytes.
-      const start = () => void program.write(Buffer.from([1, 0, 0, 0, 0, 0, 0, 3, ...Buffer.from('ok\n')]))
+      const start = () => void program.write(printed('\0\0\0\x03ok\n'))
       if (starts === undefined) start()
       else starts.push(start)
     },
   )
 })
 afterEach(() => fake[Symbol.asyncDispose]())
+
+/** On standard output, as an engine has it in its stream. */
+function printed(text: string): Buffer {
+  const bytes = Buffer.from(text, 'latin1')
+  const head = Buffer.from([1, 0, 0, 0, 0, 0, 0, 0])
+  head.writeUInt32BE(bytes.length, 4)
+  return Buffer.concat([head, bytes])
+}
 
 const never = new AbortController().signal
 // All that wait here have the one.
@@ -52,6 +60,30 @@ test('what is written goes in frames, and an end of it is a frame without bytes'
   await expect.poll(() => written[0]?.toString('latin1').replace(/^\{[^}]*\}/, '')).toBe(frames)
   expect(programs[0]?.readableEnded).toBe(false)
   stream.destroy()
+})
+
+test('what is read comes in frames, and their end is not that of what is written', async () => {
+  const stream = await dialler()('a.sock', never)
+  // A frame may begin and end anywhere.
+  for (const byte of '\0\0\0\x05hello\0\0\0\x01!\0\0\0\0') programs[0]?.write(printed(byte))
+  // Who iterates a stream destroys it at its end.
+  let read = ''
+  stream.on('data', (bytes) => (read += bytes))
+  await once(stream, 'end')
+  expect(read).toBe('hello!')
+  stream.end('and on')
+  await expect.poll(() => written[0]?.toString('latin1').includes('and on')).toBe(true)
+  programs[0]?.end()
+  await once(stream, 'close')
+})
+
+test.each([
+  ['between two frames', '\0\0\0\x05hello'],
+  ['within a frame', '\0\0\0\x09hello'],
+])('a connection that ends %s was lost', async (_, said) => {
+  const stream = await dialler()('a.sock', never)
+  programs[0]?.end(printed(said))
+  await expect(text(stream)).rejects.toThrow('the connection to the engine was lost')
 })
 
 test('one more than a box has room for waits until a stream has ended', async () => {
