@@ -54,7 +54,7 @@ unpack() {
 
 # check_size FILE NAME
 check_size() {
-  [ "$(stat -c %s "$1")" -le $((max_mib * 1048576)) ] || fail "$2 unpacks to more than $max_mib MiB, which no kernel does"
+  [ "$(stat -L -c %s "$1")" -le $((max_mib * 1048576)) ] || fail "$2 unpacks to more than $max_mib MiB, which no kernel does"
 }
 
 # check_elf FILE NAME: refuses what QEMU would refuse later, or never run.
@@ -66,7 +66,7 @@ check_elf() {
     fail "$2 is no kernel for $machine_name: its ELF header says $(readelf -h "$1" 2>/dev/null | sed -n 's/^ *Machine: *//p') ($machine)"
   # Linkers put the table of sections last.
   end=$(($(number "$1" 40 8) + $(number "$1" 58 2) * $(number "$1" 60 2)))
-  [ "$(stat -c %s "$1")" -ge $end ] || fail "$2 is cut off: its ELF has $(stat -c %s "$1") bytes of $end"
+  [ "$(stat -L -c %s "$1")" -ge $end ] || fail "$2 is cut off: its ELF has $(stat -L -c %s "$1") bytes of $end"
 }
 
 # What `uname -r` will say on an ELF.
@@ -79,14 +79,14 @@ list_kernels() {
   unpacked=0
   for root in /in /in/data/kernels/*; do
     images=
-    for file in "$root"/boot/vmlinuz* "$root/boot/$image_name"* "$root"/usr/lib/modules/*/vmlinuz "$root"/lib/modules/*/vmlinuz "$root"/vmlinuz*; do
+    for file in "$root"/boot/vmlinuz* "$root/boot/$image_name"* "$root"/usr/boot/vmlinuz* "$root"/usr/lib/modules/*/vmlinuz "$root"/lib/modules/*/vmlinuz "$root"/vmlinuz*; do
       [ -f "$file" ] && [ "$(content_of "$file")" = image ] || continue
       images=yes
       echo "$(release_of "$file") $root $file"
     done
     # Beside an image, an ELF is there for debuggers.
     [ -z "$images" ] || continue
-    for file in "$root"/boot/vmlinu[xz]* "$root"/vmlinu[xz]*; do
+    for file in "$root"/boot/vmlinu[xz]* "$root"/usr/boot/vmlinu[xz]* "$root"/vmlinu[xz]*; do
       [ -f "$file" ] || continue
       content=$(content_of "$file")
       [ -n "$content" ] || continue
@@ -123,7 +123,7 @@ NEWEST
 case $version in [!0-9]* | *[!A-Za-z0-9.+~_-]*) fail "$(shown "$vmlinuz") says no version of a kernel's" ;; esac
 
 if [ "$(content_of "$vmlinuz")" = image ]; then
-  bytes=$(stat -c %s "$vmlinuz")
+  bytes=$(stat -L -c %s "$vmlinuz")
   [ "$bytes" -ge $(($(image_bytes "$vmlinuz") - 15)) ] ||
     fail "$(shown "$vmlinuz") is cut off: it has $bytes bytes of $(image_bytes "$vmlinuz")"
 else

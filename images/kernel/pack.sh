@@ -36,7 +36,7 @@ mkdir -p /tmp/tree/lib
 ln -s $disk/modules /tmp/tree/lib/modules
 depmod -b /tmp/tree "$version"
 
-# The config that a kernel has inside (CONFIG_IKCONFIG): gzip behind a mark, in the ELF that an image holds compressed.
+# The config that a kernel has inside (CONFIG_IKCONFIG): gzip behind a mark, in the ELF that an image holds compressed, or in a module.
 config_inside() {
   elf=$1
   if [ "$(content_of "$1")" = image ]; then
@@ -52,7 +52,8 @@ config_inside() {
 
 # Packages put these under /boot, or (since 2026) beside the modules. Kept once.
 place() {
-  for candidate in "$2" "$root/boot/$1-$version" "$root/usr/lib/modules/$version/$1" "$root/lib/modules/$version/$1" "$root/boot/$1"; do
+  for candidate in "$2" "$root/boot/$1-$version" "$root/usr/boot/$1-$version" "$root/usr/lib/modules/$version/$1" \
+    "$root/lib/modules/$version/$1" "$root/usr/lib/modules/$version/build/$1" "$root/boot/$1" "$root/usr/boot/$1"; do
     [ -f "$candidate" ] || continue
     cp "$candidate" "$disk/boot/$1-$version"
     ln -s "$1-$version" "$disk/boot/$1"
@@ -64,10 +65,11 @@ place vmlinuz "$vmlinuz"
 # What only debuggers read of an ELF, QEMU would load at each boot.
 [ "$(content_of "$vmlinuz")" != elf ] || strip --strip-debug "$disk/boot/vmlinuz-$version"
 place config ""
-if [ ! -f $disk/boot/config ]; then
-  config_inside "$vmlinuz" >/tmp/config
+for file in "$vmlinuz" "$files/kernel/kernel/configs.ko"; do
+  [ ! -f $disk/boot/config ] && [ -f "$file" ] || continue
+  config_inside "$file" >/tmp/config
   ! grep -q '^CONFIG_' /tmp/config || place config /tmp/config
-fi
+done
 place System.map ""
 
 cp "$disk/boot/vmlinuz-$version" /out/vmlinuz
