@@ -1,7 +1,10 @@
-// Kernels in images that will not do: each is one error that says why, and nothing is made of it. Those that will are in the matrix.
+// Kernels in images that will not do: each is one error that says why, and nothing is made of it. Those that will are in the matrix. And which
+// of several is taken.
 import Docker from 'dockerode'
-import { afterAll, beforeAll, expect, test } from 'vitest'
-import { type KernelImageSpec, kernelImage, makeKernelImages } from '../support/kernel-images.ts'
+import { afterAll, beforeAll, describe, expect, test } from 'vitest'
+import { parseVmLabels } from '../../src/image/index.ts'
+import { kernelImage, makeKernelImages } from '../support/kernel-images.ts'
+import type { KernelImageSpec } from '../support/kernel-layouts.ts'
 import { testkernels } from '../support/run.ts'
 
 const engine = new Docker()
@@ -40,15 +43,8 @@ const mistakes: Readonly<
     // Looked into for the config, which is nowhere else. Its head says how long the payload is.
     script: `
       mkdir /out/boot
-      image=boot/vmlinuz-$V made=/out/boot/vmlinuz
-      bytes=$(stat -c %s $image)
-      head -c $(($(setup_bytes $image) + $(number $image 584 4))) $image >$made
-      { elf_of $image; head -c 1100M /dev/zero; } | zstd -q >/tmp/bomb
-      cat /tmp/bomb >>$made
-      truncate -s ">$bytes" $made
-      length=$(stat -c %s /tmp/bomb)
-      for shift in 0 8 16 24; do printf "\\\\$(printf %o $((length >> shift & 255)))"; done |
-        dd of=$made bs=1 seek=588 conv=notrunc`,
+      { elf_of boot/vmlinuz-$V; head -c 1100M /dev/zero; } | zstd -q >/tmp/bomb
+      with_payload boot/vmlinuz-$V /tmp/bomb >/out/boot/vmlinuz`,
     says: /what is in \/boot\/vmlinuz unpacks to more than 1024 MiB, which no kernel does/,
   },
   'a module that goes on': {
@@ -65,7 +61,7 @@ const mistakes: Readonly<
   },
   'no driver and no file system for disks': {
     script: 'off VIRTIO_BLK EROFS_FS SQUASHFS EXT4_FS XFS_FS BTRFS_FS; cp -a boot lib /out/',
-    says: /CONFIG_EROFS_FS, or CONFIG_SQUASHFS, or CONFIG_EXT4_FS \(the disks with the rootfs and the kernel files\)/,
+    says: /CONFIG_VIRTIO_BLK \(the disks\)[\s\S]*CONFIG_EROFS_FS, or CONFIG_SQUASHFS, or CONFIG_EXT4_FS \(the disks with the rootfs and the kernel files\)/,
     code: 'KERNEL_UNSUITABLE',
   },
   'devices neither on MMIO nor on PCI': {
@@ -84,19 +80,30 @@ beforeAll(async () => {
   )
   await makeKernelImages({
     ...Object.fromEntries(specs),
-    two: { of: 'bookworm and trixie', script: 'mkdir /out/boot; cp /in/*/boot/vmlinuz-* /out/boot/' },
+    // As texts, 6.12.1 comes before 6.9.1.
+    several: {
+      of: 'source',
+      script: `
+        mkdir /out/boot
+        for version in 6.9.1 6.12.1; do named boot/vmlinuz-$V $version >/out/boot/vmlinuz-$version; done`,
+    },
   })
 })
 
 afterAll(async () => {
-  for (const name of [...Object.keys(mistakes).map(nameOf), 'two']) await engine.getImage(kernelImage(name)).remove()
+  for (const name of [...Object.keys(mistakes).map(nameOf), 'several'])
+    await engine.getImage(kernelImage(name)).remove()
+  const images = await engine.listImages({
+    filters: { reference: ['testkernels/vm:testkernels-e2e-kernels-several-*'] },
+  })
+  for (const { Id } of images) await engine.getImage(Id).remove({ force: true })
 })
 
 async function build(kernel: string) {
   await using run = await testkernels(['build', '--kernel', kernel])
   const { code } = await run.program.exit
-  const { stderr } = run.program
-  return { code, stderr, error: stderr.slice(Math.max(stderr.indexOf('error ['), 0)) }
+  const { stdout, stderr } = run.program
+  return { code, stdout, stderr, error: /error \[[\s\S]*/.exec(stderr)?.[0] ?? '' }
 }
 
 test.each(Object.entries(mistakes))('%s', async (mistake, { says, code = 'SOLVE_FAILED' }) => {
@@ -108,8 +115,24 @@ test.each(Object.entries(mistakes))('%s', async (mistake, { says, code = 'SOLVE_
   expect(built.stderr).not.toMatch(/\[rootfs|\[runner|starting /)
 })
 
-test('a version that is not there is told of with those that are', async () => {
-  const { code, error } = await build(`docker-image://${kernelImage('two')}#4.18`)
-  expect(code).toBe(125)
-  expect(error).toMatch(/no kernel 4\.18 there; there are: 6\.1\.0-\S+ 6\.12\.\S+/)
+describe('of several kernels in an image', () => {
+  const several = `docker-image://${kernelImage('several')}`
+
+  test.each([
+    ['the newest is taken, by its version and not by its text', several, '6.12.1'],
+    ['the one that a reference names is taken', `${several}#6.9.1`, '6.9.1'],
+    ['a name may be cut short', `${several}#6.9`, '6.9.1'],
+  ])('%s', async (_, kernel, release) => {
+    const { code, stdout, error } = await build(kernel)
+    expect({ code, error }).toEqual({ code: 0, error: '' })
+    const { Config } = await engine.getImage(stdout.trim()).inspect()
+    expect(parseVmLabels(Config.Labels)?.kernel.release).toBe(release)
+  })
+
+  // 6.1 is not how 6.12 begins.
+  test.each(['4.18', '6.1'])('#%s, which is not there, is told of with those that are', async (version) => {
+    const { code, error } = await build(`${several}#${version}`)
+    expect(code).toBe(125)
+    expect(error).toContain(`no kernel ${version} there; there are: 6.9.1 6.12.1`)
+  })
 })

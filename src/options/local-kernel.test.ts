@@ -44,11 +44,17 @@ test('takes a vmlinux as it takes an image', () => {
   expect(parseKernelReference(`file://${path}`)).toMatchObject({ arch: 'amd64', release, vmlinuz: path })
 })
 
-test('of a vmlinux that a package has compressed, the name is believed until it is unpacked', () => {
-  const path = put(`vmlinux-${release}.xz`, 'compressed')
-  const config = put(`config-${release}`)
-  const modules = dirname(put(`lib/modules/${release}/modules.order`))
-  expect(parseKernelReference(`file://${path}`)).toEqual({ kind: 'local', release, vmlinuz: path, config, modules })
+test.each(['gz', 'xz', 'zst', 'lz4', 'bz2', 'lzma'])(
+  'of a vmlinux that a package has compressed as .%s, the name is believed until it is unpacked',
+  (suffix) => {
+    const path = put(`vmlinux-${release}.${suffix}`, 'compressed')
+    const config = put(`config-${release}`)
+    const modules = dirname(put(`lib/modules/${release}/modules.order`))
+    expect(parseKernelReference(`file://${path}`)).toEqual({ kind: 'local', release, vmlinuz: path, config, modules })
+  },
+)
+
+test('a vmlinux that is compressed and whose name has no version is refused', () => {
   const nameless = put('vmlinux.xz', 'compressed')
   expect(() => parseKernelReference(`file://${nameless}`)).toThrow('a name such as vmlinux-6.1.0.xz')
 })

@@ -1,6 +1,7 @@
 import { join } from 'node:path'
 import type { KernelOptions } from 'testkernels'
-import { kernelImage, type Layout, rhelLike } from '../../support/kernel-images.ts'
+import { kernelImage, rhelLike } from '../../support/kernel-images.ts'
+import type { Layout } from '../../support/kernel-layouts.ts'
 
 // Small, because all of them are up at the same time.
 // ... and all boot side by side, on a machine that may have other work.
@@ -24,6 +25,8 @@ export interface MatrixKernel {
 }
 
 const BOOKWORM = /^6\.1\.\d+-\d+-cloud-amd64$/
+/** Built here. */
+const BUILT = /^6\.1\.\d+$/
 
 const image = (layout: Layout) => `docker-image://${kernelImage(layout)}`
 
@@ -49,19 +52,24 @@ const kernels: Readonly<Record<string, MatrixKernel>> = {
   // Devices on PCI and no EROFS, with all drivers as modules.
   'rhel-like': {
     kernel: { source: 'debian/bookworm', config: [rhelLike] },
-    release: /^6\.1\.\d+$/,
+    release: BUILT,
     drivers: ['pci', 'squashfs', 'ext4'],
   },
-  // Kernels as others lay them out: e2e/support/kernel-images.ts.
-  lvh: { kernel: `${image('lvh')}#6.1`, release: BOOKWORM },
+  // Kernels as others lay them out: e2e/support/kernel-layouts.ts.
+  lvh: { kernel: `${image('lvh')}#6.1`, release: BUILT, drivers: ['pci', 'squashfs', 'ext4'] },
   rpm: { kernel: image('rpm'), release: BOOKWORM, drivers: ['pci', 'squashfs', 'ext4'] },
   'vmlinux-zst': { kernel: image('vmlinux.zst'), release: BOOKWORM },
   'ext4-alone': { kernel: image('ext4-alone'), release: BOOKWORM, drivers: ['mmio', 'ext4', 'ext4'] },
   xfs: { kernel: image('xfs'), release: BOOKWORM, drivers: ['mmio', 'erofs', 'xfs'] },
   btrfs: { kernel: image('btrfs'), release: BOOKWORM, drivers: ['mmio', 'erofs', 'btrfs'] },
   // Falco's images have an empty /lib/modules.
-  falco: { kernel: image('falco'), release: /^6\.1\.\d+$/, has: [] },
-  'ci-kernels': { kernel: image('ci-kernels'), release: /^6\.1\.\d+$/, has: ['modules'] },
+  falco: { kernel: image('falco'), release: BUILT, has: [] },
+  'ci-kernels': {
+    kernel: image('ci-kernels'),
+    release: BUILT,
+    drivers: ['pci', 'squashfs', 'ext4'],
+    has: ['modules'],
+  },
   dockerfile: {
     kernel: { dockerfile, buildArgs: { IMAGE: kernelImage('rpm') } },
     release: BOOKWORM,
