@@ -3,7 +3,7 @@
 // where it is found; not that the packages are called so.
 
 import { readdirSync } from 'node:fs'
-import { mkdtemp, rm, writeFile } from 'node:fs/promises'
+import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import Docker from 'dockerode'
@@ -11,7 +11,12 @@ import { KernelVm } from 'testkernels'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { parseVmLabels } from '../../src/image/index.ts'
 import { silentLogger } from '../../src/log/index.ts'
-import { type DockerfileReference, parseKernelEntry, readSettings } from '../../src/options/index.ts'
+import {
+  type DockerfileOptions,
+  type DockerfileReference,
+  parseKernelEntry,
+  readSettings,
+} from '../../src/options/index.ts'
 import { openSession, prepareImage, type Session } from '../../src/vm/image.ts'
 import { unique } from '../buildkit/support.ts'
 import { baseImage } from '../support/env.ts'
@@ -38,7 +43,7 @@ async function kernelImages(): Promise<readonly string[]> {
 }
 
 /** The image of an entry with this kernel, and what is known of it. */
-async function imageOf(kernel: { dockerfile: string; buildArgs?: Record<string, string>; target?: string }) {
+async function imageOf(kernel: DockerfileOptions) {
   const entry = parseKernelEntry('recipe', { kernel, controllers: 'partial' })
   const { signal } = new AbortController()
   const { ref } = await prepareImage({ session, entry }, { log: silentLogger, signal })
@@ -74,10 +79,11 @@ afterAll(async () => {
 /** By recipe, the build arguments of each of its uses. */
 const USES: Readonly<Record<string, readonly Record<string, string>[]>> = {
   'amazon-linux-2.Dockerfile': [{}, { EXTRA: 'kernel-5.10' }],
-  'arch.Dockerfile': [{}],
+  'arch.Dockerfile': [{}, { PACKAGE: 'linux-lts' }],
   'dnf.Dockerfile': [
     {},
     { PACKAGES: 'kernel' },
+    { PACKAGES: 'kernel6.12' },
     { PACKAGES: 'kernel-uek' },
     { PACKAGES: 'kernel-uek-core kernel-uek-modules' },
   ],
@@ -106,6 +112,15 @@ test('so do the two lines of the page', async () => {
   const dockerfile = join(directory, 'page.Dockerfile')
   await writeFile(dockerfile, block?.text.replace(/^FROM \S+/, `FROM ${standIn}`) ?? '')
   expect(await imageOf({ dockerfile })).toMatchObject({ release, modules: 'present' })
+})
+
+test('a step that asks for a secret of the entry has it', async () => {
+  const dockerfile = join(directory, 'secret.Dockerfile')
+  const token = join(directory, 'token')
+  await writeFile(token, unique())
+  const step = `grep -q ${await readFile(token, 'utf8')} /run/secrets/token && dnf install -y kernel-core kernel-modules`
+  await writeFile(dockerfile, `FROM ${standIn}\nRUN --mount=type=secret,id=token ${step}\n`)
+  expect(await imageOf({ dockerfile, secretFiles: { token } })).toMatchObject({ release, modules: 'present' })
 })
 
 test('a guest runs the kernel of a Dockerfile, and so do its forks', async () => {
