@@ -139,6 +139,15 @@ test("another suite's compiler, of a kernel that takes warnings for errors and w
   expect(stderr).toContain(`warning: #warning "${name}"`)
 })
 
+test("another suite's compiler is asked what it can do for Debian's source, too", async () => {
+  // Which is told before anything is compiled.
+  const mine = await fragment('CONFIG_GCC_VERSION=0\n')
+  const { code, stderr, error } = await build('source:debian/bookworm#compiler=debian/bookworm', [mine])
+  expect(code).toBe(125)
+  expect(error).toMatch(/my\.config asks for CONFIG_GCC_VERSION=0, but it became CONFIG_GCC_VERSION=12\d{4}$/m)
+  expect(stderr).not.toContain('make bzImage')
+})
+
 test('a wrong checksum', async () => {
   const { code, error } = await build(`source:${tarball}#sha256=${'0'.repeat(64)}`)
   expect(code).toBe(125)
