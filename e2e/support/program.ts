@@ -1,6 +1,7 @@
 import { type ChildProcess, type SpawnOptions, spawn } from 'node:child_process'
 import { once } from 'node:events'
 import { onTestFinished, TestRunner } from 'vitest'
+import { lookForAlarms } from './false-alarms.ts'
 
 /** A build of an image may come before what is waited for. */
 const DEADLINE_MS = 240_000
@@ -18,6 +19,7 @@ export class Program implements AsyncDisposable {
   stdout = ''
   stderr = ''
   readonly #child: ChildProcess
+  #isLookedAt = false
 
   constructor(argv: readonly string[], options: Pick<SpawnOptions, 'cwd' | 'env' | 'uid' | 'gid'> = {}) {
     const [program = '', ...args] = argv
@@ -72,5 +74,7 @@ export class Program implements AsyncDisposable {
   async [Symbol.asyncDispose](): Promise<void> {
     this.#child.kill('SIGKILL')
     await this.exit
+    if (!this.#isLookedAt) lookForAlarms(this.stdout + this.stderr)
+    this.#isLookedAt = true
   }
 }

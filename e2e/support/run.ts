@@ -5,7 +5,6 @@ import { join } from 'node:path'
 import { stripVTControlCharacters } from 'node:util'
 import Docker from 'dockerode'
 import { expect } from 'vitest'
-import { lookForAlarms } from './false-alarms.ts'
 import { Program } from './program.ts'
 
 const root = join(import.meta.dirname, '../..')
@@ -116,7 +115,6 @@ export class Run implements AsyncDisposable {
 
   async [Symbol.asyncDispose](): Promise<void> {
     await this.program[Symbol.asyncDispose]()
-    lookForAlarms(this.program.stdout + this.program.stderr)
     await rm(this.runDirectory, { recursive: true, force: true })
   }
 }
@@ -147,7 +145,11 @@ export function inTerminal(argv: readonly string[]): string[] {
 
 /** `testkernels ARGS`, as a user runs it. */
 export function testkernels(args: readonly string[], options?: RunOptions): Promise<Run> {
-  return Run.start([process.execPath, join(root, 'dist/cli/main.js'), ...args], options)
+  return Run.start(testkernelsArgv(args), options)
+}
+
+export function testkernelsArgv(args: readonly string[]): string[] {
+  return [process.execPath, join(root, 'dist/cli/main.js'), ...args]
 }
 
 /** A script of the shell, in which `"$@"` is `testkernels`. */

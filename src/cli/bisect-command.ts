@@ -37,6 +37,9 @@ export function bisectCommand(): Command {
     .addOption(
       choice('--kernel-reports <verdict>', 'what a run is during which the kernel reports a fault', ['bad', 'ignore']),
     )
+    .addOption(
+      choice('--vm-death <verdict>', 'what a run is whose VM dies, as when its kernel panics', ['bad', 'skip']),
+    )
     .addOption(choice('--build-failure <verdict>', 'what a kernel is that cannot be built', ['skip', 'bad']))
     .addOption(choice('--boot-failure <verdict>', 'what a kernel is that does not boot', ['skip', 'bad']))
     .option('--state <directory>', 'where it is kept how far the search is (default: by the arguments, in the cache)')
@@ -49,7 +52,8 @@ export function bisectCommand(): Command {
     .passThroughOptions()
     .action(async (argv: string[], given, self: Command) => {
       const { good, bad, between, tree, firstParent, runs, verifyEnds, ...others } = given
-      const { kernelReports, buildFailure, bootFailure, state, restart, json, config, progress: _, ...entry } = others
+      const { kernelReports, vmDeath, buildFailure, bootFailure, state, restart, json, config, ...rest } = others
+      const { progress: _, ...entry } = rest
       if (firstParent && tree === undefined) self.error("error: option '--first-parent' needs --tree")
       await execute(self, async (working) => {
         const { bisectKernels } = await import('./bisect.ts')
@@ -58,7 +62,7 @@ export function bisectCommand(): Command {
           between,
           tree: tree === undefined ? undefined : { path: tree, follow: firstParent ? 'first-parent' : 'all' },
           rules: { runs, verifyEnds },
-          verdicts: { kernelReports, buildFailure, bootFailure },
+          verdicts: { kernelReports, vmDeath, buildFailure, bootFailure },
           saved: { directory: state, earlier: restart ? 'give up' : 'go on' },
           config,
           options: optionsOfEntry(entry),

@@ -4,7 +4,7 @@ import { isOfMachine, judgeOutcome } from './bisect.ts'
 import type { Outcome } from './run-in-vm.ts'
 
 const exited = (status: number, reported: readonly string[] = []): Outcome => ({ kind: 'exited', status, reported })
-const strict = { kernelReports: 'bad' } as const
+const strict = { kernelReports: 'bad', vmDeath: 'bad' } as const
 
 test.each([
   [0, 'good'],
@@ -19,11 +19,10 @@ test.each([126, 127, 128, 130, 255])('status %i is no verdict', (status) => {
   expect(() => judgeOutcome(exited(status), strict)).toThrow(`the command ended with status ${status}`)
 })
 
-test('a VM that died under the command is bad', () => {
-  expect(judgeOutcome({ kind: 'vm-failed', why: 'kernel panic' }, strict)).toEqual({
-    verdict: 'bad',
-    why: 'kernel panic',
-  })
+test('a VM that died under the command is bad, or its kernel is skipped where that is asked for', () => {
+  const died = { kind: 'vm-failed', why: 'kernel panic' } as const
+  expect(judgeOutcome(died, strict)).toEqual({ verdict: 'bad', why: 'kernel panic' })
+  expect(judgeOutcome(died, { ...strict, vmDeath: 'skip' })).toEqual({ verdict: 'skip', why: 'kernel panic' })
 })
 
 test('a fault that the kernel reported makes a run bad that passed, unless that is to be ignored; one that was skipped stays so', () => {
@@ -32,7 +31,7 @@ test('a fault that the kernel reported makes a run bad that passed, unless that 
     verdict: 'bad',
     why: 'the kernel reported WARNING in f, KASAN: use-after-free in g',
   })
-  expect(judgeOutcome(exited(0, warned), { kernelReports: 'ignore' }).verdict).toBe('good')
+  expect(judgeOutcome(exited(0, warned), { ...strict, kernelReports: 'ignore' }).verdict).toBe('good')
   expect(judgeOutcome(exited(125, warned), strict).verdict).toBe('skip')
 })
 

@@ -58,6 +58,7 @@ export interface BisectArguments extends Working {
 /** What is made of what the command does not tell. */
 interface Verdicts {
   readonly kernelReports: 'bad' | 'ignore'
+  readonly vmDeath: 'bad' | 'skip'
   readonly buildFailure: 'skip' | 'bad'
   readonly bootFailure: 'skip' | 'bad'
 }
@@ -92,7 +93,11 @@ export async function bisectKernels(args: BisectArguments): Promise<number> {
     process.stdout.write(form === 'json' ? `${JSON.stringify(answer, undefined, 2)}\n` : answerText(answer))
     return finding.suspects.length === 1 ? 0 : EXIT_ONE_OF_SEVERAL
   }
-  return await bisect({ subject, rules, saved, attempt, tell })
+  try {
+    return await bisect({ subject, rules, saved, attempt, tell })
+  } finally {
+    if (signal.aborted) log.info(`runs known: ${saved.runs.length} (${directory}); the same command goes on from there`)
+  }
 }
 
 /** Undefined where the Debian archive is to be asked. */
@@ -190,6 +195,8 @@ async function judge({ entry, title, hostname }: Named, { session, logs, args }:
   signal.throwIfAborted()
   // An engine that went away took the VM with it: asked, it says so.
   await session.host.images.inspect(image.ref)
+  // A terminal's Ctrl-C ends the command as well, and no word of the kernel's is in that.
+  signal.throwIfAborted()
   return 'verdict' in outcome ? outcome : judgeOutcome(outcome, verdicts)
 }
 
@@ -215,8 +222,11 @@ export function isOfMachine(thrown: unknown): boolean {
 }
 
 /** @throws BisectCommandError for what shells say of a command that they could not run, and for signals */
-export function judgeOutcome(outcome: Outcome, { kernelReports }: Pick<Verdicts, 'kernelReports'>): Judged {
-  if (outcome.kind === 'vm-failed') return { verdict: 'bad', why: outcome.why }
+export function judgeOutcome(
+  outcome: Outcome,
+  { kernelReports, vmDeath }: Pick<Verdicts, 'kernelReports' | 'vmDeath'>,
+): Judged {
+  if (outcome.kind === 'vm-failed') return { verdict: vmDeath, why: outcome.why }
   const { status, reported } = outcome
   if (status >= 126) {
     throw new BisectCommandError({

@@ -1,5 +1,6 @@
 // Sixteen commits of a tree, one of which breaks something. Its source is a stand-in that builds in seconds, and makes a real kernel.
 import { execFile } from 'node:child_process'
+import { randomBytes } from 'node:crypto'
 import { cp, mkdtemp, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
@@ -45,6 +46,8 @@ beforeAll(async () => {
   for (const name of ['image', 'config', 'symbols', 'modules.tar', 'release'])
     await run('docker', ['cp', `${stdout.trim()}:/${name}`, tree])
   await run('docker', ['rm', stdout.trim()])
+  // No other run has compiled it.
+  await writeFile(join(tree, 'compiled.c'), `int compiled_${randomBytes(8).toString('hex')};\n`)
   await git('init', '--quiet')
   await commit('a kernel')
   await git('tag', 'good')
@@ -74,6 +77,9 @@ test('the commit is found in at most log2(n) + 1 boots, and what it changed', { 
   expect(stdout).toContain(`${culprit.slice(0, 7)} change ${REGRESSION} is the first bad one\n`)
   expect(stdout).toMatch(new RegExp(`^commit ${culprit}[\\s\\S]+ change-${REGRESSION}\\.c +\\| 1 \\+\n`, 'm'))
   expect(search.booted.length).toBeLessThanOrEqual(Math.ceil(Math.log2(COMMITS)) + 1)
+  // What the commits have in common is compiled for the first of them alone.
+  const compiled = search.program.stderr.match(/(?:Hits|Misses): +1 \/ +1 /g)?.map((line) => line.split(':')[0])
+  expect(compiled).toEqual(['Misses', ...search.booted.slice(1).map(() => 'Hits')])
   // The clone is as it was.
   expect(await git('status', '--porcelain')).toBe('')
 })
