@@ -28,6 +28,7 @@ export {
   type GdbServer,
   KernelVm,
   type KernelVmStartOptions,
+  type LoadedModule,
   type LogConsumer,
   type SavedVmcore,
   type ShellOptions,

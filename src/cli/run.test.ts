@@ -5,7 +5,7 @@ import { PassThrough, Readable } from 'node:stream'
 import { expect, test } from 'vitest'
 import { createLogger, silentLogger } from '../log/index.ts'
 import { parseKernelEntry } from '../options/index.ts'
-import { attachWords, drawTimings, readImageArgument, shellExports } from './run.ts'
+import { attachWords, drawTimings, moduleCommands, readImageArgument, shellExports } from './run.ts'
 import { checkVmcorePath, tellQuarters } from './run-in-vm.ts'
 
 const never = { signal: new AbortController().signal, log: silentLogger }
@@ -89,7 +89,13 @@ test('tells each quarter of the memory once, and of the last that it is whole is
   expect(lines.map((line) => /\d+ %/.exec(line)?.[0])).toEqual(['25 %', '50 %', '75 %'])
 })
 
-const gdb = { socket: '/run/gdb.sock', kernelOffset: 0x1a00000n }
+const overlay = {
+  name: 'overlay',
+  file: 'kernel/fs/overlayfs/overlay.ko',
+  sections: { '.text': 0xc0203000n, '.bss': 0xc0210080n },
+}
+const strange = { name: 'strange', file: undefined, sections: { '.text': 0xc0300000n } }
+const gdb = { socket: '/run/gdb.sock', kernelOffset: 0x1a00000n, modules: [overlay, strange] }
 
 test.each([
   [
@@ -100,8 +106,19 @@ test.each([
   ['docker-image://kernels', "-ex 'symbol-file -o 0x1a00000 vmlinux'", 'CONFIG_DEBUG_INFO'],
 ])('gdb gets its symbols of %s where they are', (kernel, command, from) => {
   const words = attachWords({ kernelRelease: '6.1.0-50', entry: parseKernelEntry('v2', { kernel }) }, gdb)
-  expect(words).toContain(`gdb -ex 'target remote /run/gdb.sock' ${command}`)
+  expect(words).toContain(`gdb -ex 'target remote /run/gdb.sock' ${command} -x /run/modules.gdb`)
   expect(words).toContain(from)
+  expect(words).toContain('those of the modules that are loaded: 1')
+  expect(words).toContain('nobody knows their files: strange')
+})
+
+test.each([
+  ['debian:bookworm', '/usr/lib/debug/lib/modules/6.1.0-50/kernel/fs/overlayfs/overlay.ko'],
+  ['docker-image://kernels', 'fs/overlayfs/overlay.ko'],
+])('and those of the modules of %s, as far as their files are known', (kernel, path) => {
+  expect(moduleCommands({ kernelRelease: '6.1.0-50', entry: parseKernelEntry('v2', { kernel }) }, gdb)).toBe(
+    `add-symbol-file ${path} 0xc0203000 -s .bss 0xc0210080\n# add-symbol-file strange.ko 0xc0300000\n`,
+  )
 })
 
 test('of a kernel whose image has them they are copied out of it', () => {
@@ -110,11 +127,17 @@ test('of a kernel whose image has them they are copied out of it', () => {
   const words = attachWords({ kernelRelease: '6.1.0', entry }, { ...gdb, debugInfo })
   expect(words).toContain("-ex 'symbol-file -o 0x1a00000 debug/vmlinux'")
   expect(words).toContain('tar testkernels/vm:debian-bookworm-0123 -C /testkernels -c debug | tar -x')
+  const commands = moduleCommands({ kernelRelease: '6.1.0', entry }, { ...gdb, debugInfo })
+  expect(commands).toContain('add-symbol-file debug/modules/overlay.ko 0xc0203000')
 })
 
 test('a vmlinux that is run has them itself; where nobody knows how far the kernel was moved, gdb is told how it is not', () => {
   const reference = { kind: 'local', release: '6.1.0', vmlinuz: '/build/vmlinux' } as const
-  const words = attachWords({ kernelRelease: '6.1.0', entry: { reference } }, { ...gdb, kernelOffset: undefined })
-  expect(words.split('\n').at(1)).toBe("  gdb -ex 'target remote /run/gdb.sock' -ex 'symbol-file /build/vmlinux'")
+  const vm = { kernelRelease: '6.1.0', entry: { reference } }
+  const words = attachWords(vm, { ...gdb, kernelOffset: undefined })
+  expect(words.split('\n').at(1)).toBe(
+    "  gdb -ex 'target remote /run/gdb.sock' -ex 'symbol-file /build/vmlinux' -x /run/modules.gdb",
+  )
+  expect(moduleCommands(vm, gdb)).toContain('add-symbol-file /build/fs/overlayfs/overlay.ko 0xc0203000')
   expect(words).toContain('--kernel-argument nokaslr')
 })

@@ -1,4 +1,5 @@
-import { basename, dirname } from 'node:path'
+import { writeFile } from 'node:fs/promises'
+import { basename, dirname, join } from 'node:path'
 import { addAbortSignal, type Readable } from 'node:stream'
 import { text } from 'node:stream/consumers'
 import { reasonOf } from '../errors/index.ts'
@@ -16,7 +17,6 @@ import {
   Timeline,
   takeImage,
   type VmRequest,
-  type Wanted,
 } from '../vm/index.ts'
 import type { Working } from './execute.ts'
 import { EXIT_OWN_FAILURE } from './execute.ts'
@@ -53,16 +53,17 @@ export async function run(args: RunArguments): Promise<number> {
   const onBuildStatus = progress.update.bind(progress)
   const session = await timeline.time('engine', () => openSession({ settings, log, signal, onBuildStatus }))
   const start = newStart(session, { hostname: entry.name, timeline, signal })
-  const image = await timeline.time('image', () =>
-    ref === undefined ? builtImage({ session, entry }, start) : takeImage(ref, { session, entry }, start),
+  const wanted = { session, entry }
+  const image = await timeline.time('image', async () =>
+    ref === undefined ? (await prepareImage(wanted, start)).ref : await takeImage(ref, wanted, start),
   )
   // What comes next is the VM's, and then the command's: the picture of the build must not move any more.
   progress.end()
   const onStarted = async (vm: StartedKernelVm) => {
     if (timings) process.stderr.write(drawTimings(vm.steps))
-    if (gdb) log.info(attachWords(vm, await vm.debugger.openGdb()))
+    if (gdb) log.info(await offerGdb(vm))
   }
-  const request = { session, entry, image }
+  const request = { ...wanted, image }
   if (command.length === 0) return await stayUp(request, start, { vmcore, onStarted })
   const onFailed = keepOnFailure ? (vm: StartedKernelVm) => keep(vm, { log, signal }) : undefined
   const handlers = { vmcore, onStarted, ...(onFailed !== undefined && { onFailed }) }
@@ -73,10 +74,6 @@ export async function run(args: RunArguments): Promise<number> {
 function entryOf({ name, kernel, config, options }: RunArguments, image: string | undefined): KernelEntry {
   if (image !== undefined) return parseKernelEntry(name, { ...options, kernel: `docker-image://${image}` })
   return parseKernelEntry(name, { ...options, kernel: withConfig(kernel, config) })
-}
-
-async function builtImage(wanted: Wanted, start: Start): Promise<string> {
-  return (await prepareImage(wanted, start)).ref
 }
 
 async function stayUp(
@@ -111,38 +108,83 @@ async function keep(vm: StartedKernelVm, { log, signal }: Pick<Working, 'log' | 
 
 type Debugged = Pick<StartedKernelVm, 'kernelRelease'> & { readonly entry: Pick<KernelEntry, 'reference'> }
 
+/** @returns how gdb is attached, in lines */
+async function offerGdb(vm: StartedKernelVm): Promise<string> {
+  const server = await vm.debugger.openGdb()
+  // It goes with the socket.
+  await writeFile(moduleScriptOf(server), moduleCommands(vm, server), { mode: 0o600 })
+  return attachWords(vm, server)
+}
+
+function moduleScriptOf({ socket }: Pick<GdbServer, 'socket'>): string {
+  return join(dirname(socket), 'modules.gdb')
+}
+
+function symbolsFor({ kernelRelease, entry }: Debugged, { debugInfo }: Pick<GdbServer, 'debugInfo'>): Symbols {
+  return debugInfo === undefined ? symbolsOf(entry.reference, kernelRelease) : copyOf(debugInfo)
+}
+
+/** What gdb is told of each module. Its script ends at the first file that it does not find: those that nobody knows are comments. */
+export function moduleCommands(vm: Debugged, server: Pick<GdbServer, 'debugInfo' | 'modules'>): string {
+  const { moduleFile } = symbolsFor(vm, server)
+  return server.modules
+    .map(({ name, file, sections: { '.text': text = 0n, ...others } }) => {
+      const hex = (address: bigint) => `0x${address.toString(16)}`
+      const more = Object.entries(others).map(([section, address]) => ` -s ${section} ${hex(address)}`)
+      const [begin, path] = file === undefined ? ['# ', `${name}.ko`] : ['', moduleFile(file)]
+      return `${begin}add-symbol-file ${path} ${hex(text)}${more.join('')}\n`
+    })
+    .join('')
+}
+
 /** How gdb is attached to a VM, in lines: the command, and where what it reads is had. */
-export function attachWords(
-  { kernelRelease, entry }: Debugged,
-  { socket, kernelOffset, debugInfo }: GdbServer,
-): string {
-  const { vmlinux, from } = debugInfo === undefined ? symbolsOf(entry.reference, kernelRelease) : copyOf(debugInfo)
+export function attachWords(vm: Debugged, server: GdbServer): string {
+  const { socket, kernelOffset, modules } = server
+  const { vmlinux, from } = symbolsFor(vm, server)
+  const strange = modules.filter(({ file }) => file === undefined).map(({ name }) => name)
   const moved = kernelOffset === undefined ? '' : `-o 0x${kernelOffset.toString(16)} `
   return [
     'gdb finds the VM, which stands still as long as gdb is there:',
-    `  gdb -ex 'target remote ${socket}' -ex 'symbol-file ${moved}${vmlinux}'`,
+    `  gdb -ex 'target remote ${socket}' -ex 'symbol-file ${moved}${vmlinux}' -x ${moduleScriptOf(server)}`,
     ...(from === undefined ? [] : [`  ${vmlinux} is ${from}`]),
+    `  modules.gdb has those of the modules that are loaded: ${modules.length - strange.length}`,
+    ...(strange.length === 0 ? [] : [`  comments in it, because nobody knows their files: ${strange.join(', ')}`]),
     ...(kernelOffset === undefined
       ? ['  its kernel does not say how far KASLR has moved it: --kernel-argument nokaslr leaves it where vmlinux says']
       : []),
   ].join('\n')
 }
 
-/** Of a kernel whose image has it, with that of its modules. */
-function copyOf({ image, path }: NonNullable<GdbServer['debugInfo']>) {
-  const [parent, name] = [dirname(path), basename(path)]
-  const copy = `docker run --rm --network none --entrypoint tar ${image} -C ${parent} -c ${name} | tar -x`
-  return { vmlinux: `${name}/vmlinux`, from: `in the kernel's image, beside its modules: ${copy}` }
+interface Symbols {
+  /** The file with those of the kernel itself. */
+  readonly vmlinux: string
+  /** Where they are had, if not there. */
+  readonly from?: string
+  /** The file with those of a module, by that below `/lib/modules/RELEASE/`. */
+  readonly moduleFile: (file: string) => string
 }
 
-/** The file with the kernel's symbols; `from` where it has to be got first. */
-function symbolsOf(kernel: KernelEntry['reference'], release: string | undefined) {
-  if (kernel.kind === 'local' && basename(kernel.vmlinuz) === 'vmlinux') return { vmlinux: kernel.vmlinuz }
+/** Of a kernel whose image has it, with that of its modules. */
+function copyOf({ image, path }: NonNullable<GdbServer['debugInfo']>): Symbols {
+  const [parent, name] = [dirname(path), basename(path)]
+  const copy = `docker run --rm --network none --entrypoint tar ${image} -C ${parent} -c ${name} | tar -x`
+  const from = `in the kernel's image, beside its modules: ${copy}`
+  return { vmlinux: `${name}/vmlinux`, from, moduleFile: (file) => `${name}/modules/${basename(file)}` }
+}
+
+function symbolsOf(kernel: KernelEntry['reference'], release: string | undefined): Symbols {
+  // Where a build leaves them: installing puts `kernel/` in front.
+  const inTree = (tree: string) => (file: string) => join(tree, file.replace(/^kernel\//, ''))
+  if (kernel.kind === 'local' && basename(kernel.vmlinuz) === 'vmlinux')
+    return { vmlinux: kernel.vmlinuz, moduleFile: inTree(dirname(kernel.vmlinuz)) }
   if (kernel.kind === 'debian' && release !== undefined) {
     const from = `in Debian's package linux-image-${release}-dbg`
-    return { vmlinux: `/usr/lib/debug/boot/vmlinux-${release}`, from }
+    const debug = '/usr/lib/debug'
+    const moduleFile = (file: string) => `${debug}/lib/modules/${release}/${file}`
+    return { vmlinux: `${debug}/boot/vmlinux-${release}`, from, moduleFile }
   }
-  return { vmlinux: 'vmlinux', from: 'what the build of this kernel left under that name, with CONFIG_DEBUG_INFO' }
+  const from = 'what the build of this kernel left under that name, with CONFIG_DEBUG_INFO'
+  return { vmlinux: 'vmlinux', from, moduleFile: inTree('') }
 }
 
 /** Silent at first: what writes there may be showing its progress on our terminal. */

@@ -167,7 +167,16 @@ describe('gdb', () => {
     const gdb = await vm.debugger.openGdb()
     expect(gdb.kernelOffset).toBe(0x1a00000n)
     expect((await stat(gdb.socket)).mode & 0o777).toBe(0o600)
-    expect(await vm.debugger.openGdb()).toBe(gdb)
+    expect(gdb.modules).toEqual([
+      { name: 'nf_tables', file: 'kernel/net/netfilter/nf-tables.ko', sections: { '.text': 0xffff_ffff_c040_0000n } },
+      {
+        name: 'overlay',
+        file: 'kernel/fs/overlayfs/overlay.ko',
+        sections: { '.text': 0xffff_ffff_c020_3000n, '.data..read_mostly': 0xffff_ffff_c021_0080n },
+      },
+      { name: 'provoke', file: undefined, sections: { '.text': 0xffff_ffff_c030_0000n } },
+    ])
+    expect(await vm.debugger.openGdb()).toEqual(gdb)
     const socket = await talk(gdb.socket)
     socket.destroy()
   })

@@ -9,7 +9,7 @@ import type { KernelEntry } from '../options/index.ts'
 import { imagePaths, type Machine, type QmpEvent, quit, resume, startGdbStub, stayAtGuestsEnd } from '../qemu/index.ts'
 import type { BootedVm } from './boot/booted-vm.ts'
 import { VmcoreNotSavedError } from './errors.ts'
-import { execIn } from './exec.ts'
+import { type LoadedSymbols, loadedSymbols } from './symbols.ts'
 import { receiveVmcore, type VmcoreFacts, type VmcoreProgress } from './vmcore-file.ts'
 
 export interface VmcoreOptions {
@@ -39,18 +39,13 @@ export interface DebuggerParts {
 const STUB_SOCKET = 'gdb-stub.sock'
 const GDB_SOCKET = 'gdb.sock'
 
-/** A kernel has its VMCOREINFO at the beginning of its own memory as a core. */
-const KERNEL_OFFSET = `head -c 65536 /proc/kcore | grep -a -o -m 1 'KERNELOFFSET=[0-9a-f]*'`
-
 /** A guest that runs answers at once. */
 const CLOCK_MS = 10_000
 
 /** Where gdb finds a guest, as long as the VM lives. */
-export interface GdbServer {
+export interface GdbServer extends LoadedSymbols {
   /** Path of a unix socket (mode 0600), as `target remote PATH` takes it. */
   readonly socket: string
-  /** How far from where its vmlinux says KASLR has put the kernel, in bytes; undefined where the kernel does not say. */
-  readonly kernelOffset: bigint | undefined
   /**
    * Where its debug information is, of a kernel from source that has some: a directory of an image in the engine's store, with `vmlinux` and
    * `modules/NAME.ko`.
@@ -71,7 +66,7 @@ export class VmDebugger {
   /** Asked of QEMU once. */
   #stays: Promise<unknown> | undefined
   #listens = false
-  #gdb: Promise<GdbServer> | undefined
+  #gdb: Promise<Omit<GdbServer, keyof LoadedSymbols>> | undefined
 
   constructor(parts: DebuggerParts) {
     this.#parts = parts
@@ -120,15 +115,18 @@ export class VmDebugger {
 
   /**
    * Lets gdb at the guest's processors and memory. The VM stands still while gdb is connected, and goes on when gdb leaves. One gdb at a
-   * time; a second call gives the same.
+   * time; a second call gives the same socket, and the modules that are loaded then.
    * @throws QemuCommandError; ForwardListenError and its kin; what the VM died of
    */
-  openGdb(): Promise<GdbServer> {
+  async openGdb(): Promise<GdbServer> {
+    const { booted, entry } = this.#parts
+    // Before gdb is there, and the guest stands still.
+    const symbols = await loadedSymbols({ ...booted, entry: entry.name })
     this.#gdb ??= openGdb(this.#parts, this.#stopped.signal).catch((thrown) => {
       this.#gdb = undefined
       throw thrown
     })
-    return this.#gdb
+    return { ...(await this.#gdb), ...symbols }
   }
 
   /** Resolves when no memory is being saved, and tells whether the guest has ended, with its memory saved where that was asked for. */
@@ -195,11 +193,9 @@ export class VmDebugger {
   }
 }
 
-async function openGdb(parts: DebuggerParts, stopped: AbortSignal): Promise<GdbServer> {
+async function openGdb(parts: DebuggerParts, stopped: AbortSignal): Promise<Omit<GdbServer, keyof LoadedSymbols>> {
   const { booted, entry, debugInfo, log } = parts
-  const { guest, runDirectory, gone, ssh, disposals } = booted
-  const { stdout } = await execIn({ ssh, gone, entry: entry.name }, KERNEL_OFFSET)
-  const [, offset] = /^KERNELOFFSET=([0-9a-f]{1,16})$/m.exec(stdout) ?? []
+  const { guest, runDirectory, gone, disposals } = booted
   await startGdbStub(guest.monitor, `${imagePaths.runDirectory}/${STUB_SOCKET}`)
   const socket = join(runDirectory.path, GDB_SOCKET)
   const over = AbortSignal.any([gone, stopped])
@@ -223,7 +219,6 @@ async function openGdb(parts: DebuggerParts, stopped: AbortSignal): Promise<GdbS
   disposals.defer('gdb', listener.close)
   return {
     socket,
-    kernelOffset: offset === undefined ? undefined : BigInt(`0x${offset}`),
     debugInfo: debugInfo === undefined ? undefined : { image: debugInfo, path: imagePaths.debugInfo },
   }
 }

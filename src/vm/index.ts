@@ -31,6 +31,7 @@ export { type LogConsumer, planVm, type VmRequest } from './plan.ts'
 export { bootNeedsMib, CLONE_NEEDS_MIB } from './pool/admission.ts'
 export { type ForkOptions, type SpareReservation, type Step, Timeline } from './start.ts'
 export { StartedKernelVm } from './started-kernel-vm.ts'
+export type { LoadedModule } from './symbols.ts'
 export { type UntilReady, Wait, WaitStrategy } from './wait.ts'
 export {
   type Entrance,

@@ -2,6 +2,7 @@ import { reasonOf } from '../errors/index.ts'
 import type { Host } from '../host/index.ts'
 import type { Logger } from '../log/index.ts'
 import { imagePaths } from '../qemu/index.ts'
+import { type CommandGuest, execIn } from './exec.ts'
 
 export interface SymbolsParts {
   readonly host: Pick<Host, 'run'>
@@ -72,5 +73,55 @@ async function locate(
     return places
   } finally {
     signal.removeEventListener('abort', end)
+  }
+}
+
+/** A module that a kernel has loaded. */
+export interface LoadedModule {
+  /** As `lsmod` has it. */
+  readonly name: string
+  /** Its file below `/lib/modules/RELEASE/`, as it is called where nothing compresses it; undefined for one that is not from there. */
+  readonly file: string | undefined
+  /** Where its sections are, by name; one is `.text`. */
+  readonly sections: Readonly<Record<string, bigint>>
+}
+
+/** Where the symbols of a kernel that runs are. */
+export interface LoadedSymbols {
+  /** How far from where its vmlinux says KASLR has put the kernel, in bytes; undefined where the kernel does not say. */
+  readonly kernelOffset: bigint | undefined
+  /** By name. */
+  readonly modules: readonly LoadedModule[]
+}
+
+/** Those that the kernel's own `lx-symbols` takes (scripts/gdb/linux/symbols.py). */
+const SECTIONS = ['.text', '.text.hot', '.text.unlikely', '.data', '.data..read_mostly', '.rodata', '.bss']
+
+/** A kernel has its VMCOREINFO at the beginning of its own memory as a core. */
+const LOADED = `
+head -c 65536 /proc/kcore | grep -a -o -m 1 'KERNELOFFSET=[0-9a-f]*'
+cd /sys/module && grep -H 0x ${SECTIONS.map((section) => `*/sections/${section}`).join(' ')}
+cd "/lib/modules/$(uname -r)" && find . -name '*.ko*'
+true`
+
+/** @throws as `execIn` */
+export async function loadedSymbols(guest: CommandGuest): Promise<LoadedSymbols> {
+  const { stdout } = await execIn(guest, LOADED)
+  const [, offset] = /^KERNELOFFSET=([0-9a-f]{1,16})$/m.exec(stdout) ?? []
+  const files = new Map<string, string>()
+  for (const [, file = '', name = ''] of stdout.matchAll(/^\.\/((?:.*\/)?([^/]+)\.ko)(?:\.\w+)?$/gm))
+    files.set(name.replaceAll('-', '_'), file)
+  const sections = new Map<string, Record<string, bigint>>()
+  for (const [, name = '', section = '', address = ''] of stdout.matchAll(
+    /^(\w+)\/sections\/(\S+):(0x[0-9a-f]{1,16})$/gm,
+  ))
+    sections.set(name, { ...sections.get(name), [section]: BigInt(address) })
+  return {
+    kernelOffset: offset === undefined ? undefined : BigInt(`0x${offset}`),
+    modules: [...sections]
+      // A kernel that tells nobody says 0.
+      .filter(([, { '.text': text = 0n }]) => text !== 0n)
+      .map(([name, own]) => ({ name, file: files.get(name), sections: own }))
+      .toSorted((one, other) => (one.name < other.name ? -1 : 1)),
   }
 }

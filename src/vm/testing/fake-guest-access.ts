@@ -94,7 +94,7 @@ export function serveSsh(socket: Socket, credentials: FakeCredentials): void {
     client.on('session', (accept) => {
       accept().on('exec', (run, _, { command }) => {
         const channel = run()
-        if (command.includes('/proc/kcore')) channel.write('KERNELOFFSET=1a00000\n')
+        if (command.includes('/proc/kcore')) channel.write(LOADED)
         channel.exit(0)
         channel.end()
       })
@@ -103,6 +103,17 @@ export function serveSsh(socket: Socket, credentials: FakeCredentials): void {
   })
   server.injectSocket(socket)
 }
+
+/** Where a guest's kernel is, and its modules, one of which is compressed. */
+const LOADED = `KERNELOFFSET=1a00000
+overlay/sections/.text:0xffffffffc0203000
+overlay/sections/.data..read_mostly:0xffffffffc0210080
+provoke/sections/.text:0xffffffffc0300000
+nf_tables/sections/.text:0xffffffffc0400000
+silent/sections/.text:0x0000000000000000
+./kernel/fs/overlayfs/overlay.ko.xz
+./kernel/net/netfilter/nf-tables.ko
+`
 
 /** Answers whatever dockerd is asked. */
 export function serveDockerd(stream: Duplex): void {
