@@ -8,6 +8,42 @@ function cut(said: readonly string[]) {
   return [...records.flatMap((record) => cutter.push(record)), ...cutter.flush()]
 }
 
+const warning = [
+  '------------[ cut here ]------------',
+  'provoked by a test',
+  'WARNING: CPU: 0 PID: 412 at /module/provoke.c:8 provoke_warning+0x12/0x20 [provoke]',
+  'Modules linked in: provoke(OE) overlay',
+  'RIP: 0010:provoke_warning+0x12/0x20 [provoke]',
+  'Call Trace:',
+  ' <TASK>',
+  ' provoke_write+0x63/0xe0 [provoke]',
+  ' </TASK>',
+  '---[ end trace 0000000000000000 ]---',
+]
+
+/** Each line a millisecond after the one before, and so many of another processor's behind it. */
+function amongOthers(lines: readonly string[], { level, count }: { level: number; count: number }) {
+  const others = Array.from({ length: count }, (_, at) => ({ level, text: `provoke: line ${at} that babbles` }))
+  const said = lines.flatMap((text) => [{ level: 4, text }, ...others])
+  const cutter = new ReportCutter()
+  const records = said.map((one, at) => ({ ...one, sequence: at, uptimeUs: at * 10 }))
+  return [...records.flatMap((record) => cutter.push(record)), ...cutter.flush()]
+}
+
+test('what another processor says for debugging in the midst of a report is no part of it', () => {
+  const reports = amongOthers(warning, { level: 7, count: 500 })
+  expect(reports.map(({ block }) => block.split('\n'))).toEqual([warning])
+})
+
+test('what others say as loud as a report uses up none of its own lines', () => {
+  const [report, ...more] = amongOthers(warning, { level: 6, count: 50 })
+  expect(more).toEqual([])
+  expect(report?.title).toBe('WARNING in provoke_warning (/module/provoke.c)')
+  const lines = report?.block.split('\n') ?? []
+  expect(lines).toEqual(expect.arrayContaining(warning.slice(2)))
+  expect(lines.length).toBeLessThan(200)
+})
+
 /** As 6.1 prints it. */
 const leak = (address: string, caller: string) => `kmemleak: unreferenced object 0x${address} (size 32):
 kmemleak:   comm "insmod", pid 2088, jiffies 4294680594 (age 6.486s)

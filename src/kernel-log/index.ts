@@ -31,6 +31,10 @@ export interface KernelReport {
 
 /** A block that is longer is cut: a report of a kernel with all its debugging has some 150 lines. */
 const MOST_LINES = 300
+/** Of what comes after so many, what stands in traces alone: the rest is said by others, on another processor. */
+const MOST_OTHER_LINES = 150
+/** Of a line that is for debugging. No report that is louder has one: such a line in its midst is another processor's. */
+const LEVEL_DEBUG = 7
 const MOST_CHARACTERS = 32 * 1024
 /** A kernel prints a report at once; a line that comes later is of something else. */
 const LONGEST_GAP_US = 2_000_000
@@ -79,15 +83,17 @@ export class ReportCutter {
 
   #pushLine(record: KernelLogRecord): readonly KernelReport[] {
     const open = this.#open
-    if (open === undefined) return this.#lookForHeadline(record)
+    if (open === undefined) return record.level >= LEVEL_DEBUG && this.isOpen ? [] : this.#lookForHeadline(record)
+    const isLate = record.uptimeUs - open.lastUs > LONGEST_GAP_US
+    if (record.level >= LEVEL_DEBUG && open.headline.level < LEVEL_DEBUG && !isLate) return []
     const text = record.text.replace(LEAK_LINE, '')
     const shape = shapeOf(text)
     const isPart = shape !== undefined && isPartOf(open.shape, shape)
     const isOther = shape !== undefined || isPast(open, text)
-    if (record.uptimeUs - open.lastUs > LONGEST_GAP_US || (isOther && !isPart)) {
+    if (isLate || (isOther && !isPart)) {
       return [...this.flush(), ...this.#lookForHeadline(record)]
     }
-    open.lines.push(text)
+    if (open.lines.length < MOST_OTHER_LINES || OF_TRACE.test(text)) open.lines.push(text)
     open.lastUs = record.uptimeUs
     open.hasTrace ||= TRACE.test(text)
     return isClosedBy(open, record.text) || open.lines.length >= MOST_LINES ? this.flush() : []

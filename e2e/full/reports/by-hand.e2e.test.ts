@@ -2,6 +2,7 @@
 import { join } from 'node:path'
 import { KernelVm } from 'testkernels'
 import { expect, test } from 'vitest'
+import { createLogger } from '../../../src/log/index.ts'
 import { baseImage, fixtureTar } from '../../support/env.ts'
 import { expectKernelReports } from '../../support/false-alarms.ts'
 import { testkernels } from '../../support/run.ts'
@@ -55,6 +56,32 @@ test('a kernel that floods its log is heard, and slows nobody', async () => {
   expect((await vm.settleKernelReports()).map(({ title }) => title)).toEqual([warning])
   const settledMs = performance.now() - beganMs - floodedMs
   console.log(`${lines} lines in ${floodedMs.toFixed(0)} ms; known ${settledMs.toFixed(1)} ms later`)
+})
+
+test('a report among what two others say at the same time is heard to its end', async () => {
+  const lines: string[] = []
+  const log = createLogger({ write: (line) => lines.push(line) })
+  await using vm = await kernel.withCpus(2).start({ log })
+  // Below the level of the console as well.
+  await vm.exec('echo 4 >/proc/sys/kernel/printk; insmod /provoke.ko')
+  const say = (what: string) => `echo ${what} >/proc/provoke`
+  await vm.exec(`${say('babble 30000 50')} & ${say('babble 30000 50')} & ${say('flood 20000')}; wait`)
+  const [report, ...others] = await vm.settleKernelReports()
+  expect(others, lines.join('\n')).toEqual([])
+  expect(report?.title, lines.join('\n')).toBe(warning)
+  expect(report?.block).toMatch(/Call Trace:[\s\S]*provoke_write\S*\+0x[\s\S]*---\[ end trace/)
+})
+
+test('a kernel that wrote over what nobody had read yet is told to have, and what it reports next is heard', async () => {
+  const lines: string[] = []
+  const log = createLogger({ write: (line) => lines.push(line) })
+  await using vm = await kernel.withCpus(1).start({ log })
+  // Twice what its ring has room for.
+  await vm.exec(provoke('burst 60000', 'warning'))
+  expect((await vm.settleKernelReports()).map(({ title }) => title)).toEqual([warning])
+  expect(lines).toContainEqual(
+    expect.stringMatching(/the kernel wrote over \d+ lines of its log after number \d+ before they were read/),
+  )
 })
 
 test('a task that hangs is told of, and fails where its entry says so', async () => {

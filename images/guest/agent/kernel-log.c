@@ -26,6 +26,10 @@
 #define BURST_LINES 2000
 #define LINES_A_SECOND 200
 #define LINES_OF_A_REPORT 150
+// Behind those, and for as long as a kernel may take for a report, lines that stand in one: what another processor says meanwhile has
+// used up the others.
+#define LINES_OF_TRACES 400
+#define MICROSECONDS_OF_A_REPORT 2000000
 
 static int kmsg = -1;
 static char queue[QUEUE_BYTES];
@@ -37,13 +41,20 @@ static bool has_read;
 // Records that the kernel wrote over before they were read, and lines that are not told, since the last batch.
 static unsigned long long overwritten, left_out;
 static long long pause_until_ms, refilled_ms;
-static long allowed = BURST_LINES, of_report;
+static long allowed = BURST_LINES, of_report, of_traces;
+static unsigned long long report_began;
 
 // What begins a report, coarsely: src/kernel-log/kinds.ts knows them.
 static const char *const headlines[] = {
     "cut here",      "WARNING",  "BUG",   "Oops",   "KASAN",       "KCSAN",     "KFENCE",    "UBSAN",
     "INFO: ",        "stall",    "LOCKUP", "lockup", "refcount_t:", "kmemleak:", "protection fault",
     "Unable to handle kernel", "unreferenced object", "[#",
+};
+
+// What lines behind it begin with, coarsely: src/kernel-log/index.ts knows them.
+static const char *const in_traces[] = {
+    " ",    "Call ", "Modules ", "CPU: ", "Hardware ", "Workqueue: ", "RIP: ", "RSP: ", "RAX: ", "RDX: ", "RBP: ",
+    "R10: ", "R13: ", "FS: ",     "CS: ",  "CR2: ",     "Code: ",      "---[ ", "=====", "task:", "rcu: ", "NMI ",
 };
 
 static long long now_ms(void) {
@@ -66,11 +77,29 @@ static bool may_begin_report(unsigned level, const char *text) {
   return false;
 }
 
-static bool is_told(unsigned level, const char *text) {
-  if (may_begin_report(level, text)) of_report = LINES_OF_A_REPORT;
-  if (allowed > 0) allowed--;
-  else if (of_report <= 0) return false;
-  if (of_report > 0) of_report--;
+static bool stands_in_trace(const char *text) {
+  for (size_t at = 0; at < sizeof in_traces / sizeof *in_traces; at++)
+    if (strncmp(text, in_traces[at], strlen(in_traces[at])) == 0) return true;
+  return false;
+}
+
+static bool is_told(unsigned level, unsigned long long microseconds, const char *text) {
+  if (may_begin_report(level, text)) {
+    of_report = LINES_OF_A_REPORT;
+    of_traces = LINES_OF_TRACES;
+    report_began = microseconds;
+  }
+  // A line for debugging is part of no report, and takes none of its lines.
+  bool may_be_part = level < LEVEL_DEBUG;
+  bool is_part = may_be_part && of_report > 0;
+  if (is_part) of_report--;
+  if (allowed > 0) {
+    allowed--;
+    return true;
+  }
+  if (is_part) return true;
+  if (!may_be_part || of_traces <= 0 || microseconds - report_began > MICROSECONDS_OF_A_REPORT || !stands_in_trace(text)) return false;
+  of_traces--;
   return true;
 }
 
@@ -103,7 +132,7 @@ static void take(char *record) {
   text++;
   char *end = strchr(text, '\n');
   if (end) *end = 0;
-  if (!is_told(priority & 7, text)) left_out++;
+  if (!is_told(priority & 7, microseconds, text)) left_out++;
   else
     used += snprintf(queue + used, sizeof queue - used, "%u %llu %llu %.*s\n", priority & 7, sequence, microseconds, TEXT_BYTES,
                      text);
