@@ -1,6 +1,6 @@
 import { EventEmitter } from 'node:events'
 import { existsSync, readFileSync, rmSync } from 'node:fs'
-import { parseKernelEntry } from '../../src/options/index.ts'
+import { type KernelReportsOption, parseKernelEntry } from '../../src/options/index.ts'
 import type { VmKernelReport } from '../../src/vm/index.ts'
 
 /** A VM that is none: its kernel reports what is in a file, once it is asked. */
@@ -12,11 +12,14 @@ export class PlayedVm {
   readonly #events = new EventEmitter<{ report: [VmKernelReport] }>()
   kernelLogPosition = 0
   settles = 0
+  /** How often it was asked for what it has lost, and what that takes. */
+  looks = 0
+  looking: Promise<unknown> | undefined
 
   /** @param provoke the file */
-  constructor(provoke: string, name = 'fake') {
+  constructor(provoke: string, name = 'fake', kernelReports: KernelReportsOption = {}) {
     this.#provoke = provoke
-    this.entry = parseKernelEntry(name, { kernel: 'debian:trixie' })
+    this.entry = parseKernelEntry(name, { kernel: 'debian:trixie', kernelReports })
   }
 
   onKernelReport(listener: (report: VmKernelReport) => void): Disposable {
@@ -24,8 +27,10 @@ export class PlayedVm {
     return { [Symbol.dispose]: () => void this.#events.off('report', listener) }
   }
 
-  findMemoryLeaks(): Promise<readonly VmKernelReport[]> {
-    return this.settleKernelReports()
+  async findMemoryLeaks(): Promise<readonly VmKernelReport[]> {
+    this.looks++
+    await this.looking
+    return await this.settleKernelReports()
   }
 
   async settleKernelReports(): Promise<readonly VmKernelReport[]> {

@@ -12,6 +12,8 @@ import { vitest } from '../support/run.ts'
 
 expectKernelReports()
 
+/** For a test runner to begin, on a busy machine. */
+const DEADLINE_MS = 120_000
 let directory: string
 let env: { FATE: string; PROVOKE: string }
 let vm: PlayedVm
@@ -20,7 +22,7 @@ let servers: ReportServers
 beforeEach(async () => {
   directory = await mkdtemp(join(tmpdir(), 'tk-reports-'))
   env = { FATE: join(directory, 'fate.json'), PROVOKE: join(directory, 'provoke') }
-  vm = new PlayedVm(env.PROVOKE)
+  vm = new PlayedVm(env.PROVOKE, 'fake', { kmemleak: true })
   servers = new ReportServers(async () => directory)
   const kernel = { name: 'fake', kernel: 'debian:trixie', cgroup: 2, dockerHost: 'unix:///nowhere', environment: {} }
   await writeFile(env.FATE, JSON.stringify({ kernel, reports: await servers.socketFor(vm) }))
@@ -82,4 +84,15 @@ test.each(modes)('$runner $mode asks nobody about tests of nothing', async (each
   // A busy machine may take a millisecond for one; not for half of them.
   expect(vm.settles).toBeLessThan(500)
   expect(existsSync(`${env.FATE}.failed`)).toBe(false)
+})
+
+test('a run that is called off in watch mode waits for no look for lost memory', async () => {
+  vm.looking = new Promise(() => {})
+  await using run = await vitest('fake-kernel', ['nothing.test'], { command: 'watch', terminal: true, env })
+  await expect.poll(() => vm.looks, { timeout: DEADLINE_MS }).toBe(1)
+  run.program.type('c')
+  await run.program.printed('stdout', /CANCELLED/)
+  run.program.type('q')
+  expect((await run.program.exit).signal).toBeNull()
+  expect(run.program.stdout).not.toContain('timed out')
 })

@@ -1,13 +1,13 @@
-import { EventEmitter, once } from 'node:events'
+import { once } from 'node:events'
 import { mkdtemp, rm } from 'node:fs/promises'
 import { createServer } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterEach, expect, test } from 'vitest'
-import { type KernelReportsOption, parseKernelEntry } from '../options/index.ts'
-import type { VmKernelReport } from '../vm/index.ts'
+import type { KernelReportsOption } from '../options/index.ts'
 import { type Failure, type Heard, KernelWatch } from '../worker/index.ts'
 import { ReportServers } from './report-server.ts'
+import { WatchedVm } from './testing/watched-vm.ts'
 
 const cleanUps: (() => unknown)[] = []
 
@@ -15,61 +15,10 @@ afterEach(async () => {
   for (const cleanUp of cleanUps.splice(0).reverse()) await cleanUp()
 })
 
-/** A VM whose kernel says what a test has it say; what it said is known when somebody settles. */
-class FakeVm {
-  readonly entry
-  readonly gone = new AbortController().signal
-  readonly events = new EventEmitter<{ report: [VmKernelReport]; settle: [] }>()
-  readonly kernelReports: VmKernelReport[] = []
-  kernelLogPosition = 0
-  settles = 0
-  /** What it has lost, or why it cannot look for it. */
-  lost: string | Error | undefined
-  #coming: VmKernelReport[] = []
-
-  constructor(kernelReports: KernelReportsOption) {
-    this.entry = parseKernelEntry('v1', { kernel: 'debian:bookworm', kernelReports })
-  }
-
-  /** What the kernel prints now, and what is not heard yet. */
-  report(title: string, verdict: VmKernelReport['verdict'] = 'fail', kind: VmKernelReport['kind'] = 'warning'): void {
-    const sequence = this.kernelLogPosition + this.#coming.length + 1
-    const report = { kind, title, headline: title, block: title, sequence, uptimeS: 1, verdict } as const
-    this.#coming.push(report)
-  }
-
-  onKernelReport(listener: (report: VmKernelReport) => void): Disposable {
-    this.events.on('report', listener)
-    return { [Symbol.dispose]: () => void this.events.off('report', listener) }
-  }
-
-  async findMemoryLeaks(): Promise<readonly VmKernelReport[]> {
-    if (this.lost instanceof Error) throw this.lost
-    if (this.lost !== undefined) this.report(this.lost, 'fail', 'memory-leak')
-    return await this.settleKernelReports()
-  }
-
-  /** For what a guest that has answered is waited. */
-  waited: Promise<unknown> | undefined
-
-  async settleKernelReports({ onHeard }: { readonly onHeard?: () => void } = {}): Promise<readonly VmKernelReport[]> {
-    this.settles++
-    for (const report of this.#coming.splice(0)) {
-      this.kernelReports.push(report)
-      this.events.emit('report', report)
-      this.kernelLogPosition = report.sequence
-    }
-    onHeard?.()
-    this.events.emit('settle')
-    await this.waited
-    return []
-  }
-}
-
 async function watched(kernelReports: KernelReportsOption = {}) {
   const directory = await mkdtemp(join(tmpdir(), 'tk-reports-'))
   cleanUps.push(() => rm(directory, { recursive: true }))
-  const vm = new FakeVm(kernelReports)
+  const vm = new WatchedVm(kernelReports)
   const servers = new ReportServers(async () => directory)
   const socket = (await servers.socketFor(vm)) ?? ''
   cleanUps.push(() => servers.end(vm))
@@ -114,6 +63,27 @@ test('a kernel that cannot look for what it has lost fails the file; one that wa
   const unasked = await watched()
   unasked.vm.lost = 'memory leak in f'
   expect(messages(await unasked.file().finish())).toEqual([])
+})
+
+test('who calls a run off waits for no look at what a kernel has lost, and begins none', async () => {
+  const { vm, file } = await watched({ kmemleak: true })
+  const watch = file()
+  let looks = 0
+  const asked = new Promise<void>((resolve) => {
+    vm.findMemoryLeaks = () => {
+      looks++
+      resolve()
+      return new Promise(() => {})
+    }
+  })
+  const finished = watch.finish()
+  await asked
+  watch.callOff()
+  expect(await finished).toEqual({ errors: [], reports: [] })
+  vm.report('WARNING in f')
+  expect(messages(await watch.finish())).toEqual([says('WARNING in f', 'while no test ran')])
+  expect(vm.kernelReports).toHaveLength(1)
+  expect(looks).toBe(1)
 })
 
 test('a report fails the test during which it came, and no other', async () => {
@@ -201,6 +171,35 @@ test('a test that is over at once asks nobody, and what it set off is the file',
   expect(messages(await watch.finish())).toEqual([says('WARNING in late', 'while no test ran')])
 })
 
+test('in a long row of tests that are over at once the kernel is asked now and then, and what one set off is no later one', async () => {
+  const { vm, file } = await watched()
+  const watch = file()
+  const first = await watch.begin('first')
+  const before = vm.settles
+  vm.report('WARNING in late')
+  await first.end()
+  for (let count = 0; count < 50; count++) {
+    const nothing = await watch.begin('nothing')
+    clockMs += 0.5
+    await nothing.end()
+  }
+  expect(vm.settles).toBe(before + 1)
+  // A guest that takes 5 ms to answer is asked again when 100 have passed.
+  vm.events.on('settle', work)
+  clockMs += 25
+  for (let count = 0; count < 180; count++) {
+    const nothing = await watch.begin('nothing')
+    clockMs += 0.5
+    await nothing.end()
+  }
+  vm.events.off('settle', work)
+  expect(vm.settles).toBe(before + 2)
+  const later = await watch.begin('later')
+  work()
+  expect((await later.end()).errors).toEqual([])
+  expect(messages(await watch.finish())).toEqual([says('WARNING in late', 'while no test ran')])
+})
+
 test('what is only warned of fails nothing', async () => {
   const { vm, file } = await watched()
   const watch = file()
@@ -246,5 +245,5 @@ test('who does not answer is not waited for for ever', async () => {
 
 test('where reports are ignored there is nothing to tell', async () => {
   const { servers } = await watched()
-  expect(await servers.socketFor(new FakeVm('ignore'))).toBeUndefined()
+  expect(await servers.socketFor(new WatchedVm('ignore'))).toBeUndefined()
 })

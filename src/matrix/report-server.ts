@@ -151,7 +151,7 @@ export class ReportServer {
         reply({ id: request.id, failures: [], reports: [] })
         return
       case 'finish':
-        await lastKernelReports(this.#vm).catch((thrown) => {
+        await (request.looks ? lastKernelReports(this.#vm) : this.#vm.settleKernelReports()).catch((thrown) => {
           // Of a VM that is gone it was the tests that heard.
           if (!this.#vm.gone.aborted) failures.push(failureOf(thrown))
         })

@@ -122,6 +122,12 @@ export default class KernelTestRunner extends TestRunner {
     await super.onAfterRunSuite(suite)
   }
 
+  /** As at Ctrl-C in watch mode. */
+  override cancel(...args: Parameters<TestRunnerClass['prototype']['cancel']>): void {
+    super.cancel(...args)
+    for (const { watch } of leasedVms()) watch?.callOff()
+  }
+
   override onAfterRunFiles(): void {
     releaseVms()
     super.onAfterRunFiles()

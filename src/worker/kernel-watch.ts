@@ -12,8 +12,8 @@ export type WatchRequest =
   /** `settle`: what the kernel said during the test may still be on its way. */
   | { readonly do: 'end'; readonly test: number; readonly settle: boolean }
   | { readonly do: 'settle'; readonly id: number }
-  /** The tests of the file are over. */
-  | { readonly do: 'finish'; readonly id: number }
+  /** The tests of the file are over. `looks`: the kernel may look for what it has lost, where it is to. */
+  | { readonly do: 'finish'; readonly id: number; readonly looks: boolean }
 
 export interface WatchReply {
   /** Of the test or of the question. */
@@ -42,6 +42,11 @@ const LONGEST_REPLY = 16 * 1024 * 1024
  * So a test of nothing asks nobody.
  */
 const SHORTEST_MS = 1
+
+/** In a row of such tests somebody is asked each time so much has passed: what one of them has set off is named after none that begins later. */
+const LONGEST_ROW_MS = 20
+/** Of the time of a row, what may be spent on that: a guest that is slow to answer is asked less often. */
+const SHARE_OF_ASKING = 1 / 20
 
 /**
  * Longer than the process that has the VM waits for its guest, for what its kernel has lost (vm/memory-leaks.ts), and for where in its source something
@@ -76,9 +81,14 @@ export class KernelWatch {
   readonly #deadlineMs: number
   readonly #nowMs: () => number
   readonly #waiting = new Map<number, (reply: Told) => void>()
+  readonly #finishing = new Set<number>()
+  #isCalledOff = false
   #count = 0
-  /** Until then the kernel can have said nothing that is not known. */
+  /** Until then the kernel can have said nothing that is not known, but for what tests that were over at once have set off. */
   #quietMs = Number.NEGATIVE_INFINITY
+  /** When the kernel was last asked, and how long a row of tests may be from then on. */
+  #askedMs = Number.NEGATIVE_INFINITY
+  #rowMs = LONGEST_ROW_MS
 
   /** @param path where the process that has the VM listens; no process stays alive for it */
   constructor(
@@ -100,7 +110,8 @@ export class KernelWatch {
 
   /** What the kernel said before is not this test's. */
   async begin(name: string): Promise<WatchedTest> {
-    if (this.#nowMs() - this.#quietMs > SHORTEST_MS) await this.#settle()
+    const nowMs = this.#nowMs()
+    if (nowMs - this.#quietMs > SHORTEST_MS || nowMs - this.#askedMs > this.#rowMs) await this.#settle()
     const test = ++this.#count
     const beginMs = this.#nowMs()
     this.#send({ do: 'begin', test, name: name.slice(0, LONGEST_NAME) })
@@ -111,16 +122,26 @@ export class KernelWatch {
           ? await this.#ask(test, { do: 'end', test, settle })
           : this.#send({ do: 'end', test, settle })
         this.#quietMs = this.#nowMs()
+        if (settle) this.#askedMs = this.#quietMs
         return this.#heard(told ?? NOTHING)
       },
       leave: () => this.#send({ do: 'end', test, settle: false }),
     }
   }
 
-  /** What the kernel reported while no test ran; the reports are all of its VM. */
+  /** What the kernel reported while no test ran; the reports are all of its VM. Nothing of one that is called off. */
   async finish(): Promise<Heard> {
     const id = ++this.#count
-    return this.#heard(await this.#ask(id, { do: 'finish', id }))
+    this.#finishing.add(id)
+    const told = await this.#ask(id, { do: 'finish', id, looks: !this.#isCalledOff })
+    this.#finishing.delete(id)
+    return this.#heard(told)
+  }
+
+  /** The run is not wanted any more: nobody waits for a kernel that looks for what it has lost, which takes half a minute. */
+  callOff(): void {
+    this.#isCalledOff = true
+    for (const id of this.#finishing) this.#tell(id, NOTHING)
   }
 
   #heard({ failures, reports }: Told): Heard {
@@ -133,8 +154,11 @@ export class KernelWatch {
 
   async #settle(): Promise<void> {
     const id = ++this.#count
+    const beganMs = this.#nowMs()
     await this.#ask(id, { do: 'settle', id })
     this.#quietMs = this.#nowMs()
+    this.#askedMs = this.#quietMs
+    this.#rowMs = Math.max(LONGEST_ROW_MS, (this.#askedMs - beganMs) / SHARE_OF_ASKING)
   }
 
   #send(request: WatchRequest): undefined {
@@ -157,6 +181,10 @@ export class KernelWatch {
 
   #take(line: string): void {
     const { id, ...told } = JSON.parse(line) as WatchReply
+    this.#tell(id, told)
+  }
+
+  #tell(id: number, told: Told): void {
     this.#waiting.get(id)?.(told)
     this.#waiting.delete(id)
   }
