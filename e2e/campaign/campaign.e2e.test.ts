@@ -1,5 +1,6 @@
 import { join } from 'node:path'
 import { expect, test } from 'vitest'
+import { expectSlowKernels } from '../support/false-alarms.ts'
 import { openCampaign } from './campaign.ts'
 import { canCampaign } from './engine.ts'
 import { draw, type Fault, faults, type Outcome } from './faults.ts'
@@ -7,6 +8,8 @@ import { Ledger } from './ledger.ts'
 import { leftovers, type Places } from './leftovers.ts'
 import { exit, Hang, output, Scene, type SceneOptions } from './scene.ts'
 import { settings } from './settings.ts'
+
+expectSlowKernels()
 
 /** So many tries have a start after them that is left alone, and what is left after that counts. */
 const TRIES_BETWEEN_STARTS = 4

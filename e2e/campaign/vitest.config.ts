@@ -6,6 +6,7 @@ export default defineConfig({
     name: 'campaign',
     root: import.meta.dirname,
     include: ['*.e2e.test.ts'],
+    setupFiles: '../support/false-alarms.ts',
     globalSetup: ['../support/fixtures.ts', '../support/images.ts'],
     testTimeout: 24 * 3_600_000,
     hookTimeout: 600_000,

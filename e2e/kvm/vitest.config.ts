@@ -12,6 +12,7 @@ export default defineConfig({
     include: ['**/*.e2e.test.ts'],
     testTimeout: TEST_TIMEOUT_MS,
     hookTimeout: TEST_TIMEOUT_MS,
+    setupFiles: '../support/false-alarms.ts',
     globalSetup: ['../support/fixtures.ts', '../support/images.ts'],
     fileParallelism: false,
   },
