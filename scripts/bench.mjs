@@ -18,6 +18,8 @@ const parts = {
   recovery: async () => (await import('./bench/recovery.mjs')).benchRecovery,
   network: async () => (await import('./bench/network.mjs')).benchNetwork,
   build: async () => (await import('./bench/commands.mjs')).benchNoOpBuild,
+  reports: async () => (await import('./bench/reports.mjs')).benchKernelReports,
+  page: async () => (await import('./bench/reports.mjs')).benchReportPage,
   peers: async () => (await import('./bench/peers.mjs')).benchPeers,
 }
 const names = Object.keys(parts)

@@ -7,7 +7,7 @@ import { pathToFileURL } from 'node:url'
 import { promisify } from 'node:util'
 import { afterAll, afterEach, beforeAll, beforeEach, expect, test } from 'vitest'
 import { sampleReport } from '../../../fixtures/report/sample-report.ts'
-import { writeReport } from '../../../src/report/index.ts'
+import { reportOf, writeReport } from '../../../src/report/index.ts'
 import { Browser, type Screen } from '../../support/browser.ts'
 
 const run = promisify(execFile)
@@ -81,6 +81,71 @@ test('with the keyboard alone, a failed cell opens its error, kernel report and 
   const seen = await browser.value<string>(`document.querySelector('${hash}').innerText`)
   for (const part of ['Error', 'Kernel report', 'slab-use-after-free', 'Console while it ran', 'oom-killer'])
     expect(seen).toContain(part)
+})
+
+test('what tests are called and consoles say is seen, and does nothing', async () => {
+  const fetched = 'http://127.0.0.1:9/fetched'
+  const hostile = [
+    `<script>document.title = 'ran'</script>`,
+    `<img src="${fetched}" onerror="document.title = 'ran'">`,
+    `"><svg onload="document.title = 'ran'"><use href="${fetched}"/></svg>`,
+    `</style></pre></details><iframe src="${fetched}"></iframe><base href="${fetched}">`,
+    `<link rel="stylesheet" href="${fetched}"><meta http-equiv="refresh" content="0;url=${fetched}">`,
+    `javascript:document.title='ran' \u001b]8;;${fetched}\u0007link\u001b]8;;\u0007 \u202egnp.exe`,
+  ]
+  const text = hostile.join('\n')
+  const report = {
+    kind: 'bug',
+    title: text,
+    headline: text,
+    block: text,
+    sequence: 1,
+    uptimeS: 1,
+    verdict: 'fail',
+  } as const
+  const { entries, runs } = sampleReport({ tests: 1, kernels: 2 })
+  const vms = entries.map(({ name }) => ({
+    entry: name,
+    hostname: text,
+    release: text,
+    steps: [{ name: text, fromMs: 0, toMs: 1 }],
+    reports: [report],
+    console: text,
+  }))
+  const tests = hostile.map((name) => ({
+    name,
+    entries: entries.map((entry) => entry.name),
+    hostnames: [text],
+    verdict: 'failed' as const,
+    startedMs: 0,
+    ms: 1,
+    tries: 1,
+    failures: 1,
+    errors: [text],
+    reports: [report],
+    console: text,
+  }))
+  const named = entries.map((entry) => ({ ...entry, kernel: text }))
+  const [run = { id: '', runner: 'vitest', machine: '', startedMs: 0, endedMs: 0 } as const] = runs
+  const collected = reportOf({ run: { ...run, machine: text }, entries: named, files: [{ file: text, vms, tests }] })
+  const own = join(directory, 'hostile')
+  const url = pathToFileURL(await writeReport(collected, { directory: own })).href
+  // As a reader's browser has them.
+  await browser.open(url, { ...(screens[0] as Screen), scripts: 'on' })
+  await browser.value("document.querySelectorAll('details').forEach((one) => { one.open = true })")
+  expect(await browser.value('document.title')).toMatch(/: tests by kernels$/)
+  expect(await browser.value("performance.getEntriesByType('resource').length")).toBe(0)
+  expect(await browser.value('location.href')).toBe(url)
+  const made =
+    "document.querySelectorAll('script, img, iframe, base, link, use, meta[http-equiv=refresh], [onload], [onerror]').length"
+  expect(await browser.value(made)).toBe(0)
+  expect(
+    await browser.value("[...document.links].every(({ protocol, hash }) => protocol === 'file:' && hash !== '')"),
+  ).toBe(true)
+  // And each is there to be read.
+  const seen = await browser.value<string>('document.body.innerText')
+  for (const line of hostile.slice(0, -1)) expect(seen).toContain(line)
+  expect(await browser.value('document.documentElement.scrollWidth <= innerWidth')).toBe(true)
 })
 
 test('a page of 1,000 tests on 8 kernels opens, and how fast is told', async () => {

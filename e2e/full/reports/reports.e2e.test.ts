@@ -1,4 +1,7 @@
 // A real kernel that reports faults, by a module of the fixture's rootfs; see src/kernel-log and src/matrix/report-server.ts.
+import { mkdtemp, rm } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
 import { expect, test } from 'vitest'
 import { baseImage, fixtureTar } from '../../support/env.ts'
 import { expectKernelReports } from '../../support/false-alarms.ts'
@@ -57,4 +60,25 @@ test.each([{ mode: ['--runInBand'] }, { mode: ['--maxWorkers', '2'] }])('Jest $m
   for (const name of ['second', 'one that provokes', 'one beside it']) expect(output).toMatch(new RegExp(`✕ ${name}`))
   expect(reportsIn(output)).toEqual(expected)
   expect(output).toMatch(/^Test Suites: 3 failed, 3 total$/m)
+})
+
+test.each([
+  { runner: 'Vitest', start: vitest, config: 'after/vitest.config.ts', passed: /^ +Tests +1 passed \(1\)$/m },
+  // A project of the user's own is torn down before the one with the VM.
+  { runner: 'Jest', start: jest, config: 'after/jest.config.cjs', passed: /^Tests: +2 passed, 2 total$/m },
+])('$runner: a report that comes after the last test file fails the run', async ({ start, config, passed }) => {
+  const directory = await mkdtemp(join(tmpdir(), 'tk-after-'))
+  try {
+    await using run = await start('kernel-reports', ['--config', config], {
+      env: { ...env, VM: join(directory, 'vm') },
+    })
+    const output = await outputOf(run)
+    expect(output).toContain(
+      `the kernel reported ${title} on debian:trixie, cgroup v2, while no test file was under way`,
+    )
+    expect(output).toContain('provoke_write')
+    expect(output).toMatch(passed)
+  } finally {
+    await rm(directory, { recursive: true })
+  }
 })
