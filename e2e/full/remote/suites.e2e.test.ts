@@ -25,6 +25,8 @@ const root = join(import.meta.dirname, '../../..')
 const [HERE, THERE] = ['198.51.100.5', '198.51.100.6']
 const PORT = 2375
 const BASE = 'testkernels/base:trixie'
+/** The engine's, which nobody is asked for images at: all that is needed is carried there. */
+const MIRROR = 'http://mirror.example.org:5000/'
 const LINK = `tk-suite-${process.pid}`
 /** Gigabytes are carried, emulated guests boot for the first time, and whole suites run. */
 const TEST_TIMEOUT_MS = 60 * 60_000
@@ -89,7 +91,8 @@ function start(kind: Kind): Promise<IsolatedEngine> {
     ...['--tlscacert', certificates.file('ca')],
     ...['--tlscert', certificates.file('server-cert'), '--tlskey', certificates.file('server-key')],
   ]
-  const flags = kind === 'ssh' ? [] : ['--host', `tcp://0.0.0.0:${PORT}`, ...(kind === 'tls' ? tls : [])]
+  const entrance = kind === 'ssh' ? [] : ['--host', `tcp://0.0.0.0:${PORT}`, ...(kind === 'tls' ? tls : [])]
+  const flags = ['--registry-mirror', MIRROR, ...entrance]
   return startIsolatedEngine({ storageDriver: 'overlay2', directory: join(directory, 'engine'), flags })
 }
 
@@ -135,6 +138,13 @@ describe.runIf(canIsolate).each(['tcp', 'tls', 'ssh'] as const)('over %s', (kind
     await link?.[Symbol.asyncDispose]()
     await engine?.[Symbol.asyncDispose]()
   }, TEST_TIMEOUT_MS)
+
+  test("a guest's dockerd has the engine's registry mirror", { timeout: TEST_TIMEOUT_MS }, async () => {
+    const ask = ['docker', 'info', '--format', '{{json .RegistryConfig.Mirrors}}']
+    await using asked = await testkernels(['run', ...(machines[0] ?? []), '--', ...ask], { env })
+    expect(await asked.program.exit, asked.program.stderr).toMatchObject({ code: 0 })
+    expect(JSON.parse(asked.program.stdout)).toEqual([MIRROR])
+  })
 
   test.each(projects[kind])('the suite %s', { timeout: TEST_TIMEOUT_MS }, async (project) => {
     const vitest = [process.execPath, join(root, 'node_modules/vitest/vitest.mjs'), 'run', '--project', project]
