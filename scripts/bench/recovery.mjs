@@ -1,25 +1,20 @@
 // From when what was in the way is gone until the first request that is made afterwards is answered: by dockerd over the forwarded socket, or
 // by a command over SSH.
-import { once } from 'node:events'
-import { connect, createServer } from 'node:net'
 import { setTimeout as delay } from 'node:timers/promises'
 import Docker from 'dockerode'
 import { KernelVm } from 'testkernels'
 import { during, median, repeated, timed } from './statistics.mjs'
 
 const ENGINE = '/var/run/docker.sock'
-/** The loopback address in a form that is not known for one, so that what listens there is taken for another machine's. */
-const ELSEWHERE = '::ffff:127.0.0.1'
 const ROUNDS = 5
 /** For how long something is in the way. */
 const OUTAGE_MS = 3_000
-const entry = () => new KernelVm({ name: 'recovering', kernel: 'debian:bookworm', memoryMib: 1024 })
 
 export async function benchRecovery() {
-  return { ...(await during(entry().start(), here)), ...(await during(startRelay(), elsewhere)) }
+  return await during(new KernelVm({ name: 'recovering', kernel: 'debian:bookworm', memoryMib: 1024 }).start(), measure)
 }
 
-async function here(vm) {
+async function measure(vm) {
   const ping = () => dockerOf(vm).ping()
   const sshServerKilledMs = await repeated(ROUNDS, async () => {
     await vm.exec(['sh', '-c', 'kill -KILL $PPID']).catch(() => {})
@@ -56,28 +51,6 @@ async function firstOf(ask) {
   }
 }
 
-/** Connections to the engine are cut, those that carry the VM among them. */
-async function elsewhere({ dockerHost, cut }) {
-  const before = process.env['DOCKER_HOST']
-  process.env['DOCKER_HOST'] = dockerHost
-  const starting = entry().start()
-  const restore = () => {
-    if (before === undefined) delete process.env['DOCKER_HOST']
-    else process.env['DOCKER_HOST'] = before
-  }
-  return await during(starting.finally(restore), async (vm) => {
-    const ms = await repeated(ROUNDS, async () => {
-      const events = await dockerOf(vm).getEvents()
-      events.on('error', () => {}).resume()
-      const ended = once(events, 'close')
-      cut()
-      await ended
-      return await timed(() => dockerOf(vm).ping())
-    })
-    return { recoveryEngineCutMs: median(ms) }
-  })
-}
-
 function dockerOf({ dockerHost }) {
   return new Docker({ socketPath: dockerHost.slice('unix://'.length) })
 }
@@ -87,35 +60,6 @@ async function boxOf({ hostname }) {
   const filters = { label: [`testkernels.entry=${hostname}`] }
   const [found] = await docker.listContainers({ filters })
   return docker.getContainer(found.Id)
-}
-
-/** This machine's engine as another machine's. */
-async function startRelay() {
-  const open = new Set()
-  const server = createServer({ allowHalfOpen: true }, (near) => {
-    const far = connect({ path: ENGINE, allowHalfOpen: true })
-    for (const socket of [near, far]) {
-      open.add(socket)
-      socket.on('error', () => {})
-      socket.once('close', () => open.delete(socket))
-    }
-    near.once('close', () => far.destroy())
-    far.once('close', () => near.destroySoon())
-    near.pipe(far).pipe(near)
-  })
-  server.listen(0, ELSEWHERE)
-  await once(server, 'listening')
-  const cut = () => {
-    for (const socket of open) socket.destroy()
-  }
-  return {
-    dockerHost: `tcp://[${ELSEWHERE}]:${server.address().port}`,
-    cut,
-    [Symbol.asyncDispose]: async () => {
-      cut()
-      server.close()
-    },
-  }
 }
 
 function upper(name) {
