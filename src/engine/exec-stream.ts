@@ -1,6 +1,6 @@
 import { Duplex } from 'node:stream'
 import type { Engine } from './connect.ts'
-import { createDemultiplexer } from './output.ts'
+import { createDemultiplexer, readFrames } from './output.ts'
 
 /** So much of what the program wrote on standard error is kept, for the error. */
 const STDERR_BYTES = 2_000
@@ -23,30 +23,6 @@ function frameLength(bytes: number): Buffer {
   const length = Buffer.alloc(LENGTH_BYTES)
   length.writeUInt32BE(bytes)
   return length
-}
-
-/** Takes frames in pieces as they come, and gives what is in them. */
-function frameReader(take: (piece: Buffer) => void, end: () => void): (piece: Buffer) => void {
-  let head = Buffer.alloc(0)
-  let left = 0
-  return (piece) => {
-    for (let at = 0; at < piece.length; ) {
-      if (left > 0) {
-        const part = piece.subarray(at, at + left)
-        take(part)
-        at += part.length
-        left -= part.length
-        continue
-      }
-      const missing = LENGTH_BYTES - head.length
-      head = Buffer.concat([head, piece.subarray(at, at + missing)])
-      at += missing
-      if (head.length < LENGTH_BYTES) return
-      left = head.readUInt32BE()
-      head = Buffer.alloc(0)
-      if (left === 0) end()
-    }
-  }
 }
 
 /**
@@ -99,8 +75,13 @@ export async function execStream(
     hasEnded = true
     connection.push(null)
   }
+  const begin = (head: Buffer) => {
+    const length = head.readUInt32BE()
+    if (length === 0) end()
+    return length
+  }
   const demultiplex = createDemultiplexer({
-    stdout: parts === 'framed' ? frameReader(read, end) : read,
+    stdout: parts === 'framed' ? readFrames(LENGTH_BYTES, { begin, take: read }) : read,
     stderr: (chunk) => {
       said = (said + chunk).slice(0, STDERR_BYTES)
     },

@@ -94,29 +94,47 @@ export interface Outputs {
   readonly stderr: (chunk: Buffer) => void
 }
 
+export interface FrameTaker {
+  /** @returns how many bytes follow the head */
+  readonly begin: (head: Buffer) => number
+  readonly take: (piece: Buffer) => void
+}
+
+/** Reads a stream of frames, of which each has a head of so many bytes: what is in them is given in pieces, as they come, and none is kept. */
+export function readFrames(headBytes: number, { begin, take }: FrameTaker): (chunk: Buffer) => void {
+  const head = Buffer.alloc(headBytes)
+  let taken = 0
+  let left = 0
+  return (chunk) => {
+    for (let offset = 0; offset < chunk.length; ) {
+      if (taken < headBytes) {
+        const copied = chunk.copy(head, taken, offset, offset + headBytes - taken)
+        taken += copied
+        offset += copied
+        if (taken < headBytes) return
+        left = begin(head)
+      }
+      const piece = chunk.subarray(offset, offset + left)
+      if (piece.length > 0) take(piece)
+      offset += piece.length
+      left -= piece.length
+      if (left === 0) taken = 0
+    }
+  }
+}
+
 /**
  * Takes the chunks of an attach stream and gives the payloads to stdout and stderr, in pieces as they come: a frame may say that it has
  * four gigabytes, and none of them is kept. docker-modem's own demuxStream recurses once for each frame and overflows the stack on a
  * chunk of many small frames, which is what a serial console writes.
  */
-export function createDemultiplexer(outputs: Outputs): (chunk: Buffer) => void {
-  const header = Buffer.alloc(HEADER_BYTES)
-  let headerBytes = 0
-  let payloadBytes = 0
-  return (chunk) => {
-    for (let offset = 0; offset < chunk.length; ) {
-      if (headerBytes < HEADER_BYTES) {
-        const taken = chunk.copy(header, headerBytes, offset, offset + HEADER_BYTES - headerBytes)
-        headerBytes += taken
-        offset += taken
-        if (headerBytes < HEADER_BYTES) return
-        payloadBytes = header.readUInt32BE(4)
-      }
-      const piece = chunk.subarray(offset, offset + payloadBytes)
-      if (piece.length > 0) (header[0] === STDERR ? outputs.stderr : outputs.stdout)(piece)
-      offset += piece.length
-      payloadBytes -= piece.length
-      if (payloadBytes === 0) headerBytes = 0
-    }
-  }
+export function createDemultiplexer({ stdout, stderr }: Outputs): (chunk: Buffer) => void {
+  let take = stdout
+  return readFrames(HEADER_BYTES, {
+    begin: (head) => {
+      take = head[0] === STDERR ? stderr : stdout
+      return head.readUInt32BE(4)
+    },
+    take: (piece) => take(piece),
+  })
 }
